@@ -1,0 +1,1 @@
+"""Reference profile, tests per column, decision."""

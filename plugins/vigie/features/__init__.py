@@ -1,0 +1,1 @@
+"""Derived features of the shipped models."""

@@ -1,0 +1,1 @@
+"""The local platform: init, up, status, down, check."""

@@ -1,0 +1,1 @@
+"""Log lines: parse, filter, normalise, vocabulary."""

@@ -1,0 +1,1 @@
+"""The model file: parse, validate, states."""

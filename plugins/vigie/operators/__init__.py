@@ -1,0 +1,1 @@
+"""Thin Airflow operators, sensors, triggers and assets over jobs."""

@@ -1,0 +1,212 @@
+"""What flows between the roles: small frozen records, no behaviour beyond their own shape."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answered prediction; the event from which API log lines are rendered."""
+
+    transaction_id: str
+    model: str
+    model_version: int
+    features: Mapping[str, Any]
+    prediction: str  # the model's label, e.g. YES / NO
+    probability: float  # of the positive label, 0 to 1
+    message: str
+    created_at: datetime  # UTC, aware
+    latency_ms: float
+    cpu_percent: float | None = None
+    memory_mb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPrediction:
+    """A prediction with its place in the API log (dense, in commit order, from 0)."""
+
+    offset: int
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What really happened, as somebody reported it; ``seq`` 1 is the first report, later ones correct it."""
+
+    transaction_id: str
+    actual: str
+    seq: int
+    at: datetime
+    source: str
+
+
+class LabelOutcome(StrEnum):
+    RECORDED = "recorded"
+    ALREADY_THERE = "already_there"
+    CORRECTED = "corrected"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPrediction:
+    """A prediction with its current (latest) label, or None while nobody reported one."""
+
+    prediction: Prediction
+    actual: str | None
+    labelled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One row of a model's deployment history; the highest ``number`` is the champion."""
+
+    model: str
+    number: int  # 1, 2, 3 … per model: the fencing number of compare-and-swap
+    version: int
+    previous_version: int | None
+    deployed_at: datetime
+    actor: str
+    reason: str
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Why something was or was not done. ``key`` makes recording it idempotent."""
+
+    key: str  # e.g. f"{run_id}:{model}:{kind}"
+    model: str
+    kind: str  # trigger, merge, select, gate, promote, rollback, drift, performance, reconcile, …
+    verdict: str  # yes, no, skipped, unknown
+    reasons: tuple[str, ...]  # sentences, for people
+    facts: Mapping[str, Any] = field(default_factory=dict)  # values compared, thresholds and where they came from
+    actor: str = "vigie"
+    run_id: str | None = None
+    at: datetime | None = None  # set by the ledger
+    id: int | None = None  # set by the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """An index of documents: its name and the type of each field (dynamic mapping is strict).
+
+    Types are Elasticsearch's: date, keyword, text, integer, long, float, boolean, flattened.
+    """
+
+    name: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document with a deterministic id; writing the same id again changes nothing."""
+
+    id: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A document that the index refused for good."""
+
+    id: str
+    kind: str  # Elasticsearch's error type, e.g. document_parsing_exception
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOutcome:
+    """What became of a batch: ``created + already_there + len(rejected)`` is its size."""
+
+    created: int
+    already_there: int
+    rejected: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to be written to a stream."""
+
+    value: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecord:
+    """A message read from a stream, with its coordinates."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
+    headers: Mapping[str, str]
+    timestamp: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A committed position: the *next* offset to read, and the consumer's packed state (< 3 KB)."""
+
+    offset: int
+    metadata: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """A page of API log lines: ``lines[i]`` has offset ``offset + i``."""
+
+    offset: int
+    lines: tuple[str, ...]
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One metric value; ``name`` is one of :mod:`vigie.catalogue`."""
+
+    name: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """What ``vigie check`` says of one role."""
+
+    role: str
+    backend: str  # embedded PostgreSQL 18.4, Kafka, …
+    ok: bool
+    detail: str  # version, or what failed
+    latency_ms: float | None = None
+    source: str = "default"  # where the setting came from
+    advice: str = ""  # what to do when it fails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReport:
+    """What a job says when it is done; subclasses add counts, paths and ids (never rows or models)."""
+
+    metrics: Sequence[Sample] = ()
+
+    def as_xcom(self) -> dict[str, Any]:
+        """Return the report as JSON types; ``metrics`` is what the DAG's ``push_metrics`` task sends."""
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    """Reduce dates, paths, enums and tuples to JSON types."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value)

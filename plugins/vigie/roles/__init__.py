@@ -1,0 +1,32 @@
+"""One small Protocol a role. Jobs use them; adapters and :mod:`vigie.testing` satisfy them.
+
+Each has a contract test suite in :mod:`vigie.testing` that every implementation passes.
+"""
+
+from vigie.roles.artifacts import Bundle, BundleStore
+from vigie.roles.index import LogIndex
+from vigie.roles.services import Services
+from vigie.roles.sources import ApiLogSource, ReportRenderer
+from vigie.roles.stores import DeploymentStore, LabelStore, Ledger, Locks, PredictionStore, StateStore
+from vigie.roles.stream import LogStream, StreamConsumer
+from vigie.roles.telemetry import MetricsSink, TrackedRun, Tracker
+
+__all__ = [
+    "ApiLogSource",
+    "Bundle",
+    "BundleStore",
+    "DeploymentStore",
+    "LabelStore",
+    "Ledger",
+    "Locks",
+    "LogIndex",
+    "LogStream",
+    "MetricsSink",
+    "PredictionStore",
+    "ReportRenderer",
+    "Services",
+    "StateStore",
+    "StreamConsumer",
+    "TrackedRun",
+    "Tracker",
+]

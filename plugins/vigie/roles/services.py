@@ -1,0 +1,69 @@
+"""All roles together, as a job sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from vigie.roles.artifacts import BundleStore
+from vigie.roles.index import LogIndex
+from vigie.roles.sources import ApiLogSource, ReportRenderer
+from vigie.roles.stores import DeploymentStore, LabelStore, Ledger, Locks, PredictionStore, StateStore
+from vigie.roles.stream import LogStream
+from vigie.roles.telemetry import MetricsSink, Tracker
+
+
+class Paths(Protocol):
+    """Where files go."""
+
+    @property
+    def root(self) -> Path: ...
+    @property
+    def data(self) -> Path: ...
+    @property
+    def artifacts(self) -> Path: ...
+    @property
+    def reports(self) -> Path: ...
+    @property
+    def models(self) -> Path: ...
+    @property
+    def local(self) -> Path: ...
+
+
+class Services(Protocol):
+    """Lazy: a role's adapter is imported and opened when the attribute is first read."""
+
+    @property
+    def paths(self) -> Paths: ...
+    @property
+    def now(self) -> Callable[[], datetime]:
+        """The clock (UTC, aware); tests inject their own."""
+
+    @property
+    def predictions(self) -> PredictionStore: ...
+    @property
+    def labels(self) -> LabelStore: ...
+    @property
+    def deployments(self) -> DeploymentStore: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def state(self) -> StateStore: ...
+    @property
+    def locks(self) -> Locks: ...
+    @property
+    def index(self) -> LogIndex: ...
+    @property
+    def stream(self) -> LogStream: ...
+    @property
+    def bundles(self) -> BundleStore: ...
+    @property
+    def tracker(self) -> Tracker: ...
+    @property
+    def metrics(self) -> MetricsSink: ...
+    @property
+    def api_logs(self) -> ApiLogSource: ...
+    @property
+    def renderer(self) -> ReportRenderer: ...

@@ -1,0 +1,1 @@
+"""Split, candidates, metrics, selection, gate."""
