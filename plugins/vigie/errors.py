@@ -61,7 +61,9 @@ class NotEnoughDataError(VigieError):
 
     exit_code = 0
 
-    def __init__(self, message: str, *, found: int | None = None, needed: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, found: int | None = None, needed: int | None = None
+    ) -> None:
         super().__init__(message)
         self.found = found
         self.needed = needed

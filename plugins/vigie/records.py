@@ -84,7 +84,9 @@ class Decision:
     kind: str  # trigger, merge, select, gate, promote, rollback, drift, performance, reconcile, …
     verdict: str  # yes, no, skipped, unknown
     reasons: tuple[str, ...]  # sentences, for people
-    facts: Mapping[str, Any] = field(default_factory=dict)  # values compared, thresholds and where they came from
+    facts: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # values compared, thresholds and where they came from
     actor: str = "vigie"
     run_id: str | None = None
     at: datetime | None = None  # set by the ledger

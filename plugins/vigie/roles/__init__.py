@@ -7,7 +7,14 @@ from vigie.roles.artifacts import Bundle, BundleStore
 from vigie.roles.index import LogIndex
 from vigie.roles.services import Services
 from vigie.roles.sources import ApiLogSource, ReportRenderer
-from vigie.roles.stores import DeploymentStore, LabelStore, Ledger, Locks, PredictionStore, StateStore
+from vigie.roles.stores import (
+    DeploymentStore,
+    LabelStore,
+    Ledger,
+    Locks,
+    PredictionStore,
+    StateStore,
+)
 from vigie.roles.stream import LogStream, StreamConsumer
 from vigie.roles.telemetry import MetricsSink, TrackedRun, Tracker
 

@@ -10,7 +10,14 @@ from typing import Protocol
 from vigie.roles.artifacts import BundleStore
 from vigie.roles.index import LogIndex
 from vigie.roles.sources import ApiLogSource, ReportRenderer
-from vigie.roles.stores import DeploymentStore, LabelStore, Ledger, Locks, PredictionStore, StateStore
+from vigie.roles.stores import (
+    DeploymentStore,
+    LabelStore,
+    Ledger,
+    Locks,
+    PredictionStore,
+    StateStore,
+)
 from vigie.roles.stream import LogStream
 from vigie.roles.telemetry import MetricsSink, Tracker
 

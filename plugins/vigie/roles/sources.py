@@ -26,10 +26,14 @@ class ApiLogSource(Protocol):
 class ReportRenderer(Protocol):
     """Draws HTML and JSON reports for people; decisions are made elsewhere (:mod:`vigie.drift`)."""
 
-    def quality(self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame, html: Path) -> Path:
+    def quality(
+        self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame, html: Path
+    ) -> Path:
         """Write ``html`` and the JSON beside it, by temporary name and rename; return ``html``."""
 
-    def drift(self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame, html: Path) -> Path: ...
+    def drift(
+        self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame, html: Path
+    ) -> Path: ...
 
     def performance(
         self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame | None, html: Path

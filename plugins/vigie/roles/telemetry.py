@@ -32,7 +32,11 @@ class Tracker(Protocol):
     """Experiments, runs and the registry. The null tracker has no effect and raises nothing."""
 
     def run(
-        self, experiment: str, name: str, tags: Mapping[str, str] | None = None, key: str | None = None
+        self,
+        experiment: str,
+        name: str,
+        tags: Mapping[str, str] | None = None,
+        key: str | None = None,
     ) -> AbstractContextManager[TrackedRun]:
         """Open a run; the same ``key`` reopens the same run (a retried task makes no second one)."""
 
@@ -54,7 +58,9 @@ class Tracker(Protocol):
 class MetricsSink(Protocol):
     """Where figures go: Prometheus text files, or a Pushgateway."""
 
-    def push(self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None) -> None:
+    def push(
+        self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
+    ) -> None:
         """Replace the group (``job``, ``grouping``) with these samples. Names must be in the catalogue."""
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None: ...

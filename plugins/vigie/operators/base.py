@@ -1,0 +1,62 @@
+"""The one way from Airflow into a job."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from vigie.errors import ConflictError, NotEnoughDataError, PermanentError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from vigie.records import JobReport
+    from vigie.roles import Services
+
+ServicesFactory = Callable[["Context"], AbstractContextManager["Services"]]
+
+
+@contextmanager
+def task_services(context: Context) -> Iterator[Services]:
+    """Open the services of a running task: Connections that exist win over the environment."""
+    from vigie.operators.connections import connection_overrides
+    from vigie.settings import Settings
+    from vigie.wiring import open_services
+
+    settings = Settings.from_env(connection_overrides(), override_source="Airflow Connection")
+    with open_services(settings) as services:
+        yield services
+
+
+def run_key(context: Context) -> str:
+    """Return the run's id in the alphabet of file names and keys; the same for every try of every task."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", str(context["run_id"]))
+
+
+class JobOperator(BaseOperator):
+    """Run one job of :mod:`vigie.jobs` and return its report as XCom.
+
+    ``NotEnoughDataError`` skips the task, ``PermanentError`` and ``ConflictError`` fail it without a retry,
+    ``TransientError`` propagates and is retried.
+    """
+
+    services_factory: ServicesFactory = staticmethod(task_services)
+
+    @abstractmethod
+    def run_job(self, services: Services, context: Context) -> JobReport:
+        """Call the job with this operator's values."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        try:
+            with self.services_factory(context) as services:
+                return self.run_job(services, context).as_xcom()
+        except NotEnoughDataError as exc:
+            raise AirflowSkipException(str(exc)) from exc
+        except (PermanentError, ConflictError) as exc:
+            raise AirflowFailException(str(exc)) from exc

@@ -1,0 +1,253 @@
+"""Settings: read once at an entry point, immutable afterwards.
+
+Precedence: command-line flag or Airflow Connection > environment > ``.env`` > ``data/local/platform.toml`` > default.
+An empty variable counts as unset (that is what Compose yields for ``${VAR:-}``). Below :mod:`vigie.wiring`
+values are passed, never these objects.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from vigie.errors import SettingsError
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class ElasticsearchSettings(_Group):
+    """The real log index; without a host the embedded one is used."""
+
+    host: str | None = Field(default=None, alias="ELASTICSEARCH_HOST")
+    port: int = Field(default=9200, ge=1, le=65535, alias="ELASTICSEARCH_PORT")
+    index: str = Field(default="ml-api-logs", alias="ELASTICSEARCH_INDEX")
+
+
+class PipelineSettings(_Group):
+    """How API logs are collected."""
+
+    batch_size: int = Field(default=100, gt=0, alias="PIPELINE_BATCH_SIZE")
+    poll_interval_s: float = Field(default=10.0, gt=0, alias="PIPELINE_POLL_INTERVAL")
+    filter_pattern: str = Field(default="API Call - POST /predict", alias="PIPELINE_FILTER_PATTERN")
+
+
+class GradioSettings(_Group):
+    """Where the served model's log comes from."""
+
+    url: str | None = Field(default=None, alias="GRADIO_URL")
+    hf_token: SecretStr | None = Field(default=None, alias="HF_TOKEN")
+
+
+class StreamSettings(_Group):
+    """The stream of log lines; without servers the embedded one is used."""
+
+    bootstrap_servers: str | None = Field(default=None, alias="KAFKA_BOOTSTRAP_SERVERS")
+    topic: str = Field(default="vigie-logs", alias="VIGIE_STREAM_TOPIC")
+    group: str = Field(default="vigie-scorer", alias="VIGIE_STREAM_GROUP")
+    index: str = Field(default="mozilla-clogs-index", alias="VIGIE_ANOMALY_INDEX")
+
+
+class MlflowSettings(_Group):
+    """The tracking server."""
+
+    enabled: bool = Field(default=True, alias="MLFLOW_ENABLED")
+    tracking_uri: str | None = Field(default=None, alias="MLFLOW_TRACKING_URI")
+    experiment_name: str = Field(default="anomaly-detection", alias="MLFLOW_EXPERIMENT_NAME")
+
+
+class MetricsSettings(_Group):
+    """Where figures go; without a Pushgateway, to text files that serving exposes."""
+
+    pushgateway_url: str | None = Field(default=None, alias="PROMETHEUS_PUSHGATEWAY_URL")
+
+
+class LoopSettings(_Group):
+    """Thresholds of the loop; None leaves them to the model file."""
+
+    retrain_threshold: int | None = Field(default=None, ge=1, alias="RETRAIN_THRESHOLD")
+    drift_threshold: float | None = Field(default=None, gt=0, le=1, alias="DRIFT_THRESHOLD")
+    max_reports: int = Field(default=10, ge=1, alias="MAX_REPORTS")
+
+
+class DatabaseSettings(_Group):
+    """The one database."""
+
+    url: SecretStr | None = Field(default=None, alias="VIGIE_DATABASE_URL")
+
+
+class ServingSettings(_Group):
+    """The prediction service."""
+
+    host: str = Field(default="127.0.0.1", alias="VIGIE_SERVING_HOST")
+    port: int = Field(default=8080, ge=1, le=65535, alias="VIGIE_SERVING_PORT")
+    model: str | None = Field(default=None, alias="VIGIE_SERVING_MODEL")
+    api_key: SecretStr | None = Field(default=None, alias="VIGIE_API_KEY")
+
+
+class FolderSettings(_Group):
+    """Folders; relative ones are below the project."""
+
+    data: Path = Field(default=Path("data"), alias="DATA_DIR")
+    artifacts: Path = Field(default=Path("artifacts"), alias="ARTIFACTS_DIR")
+    reports: Path = Field(default=Path("reports"), alias="REPORTS_DIR")
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPaths:
+    """Where files go (satisfies :class:`vigie.roles.services.Paths`)."""
+
+    root: Path
+    data: Path
+    artifacts: Path
+    reports: Path
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def local(self) -> Path:
+        return self.root / "data" / "local"
+
+
+def project_root() -> Path:
+    """Return ``VIGIE_HOME``, else the checkout that this package lies in."""
+    home = os.environ.get("VIGIE_HOME")
+    return Path(home) if home else Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All groups, and where each variable's value came from."""
+
+    paths: ProjectPaths
+    database: DatabaseSettings
+    elasticsearch: ElasticsearchSettings
+    pipeline: PipelineSettings
+    gradio: GradioSettings
+    stream: StreamSettings
+    mlflow: MlflowSettings
+    metrics: MetricsSettings
+    loop: LoopSettings
+    serving: ServingSettings
+    sources: Mapping[str, str]
+
+    @classmethod
+    def from_env(
+        cls, overrides: Mapping[str, str] | None = None, *, override_source: str = "command line"
+    ) -> Self:
+        """Read every source once.
+
+        Parameters
+        ----------
+        overrides
+            Values by variable name that win over the environment (flags, Airflow Connections).
+        override_source
+            What to say of them in ``vigie check``.
+
+        Raises
+        ------
+        SettingsError
+            Names the variable and what is wrong with it, never its value.
+        """
+        root = project_root()
+        values, sources = _merge(root, overrides or {}, override_source)
+        try:
+            folders = FolderSettings.model_validate(values)
+            return cls(
+                paths=ProjectPaths(
+                    root, root / folders.data, root / folders.artifacts, root / folders.reports
+                ),
+                database=DatabaseSettings.model_validate(values),
+                elasticsearch=ElasticsearchSettings.model_validate(values),
+                pipeline=PipelineSettings.model_validate(values),
+                gradio=GradioSettings.model_validate(values),
+                stream=StreamSettings.model_validate(values),
+                mlflow=MlflowSettings.model_validate(values),
+                metrics=MetricsSettings.model_validate(values),
+                loop=LoopSettings.model_validate(values),
+                serving=ServingSettings.model_validate(values),
+                sources=sources,
+            )
+        except ValidationError as exc:
+            raise SettingsError(_explain(exc, sources)) from None
+
+    def source(self, variable: str) -> str:
+        """Say where a variable's value came from."""
+        return self.sources.get(variable, "default")
+
+
+GROUPS: tuple[type[_Group], ...] = (
+    DatabaseSettings,
+    ElasticsearchSettings,
+    PipelineSettings,
+    GradioSettings,
+    StreamSettings,
+    MlflowSettings,
+    MetricsSettings,
+    LoopSettings,
+    ServingSettings,
+    FolderSettings,
+)
+
+
+def known_variables() -> tuple[str, ...]:
+    """Return every variable that settings read, for ``.env.example``, the docs and their test."""
+    return tuple(str(field.alias) for group in GROUPS for field in group.model_fields.values())
+
+
+def _merge(
+    root: Path, overrides: Mapping[str, str], override_source: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Layer the sources, lowest first; remember which one each value came from."""
+    layers = (
+        ("platform.toml", _platform_environment(root / "data" / "local" / "platform.toml")),
+        (".env", _dotenv(root / ".env")),
+        ("environment", os.environ),
+        (override_source, overrides),
+    )
+    known = set(known_variables())
+    values: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for name, layer in layers:
+        for variable in known & layer.keys():
+            if layer[variable]:
+                values[variable] = layer[variable]
+                sources[variable] = name
+    return values, sources
+
+
+def _platform_environment(path: Path) -> dict[str, str]:
+    """Read the ``[environment]`` table that ``vigie init`` wrote."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("environment", {})
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, OSError) as exc:
+        raise SettingsError(f"{path} cannot be read ({exc}); run: vigie init") from exc
+    return {str(key): str(value) for key, value in table.items()}
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {key: value for key, value in dotenv_values(path).items() if value is not None}
+
+
+def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
+    """Say which variables are wrong and where they were set, without their values (they may be secret)."""
+    lines = [
+        f"{problem['loc'][0]} (from {sources.get(str(problem['loc'][0]), 'default')}): {problem['msg']}"
+        for problem in error.errors(include_input=False)
+    ]
+    return "; ".join(lines)

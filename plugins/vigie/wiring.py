@@ -1,0 +1,158 @@
+"""The composition root: the only module that knows concrete adapters.
+
+``open_services(settings)`` yields :class:`vigie.roles.Services`; each adapter is imported and opened when its
+attribute is first read, because an eager import of evidently, torch, gradio, mlflow or sklearn costs 3 to 8 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from vigie import roles
+from vigie.errors import SettingsError, TransientError
+from vigie.settings import ProjectPaths, Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+class LazyServices:
+    """Opens what is asked for; closes what it opened."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.stack = ExitStack()
+
+    @property
+    def paths(self) -> ProjectPaths:
+        return self.settings.paths
+
+    @property
+    def now(self) -> Callable[[], datetime]:
+        return _utc_now
+
+    @cached_property
+    def engine(self) -> Engine:
+        from vigie.adapters.sql.engine import open_engine
+
+        url = self.settings.database.url
+        if url is None:
+            raise TransientError("no database yet: run `vigie up`, or set VIGIE_DATABASE_URL")
+        engine = open_engine(url.get_secret_value())
+        self.stack.callback(engine.dispose)
+        return engine
+
+    @cached_property
+    def predictions(self) -> roles.PredictionStore:
+        from vigie.adapters.sql.predictions import SqlPredictions
+
+        return SqlPredictions(self.engine)
+
+    @cached_property
+    def labels(self) -> roles.LabelStore:
+        from vigie.adapters.sql.labels import SqlLabels
+
+        return SqlLabels(self.engine)
+
+    @cached_property
+    def deployments(self) -> roles.DeploymentStore:
+        from vigie.adapters.sql.deployments import SqlDeployments
+
+        return SqlDeployments(self.engine)
+
+    @cached_property
+    def ledger(self) -> roles.Ledger:
+        from vigie.adapters.sql.ledger import SqlLedger
+
+        return SqlLedger(self.engine)
+
+    @cached_property
+    def state(self) -> roles.StateStore:
+        from vigie.adapters.sql.state import SqlState
+
+        return SqlState(self.engine)
+
+    @cached_property
+    def locks(self) -> roles.Locks:
+        from vigie.adapters.sql.locks import SqlLocks
+
+        return SqlLocks(self.engine)
+
+    @cached_property
+    def index(self) -> roles.LogIndex:
+        from vigie.adapters.pg_index import PgIndex
+
+        if self.settings.elasticsearch.host:
+            raise SettingsError(_not_yet("ELASTICSEARCH_HOST", "log index"))
+        return PgIndex(self.engine)
+
+    @cached_property
+    def stream(self) -> roles.LogStream:
+        from vigie.adapters.pg_stream import PgStream
+
+        if self.settings.stream.bootstrap_servers:
+            raise SettingsError(_not_yet("KAFKA_BOOTSTRAP_SERVERS", "stream"))
+        return PgStream(self.engine)
+
+    @cached_property
+    def bundles(self) -> roles.BundleStore:
+        from vigie.adapters.bundles import BundleDirectory
+
+        return BundleDirectory(self.paths.artifacts)
+
+    @cached_property
+    def tracker(self) -> roles.Tracker:
+        mlflow = self.settings.mlflow
+        if not mlflow.enabled:
+            from vigie.adapters.null_tracker import NullTracker
+
+            return NullTracker()
+        if mlflow.tracking_uri is None:
+            raise TransientError("no MLflow server yet: run `vigie up`, or set MLFLOW_TRACKING_URI")
+        from vigie.adapters.mlflow_tracker import MlflowTracker
+
+        return MlflowTracker(mlflow.tracking_uri)
+
+    @cached_property
+    def metrics(self) -> roles.MetricsSink:
+        if self.settings.metrics.pushgateway_url:
+            raise SettingsError(_not_yet("PROMETHEUS_PUSHGATEWAY_URL", "metrics"))
+        from vigie.adapters.metrics_files import MetricsFiles
+
+        return MetricsFiles(self.paths.local / "metrics")
+
+    @cached_property
+    def api_logs(self) -> roles.ApiLogSource:
+        from vigie.adapters.gradio_source import GradioSource
+
+        gradio = self.settings.gradio
+        if gradio.url is None:
+            raise TransientError("no served model yet: run `vigie up`, or set GRADIO_URL")
+        token = gradio.hf_token.get_secret_value() if gradio.hf_token else None
+        return GradioSource(gradio.url, token=token)
+
+    @cached_property
+    def renderer(self) -> roles.ReportRenderer:
+        from vigie.adapters.evidently_report import EvidentlyRenderer
+
+        return EvidentlyRenderer()
+
+
+@contextmanager
+def open_services(settings: Settings) -> Iterator[LazyServices]:
+    """Yield the services of these settings; close connections at the end of the block."""
+    services = LazyServices(settings)
+    with services.stack:
+        yield services
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _not_yet(variable: str, role: str) -> str:
+    return f"{variable} is set, but this version has only the embedded {role}; unset {variable}"
