@@ -1,5 +1,7 @@
 """Every metric name, once: jobs, dashboards, rules and tests import from here.
 
+Every series carries its group's labels besides its own: ``job`` (the DAG) and often ``model``.
+
 The names that the source documents print stay as they are; ours are ``vigie_…`` with a unit.
 """
 
@@ -34,14 +36,7 @@ JOB_LAST_SUCCESS = metric(
     "vigie_job_last_success_timestamp_seconds",
     "gauge",
     "When the job last succeeded (Unix time)",
-    ("dag",),
 )
-JOB_LAST_RUN = metric(
-    "vigie_job_last_run_timestamp_seconds", "gauge", "When the job last ended", ("dag",)
-)
-JOB_SUCCEEDED = metric(
-    "vigie_job_succeeded", "gauge", "1 if the last run succeeded, 0 if not", ("dag",)
-)
-JOB_TASKS_FAILED = metric(
-    "vigie_job_failed_tasks", "gauge", "Failed tasks of the last run", ("dag",)
-)
+JOB_LAST_RUN = metric("vigie_job_last_run_timestamp_seconds", "gauge", "When the job last ended")
+JOB_SUCCEEDED = metric("vigie_job_succeeded", "gauge", "1 if the last run succeeded, 0 if not")
+JOB_TASKS_FAILED = metric("vigie_job_failed_tasks", "gauge", "Failed tasks of the last run")

@@ -22,7 +22,8 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 def clean(value: Any) -> Any:
     r"""Return ``value`` as every store accepts it.
 
-    NUL and lone surrogates (which neither ``jsonb`` nor Elasticsearch takes) become visible escapes,
+    NUL and lone surrogates (which neither ``jsonb`` nor Elasticsearch takes) become visible
+    escapes,
     NaN and infinities become None (unknown), keys become strings.
 
     Examples

@@ -3,13 +3,13 @@
 ::
 
     VigieError
-    ├── PermanentError          fix the input, code or settings · Airflow: fail, no retry · exit code 2
+    ├── PermanentError        fix the input, code or settings · Airflow: no retry · exit code 2
     │   ├── SettingsError
     │   └── DataError
     │       └── UnknownTransactionError
-    ├── TransientError          a service did not answer        · Airflow: retry          · exit code 3
-    ├── ConflictError           someone else was faster         · Airflow: fail, no retry · exit code 4
-    └── NotEnoughDataError      nothing to do yet               · Airflow: skip           · exit code 0
+    ├── TransientError        a service did not answer · Airflow: retry · exit code 3
+    ├── ConflictError         someone else was faster · Airflow: no retry · exit code 4
+    └── NotEnoughDataError    nothing to do yet · Airflow: skip · exit code 0
 """
 
 from __future__ import annotations

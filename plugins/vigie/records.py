@@ -37,7 +37,9 @@ class LoggedPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What really happened, as somebody reported it; ``seq`` 1 is the first report, later ones correct it."""
+    """What really happened, as somebody reported it; ``seq`` 1 is the first report, later ones
+    correct it.
+    """
 
     transaction_id: str
     actual: str
@@ -191,12 +193,16 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """What a job says when it is done; subclasses add counts, paths and ids (never rows or models)."""
+    """What a job says when it is done; subclasses add counts, paths and ids (never rows or
+    models).
+    """
 
     metrics: Sequence[Sample] = ()
 
     def as_xcom(self) -> dict[str, Any]:
-        """Return the report as JSON types; ``metrics`` is what the DAG's ``push_metrics`` task sends."""
+        """Return the report as JSON types; ``metrics`` is what the DAG's ``push_metrics`` task
+        sends.
+        """
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
         return plain
 

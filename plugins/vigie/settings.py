@@ -1,7 +1,9 @@
 """Settings: read once at an entry point, immutable afterwards.
 
-Precedence: command-line flag or Airflow Connection > environment > ``.env`` > ``data/local/platform.toml`` > default.
-An empty variable counts as unset (that is what Compose yields for ``${VAR:-}``). Below :mod:`vigie.wiring`
+Precedence: command-line flag or Airflow Connection > environment > ``.env`` >
+``data/local/platform.toml`` > default.
+An empty variable counts as unset (that is what Compose yields for ``${VAR:-}``). Below
+:mod:`vigie.wiring`
 values are passed, never these objects.
 """
 
@@ -245,9 +247,12 @@ def _dotenv(path: Path) -> dict[str, str]:
 
 
 def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
-    """Say which variables are wrong and where they were set, without their values (they may be secret)."""
-    lines = [
-        f"{problem['loc'][0]} (from {sources.get(str(problem['loc'][0]), 'default')}): {problem['msg']}"
-        for problem in error.errors(include_input=False)
+    """Say which variables are wrong and where they were set, without their values (they may be
+    secret).
+    """
+    problems = [
+        (str(problem["loc"][0]), problem["msg"]) for problem in error.errors(include_input=False)
     ]
-    return "; ".join(lines)
+    return "; ".join(
+        f"{name} (from {sources.get(name, 'default')}): {message}" for name, message in problems
+    )

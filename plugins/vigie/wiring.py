@@ -1,7 +1,9 @@
 """The composition root: the only module that knows concrete adapters.
 
-``open_services(settings)`` yields :class:`vigie.roles.Services`; each adapter is imported and opened when its
-attribute is first read, because an eager import of evidently, torch, gradio, mlflow or sklearn costs 3 to 8 s.
+``open_services(settings)`` yields :class:`vigie.roles.Services`; each adapter is imported and
+opened when its
+attribute is first read, because an eager import of evidently, torch, gradio, mlflow or sklearn
+costs 3 to 8 s.
 """
 
 from __future__ import annotations

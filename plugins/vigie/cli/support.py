@@ -17,7 +17,9 @@ errors = Console(stderr=True)
 
 @contextmanager
 def services(overrides: Mapping[str, str | None] | None = None) -> Iterator[LazyServices]:
-    """Open services with these flags; start the embedded PostgreSQL alone if it is needed and down."""
+    """Open services with these flags; start the embedded PostgreSQL alone if it is needed and
+    down.
+    """
     from vigie.local.database import ensure_database
     from vigie.settings import Settings
     from vigie.wiring import open_services

@@ -35,6 +35,10 @@ def push_metrics(
 
     Parameters
     ----------
+    services
+        Only ``metrics`` and the clock are used.
+    dag_id
+        The job label of every group.
     reports
         The reports of the run's tasks as XCom gave them (``JobReport.as_xcom``).
     failed_tasks

@@ -35,14 +35,17 @@ def task_services(context: Context) -> Iterator[Services]:
 
 
 def run_key(context: Context) -> str:
-    """Return the run's id in the alphabet of file names and keys; the same for every try of every task."""
+    """Return the run's id in the alphabet of file names and keys; the same for every try of every
+    task.
+    """
     return re.sub(r"[^A-Za-z0-9_.-]", "-", str(context["run_id"]))
 
 
 class JobOperator(BaseOperator):
     """Run one job of :mod:`vigie.jobs` and return its report as XCom.
 
-    ``NotEnoughDataError`` skips the task, ``PermanentError`` and ``ConflictError`` fail it without a retry,
+    ``NotEnoughDataError`` skips the task, ``PermanentError`` and ``ConflictError`` fail it without
+    a retry,
     ``TransientError`` propagates and is retried.
     """
 

@@ -58,7 +58,8 @@ def connection_overrides() -> dict[str, str]:
     Raises
     ------
     TransientError
-        Airflow's API server did not answer: not knowing whether a Connection exists, guessing would be wrong.
+        Airflow's API server did not answer: not knowing whether a Connection exists, guessing
+        would be wrong.
     """
     overrides: dict[str, str] = {}
     for conn_id, read in READERS.items():

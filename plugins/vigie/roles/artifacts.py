@@ -22,18 +22,23 @@ class Bundle:
 
 
 class BundleStore(Protocol):
-    """Directories ``ROOT/MODEL/vN``, published by rename, read only after their manifest checked out."""
+    """Directories ``ROOT/MODEL/vN``, published by rename, read only after their manifest checked
+    out.
+    """
 
     def publish(
         self, model: str, version: int, files: Mapping[str, bytes], info: Mapping[str, Any]
     ) -> Path:
-        """Publish a version atomically: readers see nothing or all of it. The same content again is a no-op.
+        """Publish a version atomically: readers see nothing or all of it. The same content again
+        is a no-op.
 
         Raises ConflictError when the version exists with other content.
         """
 
     def open(self, model: str, version: int) -> Bundle:
-        """Read and verify a version. Raises DataError naming the file that is missing or altered."""
+        """Read and verify a version. Raises DataError naming the file that is missing or
+        altered.
+        """
 
     def versions(self, model: str) -> list[int]:
         """Return published versions, ascending."""

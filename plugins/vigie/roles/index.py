@@ -10,7 +10,9 @@ from vigie.records import Document, IndexOutcome, IndexSpec
 
 
 class LogIndex(Protocol):
-    """Documents in named indices. Writes are ``create``: an id that is already there counts as done."""
+    """Documents in named indices. Writes are ``create``: an id that is already there counts as
+    done.
+    """
 
     def ensure(self, spec: IndexSpec) -> None:
         """Create the index with its mapping unless it exists; idempotent."""
@@ -18,7 +20,8 @@ class LogIndex(Protocol):
     def create(self, index: str, documents: Sequence[Document]) -> IndexOutcome:
         """Write a batch durably before returning.
 
-        An unknown top-level field or a value that the field's type refuses rejects that document alone.
+        An unknown top-level field or a value that the field's type refuses rejects that document
+        alone.
         Raises TransientError (nothing is known to be written) and DataError (no such index).
         """
 
@@ -30,7 +33,8 @@ class LogIndex(Protocol):
     def scan(
         self, index: str, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[Document]:
-        """Yield every document, ordered by ``@timestamp`` then id, with ``since <= @timestamp < until``.
+        """Yield every document, ordered by ``@timestamp`` then id, with ``since <= @timestamp <
+        until``.
 
         Reads in pages; the caller never holds more than one page.
         """

@@ -38,4 +38,6 @@ class ReportRenderer(Protocol):
     def performance(
         self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame | None, html: Path
     ) -> Path:
-        """``current`` carries the columns ``target``, ``prediction`` (labels) and ``probability``."""
+        """``current`` carries the columns ``target``, ``prediction`` (labels) and
+        ``probability``.
+        """

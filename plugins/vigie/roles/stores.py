@@ -22,19 +22,25 @@ class PredictionStore(Protocol):
     """Every answered prediction, once, in commit order."""
 
     def add(self, prediction: Prediction) -> int:
-        """Store an event durably and return its log offset; the same transaction id again changes nothing."""
+        """Store an event durably and return its log offset; the same transaction id again changes
+        nothing.
+        """
 
     def get(self, transaction_id: str) -> Prediction | None: ...
 
     def count(self, model: str | None = None) -> int: ...
 
     def page(self, offset: int, limit: int) -> list[LoggedPrediction]:
-        """Return up to ``limit`` events from log offset ``offset`` on, in log order, without gaps."""
+        """Return up to ``limit`` events from log offset ``offset`` on, in log order, without
+        gaps.
+        """
 
     def window(
         self, model: str, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[LabelledPrediction]:
-        """Yield predictions with ``since <= created_at < until``, oldest first, with their current label."""
+        """Yield predictions with ``since <= created_at < until``, oldest first, with their current
+        label.
+        """
 
 
 class LabelStore(Protocol):
@@ -52,10 +58,14 @@ class LabelStore(Protocol):
         """Count labelled predictions that no archived (finished) training has used."""
 
     def claim(self, model: str, run_id: str) -> int:
-        """Freeze the labelled, unarchived rows of this moment for a run; idempotent; return how many it holds."""
+        """Freeze the labelled, unarchived rows of this moment for a run; idempotent; return how
+        many it holds.
+        """
 
     def claimed(self, model: str, run_id: str) -> Iterator[LabelledPrediction]:
-        """Yield the rows that a run may train on: all archived before and those it claimed, each once."""
+        """Yield the rows that a run may train on: all archived before and those it claimed, each
+        once.
+        """
 
     def archive(self, model: str, run_id: str) -> int:
         """Mark a run's claimed rows as used; idempotent; return how many rows the run has used."""
@@ -83,7 +93,8 @@ class DeploymentStore(Protocol):
         reason: str,
         run_id: str | None = None,
     ) -> Deployment:
-        """Make ``version`` champion if the newest deployment still has ``expected_number`` (0: none yet).
+        """Make ``version`` champion if the newest deployment still has ``expected_number`` (0:
+        none yet).
 
         Raises ConflictError when somebody else deployed in between.
         """
@@ -118,4 +129,6 @@ class Locks(Protocol):
     """Locks that any process on the same database sees; released when the holder dies."""
 
     def hold(self, name: str, wait_s: float = 0.0) -> AbstractContextManager[None]:
-        """Hold a lock for the block. Raises ConflictError when it is still taken after ``wait_s``."""
+        """Hold a lock for the block. Raises ConflictError when it is still taken after
+        ``wait_s``.
+        """

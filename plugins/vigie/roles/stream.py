@@ -1,4 +1,6 @@
-"""The stream role: topics, partitions, consumer groups, offsets committed together with the consumer's state."""
+"""The stream role: topics, partitions, consumer groups, offsets committed together with the
+consumer's state.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class StreamConsumer(Protocol):
     def partitions(self) -> tuple[int, ...]: ...
 
     def committed(self) -> dict[int, Position]:
-        """Return each owned partition's committed position (offset 0 of a fresh group: the oldest kept)."""
+        """Return each owned partition's committed position (offset 0 of a fresh group: the oldest
+        kept).
+        """
 
     def poll(self, max_records: int, timeout_s: float = 0.0) -> list[StreamRecord]:
         """Return the next records, in offset order within a partition; empty at the end of the log.
@@ -27,7 +31,8 @@ class StreamConsumer(Protocol):
     def commit(self, positions: Mapping[int, Position]) -> None:
         """Commit positions with their metadata, atomically a partition.
 
-        Call it only after the sink confirmed. Raises ConflictError when the partition now belongs to somebody else.
+        Call it only after the sink confirmed. Raises ConflictError when the partition now belongs
+        to somebody else.
         """
 
 
@@ -43,7 +48,9 @@ class LogStream(Protocol):
         """Return the number of partitions; 0 if the topic does not exist."""
 
     def produce(self, topic: str, messages: Sequence[Message], partition: int = 0) -> int:
-        """Append messages durably, in order; return the offset of the first. Raises DataError: no such topic."""
+        """Append messages durably, in order; return the offset of the first. Raises DataError: no
+        such topic.
+        """
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return the next offset to be written of each partition."""

@@ -38,10 +38,13 @@ class Tracker(Protocol):
         tags: Mapping[str, str] | None = None,
         key: str | None = None,
     ) -> AbstractContextManager[TrackedRun]:
-        """Open a run; the same ``key`` reopens the same run (a retried task makes no second one)."""
+        """Open a run; the same ``key`` reopens the same run (a retried task makes no second
+        one).
+        """
 
     def register(self, model: str, version: int, run_id: str) -> str | None:
-        """Register the model logged under ``run_id``, tagged with our bundle ``version``; idempotent.
+        """Register the model logged under ``run_id``, tagged with our bundle ``version``;
+        idempotent.
 
         Returns the registry's own version number; None without a registry.
         """
@@ -61,6 +64,8 @@ class MetricsSink(Protocol):
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
     ) -> None:
-        """Replace the group (``job``, ``grouping``) with these samples. Names must be in the catalogue."""
+        """Replace the group (``job``, ``grouping``) with these samples. Names must be in the
+        catalogue.
+        """
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None: ...
