@@ -1,0 +1,79 @@
+# Every target bootstraps .venv by itself; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python -I
+VIGIE := $(VENV)/bin/vigie
+MODEL ?=
+
+.PHONY: help install install-dev demo up down status check test lint format lock bench clean \
+	pipeline-check pipeline-once pipeline-continuous pipeline-test-indexes pipeline-clear-indexes \
+	pipeline-deduplicate pipeline-export-parquet pipeline-analyze-drift
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-26s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## Make .venv and install the locked packages (done by every other target)
+	@sh scripts/install.sh
+
+install-dev: install ## The same (the source documents' name), and the pre-commit hooks
+	@if [ -d .git ]; then $(VENV)/bin/pre-commit install; fi
+
+demo: install ## Watch the whole loop run through a real Airflow, asserted step by step
+	@$(VIGIE) demo
+
+up: install ## Start the local platform
+	@$(VIGIE) up
+
+down: install ## Stop the local platform; no process is left behind
+	@$(VIGIE) down
+
+status: install ## Say what runs, where its log is
+	@$(VIGIE) status
+
+check: install ## Check every service, dependency and setting
+	@$(VIGIE) check
+
+test: install ## Run the tests
+	@$(PY) -m pytest
+
+lint: install ## Ruff, mypy --strict, import rules
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+format: install ## Format the code
+	@$(VENV)/bin/ruff check --fix-only . && $(VENV)/bin/ruff format .
+
+lock: install ## Resolve requirements*.in into requirements.lock (torch and its CUDA packages apart)
+	@sh scripts/lock.sh
+
+bench: install ## Run every benchmark; each prints its ratio last
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+clean: down ## Stop the platform and delete what it wrote below data/local
+	@rm -rf data/local
+
+pipeline-check: install ## Check what log collection needs
+	@$(VIGIE) check
+
+pipeline-once: install ## Collect, filter and index the API's logs once
+	@$(VIGIE) logs once
+
+pipeline-continuous: install ## The same, again and again (Ctrl-C ends it)
+	@$(VIGIE) logs run
+
+pipeline-test-indexes: install ## Check that the indices have the right mappings
+	@$(VIGIE) logs check-indices
+
+pipeline-clear-indexes: install ## Delete the three log indices (asks for --yes: make pipeline-clear-indexes YES=--yes)
+	@$(VIGIE) logs clear $(YES)
+
+pipeline-deduplicate: install ## Remove documents with the same transaction_id (normally finds none)
+	@$(VIGIE) logs deduplicate
+
+pipeline-export-parquet: install ## Export ml-api-message to Parquet (MODEL=name)
+	@$(VIGIE) logs export $(if $(MODEL),--model $(MODEL))
+
+pipeline-analyze-drift: install ## Compare the training table with production data (MODEL=name)
+	@$(VIGIE) drift report $(if $(MODEL),--model $(MODEL))

@@ -1,0 +1,122 @@
+"""Fixtures of the whole suite; set before anything imports Airflow."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+_airflow_home = tempfile.TemporaryDirectory(prefix="vigie-test-airflow-")
+os.environ |= {
+    "AIRFLOW_HOME": _airflow_home.name,
+    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "airflow" / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GRADIO_ANALYTICS_ENABLED": "false",
+    "OMP_NUM_THREADS": "1",
+}
+
+if TYPE_CHECKING:
+    from vigie.local.postgres import EmbeddedPostgres
+    from vigie.testing import FakeServices
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Keep the developer's own settings and running platform out of every test."""
+    from vigie.settings import known_variables
+
+    for variable in known_variables():
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("VIGIE_HOME", str(request.getfixturevalue("tmp_path") / "no-platform"))
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that talks to another machine."""
+    connect: Callable[..., Any] = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            raise AssertionError(f"a test tried to connect to {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One real PostgreSQL a session, with a migrated template database."""
+    from vigie.adapters.sql.migrate import upgrade
+    from vigie.local.postgres import EmbeddedPostgres
+
+    folder = tmp_path_factory.mktemp("postgres") / "data"
+    server = EmbeddedPostgres(folder, secrets.token_hex(8), durable=False)
+    server.start()
+    try:
+        _execute(server, "CREATE DATABASE template_vigie")
+        upgrade(server.url("template_vigie"))
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Return the URL of a fresh, migrated database (a copy of the template: 0.05 s)."""
+    name = f"t_{secrets.token_hex(6)}"
+    _execute(postgres, f"CREATE DATABASE {name} TEMPLATE template_vigie")
+    yield postgres.url(name)
+    _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _execute(server: EmbeddedPostgres, statement: str) -> None:
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> FakeServices:
+    """Return all roles in memory, files below ``tmp_path``."""
+    from vigie.testing import FakeServices
+
+    return FakeServices(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real data beside the checkout, or skip."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the folder of real data (../shared/data) is not on this machine")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """Return the checkout."""
+    return ROOT
