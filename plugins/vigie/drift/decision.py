@@ -1,0 +1,184 @@
+"""Has the data drifted? Decided from all rows against a frozen profile; pages for people are drawn elsewhere.
+
+A column has drifted when the change is both
+
+* *real*: the p-value (Kolmogorov-Smirnov or chi-squared), after Holm's correction over all columns, is below
+  ``ALPHA``. A table of 30 columns tested every six hours would otherwise cry wolf every day; Holm because the
+  columns of one table depend on each other, which a false-discovery rate does not forgive;
+* and *large*: ``effect`` is at least ``MIN_EFFECT``. With a million rows every p-value is 0.
+
+The table has drifted when more than ``drift_share`` of its columns have.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from vigie.drift.column_comparison import compare
+from vigie.drift.column_tests import holm
+from vigie.drift.reference_profile import SCHEMA
+from vigie.drift.values import column
+from vigie.drift.verdict import ColumnVerdict, DriftVerdict
+from vigie.errors import DataError
+
+#: The documents' level for a single test, kept for the whole table.
+ALPHA = 0.05
+#: Evidently's own default for PSI and for the normalised Wasserstein distance: its page and we mean the same size.
+MIN_EFFECT = 0.1
+#: With fewer rows only a change of one standard deviation could be told from chance among 30 columns.
+MIN_ROWS = 50
+
+
+def detect_drift(
+    profile: Mapping[str, Any],
+    current: pd.DataFrame,
+    drift_share: float,
+    *,
+    min_rows: int = MIN_ROWS,
+    alpha: float = ALPHA,
+    min_effect: float = MIN_EFFECT,
+) -> DriftVerdict:
+    """Compare current rows with a reference profile.
+
+    Parameters
+    ----------
+    profile
+        What :func:`vigie.drift.reference_profile.build_profile` made.
+    current
+        Rows of now; columns that the profile does not know are ignored.
+    drift_share
+        Share of columns (0 to 1) that must be exceeded for the table to have drifted.
+    min_rows
+        Below this many usable values, on either side, a column is unknown.
+
+    Raises
+    ------
+    DataError
+        A profile of another schema, or ``drift_share`` outside 0 to 1.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Feature
+    >>> from vigie.drift.reference_profile import build_profile
+    >>> frame = pd.DataFrame({"age": range(100)})
+    >>> profile = build_profile(frame, [Feature(name="age", type="integer")])
+    >>> detect_drift(profile, frame, 0.3).is_drifted, detect_drift(profile, frame + 50, 0.3).is_drifted
+    (False, True)
+    >>> detect_drift(profile, frame.head(3), 0.3).reasons
+    ('3 rows are too few to tell (at least 50 are needed)',)
+    """
+    _check(profile, drift_share)
+    compared = [
+        _compare(name, body, current, min_rows) for name, body in profile["columns"].items()
+    ]
+    columns = _judge(compared, alpha, min_effect)
+    return _conclude(columns, profile["n_rows"], len(current), drift_share, min_rows)
+
+
+def _check(profile: Mapping[str, Any], drift_share: float) -> None:
+    if profile.get("schema") != SCHEMA or not profile.get("columns"):
+        raise DataError(
+            f"the reference profile has schema {profile.get('schema')!r}, expected {SCHEMA}; train the model again"
+        )
+    if not 0 <= drift_share <= 1:
+        raise DataError(f"drift_share is {drift_share}; it is a share of columns from 0 to 1")
+
+
+def _compare(
+    name: str, body: Mapping[str, Any], current: pd.DataFrame, min_rows: int
+) -> ColumnVerdict:
+    if name not in current.columns:
+        return ColumnVerdict(name=name, kind=body["kind"], reason="absent from the current rows")
+    return compare(name, body, column(current, name), min_rows)
+
+
+def _judge(
+    columns: Sequence[ColumnVerdict], alpha: float, min_effect: float
+) -> tuple[ColumnVerdict, ...]:
+    """Correct the p-values for their number and decide the columns that have one."""
+    tested = [column for column in columns if column.p_value is not None]
+    adjusted = dict(
+        zip(
+            (c.name for c in tested),
+            holm([c.p_value for c in tested if c.p_value is not None]),
+            strict=True,
+        )
+    )
+    return tuple(
+        _judge_one(c, adjusted[c.name], alpha, min_effect) if c.name in adjusted else c
+        for c in columns
+    )
+
+
+def _judge_one(
+    column: ColumnVerdict, p_adjusted: float, alpha: float, min_effect: float
+) -> ColumnVerdict:
+    effect = column.effect or 0.0
+    is_real, is_large = p_adjusted < alpha, effect >= min_effect
+    size = f"effect {effect:.3f} {'≥' if is_large else '<'} {min_effect}"
+    chance = f"p {p_adjusted:.4f} {'<' if is_real else '≥'} {alpha} after Holm"
+    return dataclasses.replace(
+        column,
+        p_adjusted=p_adjusted,
+        is_drifted=is_real and is_large,
+        reason="; ".join(filter(None, (f"{size}, {chance}", column.reason))),
+    )
+
+
+def _conclude(
+    columns: tuple[ColumnVerdict, ...],
+    n_reference: int,
+    n_current: int,
+    drift_share: float,
+    min_rows: int,
+) -> DriftVerdict:
+    n_drifted = sum(column.is_drifted is True for column in columns)
+    n_unknown = sum(column.is_drifted is None for column in columns)
+    is_known = n_unknown < len(columns)
+    verdict = DriftVerdict(
+        drift_score=n_drifted / len(columns) if is_known else None,
+        n_drifted_features=n_drifted,
+        max_feature_drift=max((c.effect for c in columns if c.effect is not None), default=None),
+        columns=columns,
+        is_drifted=_exceeds(n_drifted, n_unknown, len(columns), drift_share),
+        reasons=(),
+        drift_share=drift_share,
+        n_reference=n_reference,
+        n_current=n_current,
+    )
+    return dataclasses.replace(verdict, reasons=_reasons(verdict, n_unknown, min_rows))
+
+
+def _exceeds(n_drifted: int, n_unknown: int, n_columns: int, drift_share: float) -> bool | None:
+    """Answer only what holds however the unknown columns would turn out."""
+    if n_unknown == n_columns:
+        return None
+    if n_drifted / n_columns > drift_share:
+        return True
+    return None if (n_drifted + n_unknown) / n_columns > drift_share else False
+
+
+def _reasons(verdict: DriftVerdict, n_unknown: int, min_rows: int) -> tuple[str, ...]:
+    few = [n for n in (verdict.n_current, verdict.n_reference) if n < min_rows]
+    if verdict.drift_score is None and few:
+        return (f"{few[0]} rows are too few to tell (at least {min_rows} are needed)",)
+    if verdict.drift_score is None:
+        return ("no column could be compared: " + _unknown(verdict.columns),)
+    n = len(verdict.columns)
+    side = "more than" if verdict.drift_score > verdict.drift_share else "not more than"
+    first = (
+        f"{verdict.n_drifted_features} of {n} columns drifted ({verdict.drift_score:.0%}), "
+        f"{side} the allowed {verdict.drift_share:.0%}"
+    )
+    drifted = (f"drifted: {', '.join(verdict.drifted[:10])}",) if verdict.drifted else ()
+    unknown = (f"{n_unknown} columns unknown: {_unknown(verdict.columns)}",) if n_unknown else ()
+    return (first, *drifted, *unknown)
+
+
+def _unknown(columns: Sequence[ColumnVerdict]) -> str:
+    named = [f"{c.name} ({c.reason})" for c in columns if c.is_drifted is None]
+    return ", ".join(named[:5]) + (" …" if len(named) > 5 else "")
