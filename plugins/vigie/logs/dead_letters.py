@@ -1,0 +1,78 @@
+"""What could not be stored where it belongs: kept with its original bytes and the reason."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from vigie.encoding import digest
+from vigie.logs.api_line import instant
+from vigie.records import Document
+
+SCHEMA_VERSION = 1
+API_LOG = "api_log"
+_REASON_LIMIT = 2_000  # characters: a store's error may quote the whole document
+
+
+def dead_letter(
+    original: bytes,
+    *,
+    source_kind: str,
+    source: str,
+    offset: int,
+    partition: int | None = None,
+    target_index: str,
+    error_type: str,
+    reason: str,
+    at: datetime,
+    extra: Mapping[str, Any] | None = None,
+) -> Document:
+    """Return the document that keeps ``original``; the same bytes refused for the same index are one document.
+
+    Parameters
+    ----------
+    source_kind, source, partition, offset
+        Where it was read: ``api_log`` or ``stream``, which one, and its place there.
+    target_index
+        Where it should have gone.
+    error_type, reason
+        The store's (or our parser's) name for what is wrong, and a sentence for people.
+    at
+        When it was given up, UTC.
+    """
+    body: dict[str, Any] = {
+        "@timestamp": instant(at),
+        "source_kind": source_kind,
+        "source": source,
+        "source_offset": offset,
+        "target_index": target_index,
+        "error_type": error_type,
+        "reason": reason[:_REASON_LIMIT],
+        "original_b64": base64.b64encode(original).decode("ascii"),
+        "schema_version": SCHEMA_VERSION,
+    }
+    if partition is not None:
+        body["source_partition"] = partition
+    if extra:
+        body["extra"] = dict(extra)
+    return Document(digest(source_kind, source, target_index, original), body)
+
+
+def original_bytes(body: Mapping[str, Any]) -> bytes:
+    """Return the bytes that a dead letter keeps."""
+    return base64.b64decode(body["original_b64"])
+
+
+def line_to_bytes(line: str) -> bytes:
+    """Return a line's bytes; those that a source could not decode (lone surrogates) survive."""
+    try:
+        return line.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return line.encode("utf-8", "surrogatepass")
+
+
+def bytes_to_line(raw: bytes) -> str:
+    """Undo :func:`line_to_bytes`."""
+    return raw.decode("utf-8", "surrogateescape")
