@@ -1,0 +1,80 @@
+"""All models of a folder, and the state each is in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from vigie.errors import PermanentError
+from vigie.models.model_file import ModelFile, load_model_file
+from vigie.models.names import model_names
+from vigie.models.toml_table import ModelFileError
+
+
+class State(StrEnum):
+    READY = "ready"
+    WAITING = "waiting for data"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """A model file with what can be done with it; ``model`` is None when the file is wrong."""
+
+    name: str
+    state: State
+    detail: str  # where to put the table, or what is wrong
+    model: ModelFile | None = None
+
+
+def load_models(folder: Path) -> dict[str, ModelFile]:
+    """Load every model of a folder, by name.
+
+    Raises
+    ------
+    ModelFileError
+        With the mistakes of all files.
+    """
+    models: dict[str, ModelFile] = {}
+    problems: list[str] = []
+    for path in sorted(Path(folder).glob("*.toml")):
+        try:
+            models[path.stem] = load_model_file(path)
+        except ModelFileError as exc:
+            problems.extend(exc.problems)
+    if problems:
+        raise ModelFileError(problems)
+    return models
+
+
+def get_model(folder: Path, name: str) -> ModelFile:
+    """Load one model by name.
+
+    Raises
+    ------
+    PermanentError
+        If there is no such model (the message lists those there are) or its file is wrong.
+    """
+    names = model_names(folder)
+    if name not in names:
+        known = ", ".join(names) or "none"
+        raise PermanentError(f"no model is called {name!r} in {folder}; there are: {known}")
+    return load_model_file(Path(folder) / f"{name}.toml")
+
+
+def model_states(folder: Path, data_dir: Path) -> list[ModelState]:
+    """Say of each model file whether it is ready, waiting for data or wrong; never raises for one of them."""
+    return [_state(path, data_dir) for path in sorted(Path(folder).glob("*.toml"))]
+
+
+def _state(path: Path, data_dir: Path) -> ModelState:
+    from vigie.models.reference import is_ready, where_to_put
+
+    try:
+        model = load_model_file(path)
+    except ModelFileError as exc:
+        return ModelState(path.stem, State.INVALID, str(exc))
+    if is_ready(model, data_dir):
+        return ModelState(model.name, State.READY, model.reference, model)
+    return ModelState(model.name, State.WAITING, where_to_put(model, data_dir), model)

@@ -1,0 +1,145 @@
+"""The reference table of a model: what it is first trained on and what drift is measured against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vigie.errors import DataError, NotEnoughDataError
+from vigie.models.tables import typed
+from vigie.rows import row_fractions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vigie.models.model_file import Feature, ModelFile
+
+_DATASET = "sklearn:"
+
+
+def is_ready(model: ModelFile, data_dir: Path) -> bool:
+    """Tell whether the reference table is there; it is opened only by :func:`load_reference`."""
+    return model.reference.startswith(_DATASET) or reference_path(model, data_dir).is_file()
+
+
+def reference_path(model: ModelFile, data_dir: Path) -> Path:
+    return Path(data_dir) / model.reference
+
+
+def where_to_put(model: ModelFile, data_dir: Path) -> str:
+    """Say what a person has to do when the table is absent."""
+    return f"put its reference table at {reference_path(model, data_dir)}"
+
+
+def load_reference(model: ModelFile, data_dir: Path) -> pd.DataFrame:
+    """Return the reference rows: typed feature columns, and the target as labels.
+
+    Duplicates stay (a survey has them for a reason); a row without a target is left out.
+
+    Raises
+    ------
+    NotEnoughDataError
+        While the model waits for its table; the message says where to put it.
+    DataError
+        If the table does not hold what the model file promises.
+    """
+    frame = _whole(model, data_dir)
+    return frame[_is_reference(model, frame)].reset_index(drop=True)
+
+
+def unseen_rows(model: ModelFile, data_dir: Path) -> pd.DataFrame:
+    """Return the real rows that ``reference_share`` keeps apart, for simulation; same columns, may be empty."""
+    frame = _whole(model, data_dir)
+    return frame[~_is_reference(model, frame)].reset_index(drop=True)
+
+
+def _is_reference(model: ModelFile, frame: pd.DataFrame) -> Any:
+    return row_fractions(frame, model.feature_names, "reference") < model.reference_share
+
+
+def _whole(model: ModelFile, data_dir: Path) -> pd.DataFrame:
+    if not is_ready(model, data_dir):
+        where = where_to_put(model, data_dir)
+        raise NotEnoughDataError(f"{model.name} is waiting for data: {where}")
+    raw = _read_dataset() if model.reference.startswith(_DATASET) else _read(model, data_dir)
+    return _shaped(model, raw.rename(columns=lambda c: str(c).strip()))
+
+
+def _shaped(model: ModelFile, raw: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    wanted = [*(f.column or f.name for f in model.features), model.target]
+    if missing := [c for c in wanted if c not in raw.columns]:
+        found = ", ".join(map(str, raw.columns[:40]))
+        raise DataError(
+            f"{model.reference}: lacks the columns {', '.join(missing)} of {model.name}; it has {found}"
+        )
+    raw = raw[raw[model.target].notna()]
+    frame = pd.DataFrame({f.name: _meant(f, raw[f.column or f.name]) for f in model.features})
+    frame = typed(model, frame)
+    frame[model.target] = _labels(model, raw[model.target])
+    _check_ranges(model, frame)
+    return frame
+
+
+def _meant(feature: Feature, values: pd.Series) -> pd.Series:
+    """Replace the table's values by what the model file says they mean; others stay as they are."""
+    if not feature.values:
+        return values
+    return values.map(lambda v: feature.values.get(_key(v), v))
+
+
+def _labels(model: ModelFile, values: pd.Series) -> pd.Series:
+    meaning = {
+        model.positive_label: model.positive_label,
+        model.negative_label: model.negative_label,
+        model.positive_value: model.positive_label,
+        model.negative_value: model.negative_label,
+    }
+    labels = values.map(lambda v: meaning.get(_key(v)))
+    if (bad := labels.isna()).any():
+        raise DataError(
+            f"{model.reference}: the target {model.target} holds {values[bad].iloc[0]!r} "
+            f"({int(bad.sum())} such of {len(values)}); expected {model.positive_value} or {model.negative_value}"
+        )
+    return labels.astype(object)
+
+
+def _key(value: Any) -> str:
+    """Return a table's value as the model file writes it: 1, 1.0 and " 1" are "1"."""
+    return f"{value:g}" if isinstance(value, float) else str(value).strip()
+
+
+def _check_ranges(model: ModelFile, frame: pd.DataFrame) -> None:
+    for feature in model.features:
+        low = -float("inf") if feature.min is None else feature.min
+        high = float("inf") if feature.max is None else feature.max
+        values = frame[feature.name]
+        if not feature.is_number or values.empty or values.dropna().between(low, high).all():
+            continue
+        bad = values.dropna()[~values.dropna().between(low, high)]
+        raise DataError(
+            f"{model.reference}: column {feature.column or feature.name} holds {bad.iloc[0]:g} "
+            f"({len(bad)} such of {len(values)}); {model.name} expects {low:g} to {high:g}"
+        )
+
+
+def _read(model: ModelFile, data_dir: Path) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+
+    path = reference_path(model, data_dir)
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError, pa.ArrowException) as exc:  # pandas' parser errors are ValueErrors
+        reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        raise DataError(f"{path}: not a readable table: {reason}") from exc
+
+
+def _read_dataset() -> pd.DataFrame:
+    """Return the breast-cancer table that scikit-learn carries, names in snake_case, target ``diagnosis``."""
+    from sklearn.datasets import load_breast_cancer
+
+    data = load_breast_cancer(as_frame=True)
+    frame = data.data.rename(columns=lambda name: str(name).replace(" ", "_"))
+    return frame.assign(diagnosis=data.target.map(dict(enumerate(data.target_names))))
