@@ -1,1 +1,6 @@
-"""Shipped fakes and the contract suites that every implementation of a role passes."""
+"""Shipped fakes of every role, and the contract suites that they and the real adapters pass."""
+
+from vigie.testing.clock import Clock
+from vigie.testing.services import FakeServices
+
+__all__ = ["Clock", "FakeServices"]

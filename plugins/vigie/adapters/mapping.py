@@ -1,0 +1,148 @@
+"""The strict mapping of a log index, as Elasticsearch applies it; pure.
+
+A field takes one value, None or a list of values of its type. Numbers given as text are accepted
+(Elasticsearch coerces them); booleans are not numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from vigie.encoding import clean
+from vigie.errors import DataError
+from vigie.records import Document, IndexSpec, Rejection
+
+#: Where documents without ``@timestamp`` are sorted: before all others.
+NO_TIMESTAMP = datetime.min.replace(tzinfo=UTC)
+
+
+def timestamp(value: Any) -> datetime:
+    """Parse what a ``date`` field accepts: ISO 8601 (no zone: UTC), epoch milliseconds, a datetime.
+
+    Examples
+    --------
+    >>> timestamp("2026-11-21T11:00:00+01:00") == timestamp(1795255200000)
+    True
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | datetime):
+        raise ValueError("not a date")
+    if isinstance(value, int):
+        return datetime.fromtimestamp(value / 1000, UTC)
+    parsed = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def _is_whole(bits: int) -> Callable[[Any], bool]:
+    """Accept numbers whose whole part fits ``bits`` bits."""
+    bound = 1 << (bits - 1)
+
+    def check(value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            return False
+        number = value if isinstance(value, int) else int(float(value))
+        return -bound <= number < bound
+
+    return check
+
+
+def _is_float(value: Any) -> bool:
+    return (
+        not isinstance(value, bool)
+        and isinstance(value, int | float | str)
+        and abs(float(value)) <= 3.4028235677973366e38  # the largest that rounds to a 32-bit float
+    )
+
+
+def _is_date(value: Any) -> bool:
+    return bool(timestamp(value))
+
+
+_ACCEPTS: dict[str, Callable[[Any], bool]] = {
+    "date": _is_date,
+    "keyword": lambda value: isinstance(value, str | bool | int | float | datetime),
+    "text": lambda value: isinstance(value, str | bool | int | float | datetime),
+    "integer": _is_whole(32),
+    "long": _is_whole(64),
+    "float": _is_float,
+    "boolean": lambda value: isinstance(value, bool) or value in ("true", "false", ""),
+    "flattened": lambda value: isinstance(value, Mapping),
+}
+
+
+def check_spec(spec: IndexSpec) -> None:
+    """Raise DataError for a field type that no index knows."""
+    for field, kind in spec.fields.items():
+        if kind not in _ACCEPTS:
+            raise DataError(
+                f"index {spec.name!r}: field {field!r} has the type {kind!r}; "
+                f"known types: {', '.join(_ACCEPTS)}"
+            )
+
+
+def extend_fields(
+    name: str, existing: Mapping[str, str], wanted: Mapping[str, str]
+) -> dict[str, str]:
+    """Return ``existing`` plus the fields it lacks; refuse a field that changes its type."""
+    for field, kind in wanted.items():
+        if existing.get(field, kind) != kind:
+            raise DataError(
+                f"index {name!r}: field {field!r} is {existing[field]!r}, not {kind!r}; "
+                "drop the index or choose another name"
+            )
+    return {**wanted, **existing}
+
+
+def check_document(fields: Mapping[str, str], document: Document) -> Rejection | None:
+    """Return why the mapping refuses a document, or None when it takes it.
+
+    Examples
+    --------
+    >>> check_document({"AGE": "integer"}, Document("1", {"AGE": "sixty"})).kind
+    'document_parsing_exception'
+    >>> check_document({"AGE": "integer"}, Document("1", {"AGE": [60, None]}))
+    """
+    for field, value in document.body.items():
+        kind = fields.get(field)
+        if kind is None:
+            reason = f"mapping set to strict, dynamic introduction of [{field}] is not allowed"
+            return Rejection(document.id, "strict_dynamic_mapping_exception", reason)
+        if not _accepts(kind, value):
+            reason = f"failed to parse field [{field}] of type [{kind}]: found {value!r:.120}"
+            return Rejection(document.id, "document_parsing_exception", reason)
+    return None
+
+
+def split_documents(
+    fields: Mapping[str, str], documents: Sequence[Document]
+) -> tuple[list[Document], tuple[Rejection, ...]]:
+    """Part a batch into the documents that the mapping takes (ids cleaned) and the refusals."""
+    accepted: list[Document] = []
+    rejected: list[Rejection] = []
+    for document in documents:
+        rejection = check_document(fields, document)
+        if rejection is None:
+            accepted.append(Document(clean(document.id), document.body))
+        else:
+            rejected.append(rejection)
+    return accepted, tuple(rejected)
+
+
+def _accepts(kind: str, value: Any) -> bool:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return True  # the shared encoder writes both as null
+    if isinstance(value, list | tuple):
+        return all(_accepts(kind, item) for item in value)
+    try:
+        return _ACCEPTS[kind](value)
+    except (ValueError, OverflowError, OSError):
+        return False
+
+
+def sort_time(body: Mapping[str, Any]) -> datetime:
+    """Return the instant by which a checked document is ordered."""
+    value = body.get("@timestamp")
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return NO_TIMESTAMP if first is None or isinstance(first, list | tuple) else timestamp(first)

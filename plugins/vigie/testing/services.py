@@ -1,0 +1,92 @@
+"""Every role in memory, for tests of jobs and operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from vigie.roles import BundleStore
+from vigie.testing.clock import Clock
+from vigie.testing.index import FakeIndex
+from vigie.testing.predictions import FakeLabels, FakePredictions
+from vigie.testing.sources import FakeApiLogs, FakeRenderer
+from vigie.testing.stores import FakeDeployments, FakeLedger, FakeLocks, FakeState
+from vigie.testing.stream import FakeStream
+from vigie.testing.telemetry import FakeMetrics, FakeTracker
+
+
+@dataclass(frozen=True)
+class FakePaths:
+    """The platform's folders below one root; made on construction."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        for folder in (self.data, self.artifacts, self.reports, self.models, self.local):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def local(self) -> Path:
+        return self.data / "local"
+
+
+class FakeServices:
+    """Satisfies :class:`vigie.roles.Services`, and is a context manager as ``open_services`` is.
+
+    Parameters
+    ----------
+    root : where the folders go; usually ``tmp_path``.
+    now : the first instant of ``clock``; None: a fixed one.
+    """
+
+    def __init__(self, root: Path, now: datetime | None = None) -> None:
+        self.paths = FakePaths(root)
+        self.clock = Clock(now)
+        self.predictions = FakePredictions()
+        self.labels = FakeLabels(self.predictions, self.clock)
+        self.deployments = FakeDeployments(self.clock)
+        self.ledger = FakeLedger(self.clock)
+        self.state = FakeState()
+        self.locks = FakeLocks()
+        self.index = FakeIndex()
+        self.stream = FakeStream(self.clock)
+        self.tracker = FakeTracker()
+        self.metrics = FakeMetrics()
+        self.api_logs = FakeApiLogs(self.predictions)
+        self.renderer = FakeRenderer()
+
+    @property
+    def now(self) -> Callable[[], datetime]:
+        return self.clock
+
+    @cached_property
+    def bundles(self) -> BundleStore:
+        """The real store: bundles are files, and a fake would only hide what files do."""
+        from vigie.adapters.bundles import BundleDirectory
+
+        return BundleDirectory(self.paths.artifacts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...

@@ -1,0 +1,64 @@
+"""The API log of the fake predictions, and a renderer that draws one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vigie.encoding import dumps, write_atomic
+from vigie.records import LogPage
+from vigie.roles.stores import PredictionStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vigie.models.model_file import ModelFile
+
+
+class FakeApiLogs:
+    """Satisfies :class:`vigie.roles.ApiLogSource`: lines rendered as serving does."""
+
+    def __init__(self, predictions: PredictionStore) -> None:
+        self.predictions = predictions
+
+    def check(self) -> str:
+        return "in memory"
+
+    def page(self, offset: int, limit: int) -> LogPage:
+        from vigie.logs.api_line import render
+
+        events = self.predictions.page(offset, limit)
+        return LogPage(
+            offset, tuple(render(event.prediction) for event in events), offset + len(events)
+        )
+
+
+class FakeRenderer:
+    """Satisfies :class:`vigie.roles.ReportRenderer`: a small page and the JSON beside it."""
+
+    def __init__(self) -> None:
+        self.written: list[Path] = []
+
+    def quality(
+        self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame, html: Path
+    ) -> Path:
+        return self._write("quality", model, html, len(current))
+
+    def drift(
+        self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame, html: Path
+    ) -> Path:
+        return self._write("drift", model, html, len(current))
+
+    def performance(
+        self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame | None, html: Path
+    ) -> Path:
+        return self._write("performance", model, html, len(current))
+
+    def _write(self, kind: str, model: ModelFile, html: Path, n_rows: int) -> Path:
+        facts = {"report": kind, "model": model.name, "n_rows": n_rows}
+        write_atomic(html.with_suffix(".json"), dumps(facts))
+        write_atomic(
+            html, f"<!doctype html><title>{kind}</title><p>{model.name}: {n_rows} rows</p>"
+        )
+        self.written.append(html)
+        return html

@@ -1,0 +1,124 @@
+"""Deployments, ledger, small state and locks in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Lock, RLock
+from typing import Any
+
+from vigie.adapters.values import as_stored, utcnow
+from vigie.errors import ConflictError
+from vigie.records import Decision, Deployment
+
+
+class FakeDeployments:
+    """Satisfies :class:`vigie.roles.DeploymentStore`."""
+
+    def __init__(self, now: Callable[[], datetime] = utcnow) -> None:
+        self.now = now
+        self.rows: list[Deployment] = []
+        self.versions: defaultdict[str, int] = defaultdict(int)
+        self.lock = RLock()
+
+    def next_version(self, model: str) -> int:
+        with self.lock:
+            self.versions[model] += 1
+            return self.versions[model]
+
+    def champion(self, model: str, at: datetime | None = None) -> Deployment | None:
+        known = (
+            d for d in self.history(model, len(self.rows)) if at is None or d.deployed_at <= at
+        )
+        return next(known, None)
+
+    def history(self, model: str, limit: int = 50) -> list[Deployment]:
+        return [d for d in reversed(self.rows) if d.model == model][:limit]
+
+    def deploy(
+        self,
+        model: str,
+        version: int,
+        *,
+        expected_number: int,
+        actor: str,
+        reason: str,
+        run_id: str | None = None,
+    ) -> Deployment:
+        with self.lock:
+            newest = self.champion(model)
+            found = newest.number if newest else 0
+            if found != expected_number:
+                raise ConflictError(f"{model}: deployment {found} is newest, not {expected_number}")
+            previous = newest.version if newest else None
+            row = Deployment(model, found + 1, version, previous, self.now(), actor, reason, run_id)
+            self.rows.append(row)
+            return row
+
+
+class FakeLedger:
+    """Satisfies :class:`vigie.roles.Ledger`; ``rows`` holds what was recorded, oldest first."""
+
+    def __init__(self, now: Callable[[], datetime] = utcnow) -> None:
+        self.now = now
+        self.rows: list[Decision] = []
+        self.lock = RLock()
+
+    def record(self, decision: Decision) -> int:
+        facts = as_stored(decision.facts)
+        with self.lock:
+            for number, known in enumerate(self.rows, 1):
+                if known.key == decision.key:
+                    return number
+            number, at = len(self.rows) + 1, decision.at or self.now()
+            self.rows.append(dataclasses.replace(decision, id=number, at=at, facts=facts))
+            return number
+
+    def decisions(
+        self,
+        model: str | None = None,
+        kind: str | None = None,
+        run_id: str | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+    ) -> list[Decision]:
+        def wanted(d: Decision) -> bool:
+            asked = ((model, d.model), (kind, d.kind), (run_id, d.run_id))
+            in_time = until is None or d.at is None or d.at <= until
+            return in_time and all(want in (None, found) for want, found in asked)
+
+        return [d for d in reversed(self.rows) if wanted(d)][:limit]
+
+
+class FakeState:
+    """Satisfies :class:`vigie.roles.StateStore`; keeps what JSON keeps."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, Any]] = {}
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        value: dict[str, Any] | None = as_stored(self.values.get(key))
+        return value
+
+    def put(self, key: str, value: Mapping[str, Any]) -> None:
+        self.values[key] = as_stored(value)
+
+
+class FakeLocks:
+    """Satisfies :class:`vigie.roles.Locks` between the threads of one process."""
+
+    def __init__(self) -> None:
+        self.locks: defaultdict[str, Lock] = defaultdict(Lock)
+
+    @contextmanager
+    def hold(self, name: str, wait_s: float = 0.0) -> Iterator[None]:
+        lock = self.locks[name]
+        if not lock.acquire(timeout=wait_s):
+            raise ConflictError(f"lock {name!r} is held by somebody else")
+        try:
+            yield
+        finally:
+            lock.release()
