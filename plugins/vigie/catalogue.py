@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric family: its name, type (gauge or counter), help text and label names."""
+    """A metric family: its name, type (gauge, counter or histogram), help text and label names."""
 
     name: str
     kind: str
@@ -40,3 +40,94 @@ JOB_LAST_SUCCESS = metric(
 JOB_LAST_RUN = metric("vigie_job_last_run_timestamp_seconds", "gauge", "When the job last ended")
 JOB_SUCCEEDED = metric("vigie_job_succeeded", "gauge", "1 if the last run succeeded, 0 if not")
 JOB_TASKS_FAILED = metric("vigie_job_failed_tasks", "gauge", "Failed tasks of the last run")
+
+# serving (its own registry, exposed by /metrics together with the text files)
+HTTP_REQUESTS = metric(
+    "vigie_http_requests_total", "counter", "HTTP requests answered", ("route", "status")
+)
+HTTP_DURATION = metric(
+    "vigie_http_request_duration_seconds", "histogram", "Time to answer a request", ("route",)
+)
+PREDICTIONS = metric(
+    "vigie_predictions_total", "counter", "Predictions answered and stored", ("model", "label")
+)
+FEEDBACK = metric("vigie_feedback_total", "counter", "Labels reported", ("model", "outcome"))
+MODEL_LOAD_FAILURES = metric(
+    "vigie_model_load_failures_total", "counter", "Versions that did not check out", ("model",)
+)
+MODEL_SERVED_VERSION = metric(
+    "vigie_model_served_version", "gauge", "The version that answers", ("model",)
+)
+SERVING_DATABASE_UP = metric(
+    "vigie_serving_database_up", "gauge", "1 if the last look at the database succeeded"
+)
+
+# logs_to_elasticsearch
+LOGS_READ = metric("vigie_logs_read_lines", "gauge", "API log lines read by the last run")
+LOGS_LAG = metric("vigie_logs_lag_lines", "gauge", "API log lines that are not collected yet")
+LOGS_LOST = metric(
+    "vigie_logs_lost_lines", "gauge", "Lines that the source dropped before they were collected"
+)
+LOGS_INDEXED = metric(
+    "vigie_logs_indexed_lines", "gauge", "Lines of the last run that were new", ("index",)
+)
+LOGS_ALREADY_THERE = metric(
+    "vigie_logs_already_there_lines",
+    "gauge",
+    "Lines of the last run that had been indexed before",
+    ("index",),
+)
+LOGS_FILTERED = metric(
+    "vigie_logs_filtered_lines", "gauge", "Lines of the last run not meant for the index", ("index",)
+)
+LOGS_DEAD_LETTERED = metric(
+    "vigie_logs_dead_lettered_lines",
+    "gauge",
+    "Lines of the last run that could not be read or stored",
+    ("index",),
+)
+DEAD_LETTERS = metric("vigie_dead_letters_documents", "gauge", "Documents among the dead letters")
+EXPORTED_ROWS = metric(
+    "vigie_exported_rows", "gauge", "Rows of the exported inference data set", ("model",)
+)
+EXPORT_UNUSABLE = metric(
+    "vigie_export_unusable_documents",
+    "gauge",
+    "Documents whose values do not fit the model file",
+    ("model",),
+)
+
+# ml_retrain_pipeline
+RETRAIN_TRIGGER_FIRED = metric(
+    "vigie_retrain_trigger_fired",
+    "gauge",
+    "1 if the trigger asked for a training in the last check",
+    ("model", "trigger"),
+)
+RETRAIN_ASKED = metric(
+    "vigie_retrain_asked", "gauge", "1 if the last check led to a training", ("model",)
+)
+RETRAIN_LABELLED_ROWS = metric(
+    "vigie_retrain_labelled_rows", "gauge", "Labelled rows that no training has used", ("model",)
+)
+RETRAIN_TRAINING_ROWS = metric(
+    "vigie_retrain_training_rows", "gauge", "Rows of the last training table", ("model", "origin")
+)
+RETRAIN_CANDIDATE_SCORE = metric(
+    "vigie_retrain_candidate_score",
+    "gauge",
+    "A candidate's figure on the hold-out",
+    ("model", "candidate", "figure"),
+)
+RETRAIN_CANDIDATE_SECONDS = metric(
+    "vigie_retrain_candidate_seconds",
+    "gauge",
+    "Time to train a candidate",
+    ("model", "candidate"),
+)
+RETRAIN_GATE_PASSED = metric(
+    "vigie_retrain_gate_passed", "gauge", "1 if the last challenger passed the gate", ("model",)
+)
+CHAMPION_VERSION = metric(
+    "vigie_champion_version", "gauge", "The version that is champion", ("model",)
+)

@@ -167,6 +167,7 @@ class LogPage:
     offset: int
     lines: tuple[str, ...]
     next_offset: int
+    total: int | None = None  # lines in the whole log; None: the source does not tell
 
 
 @dataclass(frozen=True, slots=True)

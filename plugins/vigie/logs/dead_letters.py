@@ -29,10 +29,14 @@ def dead_letter(
     at: datetime,
     extra: Mapping[str, Any] | None = None,
 ) -> Document:
-    """Return the document that keeps ``original``; the same bytes refused for the same index are one document.
+    """Return the document that keeps ``original``.
+
+    The same bytes of the same source, refused for the same index, are one document.
 
     Parameters
     ----------
+    original
+        What was read, byte for byte.
     source_kind, source, partition, offset
         Where it was read: ``api_log`` or ``stream``, which one, and its place there.
     target_index
@@ -41,6 +45,8 @@ def dead_letter(
         The store's (or our parser's) name for what is wrong, and a sentence for people.
     at
         When it was given up, UTC.
+    extra
+        Anything else worth knowing.
     """
     body: dict[str, Any] = {
         "@timestamp": instant(at),

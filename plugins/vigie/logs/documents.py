@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from vigie.encoding import clean, digest
 from vigie.errors import DataError
@@ -23,8 +23,8 @@ _SKEW = timedelta(hours=24)  # event and collection further apart: a wrong clock
 class LineDocuments:
     """What becomes of one line.
 
-    Without ``error``, a document that is None means that the line was filtered out of that index; with
-    it, the line belongs to the dead letters (and still to the raw index, which keeps every line).
+    Without ``error``, a document that is None means that the line was filtered out of that index;
+    with it, the line belongs to the dead letters (and still to the raw index, which keeps all).
     """
 
     line: str
@@ -40,8 +40,8 @@ def to_documents(
 ) -> LineDocuments:
     """Sort one line; never raises, whatever the line holds.
 
-    Ids depend on the source and the line (raw) or the transaction (the others), never on the clock or
-    the offset: collecting a line again, from wherever, writes nothing new.
+    Ids depend on the source and the line (raw) or the transaction (the others), never on the clock
+    or the offset: collecting a line again, from wherever, writes nothing new.
     """
     values: dict[str, Any] = {
         "@timestamp": instant(ingested_at),
@@ -100,6 +100,10 @@ def _has_perfs(entry: ApiLogEntry) -> bool:
     return entry.status_code is not None and entry.execution_time_ms is not None
 
 
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _has_message(entry: ApiLogEntry) -> bool:
     """Say whether an entry has input and result (a refused call has none).
 
@@ -113,7 +117,6 @@ def _has_message(entry: ApiLogEntry) -> bool:
     label, probability = entry.result.get("prediction"), entry.result.get("probability")
     if not isinstance(label, str) or not label:
         raise DataError(f"Result: expected a label under 'prediction', found {label!r}")
-    is_number = isinstance(probability, int | float) and not isinstance(probability, bool)
-    if not is_number or not 0 <= probability <= 1:
+    if not _is_number(probability) or not 0 <= probability <= 1:
         raise DataError(f"Result: expected a 'probability' from 0 to 1, found {probability!r}")
     return True

@@ -20,7 +20,8 @@ class LineFilter:
     >>> from vigie.logs.api_line import parse
     >>> keep = LineFilter(DEFAULT_PATTERN)
     >>> head = "2026-11-21T10:00:00Z - api - INFO - [t] API Call - "
-    >>> [keep.matches(parse(head + call)) for call in ("POST /predict", "POST /predict_batch", "GET /health")]
+    >>> calls = "POST /predict", "POST /predict_batch", "GET /health"
+    >>> [keep.matches(parse(head + call)) for call in calls]
     [True, False, False]
     """
 
@@ -31,7 +32,5 @@ class LineFilter:
         if entry.http_method is None or self.pattern not in entry.message:
             return False
         call = _CALL.search(self.pattern)
-        return call is None or (call["method"], call["path"]) == (
-            entry.http_method,
-            entry.http_path,
-        )
+        own = (entry.http_method, entry.http_path)
+        return call is None or (call["method"], call["path"]) == own

@@ -1,7 +1,7 @@
 """The indices of the API log: the fields that the source document lists, and our own beside them.
 
-Top level strict, ``input_data``, ``result`` and ``extra`` flattened: a new feature or a stray key never
-changes a mapping. ``@timestamp`` is when it happened, ``ingested_at`` when it was collected.
+Top level strict, ``input_data``, ``result`` and ``extra`` flattened: a new feature or a stray key
+never changes a mapping. ``@timestamp`` is when it happened, ``ingested_at`` when it was collected.
 """
 
 from __future__ import annotations
@@ -62,5 +62,5 @@ DEAD_LETTERS = IndexSpec(
 
 
 def api_log_specs(raw_index: str = RAW.name) -> tuple[IndexSpec, IndexSpec, IndexSpec]:
-    """Return the three indices of the API log; the raw one's name is a setting (``ELASTICSEARCH_INDEX``)."""
+    """Return the three indices; the raw one's name is a setting (``ELASTICSEARCH_INDEX``)."""
     return replace(RAW, name=raw_index), MESSAGE, PERFS

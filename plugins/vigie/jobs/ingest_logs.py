@@ -1,0 +1,162 @@
+"""Collect API log lines into the three indices."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from vigie import catalogue
+from vigie.faults import crash_point
+from vigie.jobs.index_lines import ensure_api_log_indices, index_lines
+from vigie.logs.counts import LineCounts
+from vigie.logs.cursor import Cursor, state_key
+from vigie.logs.documents import LineDocuments, to_documents
+from vigie.logs.filtering import DEFAULT_PATTERN, LineFilter
+from vigie.logs.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
+from vigie.records import JobReport, LogPage, Sample
+
+if TYPE_CHECKING:
+    from vigie.roles import Services
+
+log = logging.getLogger(__name__)
+
+SOURCE = "api"  # not its address: the same API behind another address has the same transactions
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestReport(JobReport):
+    """What became of each line: ``counts`` holds one conservation law an index."""
+
+    read: int
+    offset: int  # where the next run goes on
+    restarted: bool  # no usable cursor, or the source began anew: read from the beginning
+    lost: int  # lines that the source dropped before anybody collected them
+    lag: int | None  # None: the source does not tell, and there may be more
+    counts: Mapping[str, LineCounts]
+
+
+def ingest_logs(
+    services: Services,
+    *,
+    source_id: str = SOURCE,
+    limit: int,
+    filter_pattern: str = DEFAULT_PATTERN,
+    batch_size: int = BATCH_SIZE,
+    raw_index: str = RAW.name,
+) -> IngestReport:
+    """Collect up to ``limit`` new lines, batch by batch.
+
+    The cursor moves after a batch's documents and dead letters are durable: what a crash or a
+    TransientError leaves behind is completed by the next run, and counted as ``already_there``.
+    """
+    ensure_api_log_indices(services, raw_index)
+    line_filter = LineFilter(filter_pattern)
+    cursor, restarted = _resume(services, source_id)
+    tally = _Tally(dict.fromkeys((raw_index, MESSAGE.name, PERFS.name), LineCounts()))
+    while tally.read < limit and not tally.at_end:
+        size = min(batch_size, limit - tally.read)
+        page = services.api_logs.page(cursor.offset, size)
+        batch = _documents(services, page, source_id, line_filter)
+        crash_point("before_bulk")
+        indexed = index_lines(services, batch, source=source_id, raw_index=raw_index)
+        crash_point("after_bulk")
+        tally.add(page, indexed.counts, expected=cursor.offset, size=size)
+        if page.next_offset > cursor.offset:
+            cursor = Cursor.after(page.next_offset, page.lines[-1])
+            services.state.put(state_key(source_id), cursor.as_state())
+    report = IngestReport(
+        read=tally.read,
+        offset=cursor.offset,
+        restarted=restarted,
+        lost=tally.lost,
+        lag=tally.lag(cursor.offset),
+        counts=tally.counts,
+    )
+    return replace(report, metrics=_samples(report, services.index.count(DEAD_LETTERS.name)))
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What a run has seen so far."""
+
+    counts: dict[str, LineCounts]
+    read: int = 0
+    lost: int = 0
+    at_end: bool = False
+    total: int | None = None
+
+    def add(
+        self, page: LogPage, counts: Mapping[str, LineCounts], *, expected: int, size: int
+    ) -> None:
+        for index, more in counts.items():
+            self.counts[index] += more
+        self.read += len(page.lines)
+        self.total = page.total
+        if page.offset > expected and page.lines:
+            self.lost += page.offset - expected
+            log.warning("the source dropped lines %d to %d", expected, page.offset - 1)
+        if page.lines and page.next_offset <= expected:
+            log.warning("asked for line %d, got lines up to %d again", expected, page.next_offset)
+        self.at_end = len(page.lines) < size or page.next_offset <= expected
+
+    def lag(self, offset: int) -> int | None:
+        if self.total is not None:
+            return max(0, self.total - offset)
+        return 0 if self.at_end else None
+
+
+def _resume(services: Services, source: str) -> tuple[Cursor, bool]:
+    """Return where to go on, and whether that is the beginning for want of a cursor that holds."""
+    stored = services.state.get(state_key(source))
+    if stored is None:
+        return Cursor(), False
+    cursor = Cursor.from_state(stored)
+    if cursor is None:
+        log.warning("the cursor of %s is damaged (%r): reading from the beginning", source, stored)
+        return Cursor(), True
+    if cursor.offset == 0 or _is_where_it_was(services, cursor):
+        return cursor, False
+    log.warning(
+        "line %d of %s is not the one collected last: the source began anew, so does the collector",
+        cursor.offset - 1,
+        source,
+    )
+    return Cursor(), True
+
+
+def _is_where_it_was(services: Services, cursor: Cursor) -> bool:
+    last = services.api_logs.page(cursor.offset - 1, 1)
+    if last.lines and last.offset != cursor.offset - 1:
+        return True  # a page that was not asked for proves nothing
+    return bool(last.lines) and cursor.follows(last.lines[0])
+
+
+def _documents(
+    services: Services, page: LogPage, source: str, line_filter: LineFilter
+) -> list[LineDocuments]:
+    now = services.now()
+    return [
+        to_documents(line, source=source, offset=offset, ingested_at=now, line_filter=line_filter)
+        for offset, line in enumerate(page.lines, page.offset)
+    ]
+
+
+def _samples(report: IngestReport, dead_letters: int) -> tuple[Sample, ...]:
+    samples = [
+        Sample(catalogue.LOGS_READ, report.read),
+        Sample(catalogue.LOGS_LOST, report.lost),
+        Sample(catalogue.DEAD_LETTERS, dead_letters),
+    ]
+    if report.lag is not None:
+        samples.append(Sample(catalogue.LOGS_LAG, report.lag))
+    for index, counts in report.counts.items():
+        samples += [
+            Sample(catalogue.LOGS_INDEXED, counts.indexed, {"index": index}),
+            Sample(catalogue.LOGS_ALREADY_THERE, counts.already_there, {"index": index}),
+            Sample(catalogue.LOGS_FILTERED, counts.filtered, {"index": index}),
+            Sample(catalogue.LOGS_DEAD_LETTERED, counts.dead_lettered, {"index": index}),
+        ]
+    return tuple(samples)
