@@ -1,0 +1,140 @@
+"""Airflow's public REST API, as much of it as a person at the UI would use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from vigie.errors import TransientError
+
+ENDED = frozenset({"success", "failed"})
+POLL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DagRun:
+    """A run as the API tells it."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    run_type: str
+
+    @property
+    def is_ended(self) -> bool:
+        return self.state in ENDED
+
+
+class AirflowApi:
+    """A client that logs in once, for one server.
+
+    Raises
+    ------
+    TransientError
+        From every method: the server did not answer, or refused the login.
+    """
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self.url = url.rstrip("/")
+        self._client = httpx.Client(base_url=self.url, timeout=30)
+        token = self._ask("POST", "/auth/token", json={"username": user, "password": password})
+        self._client.headers["Authorization"] = f"Bearer {token['access_token']}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def dag_ids(self) -> list[str]:
+        return [dag["dag_id"] for dag in self._ask("GET", "/api/v2/dags?limit=100")["dags"]]
+
+    def import_errors(self) -> list[str]:
+        """Return what could not be parsed, one text a file."""
+        errors = self._ask("GET", "/api/v2/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace']}" for error in errors]
+
+    def import_warnings(self) -> list[str]:
+        warnings = self._ask("GET", "/api/v2/dagWarnings")["dag_warnings"]
+        return [f"{warning['dag_id']}: {warning['message']}" for warning in warnings]
+
+    def unpause(self, dag_id: str) -> None:
+        self._ask("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> DagRun:
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        return _run(self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body))
+
+    def run(self, run: DagRun) -> DagRun:
+        """Return the run as it is now."""
+        return _run(self._ask("GET", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}"))
+
+    def runs(self, dag_id: str) -> list[DagRun]:
+        """Return the newest runs first."""
+        answer = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=50&order_by=-run_after")
+        return [_run(run) for run in answer["dag_runs"]]
+
+    def task_states(self, run: DagRun) -> dict[str, str]:
+        """Return each task's state (a mapped task's last one), for messages."""
+        path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances?limit=200"
+        return {
+            task["task_id"]: str(task["state"])
+            for task in self._ask("GET", path)["task_instances"]
+        }
+
+    def wait(
+        self, run: DagRun, timeout_s: float, tell: Callable[[str], None] = lambda _: None
+    ) -> DagRun:
+        """Return the run when it has ended.
+
+        Raises
+        ------
+        TransientError
+            If it has not ended in time; names the tasks that have not.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not (run := self.run(run)).is_ended:
+            states = self.task_states(run)
+            open_tasks = [task for task, state in states.items() if state in _OPEN]
+            tell(f"{run.dag_id}: {', '.join(open_tasks) or run.state}")
+            if time.monotonic() > deadline:
+                raise TransientError(
+                    f"{run.dag_id} {run.run_id} did not end within {timeout_s:.0f} s: {states}"
+                )
+            time.sleep(POLL_S)
+        return run
+
+    def _ask(self, method: str, path: str, json: Any = None) -> Any:
+        try:
+            answer = self._client.request(method, path, json=json)
+            answer.raise_for_status()
+        except httpx.HTTPStatusError as exc:
+            text = exc.response.text[:500]
+            raise TransientError(f"Airflow at {self.url} refused {method} {path}: {text}") from exc
+        except httpx.HTTPError as exc:
+            raise TransientError(
+                f"Airflow at {self.url} did not answer ({exc}); see: vigie status"
+            ) from exc
+        return answer.json()
+
+
+_OPEN = frozenset({"running", "queued", "scheduled", "deferred", "up_for_retry", "restarting"})
+
+
+def _run(answer: Mapping[str, Any]) -> DagRun:
+    return DagRun(
+        dag_id=answer["dag_id"],
+        run_id=answer["dag_run_id"],
+        state=answer["state"],
+        run_type=answer["run_type"],
+    )
