@@ -1,7 +1,7 @@
 """One column of now against its frozen profile: statistics, without the verdict.
 
-NaN, infinities and unreadable values count as missing, and a changed share of missing values is a change like
-any other: it is a bin of the histogram, and has a chi-squared test of its own.
+NaN, infinities and unreadable values count as missing, and a changed share of missing values is a
+change like any other: missing is a bin of the histogram.
 """
 
 from __future__ import annotations
@@ -43,27 +43,23 @@ def compare(name: str, body: Mapping[str, Any], series: pd.Series, min_rows: int
 def _numeric(
     name: str, body: Mapping[str, Any], values: Floats, n_rows: int, min_rows: int
 ) -> ColumnVerdict:
+    """Test twice: Kolmogorov-Smirnov sees a shift, the histogram tails, gaps and spikes."""
     n_missing = n_rows - values.size
-    _, p_missing = _missing_test(body, int(values.size), n_missing)
     facts: dict[str, Any] = {"name": name, "kind": "numeric", "n_current": n_rows}
     facts |= {"missing_share": n_missing / n_rows}
     if min(values.size, body["n"]) < min_rows:
-        return _only_missing(facts, body, p_missing, int(values.size), n_missing, min_rows)
+        return _only_missing(facts, body, int(values.size), n_missing, min_rows)
     sample = np.asarray(body["sample"], dtype=np.float64)
-    current_bins = bin_counts(values, np.asarray(body["edges"], dtype=np.float64))
-    psi = population_stability(
-        np.array([body["n_missing"], *body["counts"]]), np.array([n_missing, *current_bins])
-    )
-    shift = _shift(body, sample, values)
+    now = bin_counts(values, np.asarray(body["edges"], dtype=np.float64))
+    histograms = np.array([body["n_missing"], *body["counts"]]), np.array([n_missing, *now])
+    psi, shift = population_stability(*histograms), _shift(body, sample, values)
     statistic = ks_statistic(sample, values)
-    p_value = ks_p_value(statistic, body["n"], int(values.size))
-    if p_missing is not None:  # two chances to reject: Bonferroni
-        p_value = min(1.0, 2 * min(p_value, p_missing))
     return ColumnVerdict(
         **facts,
         test="ks",
         statistic=statistic,
-        p_value=p_value,
+        p_value=ks_p_value(statistic, body["n"], int(values.size)),
+        p_histogram=chi_squared(*histograms)[1],
         psi=psi,
         shift=shift,
         effect=max(psi, shift or 0.0),
@@ -72,7 +68,7 @@ def _numeric(
 
 
 def _shift(body: Mapping[str, Any], sample: Floats, values: Floats) -> float | None:
-    """Return the Wasserstein distance in reference deviations, less that of pure chance; None for a constant."""
+    """Return Wasserstein's distance in deviations, less that of pure chance; None: constant."""
     mean, std = body["mean"], body["std"]
     if std <= abs(mean) * np.finfo(np.float64).eps:
         return None
@@ -86,26 +82,26 @@ def _shift(body: Mapping[str, Any], sample: Floats, values: Floats) -> float | N
 
 
 def _only_missing(
-    facts: Mapping[str, Any],
-    body: Mapping[str, Any],
-    p_missing: float | None,
-    n: int,
-    n_missing: int,
-    min_rows: int,
+    facts: Mapping[str, Any], body: Mapping[str, Any], n: int, n_missing: int, min_rows: int
 ) -> ColumnVerdict:
-    """Judge by the share of missing values alone; if that did not change, there is no telling."""
-    psi = population_stability(np.array([body["n_missing"], body["n"]]), np.array([n_missing, n]))
-    if psi == 0.0 and min(n, body["n"]) > 0:
-        few = min(n, body["n"])
-        return ColumnVerdict(**facts, reason=f"{few} usable values of at least {min_rows}")
+    """Judge by the share of missing values; that it did not change says nothing of the values."""
+    shares = np.array([body["n_missing"], body["n"]]), np.array([n_missing, n])
+    statistic, p_value = chi_squared(*shares)
+    psi = population_stability(*shares)
+    usable = min(n, body["n"])
+    notes = (
+        f"{usable} usable values of at least {min_rows}" if usable else "",
+        _missing_note(body, n_missing, n + n_missing),
+    )
     return ColumnVerdict(
         **facts,
         test="chi2",
-        statistic=_missing_test(body, n, n_missing)[0],
-        p_value=1.0 if p_missing is None else p_missing,
+        statistic=statistic,
+        p_value=p_value,
         psi=psi,
         effect=psi,
-        reason=_missing_note(body, n_missing, n + n_missing),
+        is_partial=max(n, body["n"]) > 0,
+        reason="; ".join(filter(None, notes)),
     )
 
 
@@ -135,15 +131,6 @@ def _category(
         effect=psi,
         reason="; ".join(filter(None, notes)),
     )
-
-
-def _missing_test(
-    body: Mapping[str, Any], n: int, n_missing: int
-) -> tuple[float | None, float | None]:
-    """Test the share of missing values; (None, None) where neither side misses any."""
-    if not n_missing and not body["n_missing"]:
-        return None, None
-    return chi_squared(np.array([body["n_missing"], body["n"]]), np.array([n_missing, n]))
 
 
 def _missing_note(body: Mapping[str, Any], n_missing: int, n_rows: int) -> str:

@@ -1,6 +1,7 @@
-"""The statistics of one column: reference sample against current sample. Pure numpy, checked against scipy.
+"""The statistics of one column: reference sample against current sample.
 
-Only ``scipy.special`` is loaded (``scipy.stats`` costs a second to import).
+Pure numpy, checked against scipy in the tests. Only ``scipy.special`` is loaded (``scipy.stats``
+costs a second to import).
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def ks_statistic(reference: Floats, current: Floats) -> float:
 def ks_p_value(statistic: float, n_reference: int, n_current: int) -> float:
     """Return the probability of such a D or a larger one when nothing changed.
 
-    Kolmogorov's limit with Stephens' small-sample correction (Stephens 1970); ties make it conservative.
+    Kolmogorov's limit with Stephens' small-sample correction (Stephens 1970); ties make it
+    conservative.
     """
     root = np.sqrt(n_reference * n_current / (n_reference + n_current))
     return float(special.kolmogorov((root + 0.12 + 0.11 / root) * statistic))
@@ -50,8 +52,9 @@ def ks_p_value(statistic: float, n_reference: int, n_current: int) -> float:
 def wasserstein(reference: Floats, current: Floats) -> float:
     """Return the area between two empirical distribution functions, in the column's unit.
 
-    Both samples sorted and not empty. Exact: between two reference points the reference function is a
-    constant c and the current one crosses it once, at its c-quantile, so prefix sums give the area.
+    Both samples sorted and not empty. Exact: between two reference points the reference function is
+    a constant c and the current one crosses it once, at its c-quantile, so prefix sums give the
+    area.
 
     Examples
     --------
@@ -81,8 +84,8 @@ def wasserstein(reference: Floats, current: Floats) -> float:
 def wasserstein_noise(reference: Floats, n_reference: int, n_current: int) -> float:
     """Return what :func:`wasserstein` is on average when nothing changed.
 
-    At each x the difference of the two functions is normal with variance F(1-F)(1/n + 1/m), and a normal's
-    mean distance from 0 is sqrt(2/pi) deviations; integrated over x.
+    At each x the difference of the two functions is normal with variance F(1-F)(1/n + 1/m), and a
+    normal's mean distance from 0 is sqrt(2/pi) deviations; integrated over x.
     """
     level = np.arange(1, reference.size) / reference.size
     spread = float(np.sum(np.sqrt(level * (1 - level)) * np.diff(reference)))
@@ -90,10 +93,11 @@ def wasserstein_noise(reference: Floats, n_reference: int, n_current: int) -> fl
 
 
 def population_stability(reference: Counts, current: Counts) -> float:
-    """Return the population stability index of two histograms, less what pure chance gives (0 or more).
+    """Return the population stability index of two histograms, less that of chance (0 or more).
 
-    Half a count is added to each bin so that an empty one stays finite. When nothing changed, the index is
-    (1/n + 1/m) times a chi-squared variable of k-1 degrees of freedom (Yurdakul 2018), whose mean is taken off.
+    Half a count is added to each bin so that an empty one stays finite. When nothing changed, the
+    index is (1/n + 1/m) times a chi-squared variable of k-1 degrees of freedom (Yurdakul 2018),
+    whose mean is taken off.
 
     Examples
     --------
@@ -115,8 +119,8 @@ def population_stability(reference: Counts, current: Counts) -> float:
 def chi_squared(reference: Counts, current: Counts) -> tuple[float, float]:
     """Return Pearson's statistic of a two-row table and its p-value; (0, 1) if one cell is left.
 
-    Rare cells are pooled until each expects ``MIN_EXPECTED`` in both rows; without rare cells this is
-    ``scipy.stats.chi2_contingency(correction=False)``.
+    Rare cells are pooled until each expects ``MIN_EXPECTED`` in both rows; without rare cells this
+    is ``scipy.stats.chi2_contingency(correction=False)``.
     """
     table = _pool_rare(np.vstack([reference, current]).astype(np.float64))
     total = table.sum()
@@ -140,9 +144,10 @@ def _pool_rare(table: Floats) -> Floats:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values: comparing each with alpha keeps the chance of *any* false one below it.
+    """Return Holm's adjusted p-values.
 
-    Valid however the columns depend on each other (Holm 1979).
+    Comparing each with alpha keeps the chance of *any* false one below alpha. Valid however the
+    columns depend on each other (Holm 1979).
 
     Examples
     --------

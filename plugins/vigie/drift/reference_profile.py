@@ -1,4 +1,4 @@
-"""The reference a champion was trained on, small enough to travel in its bundle (``profile.json``)."""
+"""The reference of a champion, small enough to travel in its bundle (``profile.json``)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def build_profile(
     features
         Numeric when ``type`` is ``float`` or ``integer``, else categories.
     max_sample
-        Longest sample kept of a numeric column; a column that fits is kept whole (its KS statistic is exact).
+        Longest sample kept of a numeric column; a column that fits is kept whole (its KS statistic
+        is exact).
 
     Raises
     ------
@@ -54,7 +55,8 @@ def build_profile(
     --------
     >>> from types import SimpleNamespace as Feature
     >>> age = Feature(name="age", type="integer")
-    >>> build_profile(pd.DataFrame({"age": [30, 40, 40, None]}), [age])["columns"]["age"]["n_missing"]
+    >>> profile = build_profile(pd.DataFrame({"age": [30, 40, 40, None]}), [age])
+    >>> profile["columns"]["age"]["n_missing"]
     1
     """
     missing = [feature.name for feature in features if feature.name not in frame.columns]
@@ -98,8 +100,8 @@ def _numeric(series: pd.Series, max_sample: int) -> dict[str, Any]:
 def bin_edges(values: Floats) -> Floats:
     """Return frozen bin edges of sorted values: bin i holds ``edges[i-1] < x <= edges[i]``.
 
-    Deciles, of which equal ones are merged (no bin of zero width; a frequent value gets a bin of its own),
-    and a bin on either side for what the reference never had.
+    Deciles, of which equal ones are merged (no bin of zero width; a frequent value gets a bin of
+    its own), and a bin on either side for what the reference never had.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pandas as pd
 
 from vigie.errors import DataError
 
-#: Beyond this a square overflows a double, and with it every mean and deviation: counted as infinite.
+#: Beyond this a square overflows a double, and with it every mean and deviation: counted as
+#: infinite.
 LARGEST = 1e150
 
 Floats = npt.NDArray[np.float64]
@@ -27,7 +29,8 @@ def column(frame: pd.DataFrame, name: str) -> pd.Series:
 def usable_numbers(series: pd.Series) -> Floats:
     """Return the finite numbers of a column, sorted.
 
-    NaN, None, infinities and text that is no number are *unusable*: the caller counts them as missing.
+    NaN, None, infinities and text that is no number are *unusable*: the caller counts them as
+    missing.
 
     Examples
     --------
@@ -43,26 +46,20 @@ def usable_numbers(series: pd.Series) -> Floats:
 
 
 def usable_keys(series: pd.Series) -> dict[str, int]:
-    """Count a column's categories by a key that does not depend on the type a file format gave them.
+    """Count a column's categories by a key that is the same for every file format.
 
     Examples
     --------
     >>> usable_keys(pd.Series([True, 1, 1.0, "1", "x", None], dtype=object))
     {'1': 4, 'x': 1}
     """
-    counts: dict[str, int] = {}
-    for value, n in _count(series).items():
-        counts[_key(value)] = counts.get(_key(value), 0) + int(n)
-    return counts
-
-
-def _count(series: pd.Series) -> dict[Any, int]:
-    """Count distinct present values; lists and objects (unhashable) by their text."""
     present = series[series.notna()]
-    try:
-        return dict(present.value_counts(sort=False))
-    except TypeError:
-        return dict(present.map(str).value_counts(sort=False))
+    if present.dtype == object:
+        return dict(Counter(map(_key, present)))
+    counts: Counter[str] = Counter()
+    for value, n in present.value_counts(sort=False).items():
+        counts[_key(value)] += int(n)
+    return dict(counts)
 
 
 def _key(value: Any) -> str:
