@@ -146,6 +146,10 @@ class EmbeddedPostgres:
 
     def is_running(self) -> bool:
         """Tell whether a login succeeds now; a file or a process id is no proof."""
+        return not self.login_error()
+
+    def login_error(self) -> str:
+        """Return why a login fails, or an empty string."""
         try:
             psycopg2.connect(
                 host=str(self.sockets),
@@ -154,9 +158,9 @@ class EmbeddedPostgres:
                 dbname="postgres",
                 connect_timeout=3,
             ).close()
-        except psycopg2.OperationalError:
-            return False
-        return True
+        except psycopg2.OperationalError as exc:
+            return str(exc).strip() or "no answer"
+        return ""
 
     def create_databases(self, script: Path, passwords: Mapping[str, str]) -> None:
         """Run ``init-db.sql``: make what is missing of roles and databases, set the passwords.

@@ -1,0 +1,158 @@
+"""``vigie init | up | status | down | check | airflow``: the local platform."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vigie.cli.support import console, errors
+
+if TYPE_CHECKING:
+    from vigie.local.overview import Row
+    from vigie.local.state import Platform
+    from vigie.records import ServiceStatus
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the top level of ``vigie``."""
+    app.command()(init)
+    app.command()(up)
+    app.command()(status)
+    app.command()(down)
+    app.command()(check)
+    app.command(
+        context_settings={
+            "ignore_unknown_options": True,
+            "allow_extra_args": True,
+            "allow_interspersed_args": False,
+            "help_option_names": [],
+        }
+    )(airflow)
+
+
+def init(
+    new_ports: Annotated[
+        bool, typer.Option("--new-ports", help="Take another free block of ports.")
+    ] = False,
+) -> None:
+    """Choose ports, generate passwords and keys: writes data/local/platform.toml."""
+    _init(new_ports=new_ports)
+
+
+def _init(*, new_ports: bool = False) -> Platform:
+    """Return the platform; tell the generated password when it is new."""
+    from vigie.local.state import make_platform
+    from vigie.settings import project_root
+
+    platform, is_new = make_platform(project_root(), new_ports=new_ports)
+    if is_new:
+        console.print(f"Wrote {platform.file} (mode 600; it keeps the passwords and keys).")
+        secret = platform.secrets["airflow_admin_password"]
+        console.print(f"Airflow's login, shown only now: [bold]admin[/] / [bold]{secret}[/]")
+    elif new_ports:
+        console.print(f"Ports: {', '.join(f'{k} {v}' for k, v in platform.ports.items())}")
+    return platform
+
+
+def up() -> None:
+    """Start everything and wait until it answers; safe to repeat."""
+    from vigie.local.bring_up import bring_up
+
+    platform = _init()
+    with console.status("Starting the platform …"):
+        bring_up(platform, tell=lambda line: console.print(line, highlight=False))
+    console.print(
+        f"Serving  {platform.url('serving')}\n"
+        f"Airflow  {platform.url('airflow')}  (admin; password in {platform.file})\n"
+        f"MLflow   {platform.url('mlflow')}\n"
+        "DAGs start paused; enable one with: vigie airflow dags unpause DAG\n"
+        "Stop with: vigie down",
+        highlight=False,
+    )
+
+
+def down() -> None:
+    """Stop everything; no process is left behind."""
+    from vigie.local.state import read_platform
+    from vigie.local.take_down import take_down
+    from vigie.settings import project_root
+
+    platform = read_platform(project_root())
+    if platform is None:
+        console.print("There is no local platform here; nothing to stop.")
+        return
+    with console.status("Stopping the platform …"):
+        left = take_down(platform, tell=errors.print)
+    console.print("The platform is down." + (f" ({left} processes were ended.)" if left else ""))
+
+
+def status() -> None:
+    """Show each program: state, process, uptime, port, log."""
+    from vigie.local.environments import differences
+    from vigie.local.overview import overview
+
+    platform = _existing()
+    _print_rows(overview(platform))
+    changed = differences(platform)
+    if changed:
+        errors.print(
+            f"[yellow]This shell differs from the running platform in {', '.join(changed)}; "
+            "apply with: vigie up[/]"
+        )
+
+
+def _print_rows(rows: list[Row]) -> None:
+    from rich.table import Table
+
+    table = Table("program", "state", "pid", "uptime", "port", "memory", "log")
+    colours = {"RUNNING": "green", "STARTING": "yellow", "STOPPED": "dim"}
+    for row in rows:
+        colour = colours.get(row.state, "red")
+        state = f"[{colour}]{row.state.lower()}[/]"
+        table.add_row(row.name, state, row.pid, row.uptime, row.port, row.memory, row.log)
+    console.print(table)
+
+
+def check() -> None:
+    """Tell for each role what is in use, its version, where the setting came from, what to do."""
+    from vigie.errors import TransientError
+    from vigie.local.check import check_everything
+    from vigie.settings import Settings
+
+    found = check_everything(Settings.from_env())
+    _print_statuses(found)
+    missing = [status.role for status in found if not status.ok]
+    if missing:
+        raise TransientError(f"not available: {', '.join(missing)}")
+
+
+def _print_statuses(found: list[ServiceStatus]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("role", "in use", "", "detail", "ms", "set by")
+    for status in found:
+        sign = "[green]ok[/]" if status.ok else "[red]down[/]"
+        latency = "" if status.latency_ms is None else f"{status.latency_ms:.0f}"
+        detail = escape(status.detail) + ("" if status.ok else f"\n→ {escape(status.advice)}")
+        table.add_row(status.role, status.backend, sign, detail, latency, status.source)
+    console.print(table)
+
+
+def airflow(context: typer.Context) -> None:
+    """Run Airflow's own command line in the platform's environment."""
+    from vigie.local.airflow_cli import run_airflow
+
+    run_airflow(_existing(), context.args)
+
+
+def _existing() -> Platform:
+    from vigie.errors import SettingsError
+    from vigie.local.state import read_platform
+    from vigie.settings import project_root
+
+    platform = read_platform(project_root())
+    if platform is None:
+        raise SettingsError("there is no local platform here yet; run: vigie up")
+    return platform

@@ -1,0 +1,196 @@
+"""``vigie up``: every program started in its order, and waited for until it really answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from vigie.encoding import atomic_path, write_atomic
+from vigie.errors import SettingsError, TransientError
+from vigie.local.database import (
+    Tell,
+    exclusive,
+    migrate_records,
+    start_database,
+    start_supervisor,
+)
+from vigie.local.environments import (
+    program_environment,
+    read_overrides,
+    user_overrides,
+    write_overrides,
+)
+from vigie.local.ports import holder, is_free
+from vigie.local.probes import Probe, probe_airflow, probe_mlflow, probe_serving, wait_for
+from vigie.local.programs import AIRFLOW_PROGRAMS, MLFLOW, POSTGRES, PROGRAMS, SERVING, Program
+from vigie.local.state import Platform
+from vigie.local.supervision import Supervisor
+
+_TIMEOUT_S = 240  # a slow laptop, cold disk caches, first migration
+OWN_DATABASES = (
+    "VIGIE_DATABASE_URL",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+    "MLFLOW_BACKEND_STORE_URI",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A part of the platform that starts on its own once PostgreSQL is there."""
+
+    name: str
+    programs: tuple[Program, ...]
+    prepare: Callable[[], None]
+    probe: Probe
+
+
+def bring_up(platform: Platform, *, tell: Tell) -> None:
+    """Bring everything up; do nothing to what is up and has the settings of this shell.
+
+    Raises
+    ------
+    SettingsError
+        If a kept port is taken by somebody else, or PostgreSQL cannot run here.
+    TransientError
+        If a program does not answer in time; the message names its log.
+    """
+    with exclusive(platform, tell):
+        make_folders(platform)
+        overrides = user_overrides(platform.root)
+        supervisor = start_supervisor(platform, tell)
+        _apply(platform, supervisor, overrides, tell)
+        services = wanted_services(platform, overrides)
+        _refuse_taken_ports(platform, supervisor, services)
+        if not all(name in overrides for name in OWN_DATABASES):
+            _timed("postgres", lambda: start_database(platform, supervisor), tell)
+        with ThreadPoolExecutor(len(services)) as threads:
+            jobs = [threads.submit(_start, s, supervisor, tell) for s in services]
+        for job in jobs:
+            job.result()
+        # Here `reconcile` mends what a crash between SQL, MLflow and the files left apart.
+
+
+def make_folders(platform: Platform) -> None:
+    """Make the folders of the programs, and the file with the password of Airflow's one user."""
+    for name in ("airflow", "logs", "metrics", "mlflow", "run"):
+        (platform.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with atomic_path(platform.folder / "airflow" / "passwords.json") as temporary:
+        temporary.chmod(0o600)
+        temporary.write_text(json.dumps({"admin": platform.secrets["airflow_admin_password"]}))
+
+
+def wanted_services(platform: Platform, overrides: Mapping[str, str]) -> list[Service]:
+    """Return what runs here: MLflow only where the user has neither his own nor switched it off."""
+    environment = program_environment(platform, overrides)
+    airflow, mlflow, serving = (platform.url(name) for name in ("airflow", "mlflow", "serving"))
+    wanted = [
+        Service(
+            "airflow",
+            AIRFLOW_PROGRAMS,
+            lambda: _migrate_airflow(platform, environment),
+            lambda: probe_airflow(airflow),
+        ),
+        Service(
+            "serving",
+            (SERVING,),
+            lambda: migrate_records(environment["VIGIE_DATABASE_URL"]),
+            lambda: probe_serving(serving),
+        ),
+    ]
+    is_off = overrides.get("MLFLOW_ENABLED", "true").lower() in ("false", "0", "no", "off")
+    if "MLFLOW_TRACKING_URI" not in overrides and not is_off:
+        wanted.append(Service("mlflow", (MLFLOW,), lambda: None, lambda: probe_mlflow(mlflow)))
+    return wanted
+
+
+def _apply(
+    platform: Platform, supervisor: Supervisor, overrides: Mapping[str, str], tell: Tell
+) -> None:
+    """Note the overrides; stop the programs that were started with others."""
+    before = read_overrides(platform)
+    if before != overrides:
+        running = [p for p in PROGRAMS.values() if p is not POSTGRES and _is_up(supervisor, p)]
+        if running:
+            tell("The settings changed since the platform was started: restarting its programs.")
+        for program in running:
+            supervisor.halt(program)
+        _wait_until_stopped(supervisor, running)
+        write_overrides(platform, overrides)
+
+
+def _is_up(supervisor: Supervisor, program: Program) -> bool:
+    state = supervisor.states().get(program.name)
+    return state is not None and state.state in ("RUNNING", "STARTING", "BACKOFF", "STOPPING")
+
+
+def _wait_until_stopped(supervisor: Supervisor, programs: list[Program]) -> None:
+    deadline = time.monotonic() + 30
+    while any(_is_up(supervisor, program) for program in programs):
+        if time.monotonic() > deadline:
+            raise TransientError("programs do not stop; run: vigie down")
+        time.sleep(0.1)
+
+
+def _refuse_taken_ports(
+    platform: Platform, supervisor: Supervisor, services: list[Service]
+) -> None:
+    for program in (p for service in services for p in service.programs if p.port):
+        port = platform.ports[str(program.port)]
+        if not _is_up(supervisor, program) and not is_free(port):
+            raise SettingsError(
+                f"port {port} of {program.name} is held by {holder(port)}; "
+                "stop that, or take other ports with: vigie init --new-ports"
+            )
+
+
+def _start(service: Service, supervisor: Supervisor, tell: Tell) -> None:
+    def start() -> None:
+        service.prepare()
+        for program in service.programs:
+            supervisor.launch(program)
+        wait_for(service.probe, supervisor, service.programs, _TIMEOUT_S)
+
+    _timed(service.name, start, tell)
+
+
+def _timed(name: str, action: Callable[[], None], tell: Tell) -> None:
+    begin = time.monotonic()
+    action()
+    tell(f"{name} is up ({time.monotonic() - begin:.1f} s)")
+
+
+def _migrate_airflow(platform: Platform, environment: Mapping[str, str]) -> None:
+    """Run ``airflow db migrate`` (8 s), once for each version of Airflow and each database."""
+    database = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    stamp = platform.folder / "airflow" / "migrated"
+    wanted = f"{version('apache-airflow-core')} {(platform.folder / 'postgres').stat().st_ino}"
+    wanted += f" {hash_of(database)}\n"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    log = platform.folder / "logs" / "airflow-migrate.log"
+    with log.open("wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-I", "-m", "airflow", "db", "migrate"],
+            cwd=platform.folder / "run",
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise TransientError(f"airflow db migrate failed; read {log}")
+    write_atomic(stamp, wanted)
+
+
+def hash_of(text: str) -> str:
+    """Return a short digest, for comparing secrets without keeping them."""
+    from vigie.encoding import digest
+
+    return digest(text)[:16]

@@ -1,0 +1,96 @@
+"""The platform's database: started alone for a single command, or first of all by ``vigie up``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from pydantic import SecretStr
+
+from vigie.errors import ConflictError
+from vigie.local.folders import take_lock
+from vigie.local.probes import probe_postgres, wait_for
+from vigie.local.processes import end, platform_processes
+from vigie.local.programs import POSTGRES
+from vigie.local.state import Platform, make_platform
+from vigie.local.supervision import Supervisor
+from vigie.settings import DatabaseSettings, Settings
+
+Tell = Callable[[str], None]
+_PATIENCE_S = 300  # longer than the slowest `vigie up` that still succeeds
+
+
+@contextmanager
+def exclusive(platform: Platform, tell: Tell) -> Iterator[None]:
+    """Let one command at a time start or stop this platform; the others wait for it.
+
+    Raises
+    ------
+    ConflictError
+        If the other one takes longer than anything that could succeed.
+    """
+    import os
+
+    folder = platform.folder / "run"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    deadline, has_told = time.monotonic() + _PATIENCE_S, False
+    while True:
+        try:
+            handle = take_lock(folder / "command.lock")
+            break
+        except ConflictError:
+            if time.monotonic() > deadline:
+                raise ConflictError("another vigie command holds the platform") from None
+        if not has_told:
+            tell("Waiting for another vigie command that starts or stops this platform …")
+            has_told = True
+        time.sleep(0.2)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def start_supervisor(platform: Platform, tell: Tell) -> Supervisor:
+    """Start the supervisor; end what a killed one left behind."""
+    supervisor = Supervisor(platform)
+    if not supervisor.is_running():
+        left = end(platform_processes(platform))
+        if left:
+            tell(f"Ended {left} processes that a killed supervisor had left behind.")
+        supervisor.start()
+    return supervisor
+
+
+def start_database(platform: Platform, supervisor: Supervisor, timeout_s: float = 60) -> None:
+    """Start PostgreSQL, wait for a login, make the roles and databases that are missing."""
+    supervisor.launch(POSTGRES)
+    wait_for(lambda: probe_postgres(platform), supervisor, (POSTGRES,), timeout_s)
+    platform.postgres.create_databases(platform.init_script, platform.database_passwords)
+
+
+def migrate_records(url: str) -> None:
+    """Bring the tables of our records to this version."""
+    from vigie.adapters.sql.migrate import upgrade
+
+    upgrade(url)
+
+
+def ensure_database(settings: Settings, *, tell: Tell) -> Settings:
+    """Return settings whose database answers; start the embedded one alone where it is down.
+
+    A database that the user named is never touched. Tasks, triggers and serving do not call this.
+    """
+    named = settings.source("VIGIE_DATABASE_URL") not in ("default", "platform.toml")
+    if settings.database.url is not None and named:
+        return settings
+    platform, _ = make_platform(settings.paths.root)
+    if not platform.postgres.is_running():
+        with exclusive(platform, tell):
+            start_database(platform, start_supervisor(platform, tell))
+            migrate_records(platform.database_url("vigie"))
+        tell("Started the embedded PostgreSQL; it runs until: vigie down")
+    url = SecretStr(platform.database_url("vigie"))
+    return replace(settings, database=DatabaseSettings(VIGIE_DATABASE_URL=url))

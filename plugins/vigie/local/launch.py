@@ -1,0 +1,41 @@
+"""``python -I -m vigie.local.launch PROGRAM``: become one program of the platform.
+
+It reads the secrets from ``platform.toml`` itself, so none is on a command line or in the
+supervisor's configuration, and a path may have blanks and percent signs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from vigie.errors import SettingsError
+from vigie.local.environments import MARK, program_environment, read_overrides
+from vigie.local.programs import POSTGRES, PROGRAMS
+from vigie.local.state import Platform, read_platform
+
+
+def program_command(platform: Platform, name: str) -> list[str]:
+    """Return the command line of a program (not PostgreSQL's); there is no secret in it."""
+    program = PROGRAMS[name]
+    port = platform.ports[program.port] if program.port else ""
+    return [sys.executable, "-I", "-m", *(word.format(port=port) for word in program.arguments)]
+
+
+def main(name: str) -> NoReturn:
+    """Become the program."""
+    root = Path(os.environ["VIGIE_HOME"])
+    platform = read_platform(root)
+    if platform is None:
+        raise SettingsError(f"{root} has no local platform; run: vigie init")
+    if name == POSTGRES.name:
+        platform.postgres.run_in_foreground()
+    environment = program_environment(platform, read_overrides(platform) or {})
+    command = program_command(platform, name)
+    os.execve(command[0], command, environment | {MARK: platform.mark})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,71 @@
+"""``vigie status``: what the supervisor knows of each program, as a table's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psutil
+
+from vigie.local.environments import read_overrides
+from vigie.local.processes import memory_mib
+from vigie.local.programs import PROGRAMS, Program
+from vigie.local.state import Platform
+from vigie.local.supervision import ProcessState, Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One program, as text."""
+
+    name: str
+    state: str
+    pid: str
+    uptime: str
+    port: str
+    memory: str
+    log: str
+
+
+def overview(platform: Platform) -> list[Row]:
+    """Return a row for each program, whether the platform is up, half up or down."""
+    supervisor = Supervisor(platform)
+    states = supervisor.states()
+    noted = read_overrides(platform) or {}
+    return [
+        _row(platform, supervisor, program, states)
+        for program in PROGRAMS.values()
+        if program.name != "mlflow" or "MLFLOW_TRACKING_URI" not in noted
+    ]
+
+
+def _row(
+    platform: Platform,
+    supervisor: Supervisor,
+    program: Program,
+    states: Mapping[str, ProcessState],
+) -> Row:
+    known = states.get(program.name)
+    return Row(
+        name=program.name,
+        state=known.state if known else "STOPPED",
+        pid=str(known.pid) if known and known.pid else "",
+        uptime=str(timedelta(seconds=known.uptime_s)) if known and known.uptime_s else "",
+        port=str(platform.ports[program.port]) if program.port else "",
+        memory=f"{_family_mib(known.pid):.0f} MiB" if known and known.pid else "",
+        log=_short(platform, supervisor, program),
+    )
+
+
+def _short(platform: Platform, supervisor: Supervisor, program: Program) -> str:
+    return str(supervisor.log(program).relative_to(platform.root))
+
+
+def _family_mib(pid: int) -> float:
+    """Return the memory of a process and all below it."""
+    try:
+        process = psutil.Process(pid)
+        return memory_mib([process, *process.children(recursive=True)])
+    except psutil.NoSuchProcess:
+        return 0.0

@@ -1,0 +1,54 @@
+"""Which ports the local platform takes, and who holds one that it cannot have."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Mapping
+
+import psutil
+
+from vigie.errors import SettingsError
+
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORTS: Mapping[str, int] = {"serving": 8080, "airflow": 8083, "mlflow": 5000}
+_BLOCKS = 50  # further clones on one machine than anybody has
+
+
+def free_block(avoid: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Return the default ports, or the next block (ten higher, and so on) that is free whole.
+
+    ``avoid`` is a block that must not be returned.
+    """
+    for shift in range(0, 10 * _BLOCKS, 10):
+        block = {name: port + shift for name, port in DEFAULT_PORTS.items()}
+        if block != avoid and all(is_free(port) for port in block.values()):
+            return block
+    raise SettingsError(f"no free block of ports up to {max(block.values())}")
+
+
+def is_free(port: int) -> bool:
+    """Tell whether we could listen on this port of the loopback interface.
+
+    Two questions, because macOS lets a listener on 127.0.0.1 hide behind one on every interface.
+    """
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex((LOOPBACK, port)) == 0:
+            return False
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def holder(port: int) -> str:
+    """Say which process listens on a port, as far as this user may know."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return "another process (of another user, or not visible)"

@@ -1,0 +1,97 @@
+"""Questions to the platform's services: does it really answer?
+
+Each probe raises :class:`~vigie.errors.TransientError` while the answer is no.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from vigie.errors import SettingsError, TransientError
+from vigie.local.programs import Program
+from vigie.local.state import Platform
+from vigie.local.supervision import Supervisor
+
+Probe = Callable[[], None]
+
+
+def get(url: str, timeout_s: float = 3) -> Any:
+    """Return the JSON (or text) that a URL answers; proxies of the shell are not asked."""
+    try:
+        with httpx.Client(trust_env=False, timeout=timeout_s) as client:
+            answer = client.get(url)
+    except httpx.HTTPError as exc:
+        raise TransientError(f"{url} did not answer ({type(exc).__name__})") from exc
+    if answer.status_code != httpx.codes.OK:
+        raise TransientError(f"{url} answered {answer.status_code}")
+    is_json = "json" in answer.headers.get("content-type", "")
+    return answer.json() if is_json else answer.text
+
+
+def probe_airflow(url: str) -> None:
+    """Ask whether api-server, scheduler, dag-processor and triggerer all report as healthy."""
+    health = get(f"{url}/api/v2/monitor/health")
+    parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+    sick = [part for part in parts if health.get(part, {}).get("status") != "healthy"]
+    if sick:
+        raise TransientError(f"Airflow at {url}: not healthy yet: {', '.join(sick)}")
+
+
+def probe_mlflow(url: str) -> None:
+    """Ask ``/health``, which answers too early and whatever is wrong, and then a real question."""
+    get(f"{url}/health")
+    get(f"{url}/api/2.0/mlflow/experiments/search?max_results=1")
+
+
+def probe_serving(url: str) -> None:
+    """Ask whether the service is up; a model may still be missing."""
+    get(f"{url}/health")
+
+
+def probe_postgres(platform: Platform) -> None:
+    """Log in.
+
+    Raises
+    ------
+    SettingsError
+        If the server answers and refuses the password.
+    """
+    problem = platform.postgres.login_error()
+    if "password authentication failed" in problem:
+        raise SettingsError(
+            f"{platform.file} is not the one that {platform.folder / 'postgres'} was made with; "
+            "restore it, or remove that folder to begin with empty databases"
+        )
+    if problem:
+        raise TransientError(f"PostgreSQL: {problem}")
+
+
+def wait_for(
+    probe: Probe, supervisor: Supervisor, programs: tuple[Program, ...], timeout_s: float
+) -> None:
+    """Repeat a probe until it succeeds.
+
+    Raises
+    ------
+    TransientError
+        When time is up, or one of the programs ends for good; it names the log to read.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return probe()
+        except TransientError as exc:
+            states = supervisor.states()
+            dead = [p for p in programs if p.name in states and states[p.name].state == "FATAL"]
+            if dead or time.monotonic() > deadline:
+                raise TransientError(_told(exc, supervisor, dead or list(programs))) from exc
+        time.sleep(0.25)
+
+
+def _told(problem: TransientError, supervisor: Supervisor, programs: list[Program]) -> str:
+    logs = ", ".join(str(supervisor.log(program)) for program in programs)
+    return f"{', '.join(p.name for p in programs)} did not come up: {problem}; read {logs}"

@@ -1,0 +1,54 @@
+"""The processes of a platform, found by the mark in their environment, whoever their parent is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+
+import psutil
+
+from vigie.local.environments import MARK
+from vigie.local.state import Platform
+
+
+def platform_processes(platform: Platform) -> list[psutil.Process]:
+    """Return every process of this user that was started by the platform, and is not a zombie."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if _is_ours(process, platform.mark):
+                found.append(process)
+    return found
+
+
+def _is_ours(process: psutil.Process, mark: str) -> bool:
+    if process.pid == os.getpid() or process.uids().real != os.getuid():
+        return False
+    if process.status() == psutil.STATUS_ZOMBIE:
+        return False
+    return process.environ().get(MARK) == mark
+
+
+def end(processes: Iterable[psutil.Process], patience_s: float = 5) -> int:
+    """Ask processes to leave, then kill what is left; return how many there were."""
+    asked = list(processes)
+    for process in asked:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, left = psutil.wait_procs(asked, timeout=patience_s)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=patience_s)
+    return len(asked)
+
+
+def memory_mib(processes: Iterable[psutil.Process]) -> float:
+    """Return the sum of the proportional set sizes (where the system knows them, else resident)."""
+    total = 0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            info = process.memory_full_info()
+            total += getattr(info, "pss", info.rss)
+    return total / 2**20

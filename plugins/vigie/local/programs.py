@@ -1,0 +1,49 @@
+"""The programs of the local platform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vigie.local.ports import LOOPBACK
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One supervised program: ``python -I -m`` with these arguments (none: PostgreSQL)."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+    port: str | None = None  # its key in the platform's ports
+    stop_signal: str = "TERM"
+    stop_wait_s: int = 8
+
+    @property
+    def process(self) -> str:
+        """The supervisor's name of it: all but PostgreSQL stop together, before it."""
+        return self.name if self.name == "postgres" else f"platform:{self.name}"
+
+
+_SERVE = ("--host", LOOPBACK, "--port", "{port}")
+
+POSTGRES = Program("postgres", stop_signal="INT", stop_wait_s=30)  # INT: cut clients off
+API_SERVER = Program(
+    "airflow-api-server",
+    ("airflow", "api-server", *_SERVE, "--workers", "1"),
+    port="airflow",
+)
+# Without --skip-serve-logs these two open ports on every interface; the api-server reads the files.
+SCHEDULER = Program("airflow-scheduler", ("airflow", "scheduler", "--skip-serve-logs"))
+DAG_PROCESSOR = Program("airflow-dag-processor", ("airflow", "dag-processor"))
+TRIGGERER = Program("airflow-triggerer", ("airflow", "triggerer", "--skip-serve-logs"))
+MLFLOW = Program(
+    "mlflow", ("mlflow", "server", *_SERVE, "--workers", "1", "--serve-artifacts"), port="mlflow"
+)
+_SERVING_APP = ("uvicorn", "--factory", "vigie.serving.app:create_app", "--no-access-log")
+SERVING = Program(
+    "serving",
+    (*_SERVING_APP, *_SERVE, "--timeout-graceful-shutdown", "5"),
+    port="serving",
+)
+
+AIRFLOW_PROGRAMS = (API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER)
+PROGRAMS = {p.name: p for p in (POSTGRES, *AIRFLOW_PROGRAMS, MLFLOW, SERVING)}

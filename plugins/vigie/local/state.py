@@ -1,0 +1,158 @@
+"""What the local platform keeps between its runs: ``data/local/platform.toml``."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vigie.encoding import atomic_path
+from vigie.errors import SettingsError
+from vigie.local.folders import socket_folder
+from vigie.local.ports import DEFAULT_PORTS, LOOPBACK, free_block
+from vigie.local.postgres import EmbeddedPostgres
+
+DATABASES = ("airflow", "mlflow", "vigie")
+_SECRETS = (
+    *(f"{name}_database_password" for name in ("superuser", *DATABASES)),
+    *("airflow_admin_password", "airflow_secret_key", "airflow_jwt_secret", "airflow_fernet_key"),
+)
+_HEADER = """\
+# Written by `vigie init`: the ports, passwords and keys of this local platform.
+# Keep it private, and together with the folders beside it: the database knows these passwords.
+# The variables below are the weakest: .env, the environment and flags win over them.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The local platform of one checkout."""
+
+    root: Path
+    ports: Mapping[str, int]
+    secrets: Mapping[str, str] = field(repr=False)
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "data" / "local"
+
+    @property
+    def file(self) -> Path:
+        return platform_file(self.root)
+
+    @property
+    def sockets(self) -> Path:
+        """The private folder of the supervisor's socket."""
+        return socket_folder(self.folder)
+
+    @property
+    def mark(self) -> str:
+        """What every process of this platform carries in its environment."""
+        return self.sockets.name
+
+    @property
+    def postgres(self) -> EmbeddedPostgres:
+        password = self.secrets["superuser_database_password"]
+        return EmbeddedPostgres(self.folder / "postgres", password)
+
+    @property
+    def init_script(self) -> Path:
+        return self.root / "init-db.sql"
+
+    def database_url(self, name: str) -> str:
+        """Return the URL of one of our databases, as its own role."""
+        return self.postgres.url(name, name, self.secrets[f"{name}_database_password"])
+
+    @property
+    def database_passwords(self) -> dict[str, str]:
+        return {name: self.secrets[f"{name}_database_password"] for name in DATABASES}
+
+    def url(self, service: str) -> str:
+        """Return the address of ``serving``, ``airflow`` or ``mlflow``."""
+        return f"http://{LOOPBACK}:{self.ports[service]}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command, a task and serving need to find this platform."""
+        return {
+            "VIGIE_DATABASE_URL": self.database_url("vigie"),
+            "MLFLOW_TRACKING_URI": self.url("mlflow"),
+            "GRADIO_URL": self.url("serving"),
+            "VIGIE_SERVING_PORT": str(self.ports["serving"]),
+        }
+
+    def write(self) -> None:
+        """Write ``platform.toml`` with mode 0600, whole or not at all."""
+        tables = {"ports": self.ports, "secrets": self.secrets, "environment": self.environment}
+        lines = [_HEADER]
+        for name, table in tables.items():
+            lines += [f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in table.items()), ""]
+        with atomic_path(self.file) as temporary:
+            temporary.chmod(0o600)
+            temporary.write_text("\n".join(lines), encoding="utf-8")
+
+
+def platform_file(root: Path) -> Path:
+    """Return where a checkout's platform is described."""
+    return root / "data" / "local" / "platform.toml"
+
+
+def read_platform(root: Path) -> Platform | None:
+    """Return the platform of a checkout, or None before ``vigie init``.
+
+    Raises
+    ------
+    SettingsError
+        If the file is there but not as ``vigie init`` wrote it.
+    """
+    path = platform_file(root)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise SettingsError(f"{path} cannot be read: {exc}") from exc
+    ports, kept = tables.get("ports", {}), tables.get("secrets", {})
+    missing = [name for name in DEFAULT_PORTS if not isinstance(ports.get(name), int)]
+    missing += [name for name in _SECRETS if not isinstance(kept.get(name), str)]
+    if missing:
+        raise SettingsError(f"{path} lacks {', '.join(missing)}; run: vigie init")
+    return Platform(root, ports, kept)
+
+
+def make_platform(root: Path, *, new_ports: bool = False) -> tuple[Platform, bool]:
+    """Return the platform of a checkout and whether it is new; make and complete what is missing.
+
+    What the file has is kept, so it is safe to repeat; ``new_ports`` takes another free block.
+    """
+    path = platform_file(root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        platform = Platform(root, free_block(), {name: _generate(name) for name in _SECRETS})
+        platform.write()
+        return platform, True
+    platform = _complete(root, path)
+    if new_ports:
+        platform = replace(platform, ports=free_block(avoid=platform.ports))
+    platform.write()  # a moved checkout has other addresses
+    return platform, False
+
+
+def _complete(root: Path, path: Path) -> Platform:
+    """Read a file of an older version, adding the secrets that it does not have yet."""
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    kept = {name: tables.get("secrets", {}).get(name) or _generate(name) for name in _SECRETS}
+    ports = dict(tables.get("ports", {}))
+    return Platform(root, ports if DEFAULT_PORTS.keys() <= ports.keys() else free_block(), kept)
+
+
+def _generate(name: str) -> str:
+    if name == "airflow_fernet_key":  # 32 bytes, in this form
+        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    if name == "airflow_admin_password":  # typed by people
+        return secrets.token_urlsafe(12)
+    return secrets.token_urlsafe(32)
