@@ -1,7 +1,8 @@
 """Named crash points: where a test may kill a process to prove that nothing is lost.
 
 A crash point costs one dictionary look-up and does nothing unless the environment variable
-``VIGIE_CRASH_AT`` holds its name; then the process kills itself, as a power cut would: no clean-up runs.
+``VIGIE_CRASH_AT`` holds its name; then the process kills itself, as a power cut would: no clean-up
+runs.
 """
 
 from __future__ import annotations

@@ -16,16 +16,13 @@ if TYPE_CHECKING:
 def row_fractions(frame: pd.DataFrame, columns: Sequence[str], salt: str) -> NDArray[np.float64]:
     """Return a number in [0, 1) for each row that depends on nothing but its values and the salt.
 
-    Equal rows get equal numbers, in any order of the rows, in any process, on any machine, whether a column
-    came as integers, floats or objects (1, 1.0 and True are equal; every missing value is). A split that
-    compares these numbers with a share therefore never moves a row to the other side when rows are added.
+    Equal rows get equal numbers, in any order of the rows, in any process, on any machine, whether
+    a column came as integers, floats or objects (1, 1.0 and True are equal; every missing value
+    is). A split that compares these numbers with a share therefore never moves a row to the other
+    side when rows are added.
 
-    Parameters
-    ----------
-    columns
-        What counts as content; the order matters.
-    salt
-        Makes splits for different purposes independent.
+    ``columns`` is what counts as content, and their order matters; ``salt`` makes splits for
+    different purposes independent.
     """
     import numpy as np
 
@@ -42,10 +39,10 @@ def _codes(values: pd.Series) -> NDArray[np.uint64]:
     if values.dtype.kind in "bif":  # numpy's own numbers; pandas' nullable ones go below
         floats = values.to_numpy(dtype=np.float64) + 0.0  # -0.0 becomes 0.0
         floats[np.isnan(floats)] = np.nan  # one NaN of the many
-        return floats.view(np.uint64)
+        return np.asarray(floats.view(np.uint64))
     codes, uniques = values.astype(object).factorize(use_na_sentinel=True)
     table = np.array([_code(v) for v in uniques] + [_code(math.nan)], dtype=np.uint64)
-    return table[codes]  # a missing value has code -1: the last one
+    return np.asarray(table[codes])  # a missing value has code -1: the last one
 
 
 def _code(value: Any) -> int:
@@ -62,7 +59,7 @@ def _text_code(text: str) -> int:
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Finish a hash: the SplitMix64 finaliser (Steele, Lea and Flood, 2014), a bijection of 64 bits."""
+    """Finish a hash with SplitMix64's bijection of 64 bits (Steele, Lea and Flood, 2014)."""
     import numpy as np
 
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

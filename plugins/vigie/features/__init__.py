@@ -1,7 +1,7 @@
 """Derived features of the shipped models.
 
-A derivation is a module here with ``NAMES`` (the columns it adds) and ``derive(frame)``, which returns
-those columns for a frame of base features; a model file names it by ``derive = "MODULE"``.
+A derivation is a module here with ``NAMES`` (the columns it adds) and ``derive(frame)``, which
+returns those columns for a frame of base features; a model file names it by ``derive = "MODULE"``.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def get_model(folder: Path, name: str) -> ModelFile:
 
 
 def model_states(folder: Path, data_dir: Path) -> list[ModelState]:
-    """Say of each model file whether it is ready, waiting for data or wrong; never raises for one of them."""
+    """Say of each model file whether it is ready, waiting for data or wrong (without raising)."""
     return [_state(path, data_dir) for path in sorted(Path(folder).glob("*.toml"))]
 
 

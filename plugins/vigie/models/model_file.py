@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 FeatureType = Literal["float", "integer", "category", "boolean"]
 FEATURE_TYPES: tuple[str, ...] = get_args(FeatureType)
 CANDIDATES = ("logistic_regression", "random_forest", "xgboost")
-#: Figures that may select a model or guard a promotion; :mod:`vigie.training.metrics` computes them.
+#: Figures that may select a model or guard a promotion; :mod:`vigie.training.metrics` computes
+#: them.
 METRICS = ("average_precision", "roc_auc", "f1", "precision", "recall", "accuracy")
 
 

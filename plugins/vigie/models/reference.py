@@ -1,4 +1,4 @@
-"""The reference table of a model: what it is first trained on and what drift is measured against."""
+"""The reference table of a model: its first training rows, and drift's yardstick."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def load_reference(model: ModelFile, data_dir: Path) -> pd.DataFrame:
 
 
 def unseen_rows(model: ModelFile, data_dir: Path) -> pd.DataFrame:
-    """Return the real rows that ``reference_share`` keeps apart, for simulation; same columns, may be empty."""
+    """Return the real rows that ``reference_share`` keeps apart for simulation; may be empty."""
     frame = _whole(model, data_dir)
     return frame[~_is_reference(model, frame)].reset_index(drop=True)
 
@@ -72,7 +72,8 @@ def _shaped(model: ModelFile, raw: pd.DataFrame) -> pd.DataFrame:
     if missing := [c for c in wanted if c not in raw.columns]:
         found = ", ".join(map(str, raw.columns[:40]))
         raise DataError(
-            f"{model.reference}: lacks the columns {', '.join(missing)} of {model.name}; it has {found}"
+            f"{model.reference}: lacks the columns {', '.join(missing)} of {model.name}; "
+            f"it has {found}"
         )
     raw = raw[raw[model.target].notna()]
     frame = pd.DataFrame({f.name: _meant(f, raw[f.column or f.name]) for f in model.features})
@@ -100,7 +101,8 @@ def _labels(model: ModelFile, values: pd.Series) -> pd.Series:
     if (bad := labels.isna()).any():
         raise DataError(
             f"{model.reference}: the target {model.target} holds {values[bad].iloc[0]!r} "
-            f"({int(bad.sum())} such of {len(values)}); expected {model.positive_value} or {model.negative_value}"
+            f"({int(bad.sum())} such of {len(values)}); "
+            f"expected {model.positive_value} or {model.negative_value}"
         )
     return labels.astype(object)
 
@@ -137,7 +139,7 @@ def _read(model: ModelFile, data_dir: Path) -> pd.DataFrame:
 
 
 def _read_dataset() -> pd.DataFrame:
-    """Return the breast-cancer table that scikit-learn carries, names in snake_case, target ``diagnosis``."""
+    """Return scikit-learn's breast-cancer table: names in snake_case, target ``diagnosis``."""
     from sklearn.datasets import load_breast_cancer
 
     data = load_breast_cancer(as_frame=True)

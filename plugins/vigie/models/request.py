@@ -20,10 +20,11 @@ class FeatureError(DataError):
 
 
 def validate_features(model: ModelFile, features: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the features in the model's order, each of its type; then the merely accepted ones that were sent.
+    """Return the features in the model's order, then the merely accepted ones that were sent.
 
-    An optional feature that is absent or null is None. Nothing is guessed: ``"5"`` and ``true`` are not
-    numbers, ``1`` is not a boolean; only ``5.0`` passes for the integer 5, because JSON knows one kind of number.
+    An optional feature that is absent or null is None. Nothing is guessed: ``"5"`` and ``true`` are
+    not numbers, ``1`` is not a boolean; only ``5.0`` passes for the integer 5, because JSON knows
+    one kind of number.
 
     Raises
     ------

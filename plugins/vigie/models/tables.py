@@ -27,13 +27,14 @@ def frame_of(model: ModelFile, rows: Iterable[Mapping[str, Any]]) -> pd.DataFram
 def typed(model: ModelFile, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the feature columns (then the rest, untouched) as the model file types them.
 
-    ``float`` is float64; ``integer`` and ``boolean`` are int64 and bool, or float64 (0 and 1) where a value
-    is missing; ``category`` is text, None where missing.
+    ``float`` is float64; ``integer`` and ``boolean`` are int64 and bool, or float64 (0 and 1) where
+    a value is missing; ``category`` is text, None where missing.
 
     Raises
     ------
     DataError
-        If a column is missing, or holds what its type does not allow: column, value and row are named.
+        If a column is missing, or holds what its type does not allow: column, value and row are
+        named.
     """
     import pandas as pd
 

@@ -11,7 +11,7 @@ from vigie.errors import DataError
 
 
 class ModelFileError(DataError):
-    """A model file is wrong; ``problems`` has one line a mistake, each naming file, table and key."""
+    """A model file is wrong; ``problems`` has one line a mistake: file, table, key, reason."""
 
     def __init__(self, problems: Collection[str]) -> None:
         super().__init__("\n".join(problems))
@@ -42,7 +42,7 @@ class Table:
         self.file = file
         self.name = name
         self.problems: list[str] = [] if problems is None else problems
-        self._asked: list[str] = []
+        self._asked: dict[str, None] = {}  # an ordered set
         self.values: Mapping[str, Any] = values if isinstance(values, dict) else {}
         if not isinstance(values, dict):
             self.problems.append(f"{file}: [{name}]: expected a table, found {show(values)}")
@@ -59,7 +59,7 @@ class Table:
 
     def table(self, key: str) -> Table:
         """Return a table below this one; an absent one is empty."""
-        self._asked.append(key)
+        self._asked[key] = None
         name = f"{self.name}.{key}" if self.name else key
         return Table(self.values.get(key, {}), self.file, name, self.problems)
 
@@ -76,7 +76,7 @@ class Table:
         return ""
 
     def optional_text(self, key: str, choices: Collection[str] = ()) -> str | None:
-        return self.text(key, choices=choices) if key in self.values else self._skip(key)
+        return None if self._absent(key) else self.text(key, choices=choices)
 
     def texts(
         self, key: str, default: Collection[str] | None = None, choices: Collection[str] = ()
@@ -123,7 +123,7 @@ class Table:
     def optional_number(
         self, key: str, *, low: float | None = None, high: float | None = None
     ) -> float | None:
-        return self.number(key, low=low, high=high) if key in self.values else self._skip(key)
+        return None if self._absent(key) else self.number(key, low=low, high=high)
 
     def whole(self, key: str, default: int | None = None, *, low: int = 0) -> int:
         value = self._get(key, f"a whole number of at least {low}", default)
@@ -145,19 +145,25 @@ class Table:
         for key in self.values:
             if key not in self._asked:
                 close = difflib.get_close_matches(key, self._asked, n=1)
-                hint = f"did you mean {close[0]}?" if close else _expected(self._asked)
+                hint = (
+                    f"did you mean {close[0]}?"
+                    if close
+                    else f"expected one of {', '.join(self._asked)}"
+                )
                 self.refuse(key, f"unknown key; {hint}")
 
     def _get(self, key: str, wanted: str, default: Any) -> Any:
-        self._asked.append(key)
+        self._asked[key] = None
         if key in self.values:
             return self.values[key]
         if default is None:
             self.refuse(key, f"expected {wanted}, found nothing")
         return default
 
-    def _skip(self, key: str) -> None:
-        self._asked.append(key)
+    def _absent(self, key: str) -> bool:
+        """Tell whether an optional key is absent; either way it is a known one."""
+        self._asked[key] = None
+        return key not in self.values
 
 
 def show(value: Any) -> str:
@@ -169,18 +175,12 @@ def show(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _expected(known: list[str]) -> str:
-    return f"expected one of {', '.join(known)}"
-
-
 def _is_number(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and abs(value) < float("inf")  # NaN compares false
 
 
-def _range(
-    low: float | None, high: float | None, above: float | None, below: float | None
-) -> str:
+def _range(low: float | None, high: float | None, above: float | None, below: float | None) -> str:
     parts = [
         f"{word} {bound:g}"
         for word, bound in (

@@ -1,0 +1,58 @@
+"""The frozen hold-out, and folds for what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from vigie.errors import NotEnoughDataError
+from vigie.rows import row_fractions
+
+
+def holdout_mask(
+    frame: pd.DataFrame, columns: Sequence[str], share: float, seed: int
+) -> NDArray[np.bool_]:
+    """Return which rows belong to the hold-out, decided by each row's own content.
+
+    A row never changes sides: not when rows are added, not in another order. Equal rows are on one
+    side. The share is reached on average, not exactly.
+
+    ``columns`` are the features, without the target: one person with two answers is one person.
+    """
+    return np.asarray(row_fractions(frame, columns, f"holdout:{seed}") < share)
+
+
+def in_content_order(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the rows in an order of their content, so that training does not depend on theirs."""
+    keys = row_fractions(frame, columns, "order")
+    return frame.iloc[np.argsort(keys, kind="stable")]
+
+
+def folds(
+    frame: pd.DataFrame, columns: Sequence[str], y: NDArray[np.int64], n: int = 5
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield (train, test) positions; labels in proportion, equal rows in one fold.
+
+    Raises
+    ------
+    NotEnoughDataError
+        If a label has fewer than two distinct rows, or a fold cannot hold both labels.
+    """
+    groups = row_fractions(frame, columns, "fold")
+    distinct = [len(np.unique(groups[y == label])) for label in (0, 1)]
+    n = min(n, *distinct)
+    if n < 2:
+        raise NotEnoughDataError(
+            "training needs two distinct rows of each label, "
+            f"found {distinct[1]} positive and {distinct[0]} negative",
+            found=min(distinct),
+            needed=2,
+        )
+    for train, test in StratifiedGroupKFold(n_splits=n).split(groups, y, groups):
+        if len(np.unique(y[train])) < 2:
+            raise NotEnoughDataError("too few distinct rows: a fold would train on one label only")
+        yield train, test
