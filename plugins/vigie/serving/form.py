@@ -1,0 +1,118 @@
+"""A form made of a model file: one input a feature, in groups that fit on a screen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from vigie.models.reference import load_reference, unseen_rows
+from vigie.models.request import describe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vigie.models.model_file import Feature, ModelFile
+
+GROUP_SIZE = 10
+ONE_GROUP = 16  # up to so many features need no groups
+
+
+def grouped(features: Sequence[Feature]) -> list[tuple[str, tuple[Feature, ...]]]:
+    """Cut a long list of features into titled groups, in their order.
+
+    A group is titled by the word that all its names begin or end with, else by its place.
+    """
+    if len(features) <= ONE_GROUP:
+        return [("Features", tuple(features))]
+    starts = range(0, len(features), GROUP_SIZE)
+    groups = [tuple(features[start : start + GROUP_SIZE]) for start in starts]
+    return [(_title(group, start), group) for start, group in zip(starts, groups, strict=True)]
+
+
+def _title(group: Sequence[Feature], start: int) -> str:
+    words = [feature.name.split("_") for feature in group]
+    for place in (0, -1):
+        if len({name[place] for name in words}) == 1:
+            return words[0][place].capitalize()
+    return f"Features {start + 1} to {start + len(group)}"
+
+
+def title_of(feature: Feature) -> str:
+    """Return what the form shows for a feature."""
+    text = feature.title or feature.name.replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+class ModelForm:
+    """The inputs of one model; made inside a Gradio context, in the model's order.
+
+    Parameters
+    ----------
+    model
+        The model file.
+    data_dir
+        Where its reference table lies, for examples.
+    """
+
+    def __init__(self, model: ModelFile, data_dir: Path) -> None:
+        self.model = model
+        self._data_dir = data_dir
+        self.inputs: list[Any] = []
+
+    def draw(self) -> None:
+        """Add the inputs to the page, the first group open."""
+        for place, (title, features) in enumerate(grouped(self.model.features)):
+            with gr.Accordion(title, open=place == 0), gr.Row(elem_classes="fields"):
+                self.inputs += [_input(feature) for feature in features]
+
+    def features(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Return the form's values as a request's features; an empty input is left out."""
+        pairs = zip(self.model.features, values, strict=True)
+        return {f.name: _typed(f, value) for f, value in pairs if value is not None}
+
+    def example(self, place: int) -> tuple[list[Any], str]:
+        """Return the values of a real row that was kept apart from training, and its label.
+
+        Raises
+        ------
+        NotEnoughDataError
+            While the model waits for its table.
+        """
+        row = self._rows.iloc[place % len(self._rows)]
+        return [_plain(f, row[f.name]) for f in self.model.features], str(row[self.model.target])
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
+        rows = unseen_rows(self.model, self._data_dir)
+        return rows if len(rows) else load_reference(self.model, self._data_dir)
+
+
+def _input(feature: Feature) -> Any:
+    label, info = title_of(feature), describe(feature)
+    if feature.type == "boolean":
+        return gr.Checkbox(label=label, value=False)
+    if feature.type == "category":
+        return gr.Dropdown(list(feature.categories), label=label, value=None)
+    precision = 0 if feature.type == "integer" else None
+    info = info.removeprefix("a number ").removeprefix("a whole number ")
+    return gr.Number(label=label, info=info, precision=precision, value=None, min_width=150)
+
+
+def _typed(feature: Feature, value: Any) -> Any:
+    """Gradio hands a whole number of a float field over as it is; a category as text."""
+    return str(value) if feature.type == "category" else value
+
+
+def _plain(feature: Feature, value: Any) -> Any:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if feature.type == "boolean":
+        return bool(value)
+    if feature.type == "category":
+        return str(value)
+    return int(value) if feature.type == "integer" else float(value)

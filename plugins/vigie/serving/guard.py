@@ -1,0 +1,35 @@
+"""The optional API key."""
+
+from __future__ import annotations
+
+import secrets
+
+from fastapi import HTTPException, Request
+
+
+class ApiKey:
+    """A dependency that asks for the header ``X-API-Key``; without a key it lets everybody pass.
+
+    Parameters
+    ----------
+    key
+        The one valid key; None: none is asked for (the default, on loopback).
+    """
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key.encode() if key else None
+
+    @property
+    def required(self) -> bool:
+        return self._key is not None
+
+    def accepts(self, given: str | None) -> bool:
+        """Compare in constant time."""
+        return self._key is None or secrets.compare_digest((given or "").encode(), self._key)
+
+    async def __call__(self, request: Request) -> None:
+        """Raise 401 unless the request carries the key."""
+        if not self.accepts(request.headers.get("x-api-key")):
+            raise HTTPException(
+                401, "send the API key in the header X-API-Key", {"WWW-Authenticate": "ApiKey"}
+            )

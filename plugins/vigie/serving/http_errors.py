@@ -1,0 +1,83 @@
+"""The one place where our errors become HTTP answers.
+
+::
+
+    FeatureError             422, with what is wrong of each field
+    UnknownModelError        404
+    UnknownTransactionError  404
+    other PermanentError     422
+    TransientError           503 and Retry-After: nothing was answered, nothing is lost
+    ConflictError            409
+    a full or read-only disk 507
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+
+from vigie.errors import (
+    ConflictError,
+    NotEnoughDataError,
+    PermanentError,
+    TransientError,
+    UnknownTransactionError,
+    VigieError,
+)
+from vigie.models.request import FeatureError
+from vigie.serving.service import UnknownModelError
+from vigie.serving.strict_json import JsonResponse
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+
+log = logging.getLogger(__name__)
+RETRY_AFTER_S = 5
+_STATUS: dict[type[VigieError], int] = {  # the first that fits, so the narrow ones first
+    FeatureError: 422,
+    UnknownModelError: 404,
+    UnknownTransactionError: 404,
+    PermanentError: 422,
+    TransientError: 503,
+    NotEnoughDataError: 503,
+    ConflictError: 409,
+}
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(VigieError, _ours)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OSError, _disk)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _ours(_: Request, exc: Exception) -> JsonResponse:
+    status = next((code for kind, code in _STATUS.items() if isinstance(exc, kind)), 500)
+    body: dict[str, Any] = {"detail": str(exc)}
+    if isinstance(exc, FeatureError):
+        body["fields"] = exc.fields
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    return JsonResponse(body, status, headers=headers)
+
+
+async def _http(_: Request, exc: Exception) -> JsonResponse:
+    if not isinstance(exc, HTTPException):
+        raise exc
+    return JsonResponse({"detail": exc.detail}, exc.status_code, headers=dict(exc.headers or {}))
+
+
+async def _disk(request: Request, exc: Exception) -> JsonResponse:
+    if isinstance(exc, OSError) and exc.errno in _NO_ROOM:
+        return JsonResponse({"detail": f"nothing can be stored: {exc.strerror}"}, 507)
+    return await _unexpected(request, exc)
+
+
+async def _unexpected(request: Request, exc: Exception) -> JsonResponse:
+    """Hide what happened from the caller; tell it to the log."""
+    log.error("%s %s failed", request.method, request.scope.get("path"), exc_info=exc)
+    return JsonResponse({"detail": "internal error; the service's log tells more"}, 500)

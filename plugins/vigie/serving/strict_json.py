@@ -1,0 +1,146 @@
+"""Read a request's body: limited while it streams, then as strict JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastapi import HTTPException, Request
+from fastapi.responses import Response
+
+from vigie.encoding import dumps
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LIMIT_BYTES = 64 * 1024
+READ_TIMEOUT_S = 20.0
+BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
+
+
+class JsonResponse(Response):
+    """JSON through the encoder that every store uses: no NaN, no lone surrogate ever leaves."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return dumps(content)
+
+
+class BodyLimit:
+    """ASGI middleware: 413 as soon as a body is over the limit, whatever Content-Length says.
+
+    A body that fits is read whole before the app sees it (64 KiB at most); a sender that takes
+    longer than ``timeout_s`` gets 408.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, limit: int = LIMIT_BYTES, timeout_s: float = READ_TIMEOUT_S
+    ) -> None:
+        self.app = app
+        self.limit = limit
+        self.timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in BODYLESS:
+            return await self.app(scope, receive, send)
+        if _declared(scope) > self.limit:
+            return await self._refuse(413, scope, receive, send)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                messages = await self._read(receive)
+        except TimeoutError:
+            return await self._refuse(408, scope, receive, send)
+        if messages is None:
+            return await self._refuse(413, scope, receive, send)
+        await self.app(scope, _replay(messages, receive), send)
+
+    async def _read(self, receive: Receive) -> list[Message] | None:
+        """Return the body's messages; None when they hold more than the limit."""
+        messages: list[Message] = []
+        size = 0
+        while True:
+            message = await receive()
+            messages.append(message)
+            size += len(message.get("body", b""))
+            if size > self.limit:
+                return None
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return messages
+
+    async def _refuse(self, status: int, scope: Scope, receive: Receive, send: Send) -> None:
+        detail = {
+            413: f"the body is larger than {self.limit} bytes",
+            408: f"the body did not arrive within {self.timeout_s:g} s",
+        }[status]
+        response = JsonResponse({"detail": detail}, status, headers={"Connection": "close"})
+        await response(scope, receive, send)
+
+
+def _declared(scope: Scope) -> int:
+    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+    return int(lengths[0]) if lengths and lengths[0].isdigit() else 0
+
+
+def _replay(messages: list[Message], receive: Receive) -> Callable[[], Any]:
+    waiting = iter(messages)
+
+    async def replay() -> Message:
+        message = next(waiting, None)
+        return message if message is not None else await receive()
+
+    return replay
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """Return the body as a JSON object; NaN and Infinity pass, the validation names their field.
+
+    Raises
+    ------
+    HTTPException
+        415 for another content type (which also keeps forms of foreign pages out), 400 for what is
+        not JSON, 422 for JSON that is not an object.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, "send JSON with the header Content-Type: application/json")
+    value = parse(await request.body())
+    if not isinstance(value, dict):
+        raise HTTPException(422, f"expected a JSON object, found {_KINDS[type(value)]}")
+    return value
+
+
+def parse(body: bytes) -> Any:
+    """Read strict UTF-8 JSON of bounded depth, in which no key is told twice."""
+    try:
+        return json.loads(body.decode("utf-8"), object_pairs_hook=_once)
+    except RecursionError:
+        raise HTTPException(400, "the JSON is nested too deeply") from None
+    except UnicodeDecodeError as exc:
+        raise HTTPException(400, f"the body is not UTF-8: byte {exc.start}") from None
+    except json.JSONDecodeError as exc:
+        where = f"line {exc.lineno}, column {exc.colno}"
+        raise HTTPException(400, f"the body is not JSON: {exc.msg} at {where}") from None
+    except ValueError as exc:  # a key told twice, an integer of thousands of digits
+        raise HTTPException(400, f"the body is not JSON that we take: {exc}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        double = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {double[:80]!r} is told twice")
+    return value
+
+
+_KINDS = {
+    list: "an array",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    type(None): "null",
+}
