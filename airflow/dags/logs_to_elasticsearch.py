@@ -1,0 +1,72 @@
+"""### Collect the API's prediction logs
+
+`check_prerequisites` → `ingest_logs` → `export_dataset` → `push_metrics`
+
+Reads what is new since the last run from the served model's `/logs_api`, and writes each line to
+
+| index | what |
+|---|---|
+| `ml-api-logs` | every line |
+| `ml-api-message` | predictions with their input and result |
+| `ml-api-perfs` | times, CPU and memory of each call |
+| `vigie-dead-letters` | lines that could not be read or stored, with the reason |
+
+then exports new predictions to `data/exports/MODEL/inference_dataset.parquet`. Running it again
+changes nothing: ids are deterministic, and an id already there counts as done.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import Param, dag
+
+from vigie.operators.defaults import DEFAULT_ARGS
+from vigie.operators.logs import (
+    CheckPrerequisitesOperator,
+    ExportDatasetOperator,
+    IngestLogsOperator,
+)
+from vigie.operators.metrics import PushMetricsOperator
+
+SCHEDULE = "*/5 * * * *"
+
+
+@dag(
+    schedule=SCHEDULE,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(minutes=30),
+    default_args=DEFAULT_ARGS,
+    tags=["vigie", "logs"],
+    doc_md=__doc__,
+    params={
+        "limit": Param(
+            10_000,
+            type="integer",
+            minimum=1,
+            maximum=1_000_000,
+            description="Lines to collect at most; the next run goes on where this one ends.",
+        ),
+        "filter_pattern": Param(
+            "",
+            type="string",
+            maxLength=200,
+            description="Which lines are predictions. Empty: PIPELINE_FILTER_PATTERN, "
+            "whose default is 'API Call - POST /predict'.",
+        ),
+    },
+)
+def logs_to_elasticsearch() -> None:
+    check = CheckPrerequisitesOperator(task_id="check_prerequisites")
+    ingest = IngestLogsOperator(
+        task_id="ingest_logs",
+        limit="{{ params.limit }}",
+        filter_pattern="{{ params.filter_pattern }}",
+    )
+    export = ExportDatasetOperator(task_id="export_dataset")
+    check >> ingest >> export >> PushMetricsOperator(task_id="push_metrics").as_teardown()
+
+
+logs_to_elasticsearch()

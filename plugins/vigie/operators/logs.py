@@ -1,0 +1,72 @@
+"""Operators of ``logs_to_elasticsearch``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vigie.operators.base import JobOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from vigie.records import JobReport
+    from vigie.roles import Services
+    from vigie.settings import ElasticsearchSettings, PipelineSettings
+
+
+def _settings() -> tuple[ElasticsearchSettings, PipelineSettings]:
+    """Read the environment's values; a Param that is given wins over them."""
+    from vigie.settings import Settings
+
+    settings = Settings.from_env()
+    return settings.elasticsearch, settings.pipeline
+
+
+class CheckPrerequisitesOperator(JobOperator):
+    """Ask the API and the log index whether they are there; make the indices."""
+
+    def run_job(self, services: Services, context: Context) -> JobReport:
+        from vigie.jobs.check_prerequisites import check_prerequisites
+
+        elasticsearch, _ = _settings()
+        return check_prerequisites(services, raw_index=elasticsearch.index)
+
+
+class IngestLogsOperator(JobOperator):
+    """Collect up to ``limit`` new lines into the three indices.
+
+    Parameters
+    ----------
+    limit
+        Lines a run, at most.
+    filter_pattern
+        Which lines are predictions; empty: ``PIPELINE_FILTER_PATTERN``.
+    """
+
+    template_fields = ("limit", "filter_pattern")
+
+    def __init__(self, *, limit: int | str, filter_pattern: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.limit = limit
+        self.filter_pattern = filter_pattern
+
+    def run_job(self, services: Services, context: Context) -> JobReport:
+        from vigie.jobs.ingest_logs import ingest_logs
+
+        elasticsearch, pipeline = _settings()
+        return ingest_logs(
+            services,
+            limit=int(self.limit),
+            filter_pattern=self.filter_pattern or pipeline.filter_pattern,
+            batch_size=pipeline.batch_size,
+            raw_index=elasticsearch.index,
+        )
+
+
+class ExportDatasetOperator(JobOperator):
+    """Export every model that has new predictions; skipped when none has."""
+
+    def run_job(self, services: Services, context: Context) -> JobReport:
+        from vigie.jobs.export_datasets import export_datasets
+
+        return export_datasets(services)
