@@ -1,0 +1,1 @@
+"""Alembic's environment; its versions are never changed once released."""

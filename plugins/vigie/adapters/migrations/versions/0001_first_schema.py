@@ -1,0 +1,163 @@
+"""The first schema: records, the embedded log index, the embedded stream."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
+revision = "0001"
+down_revision = None
+
+_ID = sa.Text(collation="C")
+_INSTANT = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "claimed_rows",
+        sa.Column("model", _ID, nullable=False),
+        sa.Column("run_id", _ID, nullable=False),
+        sa.Column("transaction_id", _ID, nullable=False),
+        sa.Column("label_seq", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("model", "run_id", "transaction_id"),
+    )
+    op.create_table(
+        "claims",
+        sa.Column("model", _ID, nullable=False),
+        sa.Column("run_id", _ID, nullable=False),
+        sa.Column("archives_before", sa.BigInteger(), nullable=False),
+        sa.Column("archive", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("model", "run_id"),
+    )
+    op.create_table(
+        "counters",
+        sa.Column("name", _ID, nullable=False),
+        sa.Column("next", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "decisions",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("key", _ID, nullable=False),
+        sa.Column("model", _ID, nullable=False),
+        sa.Column("kind", _ID, nullable=False),
+        sa.Column("verdict", sa.Text(), nullable=False),
+        sa.Column("reasons", JSONB(), nullable=False),
+        sa.Column("facts", JSONB(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("run_id", _ID, nullable=True),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("key"),
+    )
+    op.create_index("decisions_by_model", "decisions", ["model", "id"], unique=False)
+    op.create_table(
+        "deployments",
+        sa.Column("model", _ID, nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("previous_version", sa.Integer(), nullable=True),
+        sa.Column("deployed_at", _INSTANT, nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("model", "number"),
+    )
+    op.create_table(
+        "documents",
+        sa.Column("index_name", _ID, nullable=False),
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("body", JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("index_name", "id"),
+    )
+    op.create_index("documents_by_time", "documents", ["index_name", "at", "id"], unique=False)
+    op.create_table(
+        "log_indices",
+        sa.Column("name", _ID, nullable=False),
+        sa.Column("fields", JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "predictions",
+        sa.Column("log_offset", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("transaction_id", _ID, nullable=False),
+        sa.Column("model", _ID, nullable=False),
+        sa.Column("model_version", sa.Integer(), nullable=False),
+        sa.Column("features", JSONB(), nullable=False),
+        sa.Column("prediction", sa.Text(), nullable=False),
+        sa.Column("probability", sa.Float(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("created_at", _INSTANT, nullable=False),
+        sa.Column("latency_ms", sa.Float(), nullable=False),
+        sa.Column("cpu_percent", sa.Float(), nullable=True),
+        sa.Column("memory_mb", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("log_offset"),
+        sa.UniqueConstraint("transaction_id"),
+    )
+    op.create_index(
+        "predictions_by_time", "predictions", ["model", "created_at", "log_offset"], unique=False
+    )
+    op.create_table(
+        "state",
+        sa.Column("key", _ID, nullable=False),
+        sa.Column("value", JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_table(
+        "stream_batches",
+        sa.Column("topic", _ID, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("base", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("topic", "partition", "base"),
+    )
+    op.create_table(
+        "stream_partitions",
+        sa.Column("topic", _ID, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("next", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("topic", "partition"),
+    )
+    op.create_table(
+        "stream_positions",
+        sa.Column("group_name", _ID, nullable=False),
+        sa.Column("topic", _ID, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("metadata", sa.Text(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("group_name", "topic", "partition"),
+    )
+    op.create_table(
+        "used_rows",
+        sa.Column("transaction_id", _ID, nullable=False),
+        sa.Column("model", _ID, nullable=False),
+        sa.Column("archive", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("transaction_id"),
+    )
+    op.create_index("used_rows_by_model", "used_rows", ["model", "archive"], unique=False)
+    op.create_table(
+        "labels",
+        sa.Column("transaction_id", _ID, nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("model", _ID, nullable=False),
+        sa.Column("actual", sa.Text(), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["transaction_id"],
+            ["predictions.transaction_id"],
+        ),
+        sa.PrimaryKeyConstraint("transaction_id", "seq"),
+    )
+    op.create_index("labels_by_model", "labels", ["model", "seq"], unique=False)
+    op.execute("INSERT INTO counters (name, next) VALUES ('predictions', 0)")
+    # Batches are compressed by the writer.
+    op.execute("ALTER TABLE stream_batches ALTER COLUMN payload SET STORAGE EXTERNAL")
+
+
+def downgrade() -> None:
+    raise NotImplementedError("restore the backup that was made before the upgrade")
