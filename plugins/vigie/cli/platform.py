@@ -1,5 +1,7 @@
 """``vigie init | up | status | down | check | airflow``: the local platform."""
 
+# ruff: noqa: A005 - imported as vigie.cli.platform only
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
@@ -47,7 +49,9 @@ def _init(*, new_ports: bool = False) -> Platform:
 
     platform, is_new = make_platform(project_root(), new_ports=new_ports)
     if is_new:
-        console.print(f"Wrote {platform.file} (mode 600; it keeps the passwords and keys).")
+        console.print(
+            f"Wrote {platform.file} (mode 600; it keeps the passwords and keys).", soft_wrap=True
+        )
         secret = platform.secrets["airflow_admin_password"]
         console.print(f"Airflow's login, shown only now: [bold]admin[/] / [bold]{secret}[/]")
     elif new_ports:
@@ -63,12 +67,13 @@ def up() -> None:
     with console.status("Starting the platform …"):
         bring_up(platform, tell=lambda line: console.print(line, highlight=False))
     console.print(
-        f"Serving  {platform.url('serving')}\n"
+        f"\nServing  {platform.url('serving')}\n"
         f"Airflow  {platform.url('airflow')}  (admin; password in {platform.file})\n"
         f"MLflow   {platform.url('mlflow')}\n"
         "DAGs start paused; enable one with: vigie airflow dags unpause DAG\n"
         "Stop with: vigie down",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -94,6 +99,7 @@ def status() -> None:
 
     platform = _existing()
     _print_rows(overview(platform))
+    console.print(f"Logs: {platform.folder / 'logs'}", soft_wrap=True, highlight=False)
     changed = differences(platform)
     if changed:
         errors.print(
@@ -105,12 +111,12 @@ def status() -> None:
 def _print_rows(rows: list[Row]) -> None:
     from rich.table import Table
 
-    table = Table("program", "state", "pid", "uptime", "port", "memory", "log")
+    table = Table("state", "pid", "uptime", "port", "memory", "log", box=None, pad_edge=False)
     colours = {"RUNNING": "green", "STARTING": "yellow", "STOPPED": "dim"}
     for row in rows:
         colour = colours.get(row.state, "red")
         state = f"[{colour}]{row.state.lower()}[/]"
-        table.add_row(row.name, state, row.pid, row.uptime, row.port, row.memory, row.log)
+        table.add_row(state, row.pid, row.uptime, row.port, row.memory, row.log)
     console.print(table)
 
 
@@ -131,13 +137,16 @@ def _print_statuses(found: list[ServiceStatus]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("role", "in use", "", "detail", "ms", "set by")
+    table = Table("role", "in use", "", "ms", "set by", box=None, pad_edge=False)
     for status in found:
-        sign = "[green]ok[/]" if status.ok else "[red]down[/]"
+        sign = escape(status.detail) if status.ok else "[red]down[/]"
         latency = "" if status.latency_ms is None else f"{status.latency_ms:.0f}"
-        detail = escape(status.detail) + ("" if status.ok else f"\n→ {escape(status.advice)}")
-        table.add_row(status.role, status.backend, sign, detail, latency, status.source)
+        table.add_row(status.role, status.backend, sign, latency, status.source)
     console.print(table)
+    for status in found:
+        if not status.ok:
+            errors.print(f"[red]{status.role}:[/] {escape(status.detail)}", soft_wrap=True)
+            errors.print(f"  → {escape(status.advice)}", soft_wrap=True, highlight=False)
 
 
 def airflow(context: typer.Context) -> None:

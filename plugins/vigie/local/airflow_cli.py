@@ -27,5 +27,4 @@ def run_airflow(platform: Platform, arguments: Sequence[str]) -> NoReturn:
     if is_ours and not platform.postgres.is_running():
         raise TransientError("Airflow's database is not running; run: vigie up")
     command = [sys.executable, "-I", "-m", "airflow", *arguments]
-    os.chdir(platform.folder)  # the root has folders called airflow/ and mlflow/
-    os.execve(command[0], command, program_environment(platform, overrides))
+    os.execve(command[0], command, program_environment(platform, overrides, "airflow"))

@@ -87,7 +87,7 @@ def make_folders(platform: Platform) -> None:
 
 def wanted_services(platform: Platform, overrides: Mapping[str, str]) -> list[Service]:
     """Return what runs here: MLflow only where the user has neither his own nor switched it off."""
-    environment = program_environment(platform, overrides)
+    environment = program_environment(platform, overrides, "airflow")
     airflow, mlflow, serving = (platform.url(name) for name in ("airflow", "mlflow", "serving"))
     wanted = [
         Service(

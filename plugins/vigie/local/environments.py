@@ -65,12 +65,15 @@ def differences(platform: Platform) -> tuple[str, ...]:
     return tuple(sorted(n for n in noted.keys() | mine.keys() if noted.get(n) != mine.get(n)))
 
 
-def program_environment(platform: Platform, overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of a supervised program."""
+def program_environment(
+    platform: Platform, overrides: Mapping[str, str], program: str
+) -> dict[str, str]:
+    """Return the whole environment of a program; each gets only the secrets that it needs."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
     inherited = {k: v for k, v in inherited.items() if k not in known_variables()}
-    ours = platform.environment | _airflow(platform) | _mlflow(platform) | _everybody(platform)
-    return inherited | ours | dict(overrides)
+    own = _airflow(platform) if program.startswith("airflow") else {}
+    own = _mlflow(platform) if program == "mlflow" else own
+    return inherited | platform.environment | _everybody(platform) | own | dict(overrides)
 
 
 def _everybody(platform: Platform) -> dict[str, str]:
@@ -84,6 +87,7 @@ def _everybody(platform: Platform) -> dict[str, str]:
         "NO_PROXY": no_proxy,
         "no_proxy": no_proxy,
         "NO_COLOR": "1",  # logs are files
+        "SPT_NOENV": "1",  # a process that sets its title keeps its environment, and so our mark
         "PYTHONUNBUFFERED": "1",
         "PYTHONSAFEPATH": "1",  # folders called airflow/ and mlflow/ must not shadow packages
         "DO_NOT_TRACK": "1",

@@ -32,7 +32,7 @@ def main(name: str) -> NoReturn:
         raise SettingsError(f"{root} has no local platform; run: vigie init")
     if name == POSTGRES.name:
         platform.postgres.run_in_foreground()
-    environment = program_environment(platform, read_overrides(platform) or {})
+    environment = program_environment(platform, read_overrides(platform) or {}, name)
     command = program_command(platform, name)
     os.execve(command[0], command, environment | {MARK: platform.mark})
 

@@ -54,12 +54,8 @@ def _row(
         uptime=str(timedelta(seconds=known.uptime_s)) if known and known.uptime_s else "",
         port=str(platform.ports[program.port]) if program.port else "",
         memory=f"{_family_mib(known.pid):.0f} MiB" if known and known.pid else "",
-        log=_short(platform, supervisor, program),
+        log=supervisor.log(program).name,
     )
-
-
-def _short(platform: Platform, supervisor: Supervisor, program: Program) -> str:
-    return str(supervisor.log(program).relative_to(platform.root))
 
 
 def _family_mib(pid: int) -> float:

@@ -1,10 +1,15 @@
-"""The processes of a platform, found by the mark in their environment, whoever their parent is."""
+"""The processes of a platform, whoever their parent is now.
+
+All carry a mark in their environment. PostgreSQL overwrites its own (it shows its state there), so
+its processes are known by the folder that they work in.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 import psutil
 
@@ -17,17 +22,19 @@ def platform_processes(platform: Platform) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if _is_ours(process, platform.mark):
+            if _is_ours(process, platform):
                 found.append(process)
     return found
 
 
-def _is_ours(process: psutil.Process, mark: str) -> bool:
+def _is_ours(process: psutil.Process, platform: Platform) -> bool:
     if process.pid == os.getpid() or process.uids().real != os.getuid():
         return False
     if process.status() == psutil.STATUS_ZOMBIE:
         return False
-    return process.environ().get(MARK) == mark
+    if process.name().startswith("postgres"):
+        return Path(process.cwd()) == platform.postgres.folder.resolve()
+    return process.environ().get(MARK) == platform.mark
 
 
 def end(processes: Iterable[psutil.Process], patience_s: float = 5) -> int:

@@ -130,7 +130,7 @@ def make_platform(root: Path, *, new_ports: bool = False) -> tuple[Platform, boo
     What the file has is kept, so it is safe to repeat; ``new_ports`` takes another free block.
     """
     path = platform_file(root)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         platform = Platform(root, free_block(), {name: _generate(name) for name in _SECRETS})
         platform.write()

@@ -12,7 +12,7 @@ from vigie.local.state import Platform
 from vigie.local.supervision import Supervisor
 
 # The programs get 8 s together and are then killed; PostgreSQL, without clients, needs one.
-_PATIENCE_S = 15
+_PATIENCE_S = 12
 
 
 def take_down(platform: Platform, *, tell: Tell) -> int:

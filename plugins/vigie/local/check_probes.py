@@ -1,0 +1,95 @@
+"""The questions of ``vigie check``: each returns a version, or raises one of our errors.
+
+No client library is imported (mlflow alone takes 3 s): these are plain HTTP and one login.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import psycopg2
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from vigie.errors import SettingsError, TransientError
+from vigie.local import probes
+
+_NOT_UP = "the local platform has not been started here yet"
+
+
+def postgres(url: str) -> str:
+    """Log in with a SQLAlchemy URL."""
+    if not url:
+        raise TransientError(_NOT_UP)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise SettingsError("VIGIE_DATABASE_URL is not a SQLAlchemy URL") from None
+    plain = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+    try:
+        connection = psycopg2.connect(plain, connect_timeout=3)
+    except psycopg2.Error as exc:
+        reason = str(exc).strip().partition("\n")[0]
+        raise TransientError(f"PostgreSQL did not let us in: {reason}") from exc
+    version = connection.server_version
+    connection.close()
+    return f"PostgreSQL {version // 10000}.{version % 10000}"
+
+
+def elasticsearch(url: str) -> str:
+    return f"Elasticsearch {probes.get(url)['version']['number']}"
+
+
+def tcp(servers: str) -> str:
+    """Connect to the first of ``host:port,…`` that answers."""
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            socket.create_connection(
+                (host, int(port)), timeout=3 / (servers.count(",") + 1)
+            ).close()
+        except (OSError, ValueError):
+            continue
+        return f"{server.strip()} answers"
+    raise TransientError(f"none of {servers} answered")
+
+
+def mlflow(url: str | None) -> str:
+    """Ask a real question, because ``/health`` answers whatever is wrong."""
+    if url is None:
+        raise TransientError(_NOT_UP)
+    probes.get(f"{url}/api/2.0/mlflow/experiments/search?max_results=1")
+    return f"MLflow {probes.get(f'{url}/version')}"
+
+
+def pushgateway(url: str) -> str:
+    base = url if "://" in url else f"http://{url}"
+    probes.get(f"{base}/-/ready")
+    return "ready"
+
+
+def airflow(url: str | None) -> str:
+    """Ask for the health of every part of Airflow."""
+    if url is None:
+        raise TransientError(_NOT_UP)
+    probes.probe_airflow(url)
+    return f"Airflow {probes.get(f'{url}/api/v2/version')['version']}"
+
+
+def serving(url: str | None) -> str:
+    if url is None:
+        raise TransientError(_NOT_UP)
+    probes.probe_serving(url)
+    return f"answers at {url}"
+
+
+def folder(path: Path) -> str:
+    """Find out whether we may write in a folder (or where it would be made)."""
+    existing = path
+    while not existing.exists():
+        existing = existing.parent
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise SettingsError(f"{existing} is not writable")
+    return str(path)
