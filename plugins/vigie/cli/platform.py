@@ -93,13 +93,13 @@ def down() -> None:
 
 
 def status() -> None:
-    """Show each program: state, process, uptime, port, log."""
+    """Show each program (state, process, uptime, port, memory), and where the logs are."""
     from vigie.local.environments import differences
     from vigie.local.overview import overview
 
     platform = _existing()
     _print_rows(overview(platform))
-    console.print(f"Logs: {platform.folder / 'logs'}", soft_wrap=True, highlight=False)
+    console.print(f"Logs: {platform.folder / 'logs'}/PROGRAM.log", soft_wrap=True, highlight=False)
     changed = differences(platform)
     if changed:
         errors.print(
@@ -111,12 +111,12 @@ def status() -> None:
 def _print_rows(rows: list[Row]) -> None:
     from rich.table import Table
 
-    table = Table("state", "pid", "uptime", "port", "memory", "log", box=None, pad_edge=False)
+    table = Table("program", "state", "pid", "uptime", "port", "memory", box=None, pad_edge=False)
     colours = {"RUNNING": "green", "STARTING": "yellow", "STOPPED": "dim"}
     for row in rows:
         colour = colours.get(row.state, "red")
         state = f"[{colour}]{row.state.lower()}[/]"
-        table.add_row(state, row.pid, row.uptime, row.port, row.memory, row.log)
+        table.add_row(row.name, state, row.pid, row.uptime, row.port, row.memory)
     console.print(table)
 
 

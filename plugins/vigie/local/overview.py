@@ -25,27 +25,20 @@ class Row:
     uptime: str
     port: str
     memory: str
-    log: str
 
 
 def overview(platform: Platform) -> list[Row]:
     """Return a row for each program, whether the platform is up, half up or down."""
-    supervisor = Supervisor(platform)
-    states = supervisor.states()
+    states = Supervisor(platform).states()
     noted = read_overrides(platform) or {}
     return [
-        _row(platform, supervisor, program, states)
+        _row(platform, program, states)
         for program in PROGRAMS.values()
         if program.name != "mlflow" or "MLFLOW_TRACKING_URI" not in noted
     ]
 
 
-def _row(
-    platform: Platform,
-    supervisor: Supervisor,
-    program: Program,
-    states: Mapping[str, ProcessState],
-) -> Row:
+def _row(platform: Platform, program: Program, states: Mapping[str, ProcessState]) -> Row:
     known = states.get(program.name)
     return Row(
         name=program.name,
@@ -54,7 +47,6 @@ def _row(
         uptime=str(timedelta(seconds=known.uptime_s)) if known and known.uptime_s else "",
         port=str(platform.ports[program.port]) if program.port else "",
         memory=f"{_family_mib(known.pid):.0f} MiB" if known and known.pid else "",
-        log=supervisor.log(program).name,
     )
 
 
