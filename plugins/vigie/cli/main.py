@@ -7,7 +7,7 @@ import sys
 import typer
 from click.exceptions import ClickException
 
-from vigie.cli import anomaly, drift, logs, models, platform, retrain, serve, stream
+from vigie.cli import anomaly, demo, drift, logs, models, platform, retrain, serve, stream
 from vigie.cli.support import errors
 from vigie.errors import NotEnoughDataError, VigieError
 
@@ -22,7 +22,7 @@ app.add_typer(stream.app, name="stream", help="Write log lines to the stream, sc
 app.add_typer(anomaly.app, name="anomaly", help="Train, evaluate and explain log detectors.")
 app.add_typer(drift.app, name="drift", help="Reports and drift analysis.")
 app.add_typer(models.app, name="models", help="The model files.")
-for module in (platform, serve, retrain):
+for module in (platform, demo, serve, retrain):
     module.register(app)
 
 

@@ -88,8 +88,7 @@ class AirflowApi:
         """Return each task's state (a mapped task's last one), for messages."""
         path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances?limit=200"
         return {
-            task["task_id"]: str(task["state"])
-            for task in self._ask("GET", path)["task_instances"]
+            task["task_id"]: str(task["state"]) for task in self._ask("GET", path)["task_instances"]
         }
 
     def wait(

@@ -1,0 +1,105 @@
+"""``vigie demo``: bring the platform up, walk through the loop, assert every step, sum up."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import httpx
+from rich.table import Table
+
+from vigie.demo.airflow_api import AirflowApi
+from vigie.demo.checks import Checks
+from vigie.demo.stage import Stage
+from vigie.demo.steps import STEPS
+from vigie.errors import VigieError
+from vigie.models.catalog import get_model
+from vigie.wiring import open_services
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vigie.settings import Settings
+
+
+def run_demo(
+    settings: Settings,
+    *,
+    airflow_url: str,
+    airflow_login: tuple[str, str],
+    serving_url: str,
+    model: str,
+    rows: int,
+    console: Console,
+) -> Checks:
+    """Walk through the loop on a platform that is up; return what was asserted.
+
+    A step that cannot finish ends the demo: what follows would only repeat its failure.
+    """
+    checks = Checks()
+    with ExitStack() as stack:
+        services = stack.enter_context(open_services(settings))
+        stage = Stage(
+            services=services,
+            airflow=stack.enter_context(AirflowApi(airflow_url, *airflow_login)),
+            serving=stack.enter_context(httpx.Client(base_url=serving_url, timeout=30)),
+            model=get_model(settings.paths.models, model),
+            rows=rows,
+            checks=checks,
+            tell=lambda _: None,
+        )
+        walk(stage, console)
+    console.print(_summary(checks))
+    console.print(_notes(stage, airflow_url, serving_url, settings))
+    return checks
+
+
+def walk(stage: Stage, console: Console) -> None:
+    """Run the steps in order, telling each one's duration and what did not hold."""
+    for number, (title, step) in enumerate(STEPS, 1):
+        stage.checks.step = title
+        heading = f"[{number}/{len(STEPS)}] {title}"
+        begin, so_far = time.monotonic(), len(list(stage.checks))
+        with console.status(f"{heading}: {step.__doc__}") as status:
+            stage.tell = lambda text, head=heading: status.update(f"{head}: {text}")
+            try:
+                step(stage)
+            except VigieError as exc:
+                stage.checks.holds(f"{step.__name__} ended", False, exc)
+        new = list(stage.checks)[so_far:]
+        mark = "[green]✓[/]" if all(check.ok for check in new) else "[bold red]✗[/]"
+        console.print(f"{mark} {heading} ({time.monotonic() - begin:.0f} s): {step.__doc__}")
+        for check in (check for check in new if not check.ok):
+            console.print(f"    [red]{check.claim}: expected {check.expected}, found {check.found}")
+            if check.claim.endswith(" ended"):
+                return
+
+
+def _summary(checks: Checks) -> Table:
+    table = Table("Step", "Asserted from outside", "Expected", "Found", "", title="The loop")
+    last = ""
+    for check in checks:
+        mark = "[green]✓[/]" if check.ok else "[bold red]✗[/]"
+        step = "" if check.step == last else check.step
+        table.add_row(step, check.claim, _short(check.expected), _short(check.found), mark)
+        last = check.step
+    return table
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _notes(stage: Stage, airflow_url: str, serving_url: str, settings: Settings) -> Table:
+    table = Table(show_header=False, box=None)
+    for name, note in stage.notes.items():
+        table.add_row(name, note)
+    table.add_row("", "")
+    table.add_row("Airflow", f"{airflow_url}  (login: admin, password: vigie status --password)")
+    table.add_row("MLflow", settings.mlflow.tracking_uri or "off")
+    table.add_row("Serving page", f"{serving_url}/ui")
+    table.add_row("Reports", str(settings.paths.reports))
+    table.add_row("Why", f"vigie why --model {stage.model.name}")
+    table.add_row("Stop", "vigie down")
+    return table

@@ -1,0 +1,74 @@
+"""What the demo's steps share: addresses, clients, counts read from outside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from vigie.demo.airflow_api import AirflowApi, DagRun
+from vigie.demo.checks import Checks
+
+if TYPE_CHECKING:
+    from vigie.models.model_file import ModelFile
+    from vigie.roles import Services
+
+RUN_TIMEOUT_S = 240.0
+RELOAD_TIMEOUT_S = 30.0
+
+
+@dataclass(slots=True)
+class Stage:
+    """One demo: what it acts on, and what it has found so far."""
+
+    services: Services
+    airflow: AirflowApi
+    serving: httpx.Client
+    model: ModelFile
+    rows: int
+    checks: Checks
+    tell: Callable[[str], None]
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def run_dag(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> DagRun:
+        """Trigger a DAG as the UI's button does, wait, and assert that the run succeeded."""
+        run = self.airflow.trigger(dag_id, conf)
+        return self.finish(run)
+
+    def finish(self, run: DagRun) -> DagRun:
+        """Wait for a run and assert that it succeeded; name the failed tasks if not."""
+        run = self.airflow.wait(run, RUN_TIMEOUT_S, self.tell)
+        states = self.airflow.task_states(run) if run.state != "success" else {}
+        failed = [task for task, state in states.items() if state == "failed"]
+        found = run.state if not failed else f"{run.state}: {', '.join(failed)}"
+        self.checks.equal(f"{run.dag_id} ({run.run_type} run) succeeded", found, "success")
+        return run
+
+    def idle(self, dag_id: str) -> None:
+        """Wait until no run of a DAG is under way."""
+        for run in self.airflow.runs(dag_id):
+            if not run.is_ended:
+                self.airflow.wait(run, RUN_TIMEOUT_S, self.tell)
+
+    def champion(self, model: str | None = None) -> int:
+        """Return the champion's version by the deployments table; 0 before the first."""
+        deployment = self.services.deployments.champion(model or self.model.name)
+        return deployment.version if deployment else 0
+
+    def served(self) -> int:
+        """Return the version that serving says it serves; 0 while it serves none."""
+        answer = self.serving.get("/model", params={"model": self.model.name})
+        return int(answer.json().get("version") or 0) if answer.is_success else 0
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.5) -> bool:
+    """Return whether a condition became true in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every_s)
+    return True

@@ -1,0 +1,213 @@
+"""The steps of the closed loop, in order; each asserts its result from outside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from vigie.demo.stage import RELOAD_TIMEOUT_S, wait_until
+
+if TYPE_CHECKING:
+    from vigie.demo.stage import Stage
+
+# Unpaused when there is a detector and a line to score: a continuous DAG runs all the time.
+SCORING = "kafka_anomaly_scoring"
+TRAINING = "anomaly_model_training"
+COLLECTION = "logs_to_elasticsearch"
+REPORTS = "evidently_reporting_pipeline"
+RETRAINING = "ml_retrain_pipeline"
+# What goes wrong with the second half of the traffic: an instrument that reads too high.
+SHIFT_RANGES = 0.35
+
+
+def load_dags(stage: Stage) -> None:
+    """Airflow parsed every DAG file; the scheduled ones are switched on."""
+    files = {path.stem for path in (stage.services.paths.root / "airflow/dags").glob("*.py")}
+    wait_until(lambda: set(stage.airflow.dag_ids()) >= files, 60)
+    stage.checks.equal("DAGs in the UI", sorted(stage.airflow.dag_ids()), sorted(files))
+    stage.checks.equal("import errors", stage.airflow.import_errors(), [])
+    stage.checks.equal("DAG warnings", stage.airflow.import_warnings(), [])
+    stage.airflow.unpause(RETRAINING)
+
+
+def first_champion(stage: Stage) -> None:
+    """A first champion, trained and gated by the retraining DAG, is served."""
+    wait_until(lambda: bool(stage.airflow.runs(RETRAINING)), 20)  # unpausing starts one at once
+    stage.idle(RETRAINING)
+    if not stage.champion():
+        stage.run_dag(RETRAINING, {"model": stage.model.name, "force": True})
+    version = stage.champion()
+    stage.checks.holds("a champion is deployed", version > 0, f"version {version}")
+    stage.checks.equal(
+        "MLflow's alias `champion`",
+        stage.services.tracker.alias(stage.model.name, "champion"),
+        version,
+    )
+    wait_until(lambda: stage.served() == version, RELOAD_TIMEOUT_S)
+    stage.checks.equal("the version that serving loaded", stage.served(), version)
+    stage.notes["first champion"] = f"version {version}"
+
+
+def traffic(stage: Stage) -> None:
+    """Real rows get answers; half of them from an instrument that reads too high."""
+    from vigie.jobs.simulate_traffic import simulate_traffic
+
+    before = stage.services.predictions.count(stage.model.name)
+    labels_before = stage.services.labels.count(stage.model.name)
+    versions: Counter[int] = Counter()
+    sent = 0
+    for part, shift in enumerate(({}, _shift(stage))):
+        report = simulate_traffic(
+            stage.services,
+            model=stage.model,
+            url=str(stage.serving.base_url),
+            n=stage.rows // 2,
+            shift=shift,
+            feedback=1.0,
+            seed=part,
+        )
+        sent += report.answered
+        versions.update(report.versions)
+    stored = stage.services.predictions.count(stage.model.name) - before
+    labelled = stage.services.labels.count(stage.model.name) - labels_before
+    stage.checks.equal("rows answered", sent, 2 * (stage.rows // 2))
+    stage.checks.equal("predictions stored", stored, sent)
+    stage.checks.equal("labels stored", labelled, sent)
+    stage.checks.equal("version in every answer", dict(versions), {stage.champion(): sent})
+    stage.notes["predictions sent"] = str(sent)
+
+
+def _shift(stage: Stage) -> dict[str, float]:
+    """Shift a third of the numeric features up by a share of their range."""
+    numeric = [f for f in stage.model.features if f.min is not None and f.max is not None]
+    return {f.name: SHIFT_RANGES * (f.max - f.min) for f in numeric[::3]}
+
+
+def collect(stage: Stage) -> None:
+    """Every prediction is a line of the API log, and a document of each index, once."""
+    stage.airflow.unpause(COLLECTION)
+    stage.idle(COLLECTION)
+    stage.run_dag(COLLECTION)
+    stored = stage.services.predictions.count()
+    for index in ("ml-api-logs", "ml-api-message", "ml-api-perfs"):
+        stage.checks.equal(f"documents in {index}", stage.services.index.count(index), stored)
+    stage.notes["API log lines collected"] = str(stored)
+
+
+def detectors(stage: Stage) -> None:
+    """A detector of log lines is trained on the platform's own logs, and registered."""
+    logs = stage.services.paths.local / "logs"
+    stage.run_dag(TRAINING, {"base_dir": str(logs)})
+    version = stage.champion("log_lstm_autoencoder")
+    stage.checks.holds("a log detector is deployed", version > 0, f"version {version}")
+    stage.checks.equal(
+        "MLflow's alias of the detector",
+        stage.services.tracker.alias("log_lstm_autoencoder", "champion"),
+        version,
+    )
+    stage.notes["log detector"] = f"log_lstm_autoencoder version {version}"
+
+
+def score(stage: Stage) -> None:
+    """The platform's own log files go through the stream; every line is scored."""
+    from vigie.jobs.ensure_topic import ensure_topic
+    from vigie.jobs.ingest_log_files import ingest_log_files
+
+    services, topic = stage.services, "vigie-logs"
+    ensure_topic(services, topic=topic)
+    report = ingest_log_files(
+        services, topic=topic, base_dir=services.paths.local / "logs", pattern="**/*.log"
+    )
+    stage.airflow.unpause(SCORING)
+    wait_until(lambda: services.stream.lag("vigie-scorer", topic) == 0, 180)
+    produced = sum(services.stream.end_offsets(topic).values())
+    scored = services.index.count("mozilla-clogs-index")
+    dead = services.index.count("vigie-dead-letters")
+    stage.checks.equal("lines left in the stream", services.stream.lag("vigie-scorer", topic), 0)
+    stage.checks.equal("documents + dead letters = lines produced", scored + dead, produced)
+    stage.notes["log lines produced"] = f"{produced} ({report.produced} by this demo)"
+
+
+def report(stage: Stage) -> None:
+    """Evidently's three reports are written, and the drift is found."""
+    folder = stage.services.paths.reports
+    before = set(folder.glob("*.html"))
+    stage.airflow.unpause(REPORTS)
+    stage.idle(REPORTS)
+    stage.run_dag(REPORTS, {"model": stage.model.name, "hours": 24})
+    new = {path.name for path in set(folder.glob("*.html")) - before}
+    for kind in ("data_quality", "data_drift", "model_performance"):
+        found = [name for name in new if name.startswith(f"{kind}_report_{stage.model.name}")]
+        stage.checks.holds(f"{kind} report written", len(found) == 1, ", ".join(found) or "none")
+    decisions = stage.services.ledger.decisions(stage.model.name, "drift", limit=1)
+    verdict = decisions[0].verdict if decisions else "no decision"
+    stage.checks.equal("drift decided in the ledger", verdict, "yes")
+    stage.notes["reports"] = ", ".join(sorted(new))
+
+
+def retrain(stage: Stage) -> None:
+    """The drift starts a retraining; the challenger passes the gate and is promoted."""
+    before = stage.champion()
+    asset_run = wait_until(
+        lambda: any(run.run_type == "asset_triggered" for run in stage.airflow.runs(RETRAINING)),
+        30,
+    )
+    stage.checks.holds("the drift asset started ml_retrain_pipeline", asset_run, asset_run)
+    stage.idle(RETRAINING)
+    for run in stage.airflow.runs(RETRAINING)[:1]:
+        stage.finish(run)
+    gate = stage.services.ledger.decisions(stage.model.name, "gate", limit=1)[0]
+    after = stage.champion()
+    stage.checks.equal("the gate's verdict", gate.verdict, "yes")
+    stage.checks.holds("a new champion", after > before, f"version {before} → {after}")
+    stage.notes["gate"] = "; ".join(gate.reasons)
+
+
+def serve(stage: Stage) -> None:
+    """The next answer comes from the new champion, without a restart."""
+    from vigie.jobs.simulate_traffic import simulate_traffic
+
+    version = stage.champion()
+    wait_until(lambda: stage.served() == version, RELOAD_TIMEOUT_S)
+    report = simulate_traffic(
+        stage.services,
+        model=stage.model,
+        url=str(stage.serving.base_url),
+        n=1,
+        shift={},
+        feedback=1.0,
+        seed=99,
+    )
+    stage.checks.equal("version in the next answer", dict(report.versions), {version: 1})
+    alias = stage.services.tracker.alias(stage.model.name, "champion")
+    stage.checks.equal("MLflow's alias `champion`", alias, version)
+    stage.notes["champion"] = f"version {version}"
+
+
+def again(stage: Stage) -> None:
+    """Running a DAG again changes no count; every job has left its figures."""
+    stage.run_dag(COLLECTION)
+    first = {name: stage.services.index.count(name) for name in ("ml-api-logs", "ml-api-message")}
+    stage.run_dag(COLLECTION)
+    second = {name: stage.services.index.count(name) for name in first}
+    stage.checks.equal("a second collection changes nothing", second, first)
+    stored = stage.services.predictions.count()
+    stage.checks.equal("still one document a prediction", second["ml-api-message"], stored)
+    figures = stage.serving.get("/metrics").text
+    for dag_id in (COLLECTION, TRAINING, SCORING, REPORTS, RETRAINING):
+        has = f'vigie_job_succeeded{{job="{dag_id}"' in figures
+        stage.checks.holds(f"figures of {dag_id} in /metrics", has, has)
+
+
+STEPS = (
+    ("DAGs", load_dags),
+    ("First champion", first_champion),
+    ("Traffic", traffic),
+    ("Collection", collect),
+    ("Log detectors", detectors),
+    ("Log stream", score),
+    ("Reports", report),
+    ("Retraining", retrain),
+    ("Serving", serve),
+    ("Once more", again),
+)

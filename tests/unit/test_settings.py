@@ -1,0 +1,87 @@
+"""Settings: precedence, origin, clear errors; the three lists of variables agree."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vigie.errors import SettingsError
+from vigie.settings import Settings, known_variables
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VIGIE_HOME", str(tmp_path))
+    (tmp_path / "data" / "local").mkdir(parents=True)
+    return tmp_path
+
+
+def _platform_toml(home: Path, **values: str) -> None:
+    lines = ["[environment]", *(f'{name} = "{value}"' for name, value in values.items())]
+    (home / "data" / "local" / "platform.toml").write_text("\n".join(lines))
+
+
+def test_nothing_set_means_embedded(home: Path) -> None:
+    settings = Settings.from_env()
+    assert settings.elasticsearch.host is None
+    assert settings.source("ELASTICSEARCH_HOST") == "default"
+
+
+def test_each_source_wins_over_the_one_below_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    _platform_toml(home, KAFKA_BOOTSTRAP_SERVERS="platform:1")
+    found.append(Settings.from_env())
+    (home / ".env").write_text("KAFKA_BOOTSTRAP_SERVERS=dotenv:1\n")
+    found.append(Settings.from_env())
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "env:1")
+    found.append(Settings.from_env())
+    found.append(Settings.from_env({"KAFKA_BOOTSTRAP_SERVERS": "flag:1"}))
+    assert [s.stream.bootstrap_servers for s in found] == [
+        "platform:1",
+        "dotenv:1",
+        "env:1",
+        "flag:1",
+    ]
+    assert [s.source("KAFKA_BOOTSTRAP_SERVERS") for s in found] == [
+        "platform.toml",
+        ".env",
+        "environment",
+        "command line",
+    ]
+
+
+def test_an_empty_variable_counts_as_unset(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_BATCH_SIZE", "")
+    assert Settings.from_env().pipeline.batch_size == 100
+
+
+def test_an_error_names_the_variable_and_its_source_but_not_its_value(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_BATCH_SIZE", "CANARY")
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env()
+    assert "PIPELINE_BATCH_SIZE (from environment)" in str(caught.value)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_secrets_do_not_show(home: Path) -> None:
+    settings = Settings.from_env({"HF_TOKEN": "CANARY", "VIGIE_DATABASE_URL": "CANARY"})
+    assert "CANARY" not in repr(settings)
+
+
+def test_a_broken_platform_file_names_the_next_command(home: Path) -> None:
+    (home / "data" / "local" / "platform.toml").write_text("not toml [")
+    with pytest.raises(SettingsError, match="vigie init"):
+        Settings.from_env()
+
+
+def test_the_example_lists_every_variable_and_sets_none(project_root: Path) -> None:
+    text = (project_root / ".env.example").read_text()
+    listed = set(re.findall(r"^# ([A-Z][A-Z_]+)=", text, re.MULTILINE))
+    assert listed == set(known_variables())
+    assert not re.findall(r"^[A-Z]", text, re.MULTILINE)
