@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from vigie.adapters.null_tracker import NullTracker
-from vigie.errors import DataError, TransientError
+from vigie.errors import PermanentError, TransientError
 from vigie.roles import Tracker
-from vigie.testing import FakeTracker
+from vigie.testing.telemetry import FakeTracker
 
 Make = Callable[[], Tracker]
 
@@ -103,7 +104,7 @@ def test_an_unknown_alias_is_none(tracker: Tracker, name: str) -> None:
 def test_an_alias_to_a_version_that_is_not_registered_is_refused(
     tracker: Tracker, name: str
 ) -> None:
-    with pytest.raises(DataError):
+    with pytest.raises(PermanentError):
         tracker.set_alias(name, "champion", 99)
 
 

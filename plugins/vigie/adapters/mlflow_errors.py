@@ -1,4 +1,4 @@
-"""MLflow's errors, translated at one point; and a probe, because its own client retries for minutes."""
+"""MLflow's errors, translated at one point, and a quick probe: its client retries for minutes."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ DATA_CODES = frozenset(
 
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
-    """Turn foreign errors into ours: what names our input is permanent, the rest may pass with time.
+    """Turn foreign errors into ours: what is wrong with our input is permanent, the rest may pass.
 
-    A refusal of the host name (403 with the words below) is a setting of the server: facts of MLflow 3.
+    A refused host name (403 with the words below) is a setting of the server.
     """
     try:
         yield

@@ -29,14 +29,8 @@ TRUSTED_PREFIXES = ("sklearn.", "xgboost.", "numpy.", "scipy.", "vigie.")
 def save_model(model: Any, folder: Path, example: Any, described: Model) -> None:
     """Write ``model`` to ``folder`` with signature, example and requirements.
 
-    Parameters
-    ----------
-    model
-        A fitted scikit-learn estimator, or a torch module.
-    example
-        Some input rows: a DataFrame (scikit-learn) or a float32 array (torch).
-    described
-        MLflow's description, which already carries the ids of run and model.
+    A model is a fitted scikit-learn estimator (its ``example`` a DataFrame of some rows) or a torch
+    module (a float32 array); ``described`` already carries the ids of run and model.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # hints for people in notebooks
