@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
+from fastapi.responses import FileResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from vigie import __version__
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from vigie.roles import Services
 
 PAGE = "/ui"
+ICON = Path(__file__).with_name("static") / "icon.svg"
 POLL_S = 1.0
 
 
@@ -141,4 +143,8 @@ def _mount_page(app: FastAPI, serving: Serving, guard: ApiKey) -> None:
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
-        return RedirectResponse(PAGE)
+        return RedirectResponse(f"{PAGE}/")
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def icon() -> FileResponse:
+        return FileResponse(ICON, media_type="image/svg+xml")

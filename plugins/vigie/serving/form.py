@@ -100,7 +100,14 @@ def _input(feature: Feature) -> Any:
         return gr.Dropdown(list(feature.categories), label=label, value=None)
     precision = 0 if feature.type == "integer" else None
     info = info.removeprefix("a number ").removeprefix("a whole number ")
-    return gr.Number(label=label, info=info, precision=precision, value=None, min_width=150)
+    return gr.Number(label=label, info=info, precision=precision, step=_step(feature), value=None)
+
+
+def _step(feature: Feature) -> float:
+    """Return what an arrow key adds: 1, or a hundredth of the range's power of ten."""
+    if feature.type == "integer" or feature.min is None or feature.max is None:
+        return 1
+    return 10.0 ** math.floor(math.log10((feature.max - feature.min) or 1.0) - 2)
 
 
 def _typed(feature: Feature, value: Any) -> Any:

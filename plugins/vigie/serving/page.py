@@ -44,7 +44,7 @@ def mount_page(app: FastAPI, serving: Serving, guard: ApiKey, path: str) -> None
 def build_page(serving: Serving, guard: ApiKey) -> gr.Blocks:
     """Return the page over the service; nothing is read from it before somebody opens the page."""
     with gr.Blocks(title="vigie", analytics_enabled=False, fill_width=True) as page:
-        gr.HTML(fragments.header())
+        gr.HTML(fragments.header(), padding=False)
         _Page(serving, guard).draw(page)
         _log_endpoint(serving)
     page.queue(default_concurrency_limit=8)
@@ -79,8 +79,8 @@ class _Page:
                 buttons = [self._draw_form(form) for form in self.forms]
             with gr.Column(scale=2, min_width=320):
                 self._draw_answer()
-        gr.HTML('<h2 class="section">Recent predictions</h2>')
-        self.history = gr.HTML()
+        gr.HTML('<h2 class="section">Recent predictions</h2>', padding=False)
+        self.history = gr.HTML(padding=False)
         for form, (panel_example, panel_run) in zip(self.forms, buttons, strict=True):
             self._connect(form, panel_example, panel_run)
         self._connect_page(page)
@@ -88,7 +88,7 @@ class _Page:
     def _draw_chooser(self) -> None:
         choices = [(form.model.title, form.model.name) for form in self.forms]
         self.model = gr.Dropdown(choices, label="Model", interactive=True, filterable=False)
-        self.chip = gr.HTML()
+        self.chip = gr.HTML(padding=False)
         self.key = gr.Textbox(
             label="API key", type="password", visible=self.guard.required, max_lines=1
         )
@@ -98,7 +98,7 @@ class _Page:
     def _draw_form(self, form: ModelForm) -> tuple[gr.Button, gr.Button]:
         with gr.Column(visible=False, elem_id=f"form-{form.model.name}") as panel:
             form.draw()
-            self.notes.append(gr.HTML())
+            self.notes.append(gr.HTML(padding=False))
             with gr.Row(elem_classes="actions"):
                 example = gr.Button("Load an example", variant="secondary")
                 run = gr.Button("Run Analysis", variant="primary")
@@ -108,13 +108,13 @@ class _Page:
     def _draw_answer(self) -> None:
         self.place = gr.State(0)
         self.transaction = gr.State("")
-        self.result = gr.HTML(fragments.WAITING)
+        self.result = gr.HTML(fragments.WAITING, padding=False)
         with gr.Group(elem_classes="feedback"):
             self.actual = gr.Radio(
                 [], label="What really happened?", interactive=False, elem_id="actual"
             )
             self.submit = gr.Button("Submit feedback", interactive=False)
-        self.receipt = gr.HTML()
+        self.receipt = gr.HTML(padding=False)
 
     def _connect(self, form: ModelForm, example: gr.Button, run: gr.Button) -> None:
         note = self.notes[self.forms.index(form)]

@@ -1,0 +1,218 @@
+"""Send real, never trained-on rows through the service, with feedback for a share of them."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from vigie.errors import DataError, NotEnoughDataError, SettingsError, TransientError
+from vigie.models.reference import unseen_rows
+from vigie.records import JobReport
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vigie.models.model_file import ModelFile
+    from vigie.roles import Services
+
+GIVE_UP = 5  # failures before the first answer: then nobody is there to ask
+TOLD = 5  # errors that the report quotes
+
+
+class Service(Protocol):
+    """The prediction service, as a caller sees it."""
+
+    def predict(self, model: str, features: Mapping[str, Any]) -> Mapping[str, Any]: ...
+
+    def feedback(self, transaction_id: str, actual: str) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationReport(JobReport):
+    """What was sent and answered: ``sent == answered + refused + failed``."""
+
+    model: str
+    sent: int
+    answered: int
+    refused: int  # the service said no to the input
+    failed: int  # the service did not answer
+    labelled: int
+    feedback_failed: int
+    clipped: int  # shifted values that would have left the allowed range
+    resampled: bool  # fewer real rows than requests: rows were sent more than once
+    predictions: Mapping[str, int]
+    versions: Mapping[str, int]
+    errors: tuple[str, ...]  # the first few
+
+
+def simulate_traffic(
+    services: Services,
+    *,
+    model: ModelFile,
+    service: Service,
+    n: int,
+    shifts: Mapping[str, float] | None = None,
+    feedback: float = 0.0,
+    seed: int = 0,
+    on_progress: Callable[[], None] = lambda: None,
+) -> SimulationReport:
+    """Send ``n`` real rows; whatever happens, what was answered is stored and counted.
+
+    The same seed sends the same rows and reports the labels of the same ones.
+
+    Parameters
+    ----------
+    services
+        Only ``paths`` is used: everything else goes through HTTP, as a client's traffic does.
+    model
+        Whose rows are sent.
+    service
+        Answers; see :class:`vigie.adapters.serving_client.ServingClient`.
+    n
+        How many rows.
+    shifts
+        What to add to a number, by feature name; the result is kept inside the allowed range.
+    feedback
+        Share of the rows whose true label is reported, 0 to 1.
+    seed
+        Of the order and of the rows that get feedback.
+    on_progress
+        Called after each row.
+
+    Raises
+    ------
+    NotEnoughDataError
+        While the model waits for its table, or keeps no row apart.
+    SettingsError
+        For a share outside 0 to 1, or a shift of what is not a number of the model.
+    TransientError
+        When the first requests were not answered at all.
+    """
+    if n < 1 or not 0 <= feedback <= 1:
+        raise SettingsError(f"expected n >= 1 and 0 <= feedback <= 1, found {n} and {feedback}")
+    check_shifts(model, shifts or {})
+    rows = unseen_rows(model, services.paths.data)
+    if rows.empty:
+        raise NotEnoughDataError(f"{model.name} keeps no row apart (reference_share = 1)")
+    chance, run = random.Random(seed), _Run(model, service)
+    for place in _places(len(rows), n, chance):
+        features, actual = _request(model, rows.iloc[place])
+        run.clipped += shift(model, features, shifts or {})
+        run.send(features, actual if chance.random() < feedback else None)
+        on_progress()
+    return run.report(n, resampled=n > len(rows))
+
+
+def check_shifts(model: ModelFile, shifts: Mapping[str, float]) -> None:
+    """Raise SettingsError for a shift of something that is not a number of the model."""
+    numbers = [f.name for f in model.features if f.is_number]
+    for name in shifts:
+        if name not in numbers:
+            raise SettingsError(
+                f"--shift {name}: expected a numeric feature of {model.name}: {', '.join(numbers)}"
+            )
+
+
+def shift(model: ModelFile, features: dict[str, Any], shifts: Mapping[str, float]) -> int:
+    """Add the shifts in place, within each feature's range; return how many values it held back."""
+    clipped = 0
+    for name, step in shifts.items():
+        feature, value = model.feature(name), features.get(name)
+        if value is None:
+            continue
+        low = float("-inf") if feature.min is None else feature.min
+        high = float("inf") if feature.max is None else feature.max
+        moved = min(max(value + step, low), high)
+        clipped += moved != value + step
+        features[name] = round(moved) if feature.type == "integer" else float(moved)
+    return clipped
+
+
+def _places(available: int, n: int, chance: random.Random) -> Iterator[int]:
+    """Yield ``n`` places: every row once, in a random order, before any row twice."""
+    while n > 0:
+        order = list(range(available))
+        chance.shuffle(order)
+        yield from order[:n]
+        n -= available
+
+
+def _request(model: ModelFile, row: pd.Series) -> tuple[dict[str, Any], str]:
+    """Return a row's features as JSON values (absent where missing), and its label."""
+    import pandas as pd
+
+    features: dict[str, Any] = {}
+    for feature in model.features:
+        value = row[feature.name]
+        if not pd.isna(value):
+            kind = {"float": float, "integer": int, "boolean": bool, "category": str}
+            features[feature.name] = kind[feature.type](value)
+    return features, str(row[model.target])
+
+
+@dataclass(slots=True)
+class _Run:
+    """Sends one row after the other and counts."""
+
+    model: ModelFile
+    service: Service
+    answered: int = 0
+    refused: int = 0
+    failed: int = 0
+    labelled: int = 0
+    feedback_failed: int = 0
+    clipped: int = 0
+    predictions: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+
+    def send(self, features: Mapping[str, Any], actual: str | None) -> None:
+        """Ask for an answer; report ``actual`` if it is given."""
+        try:
+            answer = self.service.predict(self.model.name, features)
+        except DataError as exc:
+            self.refused += 1
+            self._note(exc)
+            return
+        except TransientError as exc:
+            self.failed += 1
+            self._note(exc)
+            if not self.answered and self.failed >= GIVE_UP:
+                raise
+            return
+        self.answered += 1
+        self.predictions[str(answer["prediction"])] += 1
+        self.versions[f"v{answer['model_version']}"] += 1
+        if actual is not None:
+            self._tell(str(answer["transaction_id"]), actual)
+
+    def _tell(self, transaction_id: str, actual: str) -> None:
+        try:
+            self.service.feedback(transaction_id, actual)
+            self.labelled += 1
+        except (DataError, TransientError) as exc:
+            self.feedback_failed += 1
+            self._note(exc)
+
+    def _note(self, error: Exception) -> None:
+        if len(self.errors) < TOLD and str(error) not in self.errors:
+            self.errors.append(str(error))
+
+    def report(self, n: int, *, resampled: bool) -> SimulationReport:
+        return SimulationReport(
+            model=self.model.name,
+            sent=n,
+            answered=self.answered,
+            refused=self.refused,
+            failed=self.failed,
+            labelled=self.labelled,
+            feedback_failed=self.feedback_failed,
+            clipped=self.clipped,
+            resampled=resampled,
+            predictions=dict(self.predictions),
+            versions=dict(self.versions),
+            errors=tuple(self.errors),
+        )
