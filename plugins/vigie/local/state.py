@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from vigie.encoding import atomic_path
 from vigie.errors import SettingsError
@@ -110,12 +111,9 @@ def read_platform(root: Path) -> Platform | None:
         If the file is there but not as ``vigie init`` wrote it.
     """
     path = platform_file(root)
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise SettingsError(f"{path} cannot be read: {exc}") from exc
+    tables = _load(path)
     ports, kept = tables.get("ports", {}), tables.get("secrets", {})
     missing = [name for name in DEFAULT_PORTS if not isinstance(ports.get(name), int)]
     missing += [name for name in _SECRETS if not isinstance(kept.get(name), str)]
@@ -144,10 +142,17 @@ def make_platform(root: Path, *, new_ports: bool = False) -> tuple[Platform, boo
 
 def _complete(root: Path, path: Path) -> Platform:
     """Read a file of an older version, adding the secrets that it does not have yet."""
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    tables = _load(path)
     kept = {name: tables.get("secrets", {}).get(name) or _generate(name) for name in _SECRETS}
     ports = dict(tables.get("ports", {}))
     return Platform(root, ports if DEFAULT_PORTS.keys() <= ports.keys() else free_block(), kept)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise SettingsError(f"{path} cannot be read: {exc}") from exc
 
 
 def _generate(name: str) -> str:

@@ -97,7 +97,7 @@ class Supervisor:
         for made in (folder, self.platform.folder / "logs"):
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
         private_folder(self.platform.sockets)
-        write_atomic(folder / "supervisord.conf", self._configuration())
+        write_atomic(folder / "supervisord.conf", self.configuration())
         own = {"VIGIE_HOME": str(self.platform.root), "VIGIE_PYTHON": sys.executable}
         done = subprocess.run(
             [sys.executable, "-I", "-m", "supervisor.supervisord", "-c", "supervisord.conf"],
@@ -111,7 +111,8 @@ class Supervisor:
         if done.returncode != 0:
             raise TransientError(f"the supervisor did not start: {done.stderr.strip()}")
 
-    def _configuration(self) -> str:
+    def configuration(self) -> str:
+        """Return supervisord's configuration; it holds no secret and no path of the user's."""
         group = [p.name for p in PROGRAMS.values() if p.process != p.name]
         user = "user=root\n" if os.getuid() == 0 else ""
         head = _HEAD.format(socket=self.socket, group=",".join(group), user=user)

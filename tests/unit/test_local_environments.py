@@ -1,0 +1,104 @@
+"""What each program of the platform sees: this platform's settings, and the user's above them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vigie.local.environments import (
+    differences,
+    program_environment,
+    read_overrides,
+    user_overrides,
+    write_overrides,
+)
+from vigie.local.launch import program_command
+from vigie.local.programs import PROGRAMS
+from vigie.local.state import Platform, make_platform
+from vigie.local.supervision import Supervisor
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    return make_platform(tmp_path / "my clone %(x)s ; 100 %")[0]
+
+
+def test_the_shell_wins_over_dotenv_which_wins_over_the_platform(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (platform.root / ".env").write_text("MAX_REPORTS=3\nGRADIO_URL=http://dotenv\nDATA_DIR=\n")
+    monkeypatch.setenv("MAX_REPORTS", "4")
+    environment = program_environment(platform, user_overrides(platform.root), "serving")
+    assert environment["MAX_REPORTS"] == "4"
+    assert environment["GRADIO_URL"] == "http://dotenv"
+    assert environment["MLFLOW_TRACKING_URI"] == platform.url("mlflow")
+    assert "DATA_DIR" not in environment  # empty counts as unset
+
+
+def test_another_airflow_of_the_shell_is_left_out(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://production")
+    monkeypatch.setenv("AIRFLOW_HOME", "/elsewhere")
+    environment = program_environment(platform, user_overrides(platform.root), "airflow-scheduler")
+    assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == platform.database_url("airflow")
+    assert environment["AIRFLOW_HOME"] == str(platform.folder / "airflow")
+
+
+def test_airflow_settings_in_dotenv_are_meant_for_this_one(platform: Platform) -> None:
+    (platform.root / ".env").write_text("AIRFLOW__CORE__PARALLELISM=2\n")
+    environment = program_environment(platform, user_overrides(platform.root), "airflow-scheduler")
+    assert environment["AIRFLOW__CORE__PARALLELISM"] == "2"
+
+
+def test_each_program_gets_only_its_own_secrets(platform: Platform) -> None:
+    owners = {
+        "airflow_database_password": "airflow-scheduler",
+        "airflow_fernet_key": "airflow-scheduler",
+        "airflow_jwt_secret": "airflow-scheduler",
+        "airflow_secret_key": "airflow-scheduler",
+        "mlflow_database_password": "mlflow",
+    }
+    for program in ("airflow-scheduler", "mlflow", "serving"):
+        seen = " ".join(program_environment(platform, {}, program).values())
+        found = {name for name in owners if platform.secrets[name] in seen}
+        assert found == {name for name, owner in owners.items() if owner == program}
+
+
+def test_no_secret_is_on_a_command_line_or_in_the_supervisors_file(platform: Platform) -> None:
+    commands = [program_command(platform, name) for name in PROGRAMS if name != "postgres"]
+    told = " ".join(
+        word for command in [*commands, platform.postgres.command()] for word in command
+    )
+    told += Supervisor(platform).configuration()
+    assert not [name for name, secret in platform.secrets.items() if secret in told]
+
+
+def test_no_path_of_the_user_is_in_the_supervisors_file(platform: Platform) -> None:
+    assert "my clone" not in Supervisor(platform).configuration()
+
+
+def test_requests_to_the_platform_bypass_a_proxy(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "intranet")
+    environment = program_environment(platform, {}, "serving")
+    assert environment["NO_PROXY"] == environment["no_proxy"] == "intranet,127.0.0.1,localhost,::1"
+
+
+def test_a_shell_that_differs_from_the_platform_is_told_by_name(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_overrides(platform, {"MAX_REPORTS": "3", "HF_TOKEN": "secret"})
+    monkeypatch.setenv("MAX_REPORTS", "3")
+    monkeypatch.setenv("DRIFT_THRESHOLD", "0.2")
+    assert differences(platform) == ("DRIFT_THRESHOLD", "HF_TOKEN")
+
+
+def test_overrides_are_private(platform: Platform) -> None:
+    assert read_overrides(platform) is None
+    write_overrides(platform, {"HF_TOKEN": "secret"})
+    path = platform.folder / "run" / "overrides.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert read_overrides(platform) == {"HF_TOKEN": "secret"}
