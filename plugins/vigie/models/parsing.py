@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from vigie.features import derivations
+from vigie.models.feature_parsing import parse_features
 from vigie.models.model_file import (
     CANDIDATES,
-    FEATURE_TYPES,
     METRICS,
     Cost,
-    Feature,
-    FeatureType,
     Gate,
     ModelFile,
     Retrain,
@@ -24,7 +21,6 @@ from vigie.models.model_file import (
 from vigie.models.names import NAME
 from vigie.models.toml_table import ModelFileError, Table, show
 
-_FEATURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _TABLES = (".csv", ".csv.gz", ".parquet")
 DATASETS = ("sklearn:breast_cancer",)
 
@@ -67,8 +63,8 @@ def _model(table: Table, path: Path) -> ModelFile:
         reference=_reference(table),
         reference_share=table.number("reference_share", 1.0, above=0.0, high=1.0),
         derive=table.optional_text("derive", derivations()),
-        features=_features(table.table("features")),
-        accepted=_features(table.table("accepted")),
+        features=parse_features(table.table("features")),
+        accepted=parse_features(table.table("accepted")),
         training=training,
         retrain=_retrain(table.table("retrain"), training.metric),
         gate=_gate(table.table("gate")),
@@ -104,50 +100,6 @@ def _reference(table: Table) -> str:
         wanted = f"a path that ends in {', '.join(_TABLES)}, or {', '.join(DATASETS)}"
         table.refuse("reference", f"expected {wanted}, found {show(reference)}")
     return reference
-
-
-def _features(tables: Table) -> tuple[Feature, ...]:
-    return tuple(_feature(tables, name) for name in tables)
-
-
-def _feature(tables: Table, name: str) -> Feature:
-    table = tables.table(name)
-    if not _FEATURE_NAME.fullmatch(name):
-        tables.refuse(show(name), "expected a name of letters, digits and _ (give `column` too)")
-    feature = Feature(
-        name=name,
-        type=cast(FeatureType, table.text("type", choices=FEATURE_TYPES)),
-        min=table.optional_number("min"),
-        max=table.optional_number("max"),
-        categories=table.texts("categories", ()),
-        required=table.flag("required", True),
-        column=table.text("column", name),
-        values=_values(table),
-        title=table.text("title", name.replace("_", " ")),
-    )
-    _check_feature(table, feature)
-    table.finish()
-    return feature
-
-
-def _values(table: Table) -> dict[str, Any]:
-    meanings = table.table("values")
-    for key, value in meanings.values.items():
-        if not isinstance(value, bool | int | float | str):
-            meanings.refuse(key, f"expected a value of the feature, found {show(value)}")
-    return dict(meanings.values)
-
-
-def _check_feature(table: Table, feature: Feature) -> None:
-    for key in ("min", "max"):
-        if key in table and not feature.is_number:
-            table.refuse(key, f"expected only with type float or integer, not {feature.type}")
-    if feature.min is not None and feature.max is not None and feature.min > feature.max:
-        table.refuse("max", f"expected at least min = {feature.min:g}, found {feature.max:g}")
-    if feature.type == "category" and not feature.categories:
-        table.refuse("categories", "expected the list of values that a category takes")
-    if feature.type != "category" and feature.categories:
-        table.refuse("categories", f"expected only with type category, not {feature.type}")
 
 
 def _training(table: Table) -> Training:

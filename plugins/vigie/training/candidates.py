@@ -59,6 +59,7 @@ def _random_forest(seed: int) -> BaseEstimator:
     return RandomForestClassifier(
         n_estimators=100,
         min_samples_leaf=2,
+        max_leaf_nodes=256,  # bounds the bundle: 20,000 rows made 33 MB without it
         class_weight="balanced_subsample",
         n_jobs=1,
         random_state=seed,

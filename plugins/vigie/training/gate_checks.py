@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
+from scipy.stats import mannwhitneyu
 
 from vigie.training.bootstrap import Bools, Floats, figure_of, gain_interval
 from vigie.training.metrics import checked
@@ -15,8 +16,10 @@ from vigie.training.metrics import checked
 if TYPE_CHECKING:
     from vigie.models.model_file import Gate
 
-#: Standard deviations above 0.5 that the ROC area must show: without skill it does once in 2000.
-CHANCE_Z = 3.29
+#: How often a model without skill may pass: less than once in 2000 trainings.
+CHANCE = 0.0005
+#: Up to so many pairs of rows the exact distribution is cheap; above, the normal one is close.
+_EXACT_PAIRS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +44,13 @@ def against_chance(
 ) -> Iterator[Check]:
     area = figure_of(truth, new, challenger.threshold, "roc_auc")
     positives, n = int(truth.sum()), len(truth)
-    deviation = math.sqrt((n + 1) / (12 * positives * (n - positives)))  # Mann and Whitney, 1947
-    needed = 0.5 + CHANCE_Z * deviation
-    comparison = "above" if area > needed else "not above"
+    p_value = _chance(truth, new)
     yield Check(
         "beyond_chance",
-        area > needed,
-        f"ROC area {area:.4f} is {comparison} {needed:.4f}, what chance may reach on "
-        f"{positives} positives of {n} rows",
-        {"roc_auc": area, "roc_auc_needed": needed},
+        p_value <= CHANCE,
+        f"with {positives} positives of {n} rows, chance reaches its ROC area of {area:.4f} with "
+        f"probability {p_value:.2g}; at most {CHANCE:g} is allowed",
+        {"roc_auc": area, "chance_p_value": p_value, "chance_allowed": CHANCE},
     )
     value = figure_of(truth, new, challenger.threshold, metric)
     dummy = _dummy(truth, float((new >= challenger.threshold).mean()), metric)
@@ -60,6 +61,14 @@ def against_chance(
         "what a model that ignores the features reaches",
         {"challenger_value": _known(value), "dummy_value": dummy},
     )
+
+
+def _chance(truth: Bools, new: Floats) -> float:
+    """Return how probably answers without skill rank the rows as well (Mann and Whitney, 1947)."""
+    positives, negatives = new[truth], new[~truth]
+    is_small = len(positives) * len(negatives) <= _EXACT_PAIRS
+    method = "exact" if is_small else "asymptotic"
+    return float(mannwhitneyu(positives, negatives, alternative="greater", method=method).pvalue)
 
 
 def _dummy(truth: Bools, alarm_rate: float, metric: str) -> float:
