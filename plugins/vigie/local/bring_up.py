@@ -15,10 +15,10 @@ from vigie.encoding import atomic_path, write_atomic
 from vigie.errors import SettingsError, TransientError
 from vigie.local.database import (
     Tell,
+    end_orphans,
     exclusive,
     migrate_records,
     start_database,
-    start_supervisor,
 )
 from vigie.local.environments import (
     program_environment,
@@ -63,10 +63,12 @@ def bring_up(platform: Platform, *, tell: Tell) -> None:
     with exclusive(platform, tell):
         make_folders(platform)
         overrides = user_overrides(platform.root)
-        supervisor = start_supervisor(platform, tell)
-        _apply(platform, supervisor, overrides, tell)
+        supervisor = Supervisor(platform)
+        end_orphans(platform, tell)
         services = wanted_services(platform, overrides)
         _refuse_taken_ports(platform, supervisor, services)
+        supervisor.start()
+        _apply(platform, supervisor, overrides, tell)
         if not all(name in overrides for name in OWN_DATABASES):
             _timed("postgres", lambda: start_database(platform, supervisor), tell)
         with ThreadPoolExecutor(len(services)) as threads:

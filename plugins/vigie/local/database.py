@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,8 +32,6 @@ def exclusive(platform: Platform, tell: Tell) -> Iterator[None]:
     ConflictError
         If the other one takes longer than anything that could succeed.
     """
-    import os
-
     folder = platform.folder / "run"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     deadline, has_told = time.monotonic() + _PATIENCE_S, False
@@ -53,19 +52,17 @@ def exclusive(platform: Platform, tell: Tell) -> Iterator[None]:
         os.close(handle)
 
 
-def start_supervisor(platform: Platform, tell: Tell) -> Supervisor:
-    """Start the supervisor; end what a killed one left behind."""
-    supervisor = Supervisor(platform)
-    if not supervisor.is_running():
+def end_orphans(platform: Platform, tell: Tell) -> None:
+    """End what a killed supervisor left behind; nobody would restart or stop it."""
+    if not Supervisor(platform).is_running():
         left = end(platform_processes(platform))
         if left:
             tell(f"Ended {left} processes that a killed supervisor had left behind.")
-        supervisor.start()
-    return supervisor
 
 
 def start_database(platform: Platform, supervisor: Supervisor, timeout_s: float = 60) -> None:
-    """Start PostgreSQL, wait for a login, make the roles and databases that are missing."""
+    """Start PostgreSQL and wait for a login; make the roles and databases that are missing."""
+    supervisor.start()
     supervisor.launch(POSTGRES)
     wait_for(lambda: probe_postgres(platform), supervisor, (POSTGRES,), timeout_s)
     platform.postgres.create_databases(platform.init_script, platform.database_passwords)
@@ -89,7 +86,8 @@ def ensure_database(settings: Settings, *, tell: Tell) -> Settings:
     platform, _ = make_platform(settings.paths.root)
     if not platform.postgres.is_running():
         with exclusive(platform, tell):
-            start_database(platform, start_supervisor(platform, tell))
+            end_orphans(platform, tell)
+            start_database(platform, Supervisor(platform))
             migrate_records(platform.database_url("vigie"))
         tell("Started the embedded PostgreSQL; it runs until: vigie down")
     url = SecretStr(platform.database_url("vigie"))

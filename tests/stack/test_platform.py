@@ -1,0 +1,198 @@
+"""The whole local platform, brought up in a path with blanks beside the developer's own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg2
+import pytest
+
+from vigie.errors import SettingsError
+from vigie.local.bring_up import bring_up
+from vigie.local.check import check_everything
+from vigie.local.database import ensure_database
+from vigie.local.overview import overview
+from vigie.local.processes import platform_processes
+from vigie.local.state import Platform, make_platform
+from vigie.local.supervision import Supervisor
+from vigie.local.take_down import take_down
+from vigie.settings import Settings, known_variables
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(400)
+
+
+def tell(_: str) -> None:
+    """Say nothing."""
+
+
+def make_clone(root: Path) -> Platform:
+    root.mkdir(parents=True)
+    for name in ("airflow", "init-db.sql", "models", "plugins"):
+        (root / name).symlink_to(ROOT / name)
+    return make_platform(root)[0]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Bring a platform up by two commands at once; take it down at the end."""
+    platform = make_clone(tmp_path_factory.mktemp("up") / "my clone ; 100 %")
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as threads:
+        for variable in known_variables():
+            patch.delenv(variable, raising=False)
+        try:
+            for job in [threads.submit(bring_up, platform, tell=tell) for _ in range(2)]:
+                job.result()
+            yield platform
+        finally:
+            begin = time.monotonic()
+            take_down(platform, tell=tell)
+    assert time.monotonic() - begin < 20
+    assert platform_processes(platform) == []
+    assert not platform.sockets.exists()
+    assert not platform.postgres.sockets.exists()
+
+
+def pids(platform: Platform) -> dict[str, int | None]:
+    return {name: state.pid for name, state in Supervisor(platform).states().items()}
+
+
+def test_two_ups_at_once_make_one_platform(running: Platform) -> None:
+    commands = [" ".join(process.cmdline()) for process in platform_processes(running)]
+    assert sum("supervisor.supervisord" in command for command in commands) == 1
+    assert sum("-D" in command and "postgres" in command for command in commands) == 1
+    assert {row.state for row in overview(running)} == {"RUNNING"}
+
+
+def test_another_up_changes_nothing(running: Platform) -> None:
+    before = pids(running)
+    bring_up(running, tell=tell)
+    assert pids(running) == before
+
+
+def test_only_the_loopback_interface_is_listened_on(running: Platform) -> None:
+    found = {
+        (connection.laddr.ip, connection.laddr.port)
+        for process in platform_processes(running)
+        for connection in process.net_connections("inet")
+        if connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)
+    }
+    assert found == {("127.0.0.1", port) for port in running.ports.values()}
+
+
+def test_no_process_shows_a_secret_on_its_command_line(running: Platform) -> None:
+    shown = " ".join(word for p in platform_processes(running) for word in p.cmdline())
+    assert not [name for name, secret in running.secrets.items() if secret in shown]
+
+
+def test_no_log_holds_a_secret(running: Platform) -> None:
+    logs = "".join(p.read_text(errors="replace") for p in (running.folder / "logs").glob("*.log"))
+    assert not [name for name, secret in running.secrets.items() if secret in logs]
+
+
+def test_every_process_is_found_by_its_mark(running: Platform) -> None:
+    marked = {process.pid for process in platform_processes(running)}
+    family = {
+        child.pid
+        for process in platform_processes(running)
+        for child in process.children(recursive=True)
+        if child.status() != psutil.STATUS_ZOMBIE
+    }
+    assert family <= marked
+
+
+def test_check_finds_every_role_in_order(
+    running: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIE_HOME", str(running.root))
+    statuses = check_everything(Settings.from_env())
+    assert [(s.role, s.detail) for s in statuses if not s.ok] == []
+    assert {s.role for s in statuses} >= {"records", "log index", "stream", "tracking", "serving"}
+
+
+def test_only_the_generated_password_opens_airflow(running: Platform) -> None:
+    def login(password: str) -> int:
+        body = {"username": "admin", "password": password}
+        return httpx.post(f"{running.url('airflow')}/auth/token", json=body).status_code
+
+    assert login(running.secrets["airflow_admin_password"]) == 201
+    assert login("admin") == 401
+
+
+def test_a_crashed_program_comes_back(running: Platform) -> None:
+    before = pids(running)["airflow-triggerer"]
+    os.kill(before or 0, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        state = Supervisor(running).states()["airflow-triggerer"]
+        if state.state == "RUNNING" and state.pid != before:
+            break
+        time.sleep(0.2)
+    assert state.state == "RUNNING"
+    assert state.pid != before
+
+
+def test_a_single_command_starts_the_database_alone_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = make_clone(tmp_path / "a clone")
+    monkeypatch.setenv("VIGIE_HOME", str(platform.root))
+    told: list[str] = []
+    settings = ensure_database(Settings.from_env(), tell=told.append)
+    again = ensure_database(Settings.from_env(), tell=told.append)
+    try:
+        assert settings.database.url is not None
+        plain = settings.database.url.get_secret_value().replace("+psycopg2", "")
+        psycopg2.connect(plain).close()
+        assert [row.name for row in overview(platform) if row.state != "STOPPED"] == ["postgres"]
+        assert again.database == settings.database
+        assert told == ["Started the embedded PostgreSQL; it runs until: vigie down"]
+    finally:
+        take_down(platform, tell=tell)
+    assert platform_processes(platform) == []
+
+
+def test_down_finds_what_a_killed_supervisor_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = make_clone(tmp_path / "a clone")
+    monkeypatch.setenv("VIGIE_HOME", str(platform.root))
+    ensure_database(Settings.from_env(), tell=tell)
+    for process in platform_processes(platform):
+        if "supervisor.supervisord" in " ".join(process.cmdline()):
+            process.kill()
+            psutil.wait_procs([process], timeout=5)
+    assert platform.postgres.is_running()
+    assert take_down(platform, tell=tell) > 0
+    assert platform_processes(platform) == []
+
+
+def test_a_database_that_the_user_names_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIE_HOME", str(tmp_path))
+    monkeypatch.setenv("VIGIE_DATABASE_URL", "postgresql+psycopg2://u:p@127.0.0.1:1/db")
+    settings = Settings.from_env()
+    assert ensure_database(settings, tell=tell) is settings
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_somebody_else_holds_is_named_with_its_holder(tmp_path: Path) -> None:
+    platform = make_clone(tmp_path / "a clone")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", platform.ports["mlflow"]))
+        taken.listen()
+        told = rf"port {platform.ports['mlflow']} of mlflow is held by process {os.getpid()}"
+        with pytest.raises(SettingsError, match=told) as caught:
+            bring_up(platform, tell=tell)
+    assert caught.value.exit_code == 2
+    assert "vigie init --new-ports" in str(caught.value)
+    assert platform_processes(platform) == []
