@@ -131,3 +131,102 @@ RETRAIN_GATE_PASSED = metric(
 CHAMPION_VERSION = metric(
     "vigie_champion_version", "gauge", "The version that is champion", ("model",)
 )
+
+# evidently_reporting_pipeline; an unknown figure is absent
+DRIFT_SCORE = metric("drift_score", "gauge", "Share of drifted columns, 0 to 1", ("model",))
+N_DRIFTED_FEATURES = metric("n_drifted_features", "gauge", "Number of drifted columns", ("model",))
+MAX_FEATURE_DRIFT = metric(
+    "max_feature_drift", "gauge", "Largest effect of a column; 0.1 counts as drift", ("model",)
+)
+DRIFT_DETECTED = metric("vigie_drift_detected", "gauge", "1 if the data drifted", ("model",))
+MODEL_PERFORMANCE = metric(
+    "vigie_model_performance_ratio",
+    "gauge",
+    "Figures of the champion's labelled answers in the last window",
+    ("model", "metric"),
+)
+PERFORMANCE_METRICS = ("average_precision", "roc_auc", "f1", "precision", "recall", "accuracy")
+PERFORMANCE_DEGRADED = metric(
+    "vigie_performance_degraded", "gauge", "1 if the performance is below its floor", ("model",)
+)
+LABELLED_ANSWERS = metric(
+    "vigie_labelled_answers_rows", "gauge", "Champion's answers with a real label", ("model",)
+)
+REPORT_ROWS = metric(
+    "vigie_report_rows", "gauge", "Current rows behind the newest report", ("model", "report")
+)
+REPORTS_KEPT = metric("vigie_reports_kept_files", "gauge", "Reports in the reports folder")
+
+# kafka_anomaly_scoring
+STREAM_LAG = metric("vigie_stream_lag_lines", "gauge", "Lines not scored yet", ("topic",))
+STREAM_READ = metric(
+    "vigie_stream_read_lines", "gauge", "Lines read by the last run", ("topic", "worker")
+)
+STREAM_INDEXED = metric(
+    "vigie_stream_indexed_lines",
+    "gauge",
+    "Scored lines of the last run that were new",
+    ("topic", "worker"),
+)
+STREAM_ALREADY_THERE = metric(
+    "vigie_stream_already_there_lines",
+    "gauge",
+    "Lines of the last run that had been indexed before",
+    ("topic", "worker"),
+)
+STREAM_DEAD_LETTERED = metric(
+    "vigie_stream_dead_lettered_lines",
+    "gauge",
+    "Lines of the last run that could not be read or stored",
+    ("topic", "worker"),
+)
+STREAM_ANOMALIES = metric(
+    "vigie_stream_anomalous_lines",
+    "gauge",
+    "Lines of the last run above the threshold",
+    ("topic", "worker"),
+)
+STREAM_UNSCORED = metric(
+    "vigie_stream_unscored_lines",
+    "gauge",
+    "Lines of the last run that have no score",
+    ("topic", "worker"),
+)
+STREAM_RATE = metric(
+    "vigie_stream_scored_lines_per_second",
+    "gauge",
+    "Lines a second of the last run, from poll to commit",
+    ("topic", "worker"),
+)
+STREAM_THRESHOLD = metric(
+    "vigie_stream_anomaly_threshold_score",
+    "gauge",
+    "The threshold that the next line meets",
+    ("topic", "partition"),
+)
+INCIDENTS_WRITTEN = metric(
+    "vigie_incidents_documents", "gauge", "Incidents that the last run wrote or renewed"
+)
+
+# anomaly_model_training
+TRAINING_LOG_LINES = metric(
+    "vigie_training_log_lines", "gauge", "Log lines sampled for the last training of detectors"
+)
+DETECTOR_FINAL_LOSS = metric(
+    "vigie_detector_final_loss_nats", "gauge", "Training loss of the last epoch", ("model",)
+)
+DETECTOR_SEPARATION = metric(
+    "vigie_detector_separation_ratio",
+    "gauge",
+    "Area under the curve, held-out normal lines against synthetic corruptions",
+    ("model",),
+)
+DETECTOR_FALSE_ALARMS = metric(
+    "vigie_detector_false_alarm_ratio",
+    "gauge",
+    "Held-out normal lines above the detector's threshold",
+    ("model",),
+)
+DETECTOR_PROMOTED = metric(
+    "vigie_detector_promoted", "gauge", "1 if the last training was promoted", ("model",)
+)

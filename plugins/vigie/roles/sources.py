@@ -10,6 +10,7 @@ from vigie.records import LogPage
 if TYPE_CHECKING:
     import pandas as pd
 
+    from vigie.drift.verdict import DriftVerdict
     from vigie.models.model_file import ModelFile
 
 
@@ -32,8 +33,14 @@ class ReportRenderer(Protocol):
         """Write ``html`` and the JSON beside it, by temporary name and rename; return ``html``."""
 
     def drift(
-        self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame, html: Path
-    ) -> Path: ...
+        self,
+        model: ModelFile,
+        current: pd.DataFrame,
+        reference: pd.DataFrame,
+        html: Path,
+        verdict: DriftVerdict | None = None,
+    ) -> Path:
+        """Show ``verdict``; None: the renderer decides against ``reference``."""
 
     def performance(
         self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame | None, html: Path

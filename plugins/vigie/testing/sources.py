@@ -12,6 +12,7 @@ from vigie.roles.stores import PredictionStore
 if TYPE_CHECKING:
     import pandas as pd
 
+    from vigie.drift.verdict import DriftVerdict
     from vigie.models.model_file import ModelFile
 
 
@@ -45,7 +46,12 @@ class FakeRenderer:
         return self._write("quality", model, html, len(current))
 
     def drift(
-        self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame, html: Path
+        self,
+        model: ModelFile,
+        current: pd.DataFrame,
+        reference: pd.DataFrame,
+        html: Path,
+        verdict: DriftVerdict | None = None,
     ) -> Path:
         return self._write("drift", model, html, len(current))
 
