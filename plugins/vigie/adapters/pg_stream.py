@@ -131,7 +131,7 @@ def _trim(connection: Connection, topic: str, partition: int) -> int:
     )
     here = (batch.topic == topic, batch.partition == partition)
     gone = delete(stream_batches).where(*here, batch.base + batch.count <= done)
-    dropped = sum(connection.execute(gone.returning(batch.count)).scalars())
+    dropped: int = sum(connection.execute(gone.returning(batch.count)).scalars())
     oldest = select(func.min(batch.base)).where(*here).scalar_subquery()
     kept = update(stream_partitions).where(_parts.topic == topic, _parts.partition == partition)
     connection.execute(kept.values(first=func.coalesce(oldest, _parts.next)))

@@ -11,7 +11,7 @@ import orjson
 
 from vigie.encoding import clean, dumps
 from vigie.errors import DataError
-from vigie.records import Prediction
+from vigie.records import Decision, Prediction
 
 #: Kafka refuses 4096 bytes of offset metadata; 3 KB leaves room for what it adds.
 MAX_METADATA_BYTES = 3072
@@ -54,6 +54,18 @@ def storable_prediction(prediction: Prediction) -> Prediction:
         prediction=clean(prediction.prediction),
         message=clean(prediction.message),
         created_at=aware(prediction.created_at, "created_at"),
+    )
+
+
+def storable_decision(decision: Decision, at: datetime) -> Decision:
+    """Return a decision as every ledger keeps it, with its time."""
+    return dataclasses.replace(
+        decision,
+        verdict=clean(decision.verdict),
+        reasons=tuple(clean(reason) for reason in decision.reasons),
+        facts=as_stored(decision.facts),
+        actor=clean(decision.actor),
+        at=aware(decision.at or at, "at"),
     )
 
 

@@ -10,7 +10,8 @@ from datetime import datetime
 from threading import Lock, RLock
 from typing import Any
 
-from vigie.adapters.values import as_stored, utcnow
+from vigie.adapters.values import as_stored, storable_decision, utcnow
+from vigie.encoding import clean
 from vigie.errors import ConflictError
 from vigie.records import Decision, Deployment
 
@@ -54,7 +55,8 @@ class FakeDeployments:
             if found != expected_number:
                 raise ConflictError(f"{model}: deployment {found} is newest, not {expected_number}")
             previous = newest.version if newest else None
-            row = Deployment(model, found + 1, version, previous, self.now(), actor, reason, run_id)
+            said = (clean(actor), clean(reason), run_id)
+            row = Deployment(model, found + 1, version, previous, self.now(), *said)
             self.rows.append(row)
             return row
 
@@ -68,14 +70,13 @@ class FakeLedger:
         self.lock = RLock()
 
     def record(self, decision: Decision) -> int:
-        facts = as_stored(decision.facts)
+        stored = storable_decision(decision, self.now())
         with self.lock:
             for number, known in enumerate(self.rows, 1):
                 if known.key == decision.key:
                     return number
-            number, at = len(self.rows) + 1, decision.at or self.now()
-            self.rows.append(dataclasses.replace(decision, id=number, at=at, facts=facts))
-            return number
+            self.rows.append(dataclasses.replace(stored, id=len(self.rows) + 1))
+            return len(self.rows)
 
     def decisions(
         self,

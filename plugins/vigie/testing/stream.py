@@ -25,6 +25,8 @@ class FakeStream:
         self.lock = RLock()
 
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
+        if partitions < 1:
+            raise DataError(f"topic {topic!r} needs at least one partition, not {partitions}")
         if topic in self.topics:
             return False
         self.topics[topic] = [[] for _ in range(partitions)]

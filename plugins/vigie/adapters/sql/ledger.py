@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -11,9 +12,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from vigie.adapters.sql.engine import connected, transaction
 from vigie.adapters.sql.schema import decisions
-from vigie.adapters.values import aware, utcnow
-from vigie.encoding import clean
+from vigie.adapters.values import aware, storable_decision, utcnow
 from vigie.records import Decision
+
+#: What the caller gives; the database numbers the rows.
+_FIELDS = tuple(field.name for field in dataclasses.fields(Decision) if field.name != "id")
 
 
 class SqlLedger:
@@ -24,18 +27,9 @@ class SqlLedger:
         self._now = now
 
     def record(self, decision: Decision) -> int:
-        row = insert(decisions).values(
-            key=decision.key,
-            model=decision.model,
-            kind=decision.kind,
-            verdict=clean(decision.verdict),
-            reasons=list(decision.reasons),
-            facts=dict(decision.facts),
-            actor=clean(decision.actor),
-            run_id=decision.run_id,
-            at=aware(decision.at or self._now(), "at"),
-        )
-        new = row.on_conflict_do_nothing(index_elements=[decisions.c.key])
+        stored = storable_decision(decision, self._now())
+        row = {name: getattr(stored, name) for name in _FIELDS}
+        new = insert(decisions).values(row).on_conflict_do_nothing(index_elements=[decisions.c.key])
         with transaction(self._engine) as connection:
             number = connection.execute(new.returning(decisions.c.id)).scalar_one_or_none()
             if number is None:

@@ -1,0 +1,15 @@
+"""The contract of the log index, fake and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from vigie.roles import LogIndex
+from vigie.testing.contracts import index
+
+
+@pytest.mark.parametrize("check", index.CHECKS, ids=lambda check: check.__name__)
+def test_index(check: Callable[[LogIndex], None], log_index: LogIndex) -> None:
+    check(log_index)
