@@ -198,6 +198,15 @@ def test_the_lag_is_told_when_the_source_tells_its_length(mixed: FakeServices) -
     assert collect(mixed).lag == 0
 
 
+def test_a_source_that_sends_short_pages_is_read_to_its_end(mixed: FakeServices) -> None:
+    class Short(Lines):
+        def page(self, offset: int, limit: int) -> LogPage:
+            return super().page(offset, min(limit, 2))
+
+    mixed.api_logs = Short(mixed.api_logs.lines)  # type: ignore[attr-defined,assignment]
+    assert collect(mixed, batch_size=5).read == 9
+
+
 def test_a_dead_letter_keeps_the_bytes_the_reason_and_the_place(mixed: FakeServices) -> None:
     collect(mixed)
     letter = next(

@@ -63,7 +63,7 @@ def ingest_logs(
         crash_point("before_bulk")
         indexed = index_lines(services, batch, source=source_id, raw_index=raw_index)
         crash_point("after_bulk")
-        tally.add(page, indexed.counts, expected=cursor.offset, size=size)
+        tally.add(page, indexed.counts, expected=cursor.offset)
         if page.next_offset > cursor.offset:
             cursor = Cursor.after(page.next_offset, page.lines[-1])
             services.state.put(state_key(source_id), cursor.as_state())
@@ -88,9 +88,7 @@ class _Tally:
     at_end: bool = False
     total: int | None = None
 
-    def add(
-        self, page: LogPage, counts: Mapping[str, LineCounts], *, expected: int, size: int
-    ) -> None:
+    def add(self, page: LogPage, counts: Mapping[str, LineCounts], *, expected: int) -> None:
         for index, more in counts.items():
             self.counts[index] += more
         self.read += len(page.lines)
@@ -100,7 +98,9 @@ class _Tally:
             log.warning("the source dropped lines %d to %d", expected, page.offset - 1)
         if page.lines and page.next_offset <= expected:
             log.warning("asked for line %d, got lines up to %d again", expected, page.next_offset)
-        self.at_end = len(page.lines) < size or page.next_offset <= expected
+        # A source may send less than it was asked for: the end is an empty page, or its own word.
+        is_last = page.total is not None and page.next_offset >= page.total
+        self.at_end = is_last or not page.lines or page.next_offset <= expected
 
     def lag(self, offset: int) -> int | None:
         if self.total is not None:
