@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import requests
-from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from vigie.errors import DataError, SettingsError, TransientError
@@ -45,6 +44,8 @@ def translated(uri: str) -> Iterator[None]:
 
     A refused host name (403 with the words below) is a setting of the server.
     """
+    from mlflow.exceptions import MlflowException  # 3 s, and only a server that answers is worth it
+
     try:
         yield
     except MlflowException as exc:

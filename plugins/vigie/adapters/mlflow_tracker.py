@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-
-from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from vigie.adapters.mlflow_errors import probe, translated
-from vigie.adapters.mlflow_run import MlflowRun, logged_models
 from vigie.encoding import digest
 from vigie.errors import DataError, VigieError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+
+    from vigie.adapters.mlflow_run import MlflowRun
 
 BUNDLE_TAG = "vigie.bundle_version"
 KEY_TAG = "vigie.key"
@@ -20,6 +24,9 @@ KEY_TAG = "vigie.key"
 
 class MlflowTracker:
     """The tracking and registry role on MLflow.
+
+    MLflow is imported (3 s) only after a server was found: a rollback need not wait for one that is
+    down.
 
     Parameters
     ----------
@@ -32,7 +39,12 @@ class MlflowTracker:
     def __init__(self, uri: str, *, connect_timeout_s: float = 2.0) -> None:
         self.uri = uri.rstrip("/")
         self._connect_timeout_s = connect_timeout_s
-        self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     @contextmanager
     def run(
@@ -45,6 +57,8 @@ class MlflowTracker:
         with self._reached():
             experiment_id = self._experiment(experiment)
             found = self._find_run(experiment_id, key) or self._create_run(experiment_id, name, key)
+        from vigie.adapters.mlflow_run import MlflowRun
+
         run = MlflowRun(self._client, self.uri, found, experiment_id)
         run.set_tags(tags or {})
         try:
@@ -62,16 +76,13 @@ class MlflowTracker:
             if known is not None:
                 return str(known.version)
             self._ensure_registered_model(model)
-            run = self._client.get_run(run_id)
-            logged = logged_models(self._client, run.info.experiment_id, run_id)
-            if not logged:
-                raise DataError(f"MLflow run {run_id} has no model to register as {model}")
+            logged = self._newest_model(run_id)
             created = self._client.create_model_version(
                 model,
-                source=logged[0].artifact_location,
+                source=logged.artifact_location,
                 run_id=run_id,
                 tags={BUNDLE_TAG: str(version)},
-                model_id=logged[0].model_id,
+                model_id=logged.model_id,
             )
             return str(created.version)
 
@@ -84,6 +95,8 @@ class MlflowTracker:
 
     def alias(self, model: str, alias: str) -> int | None:
         with self._reached():
+            from mlflow.exceptions import MlflowException
+
             try:
                 found = self._client.get_model_version_by_alias(model, alias)
             except MlflowException as exc:  # a missing alias is INVALID_PARAMETER_VALUE
@@ -107,6 +120,8 @@ class MlflowTracker:
             yield
 
     def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
         found = self._client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
@@ -140,7 +155,18 @@ class MlflowTracker:
                 return found
         return None
 
+    def _newest_model(self, run_id: str) -> LoggedModel:
+        from vigie.adapters.mlflow_run import logged_models
+
+        experiment_id = self._client.get_run(run_id).info.experiment_id
+        found = logged_models(self._client, experiment_id, run_id)
+        if not found:
+            raise DataError(f"MLflow run {run_id} has no model to register")
+        return found[0]
+
     def _ensure_registered_model(self, model: str) -> None:
+        from mlflow.exceptions import MlflowException
+
         try:
             self._client.create_registered_model(model)
         except MlflowException as exc:

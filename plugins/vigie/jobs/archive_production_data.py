@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vigie.encoding import atomic_path, dumps
@@ -91,6 +92,6 @@ def _write(path: Path, rows: Sequence[LabelledPrediction], run_id: str) -> None:
             "labelled_at": [row.labelled_at for row in rows],
         }
     )
-    arrow = pq.pa.Table.from_pandas(table, preserve_index=False)
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
     metadata = {**(arrow.schema.metadata or {}), RUN_KEY: run_id.encode()}
     pq.write_table(arrow.replace_schema_metadata(metadata), path)
