@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from vigie.errors import PermanentError
+from vigie.errors import DataError, PermanentError
 from vigie.models.model_file import ModelFile, load_model_file
 from vigie.models.names import model_names
 from vigie.models.toml_table import ModelFileError
@@ -78,3 +78,18 @@ def _state(path: Path, data_dir: Path) -> ModelState:
     if is_ready(model, data_dir):
         return ModelState(model.name, State.READY, model.reference, model)
     return ModelState(model.name, State.WAITING, where_to_put(model, data_dir), model)
+
+
+def check_model(path: Path, data_dir: Path) -> tuple[str, ...]:
+    """Return the mistakes of a model file and, if it is there, of its reference table."""
+    from vigie.models.reference import is_ready, load_reference
+
+    try:
+        model = load_model_file(path)
+        if is_ready(model, data_dir):
+            load_reference(model, data_dir)
+    except ModelFileError as exc:
+        return exc.problems
+    except DataError as exc:
+        return (str(exc),)
+    return ()

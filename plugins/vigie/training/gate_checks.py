@@ -42,6 +42,15 @@ class Check:
 def against_chance(
     truth: Bools, new: Floats, challenger: Contender, metric: str
 ) -> Iterator[Check]:
+    value = figure_of(truth, new, challenger.threshold, metric)
+    dummy = _dummy(truth, float((new >= challenger.threshold).mean()), metric)
+    yield Check(
+        "dummy",
+        value > dummy,  # false for nan
+        f"{metric} {_shown(value)} is {'above' if value > dummy else 'not above'} {dummy:.4f}, "
+        "what a model that ignores the features reaches",
+        {"challenger_value": _known(value), "dummy_value": dummy},
+    )
     area = figure_of(truth, new, challenger.threshold, "roc_auc")
     positives, n = int(truth.sum()), len(truth)
     p_value = _chance(truth, new)
@@ -51,15 +60,6 @@ def against_chance(
         f"with {positives} positives of {n} rows, chance reaches its ROC area of {area:.4f} with "
         f"probability {p_value:.2g}; at most {CHANCE:g} is allowed",
         {"roc_auc": area, "chance_p_value": p_value, "chance_allowed": CHANCE},
-    )
-    value = figure_of(truth, new, challenger.threshold, metric)
-    dummy = _dummy(truth, float((new >= challenger.threshold).mean()), metric)
-    yield Check(
-        "dummy",
-        value > dummy,  # false for nan
-        f"{metric} {_shown(value)} is {'above' if value > dummy else 'not above'} {dummy:.4f}, "
-        "what a model that ignores the features reaches",
-        {"challenger_value": _known(value), "dummy_value": dummy},
     )
 
 
