@@ -1,0 +1,75 @@
+"""The words of normalised lines, as numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import orjson
+
+from vigie.errors import DataError
+
+PAD, UNKNOWN = 0, 1
+FIRST = 2
+MAX_LEN = 50
+"""A detector reads this many tokens of a line (the source document's ``MAX_LEN``)."""
+
+
+def tokens(line: str) -> list[str]:
+    """Return the tokens that a detector reads.
+
+    Raises
+    ------
+    DataError
+        For a blank line: it has no score.
+    """
+    found = line.split(maxsplit=MAX_LEN)[:MAX_LEN]
+    if not found:
+        raise DataError("a blank line has no score")
+    return found
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Numbers of words, from 2 on; 0 is padding, 1 a word never seen in training.
+
+    Examples
+    --------
+    >>> words = Vocabulary.build(["a b", "a c"], [5.0, 1.0])
+    >>> words.encode("a c z"), len(words)
+    ([2, 4, 1], 5)
+    """
+
+    words: tuple[str, ...]
+    _numbers: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        numbers = {word: number for number, word in enumerate(self.words, FIRST)}
+        object.__setattr__(self, "_numbers", numbers)
+
+    @classmethod
+    def build(cls, lines: Iterable[str], weights: Sequence[float], max_size: int = 5000) -> Self:
+        """Keep the ``max_size`` most frequent words; ties in alphabetical order."""
+        counts: Counter[str] = Counter()
+        for line, weight in zip(lines, weights, strict=True):
+            for word in tokens(line):
+                counts[word] += weight  # type: ignore[assignment]  # weights may be fractions
+        return cls(tuple(sorted(counts, key=lambda word: (-counts[word], word))[:max_size]))
+
+    def encode(self, line: str) -> list[int]:
+        """Return a line's numbers, at most ``MAX_LEN``."""
+        return [self._numbers.get(word, UNKNOWN) for word in tokens(line)]
+
+    def __len__(self) -> int:
+        return len(self.words) + FIRST
+
+    def pack(self) -> bytes:
+        """Return the vocabulary as JSON."""
+        return orjson.dumps(self.words)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        """Read :meth:`pack`'s JSON."""
+        return cls(tuple(orjson.loads(data)))
