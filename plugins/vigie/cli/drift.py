@@ -1,0 +1,127 @@
+"""``vigie drift``: reports of a served model, and a comparison of any two tables."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vigie.cli.support import console, services
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vigie.models.model_file import ModelFile
+    from vigie.roles import Services
+
+app = typer.Typer(no_args_is_help=True)
+
+ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="A model file's name.")]
+ShareOption = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Drift is more than this share of drifted columns."),
+]
+
+
+@app.command()
+def report(
+    model: Annotated[str, typer.Option("--model", "-m", help="A model file's name.")],
+    hours: Annotated[float, typer.Option(min=0.01, help="How far to look back.")] = 6.0,
+    drift_share: ShareOption = None,
+) -> None:
+    """Write the three reports of a served model and record what they decide."""
+    from vigie.cli.drift_text import decision_text
+    from vigie.jobs.report_on_model import report_on_model
+    from vigie.jobs.report_rows import Window
+    from vigie.jobs.trigger_checks import thresholds_from
+    from vigie.models.catalog import get_model
+
+    with services() as opened:
+        now, settings = opened.now(), opened.settings
+        limits = thresholds_from(
+            ("command line", {"drift_share": drift_share}),
+            (settings.source("DRIFT_THRESHOLD"), {"drift_share": settings.loop.drift_threshold}),
+        )
+        done = report_on_model(
+            opened,
+            model=get_model(opened.paths.models, model),
+            window=Window(now - timedelta(hours=hours), now),
+            run_id=f"manual-{now:%Y%m%dT%H%M%S}",
+            thresholds=limits,
+            actor="command line",
+        )
+    console.print(decision_text(done), highlight=False, markup=False)
+
+
+@app.command()
+def analyze(
+    reference: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet. Default: the model's reference table.")
+    ] = None,
+    current: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet. Default: the model's export.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Default: data_drift_report.html in the reports folder.")
+    ] = None,
+    model: ModelOption = None,
+    target: Annotated[str, typer.Option(help="The target's column, without a model.")] = "target",
+    drift_share: ShareOption = None,
+) -> None:
+    """Compare two tables: a summary here, and an HTML page. Needs no service and no database."""
+    from vigie.cli.drift_text import analysis_text
+    from vigie.jobs.analyze_drift import analyze_drift
+    from vigie.models.catalog import get_model
+    from vigie.settings import Settings
+    from vigie.wiring import open_services
+
+    with open_services(Settings.from_env()) as opened:
+        name = model or _exported_model(opened, reference, current)
+        which = get_model(opened.paths.models, name) if name else None
+        tables = _tables(opened, which, reference, current)
+        done = analyze_drift(
+            opened,
+            reference=tables[0],
+            current=tables[1],
+            output=output or opened.paths.reports / "data_drift_report.html",
+            model=which,
+            target=target,
+            drift_share=drift_share,
+        )
+    console.print(analysis_text(done), highlight=False, markup=False)
+
+
+def _exported_model(opened: Services, reference: Path | None, current: Path | None) -> str | None:
+    """Return the one model that has an export, unless both tables are given."""
+    from vigie.errors import DataError, NotEnoughDataError
+
+    if reference and current:
+        return None
+    exports = sorted((opened.paths.data / "exports").glob("*/inference_dataset.parquet"))
+    names = [path.parent.name for path in exports]
+    if not names:
+        raise NotEnoughDataError(
+            "there is no export to analyse yet; make one with: vigie logs once, vigie logs export; "
+            "or give --reference and --current"
+        )
+    if len(names) > 1:
+        raise DataError(f"several models have an export: name one of {', '.join(names)} by --model")
+    return names[0]
+
+
+def _tables(
+    opened: Services, model: ModelFile | None, reference: Path | None, current: Path | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    from vigie.errors import SettingsError
+    from vigie.jobs.analyze_drift import read_table
+    from vigie.models.reference import load_reference
+
+    if model is None:
+        if not (reference and current):
+            raise SettingsError("give --reference and --current, or --model")
+        return read_table(reference), read_table(current)
+    export = opened.paths.data / "exports" / model.name / "inference_dataset.parquet"
+    before = read_table(reference) if reference else load_reference(model, opened.paths.data)
+    return before, read_table(current or export)
