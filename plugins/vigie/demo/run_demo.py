@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 from rich.table import Table
 
+from vigie.adapters.serving_client import ServingClient
 from vigie.demo.airflow_api import AirflowApi
 from vigie.demo.checks import Checks
 from vigie.demo.stage import Stage
@@ -18,7 +19,10 @@ from vigie.models.catalog import get_model
 from vigie.wiring import open_services
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
+    from rich.status import Status
 
     from vigie.settings import Settings
 
@@ -44,6 +48,7 @@ def run_demo(
             services=services,
             airflow=stack.enter_context(AirflowApi(airflow_url, *airflow_login)),
             serving=stack.enter_context(httpx.Client(base_url=serving_url, timeout=30)),
+            client=stack.enter_context(ServingClient(serving_url, api_key=_api_key(settings))),
             model=get_model(settings.paths.models, model),
             rows=rows,
             checks=checks,
@@ -62,7 +67,7 @@ def walk(stage: Stage, console: Console) -> None:
         heading = f"[{number}/{len(STEPS)}] {title}"
         begin, so_far = time.monotonic(), len(list(stage.checks))
         with console.status(f"{heading}: {step.__doc__}") as status:
-            stage.tell = lambda text, head=heading: status.update(f"{head}: {text}")
+            stage.tell = _teller(status, heading)
             try:
                 step(stage)
             except VigieError as exc:
@@ -74,6 +79,15 @@ def walk(stage: Stage, console: Console) -> None:
             console.print(f"    [red]{check.claim}: expected {check.expected}, found {check.found}")
             if check.claim.endswith(" ended"):
                 return
+
+
+def _teller(status: Status, heading: str) -> Callable[[str], None]:
+    return lambda text: status.update(f"{heading}: {text}")
+
+
+def _api_key(settings: Settings) -> str | None:
+    key = settings.serving.api_key
+    return key.get_secret_value() if key else None
 
 
 def _summary(checks: Checks) -> Table:

@@ -13,6 +13,8 @@ from vigie.demo.airflow_api import AirflowApi, DagRun
 from vigie.demo.checks import Checks
 
 if TYPE_CHECKING:
+    from vigie.adapters.serving_client import ServingClient
+    from vigie.jobs.simulate_traffic import SimulationReport
     from vigie.models.model_file import ModelFile
     from vigie.roles import Services
 
@@ -27,6 +29,7 @@ class Stage:
     services: Services
     airflow: AirflowApi
     serving: httpx.Client
+    client: ServingClient
     model: ModelFile
     rows: int
     checks: Checks
@@ -52,6 +55,22 @@ class Stage:
         for run in self.airflow.runs(dag_id):
             if not run.is_ended:
                 self.airflow.wait(run, RUN_TIMEOUT_S, self.tell)
+
+    def send(
+        self, n: int, *, seed: int, shifts: Mapping[str, float] | None = None
+    ) -> SimulationReport:
+        """Send real rows through ``/predict``, and what was true of each through ``/feedback``."""
+        from vigie.jobs.simulate_traffic import simulate_traffic
+
+        return simulate_traffic(
+            self.services,
+            model=self.model,
+            service=self.client,
+            n=n,
+            shifts=shifts,
+            feedback=1.0,
+            seed=seed,
+        )
 
     def champion(self, model: str | None = None) -> int:
         """Return the champion's version by the deployments table; 0 before the first."""

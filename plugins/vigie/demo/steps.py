@@ -17,7 +17,7 @@ COLLECTION = "logs_to_elasticsearch"
 REPORTS = "evidently_reporting_pipeline"
 RETRAINING = "ml_retrain_pipeline"
 # What goes wrong with the second half of the traffic: an instrument that reads too high.
-SHIFT_RANGES = 0.35
+SHIFT = 0.3  # of a feature's allowed range
 
 
 def load_dags(stage: Stage) -> None:
@@ -50,37 +50,29 @@ def first_champion(stage: Stage) -> None:
 
 def traffic(stage: Stage) -> None:
     """Real rows get answers; half of them from an instrument that reads too high."""
-    from vigie.jobs.simulate_traffic import simulate_traffic
-
-    before = stage.services.predictions.count(stage.model.name)
-    labels_before = stage.services.labels.count(stage.model.name)
-    versions: Counter[int] = Counter()
-    sent = 0
-    for part, shift in enumerate(({}, _shift(stage))):
-        report = simulate_traffic(
-            stage.services,
-            model=stage.model,
-            url=str(stage.serving.base_url),
-            n=stage.rows // 2,
-            shift=shift,
-            feedback=1.0,
-            seed=part,
-        )
-        sent += report.answered
-        versions.update(report.versions)
-    stored = stage.services.predictions.count(stage.model.name) - before
-    labelled = stage.services.labels.count(stage.model.name) - labels_before
-    stage.checks.equal("rows answered", sent, 2 * (stage.rows // 2))
-    stage.checks.equal("predictions stored", stored, sent)
-    stage.checks.equal("labels stored", labelled, sent)
-    stage.checks.equal("version in every answer", dict(versions), {stage.champion(): sent})
-    stage.notes["predictions sent"] = str(sent)
+    predictions = stage.services.predictions.count(stage.model.name)
+    labels = stage.services.labels.count(stage.model.name)
+    half = stage.rows // 2
+    parts = [stage.send(half, seed=1), stage.send(half, seed=2, shifts=_shifts(stage))]
+    versions = sum((Counter(part.versions) for part in parts), Counter())
+    answered = sum(part.answered for part in parts)
+    stored = stage.services.predictions.count(stage.model.name) - predictions
+    labelled = stage.services.labels.count(stage.model.name) - labels
+    stage.checks.equal("rows answered", answered, 2 * half)
+    stage.checks.equal("predictions stored", stored, answered)
+    stage.checks.equal("labels stored", labelled, answered)
+    stage.checks.equal("version in every answer", dict(versions), {str(stage.champion()): answered})
+    stage.notes["predictions sent"] = f"{answered}, {half} of them shifted"
 
 
-def _shift(stage: Stage) -> dict[str, float]:
-    """Shift a third of the numeric features up by a share of their range."""
-    numeric = [f for f in stage.model.features if f.min is not None and f.max is not None]
-    return {f.name: SHIFT_RANGES * (f.max - f.min) for f in numeric[::3]}
+def _shifts(stage: Stage) -> dict[str, float]:
+    """Shift every other number up by a share of its range."""
+    numbers = [feature for feature in stage.model.features if feature.is_number][::2]
+    return {
+        feature.name: SHIFT * (feature.max - feature.min)
+        for feature in numbers
+        if feature.min is not None and feature.max is not None
+    }
 
 
 def collect(stage: Stage) -> None:
@@ -110,14 +102,10 @@ def detectors(stage: Stage) -> None:
 
 def score(stage: Stage) -> None:
     """The platform's own log files go through the stream; every line is scored."""
-    from vigie.jobs.ensure_topic import ensure_topic
     from vigie.jobs.ingest_log_files import ingest_log_files
 
     services, topic = stage.services, "vigie-logs"
-    ensure_topic(services, topic=topic)
-    report = ingest_log_files(
-        services, topic=topic, base_dir=services.paths.local / "logs", pattern="**/*.log"
-    )
+    report = ingest_log_files(services, topic=topic, base_dir=services.paths.local / "logs")
     stage.airflow.unpause(SCORING)
     wait_until(lambda: services.stream.lag("vigie-scorer", topic) == 0, 180)
     produced = sum(services.stream.end_offsets(topic).values())
@@ -125,7 +113,7 @@ def score(stage: Stage) -> None:
     dead = services.index.count("vigie-dead-letters")
     stage.checks.equal("lines left in the stream", services.stream.lag("vigie-scorer", topic), 0)
     stage.checks.equal("documents + dead letters = lines produced", scored + dead, produced)
-    stage.notes["log lines produced"] = f"{produced} ({report.produced} by this demo)"
+    stage.notes["log lines produced"] = f"{produced}, {report.lines} of them by this demo"
 
 
 def report(stage: Stage) -> None:
@@ -165,20 +153,10 @@ def retrain(stage: Stage) -> None:
 
 def serve(stage: Stage) -> None:
     """The next answer comes from the new champion, without a restart."""
-    from vigie.jobs.simulate_traffic import simulate_traffic
-
     version = stage.champion()
     wait_until(lambda: stage.served() == version, RELOAD_TIMEOUT_S)
-    report = simulate_traffic(
-        stage.services,
-        model=stage.model,
-        url=str(stage.serving.base_url),
-        n=1,
-        shift={},
-        feedback=1.0,
-        seed=99,
-    )
-    stage.checks.equal("version in the next answer", dict(report.versions), {version: 1})
+    report = stage.send(1, seed=3)
+    stage.checks.equal("version in the next answer", dict(report.versions), {str(version): 1})
     alias = stage.services.tracker.alias(stage.model.name, "champion")
     stage.checks.equal("MLflow's alias `champion`", alias, version)
     stage.notes["champion"] = f"version {version}"
