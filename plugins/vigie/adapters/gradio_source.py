@@ -27,7 +27,7 @@ _TRY = (
 
 
 class _QuietClient(gradio_client.Client):  # type: ignore[misc]
-    """The client without its telemetry, which ``analytics_enabled=False`` alone does not turn off."""
+    """The client without telemetry, which ``analytics_enabled=False`` alone does not turn off."""
 
     def _telemetry_thread(self) -> None: ...
 

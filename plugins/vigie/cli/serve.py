@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,7 +32,10 @@ def serve(
     from vigie.serving.app import create_app
     from vigie.settings import Settings
 
-    overrides = {"VIGIE_SERVING_HOST": host, "VIGIE_SERVING_PORT": port and str(port)}
+    overrides = {
+        "VIGIE_SERVING_HOST": host,
+        "VIGIE_SERVING_PORT": None if port is None else str(port),
+    }
     given = {name: value for name, value in overrides.items() if value is not None}
     settings = Settings.from_env(given).serving
     if settings.host not in LOOPBACK and settings.api_key is None:
@@ -107,11 +111,12 @@ def parse_shifts(texts: list[str]) -> dict[str, float]:
     for text in texts:
         name, _, amount = text.partition("=")
         try:
-            shifts[name.strip()] = float(amount)
+            number = float(amount)
         except ValueError:
-            raise SettingsError(
-                f"--shift {text}: expected FEATURE=+X, e.g. mean_radius=+5"
-            ) from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise SettingsError(f"--shift {text}: expected FEATURE=+X, e.g. mean_radius=+5")
+        shifts[name.strip()] = number
     return shifts
 
 

@@ -66,7 +66,7 @@ class Actions:
     def run(self, form: ModelForm, key: str, values: Sequence[Any]) -> list[Any]:
         """Answer, and make the feedback ready for this transaction."""
         model = form.model
-        if not self._guard.accepts(key):
+        if not self._guard.accepts(key.encode()):
             return self._failed(fragments.error_card(NEEDS_KEY), model.name)
         try:
             served = self._serving.champion(model.name)
@@ -84,7 +84,7 @@ class Actions:
 
     def feedback(self, key: str, transaction: str, actual: str | None) -> str:
         """Record what really happened to the case on screen."""
-        if not self._guard.accepts(key):
+        if not self._guard.accepts(key.encode()):
             return fragments.error_card(NEEDS_KEY)
         if not actual:
             return fragments.error_card("choose what really happened first")

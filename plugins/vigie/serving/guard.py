@@ -23,13 +23,14 @@ class ApiKey:
     def required(self) -> bool:
         return self._key is not None
 
-    def accepts(self, given: str | None) -> bool:
+    def accepts(self, given: bytes) -> bool:
         """Compare in constant time."""
-        return self._key is None or secrets.compare_digest((given or "").encode(), self._key)
+        return self._key is None or secrets.compare_digest(given, self._key)
 
     async def __call__(self, request: Request) -> None:
         """Raise 401 unless the request carries the key."""
-        if not self.accepts(request.headers.get("x-api-key")):
+        given = request.headers.get("x-api-key", "")
+        if not self.accepts(given.encode("latin-1")):  # as HTTP carried it
             raise HTTPException(
                 401, "send the API key in the header X-API-Key", {"WWW-Authenticate": "ApiKey"}
             )

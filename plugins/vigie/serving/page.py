@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import gradio as gr
 
@@ -20,12 +22,17 @@ if TYPE_CHECKING:
     from vigie.serving.guard import ApiKey
     from vigie.serving.service import Serving
 
+T = TypeVar("T")
 CSS = Path(__file__).with_name("static") / "page.css"
 PRIVATE = "private"  # events of the page are not an API
 
 
 def mount_page(app: FastAPI, serving: Serving, guard: ApiKey, path: str) -> None:
     """Mount the page below ``path``; it opens no port and calls nobody outside."""
+    in_loop(lambda: _mount(app, serving, guard, path))
+
+
+def _mount(app: FastAPI, serving: Serving, guard: ApiKey, path: str) -> None:
     gr.mount_gradio_app(
         app,
         build_page(serving, guard),
@@ -39,6 +46,19 @@ def mount_page(app: FastAPI, serving: Serving, guard: ApiKey, path: str) -> None
         theme=theme(),
         css_paths=[CSS],
     )
+
+
+def in_loop(call: Callable[[], T]) -> T:
+    """Call inside a running event loop: outside, Gradio opens several and closes none."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+
+        async def run() -> T:
+            return call()
+
+        return asyncio.run(run())
+    return call()
 
 
 def build_page(serving: Serving, guard: ApiKey) -> gr.Blocks:

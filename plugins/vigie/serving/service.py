@@ -82,7 +82,7 @@ class Serving:
         """
         name = name or self._default_model or next((s.model.name for s in self.served), None)
         if name is None:
-            raise NotServedError("no model is served yet; train one with: vigie retrain")
+            raise NotServedError(self._nothing())
         slot = self.champions.slot(name)
         if slot is None:
             known = ", ".join(self.models) or "none"
@@ -133,5 +133,14 @@ class Serving:
         if self.champions.database_error:
             problems.append(f"database: {self.champions.database_error}")
         if not self.served:
-            problems.append("no model is served yet; train one with: vigie retrain")
+            problems.append(self._nothing())
         return problems
+
+    def _nothing(self) -> str:
+        failures = [
+            f"{slot.model.name} v{slot.failure.version}: {slot.failure.error}"
+            for slot in self.champions
+            if slot.failure
+        ]
+        why = f" ({'; '.join(failures)})" if failures else ""
+        return f"no model is served yet{why}; train one with: vigie retrain"

@@ -1,0 +1,275 @@
+"""POST /predict and POST /feedback: good input, and every kind of bad input."""
+
+from __future__ import annotations
+
+import errno
+import json
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from vigie.errors import TransientError
+from vigie.records import Prediction
+from vigie.serving.app import create_app_with
+from vigie.testing import FakeServices
+
+JSON = {"content-type": "application/json"}
+
+
+def post(client: TestClient, features: dict[str, Any], **more: Any) -> Any:
+    content = json.dumps({"features": features, **more})
+    return client.post("/predict", content=content, headers=JSON)
+
+
+def test_an_answer_names_transaction_label_and_version(
+    client: TestClient, features: dict[str, float]
+) -> None:
+    answer = post(client, features).json()
+    assert sorted(answer) == [
+        "label",
+        "message",
+        "model",
+        "model_version",
+        "prediction",
+        "probability",
+        "transaction_id",
+    ]
+    assert (answer["model"], answer["model_version"]) == ("breast_cancer", 1)
+    assert (answer["prediction"], answer["label"]) in (("malignant", 1), ("benign", 0))
+
+
+def test_the_answer_is_stored_before_it_is_sent(
+    client: TestClient, served: FakeServices, features: dict[str, float]
+) -> None:
+    answer = post(client, features).json()
+    stored = served.predictions.get(answer["transaction_id"])
+    assert stored is not None
+    assert stored.features == features
+    assert (stored.prediction, stored.probability, stored.model_version) == (
+        answer["prediction"],
+        answer["probability"],
+        1,
+    )
+    assert stored.created_at == served.now()
+    assert stored.memory_mb is not None
+
+
+def test_nothing_is_answered_that_is_not_stored(
+    client: TestClient,
+    served: FakeServices,
+    features: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def down(_: Prediction) -> int:
+        raise TransientError("PostgreSQL did not answer")
+
+    monkeypatch.setattr(served.predictions, "add", down)
+    response = post(client, features)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "5"
+    assert response.json() == {"detail": "PostgreSQL did not answer"}
+
+
+def test_a_full_disk_is_507(
+    client: TestClient,
+    served: FakeServices,
+    features: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(_: Prediction) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(served.predictions, "add", full)
+    response = post(client, features)
+    assert response.status_code == 507
+    assert "No space left" in response.json()["detail"]
+
+
+def test_an_unexpected_error_tells_the_caller_nothing(
+    client: TestClient,
+    served: FakeServices,
+    features: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_: Prediction) -> int:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(served.predictions, "add", broken)
+    response = post(client, features)
+    assert response.status_code == 500
+    assert "secret" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (None, "required"),
+        ("17.5", "expected a number from 0 to 57, found '17.5'"),
+        (True, "found True"),
+        ([1], "found [1]"),
+        ({}, "found {}"),
+        (float("nan"), "found nan"),
+        (float("inf"), "found inf"),
+        (float("-inf"), "found -inf"),
+        (-0.1, "found -0.1"),
+        (58, "found 58"),
+        (10**400, "expected a number"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_422_and_named(
+    client: TestClient,
+    served: FakeServices,
+    features: dict[str, Any],
+    value: Any,
+    says: str,
+) -> None:
+    response = post(client, features | {"mean_radius": value})
+    assert response.status_code == 422
+    assert list(response.json()["fields"]) == ["mean_radius"]
+    assert says in response.json()["fields"]["mean_radius"]
+    assert served.predictions.count() == 0
+
+
+def test_every_wrong_field_is_named_at_once(client: TestClient, features: dict[str, Any]) -> None:
+    del features["mean_area"]
+    response = post(client, features | {"mean_radius": "x", "mean_radios": 1})
+    assert response.status_code == 422
+    assert set(response.json()["fields"]) == {"mean_area", "mean_radius", "mean_radios"}
+    assert "did you mean mean_radius" in response.json()["fields"]["mean_radios"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (b"", 400, "not JSON"),
+        (b"{", 400, "line 1, column 2"),
+        (b"\xff\xfe", 400, "not UTF-8"),
+        (b'{"features": {"a": 1, "a": 2}}', 400, "told twice"),
+        (b"[" * 60_000, 400, "nested too deeply"),
+        (b'{"features":' * 5_000, 400, "nested too deeply"),
+        (b'{"features": ' + b"9" * 5000 + b"}", 400, "not JSON"),
+        (b"[]", 422, "expected a JSON object, found an array"),
+        (b"null", 422, "found null"),
+        (b"{}", 422, "features: required"),
+        (b'{"features": []}', 422, "features: expected an object"),
+        (b'{"features": {}, "feature": {}}', 422, "feature: unknown"),
+        (b'{"features": {}, "model": 7}', 422, "model: expected a model's name"),
+        (b'{"features": {"\\ud800": 1}}', 422, "\\ud800"),
+        (b'{"features": {}, "model": "nope"}', 404, "there are: breast_cancer"),
+    ],
+    ids=str,
+)
+def test_a_body_that_is_no_request_is_refused_clearly(
+    client: TestClient, body: bytes, status: int, says: str
+) -> None:
+    response = client.post("/predict", content=body, headers=JSON)
+    assert response.status_code == status
+    assert says in response.json()["detail"]
+
+
+def test_a_form_of_a_foreign_page_is_415(client: TestClient) -> None:
+    assert client.post("/predict", content=b"{}").status_code == 415
+
+
+def test_a_declared_length_over_the_limit_is_413(client: TestClient) -> None:
+    response = client.post("/predict", content=b" " * 65_537, headers=JSON)
+    assert response.status_code == 413
+    assert "65536" in response.json()["detail"]
+
+
+def test_a_stream_over_the_limit_is_413_without_a_length(client: TestClient) -> None:
+    def endless() -> Any:
+        for _ in range(100):
+            yield b" " * 1000
+
+    assert client.post("/predict", content=endless(), headers=JSON).status_code == 413
+
+
+def test_a_body_at_the_limit_is_read(client: TestClient, features: dict[str, float]) -> None:
+    body = json.dumps({"features": features}).encode()
+    response = client.post("/predict", content=body.ljust(65_536), headers=JSON)
+    assert response.status_code == 200
+
+
+def test_the_model_may_stand_in_the_query_or_the_body(
+    client: TestClient, features: dict[str, float]
+) -> None:
+    body = {"features": features}
+    assert client.post("/predict?model=breast_cancer", json=body).status_code == 200
+    assert post(client, features, model="breast_cancer").status_code == 200
+    assert client.post("/predict?model=other", json=body).status_code == 404
+    both = client.post("/predict?model=other", json=body | {"model": "breast_cancer"})
+    assert both.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("actual", "means"),
+    [
+        ("malignant", "malignant"),
+        (" Benign ", "benign"),
+        (1, "malignant"),
+        (0, "benign"),
+        (True, "malignant"),
+        (False, "benign"),
+        ("1", "malignant"),
+        ("false", "benign"),
+    ],
+)
+def test_feedback_takes_labels_and_truth_values(
+    client: TestClient, features: dict[str, float], actual: Any, means: str
+) -> None:
+    transaction = post(client, features).json()["transaction_id"]
+    response = client.post("/feedback", json={"transaction_id": transaction, "actual": actual})
+    assert response.status_code == 200
+    assert (response.json()["outcome"], response.json()["actual"]) == ("recorded", means)
+
+
+@pytest.mark.parametrize("actual", ["YES!", 2, -1, 0.5, None, [], {}, "\x00"])
+def test_feedback_that_is_no_label_is_422(
+    client: TestClient, features: dict[str, float], actual: Any
+) -> None:
+    transaction = post(client, features).json()["transaction_id"]
+    response = client.post("/feedback", json={"transaction_id": transaction, "actual": actual})
+    assert response.status_code == 422
+    assert "malignant" in response.json()["fields"]["actual"]
+
+
+def test_feedback_for_an_unknown_transaction_is_404(client: TestClient) -> None:
+    response = client.post("/feedback", json={"transaction_id": "none-such", "actual": 1})
+    assert response.status_code == 404
+    assert "none-such" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("transaction", [7, None, "", "a b", "x" * 65, "\x00", "'; --"])
+def test_a_transaction_id_that_is_none_is_422(client: TestClient, transaction: Any) -> None:
+    response = client.post("/feedback", json={"transaction_id": transaction, "actual": 1})
+    assert response.status_code == 422
+    assert list(response.json()["fields"]) == ["transaction_id"]
+
+
+def test_a_second_different_label_corrects_and_both_are_kept(
+    client: TestClient, served: FakeServices, features: dict[str, float]
+) -> None:
+    transaction = post(client, features).json()["transaction_id"]
+    answers = [
+        client.post("/feedback", json={"transaction_id": transaction, "actual": actual}).json()
+        for actual in (1, 1, 0)
+    ]
+    assert [answer["outcome"] for answer in answers] == ["recorded", "already_there", "corrected"]
+    assert [label["actual"] for label in answers[-1]["recorded"]] == ["malignant", "benign"]
+    assert [label.actual for label in served.labels.history(transaction)] == ["malignant", "benign"]
+
+
+def test_a_key_is_asked_for_only_when_one_is_set(
+    served: FakeServices, features: dict[str, float]
+) -> None:
+    app = create_app_with(served, page=False, api_key="k€y")
+    with TestClient(app) as client:
+        assert post(client, features).status_code == 401
+        wrong = client.post("/feedback", json={}, headers={"X-API-Key": "no"})
+        assert wrong.status_code == 401
+        right = {b"X-API-Key": "k€y".encode()}
+        body = {"features": features}
+        assert client.post("/predict", json=body, headers=right).status_code == 200
+        assert client.get("/health").status_code == 200
