@@ -23,7 +23,7 @@ from vigie.operators.defaults import DEFAULT_ARGS
 from vigie.operators.metrics import PushMetricsOperator
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-NAMES = model_names(MODELS)
+MODEL_NAMES = model_names(MODELS)
 SCHEDULE = AssetOrTimeSchedule(
     timetable=CronTriggerTimetable("0 0 * * *", timezone="UTC"),
     assets=DRIFT_DETECTED | PERFORMANCE_DEGRADED,
@@ -41,7 +41,9 @@ OVERRULES = "Overrules the environment and the model file; empty: they rule."
     tags=["vigie", "retrain"],
     doc_md=__doc__,
     params={
-        "model": Param("", type="string", enum=["", *NAMES], description="Empty: every model."),
+        "model": Param(
+            "", type="string", enum=["", *MODEL_NAMES], description="Empty: every model."
+        ),
         "force": Param(False, type="boolean", description="Train whatever the triggers say."),
         "min_rows": Param(None, type=["null", "integer"], minimum=1, description=OVERRULES),
         "drift_share": Param(
@@ -53,8 +55,8 @@ OVERRULES = "Overrules the environment and the model file; empty: they rule."
     },
 )
 def ml_retrain_pipeline() -> None:
-    notify = step.NotifyRetrainingOperator(task_id="notify", models=NAMES).as_teardown()
-    for name in NAMES:
+    notify = step.NotifyRetrainingOperator(task_id="notify", models=MODEL_NAMES).as_teardown()
+    for name in MODEL_NAMES:
         with TaskGroup(name):
             train = step.TrainCandidateOperator.partial(
                 task_id="train_candidate", model=name, map_index_template="{{ task.candidate }}"

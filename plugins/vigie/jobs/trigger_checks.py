@@ -110,7 +110,10 @@ def _drift_now(
         verdict = detect_drift(profile, frame, limit)
     except (DataError, KeyError) as exc:
         return None, f"the drift cannot be computed: {exc}"
-    return verdict.drift_score, "; ".join(verdict.reasons)
+    if verdict.drift_score is None:
+        return None, "; ".join(verdict.reasons)
+    share = f"{verdict.n_drifted_features} of {len(verdict.columns)} columns"
+    return verdict.drift_score, f"{share} drifted in the {len(rows)} newest answers"
 
 
 def performance_degraded(
