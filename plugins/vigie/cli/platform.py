@@ -122,15 +122,22 @@ def _print_rows(rows: list[Row]) -> None:
 
 def check() -> None:
     """Tell for each role what is in use, its version, where the setting came from, what to do."""
-    from vigie.errors import TransientError
+    from vigie.errors import SettingsError, TransientError
     from vigie.local.check import check_everything
+    from vigie.local.connection_check import connection_differences
+    from vigie.local.state import read_platform
     from vigie.settings import Settings
 
-    found = check_everything(Settings.from_env())
+    settings = Settings.from_env()
+    found = check_everything(settings)
     _print_statuses(found)
-    missing = [status.role for status in found if not status.ok]
-    if missing:
-        raise TransientError(f"not available: {', '.join(missing)}")
+    down = [status.role for status in found if not status.ok]
+    if down:
+        raise TransientError(f"not available: {', '.join(down)}")
+    platform = read_platform(settings.paths.root)
+    differing = connection_differences(platform, settings) if platform else ()
+    if differing:
+        raise SettingsError("; ".join(differing))
 
 
 def _print_statuses(found: list[ServiceStatus]) -> None:

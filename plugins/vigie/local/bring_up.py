@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
+from threading import Event
 
-from vigie.encoding import atomic_path, write_atomic
+from vigie.encoding import atomic_path
 from vigie.errors import SettingsError, TransientError
+from vigie.local.airflow_database import migrate_airflow
 from vigie.local.database import (
     Tell,
     end_orphans,
@@ -29,8 +28,10 @@ from vigie.local.environments import (
 from vigie.local.ports import holder, is_free
 from vigie.local.probes import Probe, probe_airflow, probe_mlflow, probe_serving, wait_for
 from vigie.local.programs import AIRFLOW_PROGRAMS, MLFLOW, POSTGRES, PROGRAMS, SERVING, Program
+from vigie.local.reconcile import reconcile_models
 from vigie.local.state import Platform
 from vigie.local.supervision import Supervisor
+from vigie.settings import Settings
 
 _TIMEOUT_S = 240  # a slow laptop, cold disk caches, first migration
 OWN_DATABASES = (
@@ -71,11 +72,31 @@ def bring_up(platform: Platform, *, tell: Tell) -> None:
         _apply(platform, supervisor, overrides, tell)
         if not all(name in overrides for name in OWN_DATABASES):
             _timed("postgres", lambda: start_database(platform, supervisor), tell)
-        with ThreadPoolExecutor(len(services)) as threads:
-            jobs = [threads.submit(_start, s, supervisor, tell) for s in services]
-        for job in jobs:
-            job.result()
-        # Here `reconcile` mends what a crash between SQL, MLflow and the files left apart.
+        _start_all(services, supervisor, tell, _settings(platform, overrides))
+
+
+def _start_all(
+    services: list[Service], supervisor: Supervisor, tell: Tell, settings: Settings
+) -> None:
+    """Start services side by side; while the slowest starts, the copies of champions are mended."""
+    cancelled = Event()
+    with ThreadPoolExecutor(len(services)) as threads:
+        jobs = {s.name: threads.submit(_start, s, supervisor, tell, cancelled) for s in services}
+        slowest = jobs.pop("airflow")
+        try:
+            for job in jobs.values():
+                job.result()
+            reconcile_models(settings, tell)
+            slowest.result()
+        except BaseException:  # Ctrl-C included: the threads must not wait any longer
+            cancelled.set()
+            raise
+
+
+def _settings(platform: Platform, overrides: Mapping[str, str]) -> Settings:
+    """Return the settings of the programs, which this shell's may be older than."""
+    known = platform.environment | dict(overrides)
+    return Settings.from_env(known, override_source="platform")
 
 
 def make_folders(platform: Platform) -> None:
@@ -95,7 +116,7 @@ def wanted_services(platform: Platform, overrides: Mapping[str, str]) -> list[Se
         Service(
             "airflow",
             AIRFLOW_PROGRAMS,
-            lambda: _migrate_airflow(platform, environment),
+            lambda: migrate_airflow(platform, environment),
             lambda: probe_airflow(airflow),
         ),
         Service(
@@ -151,12 +172,12 @@ def _refuse_taken_ports(
             )
 
 
-def _start(service: Service, supervisor: Supervisor, tell: Tell) -> None:
+def _start(service: Service, supervisor: Supervisor, tell: Tell, cancelled: Event) -> None:
     def start() -> None:
         service.prepare()
         for program in service.programs:
             supervisor.launch(program)
-        wait_for(service.probe, supervisor, service.programs, _TIMEOUT_S)
+        wait_for(service.probe, supervisor, service.programs, _TIMEOUT_S, cancelled)
 
     _timed(service.name, start, tell)
 
@@ -165,34 +186,3 @@ def _timed(name: str, action: Callable[[], None], tell: Tell) -> None:
     begin = time.monotonic()
     action()
     tell(f"{name} is up ({time.monotonic() - begin:.1f} s)")
-
-
-def _migrate_airflow(platform: Platform, environment: Mapping[str, str]) -> None:
-    """Run ``airflow db migrate`` (8 s), once for each version of Airflow and each database."""
-    database = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
-    stamp = platform.folder / "airflow" / "migrated"
-    wanted = f"{version('apache-airflow-core')} {(platform.folder / 'postgres').stat().st_ino}"
-    wanted += f" {hash_of(database)}\n"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    log = platform.folder / "logs" / "airflow-migrate.log"
-    with log.open("wb") as output:
-        done = subprocess.run(
-            [sys.executable, "-I", "-m", "airflow", "db", "migrate"],
-            cwd=platform.folder / "run",
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            check=False,
-        )
-    if done.returncode != 0:
-        raise TransientError(f"airflow db migrate failed; read {log}")
-    write_atomic(stamp, wanted)
-
-
-def hash_of(text: str) -> str:
-    """Return a short digest, for comparing secrets without keeping them."""
-    from vigie.encoding import digest
-
-    return digest(text)[:16]

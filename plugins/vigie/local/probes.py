@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import httpx
@@ -71,9 +72,13 @@ def probe_postgres(platform: Platform) -> None:
 
 
 def wait_for(
-    probe: Probe, supervisor: Supervisor, programs: tuple[Program, ...], timeout_s: float
+    probe: Probe,
+    supervisor: Supervisor,
+    programs: tuple[Program, ...],
+    timeout_s: float,
+    cancelled: Event | None = None,
 ) -> None:
-    """Repeat a probe until it succeeds.
+    """Repeat a probe until it succeeds, or somebody sets ``cancelled``.
 
     Raises
     ------
@@ -87,7 +92,8 @@ def wait_for(
         except TransientError as exc:
             states = supervisor.states()
             dead = [p for p in programs if p.name in states and states[p.name].state == "FATAL"]
-            if dead or time.monotonic() > deadline:
+            is_late = time.monotonic() > deadline or (cancelled is not None and cancelled.is_set())
+            if dead or is_late:
                 raise TransientError(_told(exc, supervisor, dead or list(programs))) from exc
         time.sleep(0.25)
 
