@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -89,9 +90,10 @@ def _run(preset: Callable[[], Any], current: Any, reference: Any = None) -> Draw
     from evidently import Report
 
     try:
-        snapshot = Report([preset()]).run(current, reference)
-        html = snapshot.get_html_str(as_iframe=False)
-        metrics = json.loads(snapshot.json())["metrics"]
+        with warnings.catch_warnings(action="ignore"):  # numpy's, of every constant column
+            snapshot = Report([preset()]).run(current, reference)
+            html = snapshot.get_html_str(as_iframe=False)
+            metrics = json.loads(snapshot.json())["metrics"]
     except REFUSALS as exc:
         log.info("Evidently refused a report: %s", exc, exc_info=True)
         reason = (str(exc).splitlines() or [""])[0][:200]

@@ -18,7 +18,7 @@ from vigie.adapters.evidently_draw import (
     drift_preset,
     summary_preset,
 )
-from vigie.adapters.report_frames import Frames, prepare, sampled
+from vigie.adapters.report_frames import Frames, duplicates, prepare, sampled, summaries
 from vigie.adapters.report_pages import Page, Table
 from vigie.drift.decision import MIN_EFFECT, detect_drift
 from vigie.drift.reference_profile import build_profile
@@ -28,6 +28,8 @@ from vigie.errors import NotEnoughDataError
 if TYPE_CHECKING:
     from vigie.drift.verdict import DriftVerdict
     from vigie.models.model_file import ModelFile
+
+HEADINGS = {"yes": "Drift", "no": "No drift", "unknown": "Unknown"}
 
 
 class EvidentlyRenderer:
@@ -43,7 +45,7 @@ class EvidentlyRenderer:
         _need_rows(current, reference)
         frames = prepare(model, current, reference)
         drawing = draw(frames, summary_preset)
-        summary = _summaries(frames)
+        summary = summaries(frames)
         table = Table(
             "Columns",
             ("column", "missing now", "missing before", "mean now", "mean before"),
@@ -53,7 +55,7 @@ class EvidentlyRenderer:
             ],
         )
         page = _page("Data quality", model, current, reference, frames, drawing, (table,))
-        facts = {"columns": summary, "duplicated_rows": _duplicates(frames.current)}
+        facts = {"columns": summary, "duplicated_rows": duplicates(frames.current)}
         return _write(html, page, drawing, _facts("data_quality", model, current, reference, facts))
 
     def drift(
@@ -108,29 +110,12 @@ class EvidentlyRenderer:
 
 def _need_rows(current: pd.DataFrame, reference: pd.DataFrame) -> None:
     for side, frame in (("current", current), ("reference", reference)):
-        if frame.empty:
+        if not len(frame):
             raise NotEnoughDataError(f"there are no {side} rows to report on", found=0, needed=1)
 
 
 def _profile(model: ModelFile, reference: pd.DataFrame) -> dict[str, Any]:
     return build_profile(reference, [f for f in model.features if f.name in reference.columns])
-
-
-def _summaries(frames: Frames) -> dict[str, dict[str, Any]]:
-    return {
-        name: {
-            "missing": float(frames.current[name].isna().mean()),
-            "missing_before": float(frames.reference[name].isna().mean()),
-            "mean": float(frames.current[name].mean()) if name in frames.numeric else None,
-            "mean_before": float(frames.reference[name].mean()) if name in frames.numeric else None,
-            "distinct": int(frames.current[name].nunique()),
-        }
-        for name in frames.names
-    }
-
-
-def _duplicates(frame: pd.DataFrame) -> int:
-    return int(frame.duplicated().sum()) if len(frame.columns) else 0
 
 
 def _drift_page(
@@ -147,10 +132,13 @@ def _drift_page(
         [(c.name, c.is_drifted, c.effect, c.p_adjusted, c.reason) for c in verdict.columns],
         is_wide=True,
     )
-    heading = {"yes": "Drift", "no": "No drift", "unknown": "Unknown"}[verdict.word]
     page = _page("Data drift", model, current, reference, frames, drawing, (table,))
+    shown = f"Evidently's figures below show {len(frames.names)} of {len(verdict.columns)} columns"
+    notes = page.notes if drawing.refusal or not page.left_out else (*page.notes, shown)
     reasons = "; ".join(verdict.reasons)
-    return replace(page, verdict=f"{heading}: {reasons}", word=verdict.word)
+    return replace(
+        page, verdict=f"{HEADINGS[verdict.word]}: {reasons}", word=verdict.word, notes=notes
+    )
 
 
 def _page(

@@ -7,7 +7,7 @@ One empty, all-NaN, infinite, missing or extra column makes Evidently refuse the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -125,3 +125,22 @@ def _text(value: object) -> str | None:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         value = int(value)
     return str(value).replace("<", "‹").replace(">", "›")[:200]
+
+
+def summaries(frames: Frames) -> dict[str, dict[str, Any]]:
+    """Return the missing shares, means and number of distinct values of each column."""
+    return {
+        name: {
+            "missing": float(frames.current[name].isna().mean()),
+            "missing_before": float(frames.reference[name].isna().mean()),
+            "mean": float(frames.current[name].mean()) if name in frames.numeric else None,
+            "mean_before": float(frames.reference[name].mean()) if name in frames.numeric else None,
+            "distinct": int(frames.current[name].nunique()),
+        }
+        for name in frames.names
+    }
+
+
+def duplicates(frame: pd.DataFrame) -> int:
+    """Count the rows that repeat an earlier one."""
+    return int(frame.duplicated().sum()) if len(frame.columns) else 0

@@ -52,7 +52,7 @@ def report(
             thresholds=limits,
             actor="command line",
         )
-    console.print(decision_text(done), highlight=False, markup=False)
+    console.print(decision_text(done), highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -90,7 +90,7 @@ def analyze(
             target=target,
             drift_share=drift_share,
         )
-    console.print(analysis_text(done), highlight=False, markup=False)
+    console.print(analysis_text(done), highlight=False, markup=False, soft_wrap=True)
 
 
 def _exported_model(opened: Services, reference: Path | None, current: Path | None) -> str | None:

@@ -123,7 +123,7 @@ def _judge_one(
     effect = column.effect or 0.0
     is_real, is_large = p_adjusted < alpha, effect >= min_effect
     size = f"effect {effect:.3f} {'≥' if is_large else '<'} {min_effect}"
-    chance = f"p {p_adjusted:.4f} {'<' if is_real else '≥'} {alpha} after Holm"
+    chance = f"p {p_adjusted:.2g} {'<' if is_real else '≥'} {alpha} after Holm"
     return dataclasses.replace(
         column,
         p_adjusted=p_adjusted,
@@ -178,7 +178,7 @@ def _reasons(verdict: DriftVerdict, n_unknown: int, min_rows: int) -> tuple[str,
         f"{side} the allowed {verdict.drift_share:.0%}"
     )
     drifted = (f"drifted: {', '.join(verdict.drifted[:10])}",) if verdict.drifted else ()
-    unknown = (f"{n_unknown} columns unknown: {_unknown(verdict.columns)}",) if n_unknown else ()
+    unknown = (f"unknown ({n_unknown}): {_unknown(verdict.columns)}",) if n_unknown else ()
     return (first, *drifted, *unknown)
 
 
