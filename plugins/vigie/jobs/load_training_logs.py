@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,44 +69,58 @@ def load_training_logs(
     NotEnoughDataError
         Fewer than ``MIN_LINES`` lines.
     """
-    if max_lines < MIN_LINES:
-        raise DataError(f"max_lines must be at least {MIN_LINES}, not {max_lines}")
     base = base_dir or log_folder(services.paths.data, services.paths.local)
-    files = find_files(base, patterns)
-    seen, sample = _reservoir(files, max_lines, random.Random(seed))
-    if len(sample) < MIN_LINES:
-        raise NotEnoughDataError(
-            f"{len(sample)} log lines below {base}, {MIN_LINES} are needed",
-            found=len(sample),
-            needed=MIN_LINES,
-        )
+    sample = sample_lines(base, patterns, max_lines, seed)
     path = training_folder(services.paths, "logs") / f"{run_id}.txt.gz"
-    write_atomic(path, gzip.compress(b"\n".join(sample), mtime=0))
-    log.info("sampled %d of %d lines of %d files below %s", len(sample), seen, len(files), base)
+    write_atomic(path, gzip.compress(b"\n".join(sample.lines), mtime=0))
+    n_lines = len(sample.lines)
+    log.info("sampled %d of %d lines below %s", n_lines, sample.seen, base)
     return TrainingLogsReport(
         dataset=str(path),
         base_dir=str(base),
-        files=len(files),
-        lines_seen=seen,
-        lines=len(sample),
-        metrics=[Sample(TRAINING_LOG_LINES, float(len(sample)))],
+        files=sample.files,
+        lines_seen=sample.seen,
+        lines=n_lines,
+        metrics=[Sample(TRAINING_LOG_LINES, float(n_lines))],
     )
 
 
-def _reservoir(files: Sequence[Path], size: int, draw: random.Random) -> tuple[int, list[bytes]]:
-    """Return how many lines there are, and ``size`` of them (Vitter, algorithm R), in their
-    order."""
-    seen = 0
+@dataclass(frozen=True, slots=True)
+class LineSample:
+    """A uniform sample of the lines of some files, in their order."""
+
+    lines: list[bytes]
+    seen: int
+    files: int
+
+
+def sample_lines(base: Path, patterns: Sequence[str], max_lines: int, seed: int = 0) -> LineSample:
+    """Draw ``max_lines`` of all complete lines (Vitter, algorithm R).
+
+    Raises
+    ------
+    NotEnoughDataError
+        There are fewer than ``MIN_LINES``.
+    """
+    if max_lines < MIN_LINES:
+        raise DataError(f"max_lines must be at least {MIN_LINES}, not {max_lines}")
+    files = find_files(base, patterns)
+    draw = random.Random(seed)
     kept: list[tuple[int, bytes]] = []
+    seen = 0
+    for line in _complete_lines(files):
+        place = seen if seen < max_lines else draw.randrange(seen + 1)
+        if place < max_lines:
+            kept[place : place + 1] = [(seen, line)]
+        seen += 1
+    if seen < MIN_LINES:
+        reason = f"{seen} log lines below {base}, {MIN_LINES} are needed"
+        raise NotEnoughDataError(reason, found=seen, needed=MIN_LINES)
+    return LineSample([raw for _, raw in sorted(kept)], seen, len(files))
+
+
+def _complete_lines(files: Sequence[Path]) -> Iterator[bytes]:
     for path in files:
         for line in read_lines(path, 0, path.stat().st_size):
-            if line.is_blank:
-                continue
-            place = seen if seen < size else draw.randrange(seen + 1)
-            item = (seen, line.raw[:MAX_BYTES])
-            if place == len(kept):
-                kept.append(item)
-            elif place < size:
-                kept[place] = item
-            seen += 1
-    return seen, [raw for _, raw in sorted(kept)]
+            if not line.is_blank:
+                yield line.raw[:MAX_BYTES]

@@ -1,0 +1,78 @@
+"""### Score a stream of log lines for anomalies
+
+`wait_for_lag` → `score_stream` (mapped over workers) → `group_incidents` → `push_metrics`
+
+Runs for ever, one run after the other: a run waits *deferred* (in the triggerer, no worker slot)
+until the group has lines to score and a detector is deployed, drains the topic, and ends. A service
+that is down counts as no lag. Three failed runs in a row pause the DAG.
+
+Each line becomes a document of `mozilla-clogs-index` with `anomaly_score`, `is_anomaly`,
+`threshold_used`, `mean_score`, `std_score`, its template and, for an anomaly, the tokens that made
+it one; what is no line goes to `vigie-dead-letters`; anomalies of one template within ten minutes
+are one document of `vigie-incidents`. Offsets move only after the lines are stored and carry the
+threshold's state: a rerun changes no count and no threshold.
+
+The champion of `log_lstm_autoencoder` scores; train it with `anomaly_model_training`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from airflow.sdk import Param, dag
+
+from vigie.operators.defaults import DEFAULT_ARGS
+from vigie.operators.metrics import PushMetricsOperator
+from vigie.operators.stream import GroupIncidentsOperator, ScoreStreamOperator, WaitForLagOperator
+
+SCHEDULE = "@continuous"
+WORKERS = 1  # tasks that share the topic's partitions
+
+
+@dag(
+    schedule=SCHEDULE,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    max_consecutive_failed_dag_runs=3,
+    default_args=DEFAULT_ARGS,
+    tags=["vigie", "anomaly"],
+    doc_md=__doc__,
+    params={
+        "factor": Param(
+            3.0,
+            type="number",
+            minimum=0,
+            maximum=100,
+            description="Dynamic threshold: mean + factor x std of the scores so far.",
+        ),
+        "threshold": Param(
+            None,
+            type=["null", "number"],
+            description="Fixed threshold. Empty: the dynamic one.",
+        ),
+        "update": Param(
+            "all",
+            type="string",
+            enum=["all", "winsorised", "skip-anomalies"],
+            description="What the dynamic threshold learns from.",
+        ),
+        "max_lines": Param(
+            1_000_000, type="integer", minimum=1, description="Lines a run and worker, at most."
+        ),
+    },
+)
+def kafka_anomaly_scoring() -> None:
+    wait = WaitForLagOperator(task_id="wait_for_lag", workers=WORKERS)
+    score = ScoreStreamOperator.partial(
+        task_id="score_stream",
+        factor="{{ params.factor }}",
+        threshold="{{ params.threshold }}",
+        update="{{ params.update }}",
+        max_lines="{{ params.max_lines }}",
+    ).expand(partitions=wait.output)
+    group = GroupIncidentsOperator(task_id="group_incidents")
+    score >> group >> PushMetricsOperator(task_id="push_metrics").as_teardown()
+
+
+kafka_anomaly_scoring()

@@ -1,0 +1,115 @@
+"""``vigie anomaly``: train, evaluate and explain detectors of log lines."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from vigie.cli.stream_text import evaluation_table, explanation_table, register_lines
+from vigie.cli.support import console, errors, services
+from vigie.errors import DataError, NotEnoughDataError
+
+if TYPE_CHECKING:
+    from vigie.jobs.evaluate_detectors import EvaluationReport
+    from vigie.wiring import LazyServices
+
+app = typer.Typer(no_args_is_help=True)
+
+BaseDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the logs (else data/kafka if it has any, else data/local/logs)."),
+]
+MaxLines = Annotated[int, typer.Option(min=50, help="Lines of the sample.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of the autoencoder.")]
+Promote = Annotated[bool, typer.Option(help="Promote what separates at least as well as before.")]
+
+
+@app.command()
+def train(
+    base_dir: BaseDir = None,
+    max_lines: MaxLines = 5000,
+    epochs: Epochs = None,
+    promote: Promote = True,
+) -> None:
+    """Sample log lines, train every detector, evaluate, promote what passes the gate."""
+    with services() as opened, opened.locks.hold("anomaly_model_training"):
+        run_id = f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        report = _train(opened, run_id, base_dir, max_lines, epochs)
+        console.print(evaluation_table(report))
+        if promote:
+            from vigie.jobs.register_detectors import register_detectors
+
+            registered = register_detectors(
+                opened, evaluation=Path(report.evaluation), actor="vigie anomaly train"
+            )
+            for line in register_lines(registered):
+                console.print(escape(line), highlight=False)
+
+
+def _train(
+    opened: LazyServices, run_id: str, base_dir: Path | None, max_lines: int, epochs: int | None
+) -> EvaluationReport:
+    from vigie.anomaly.detector import DETECTORS
+    from vigie.jobs.evaluate_detectors import evaluate_detectors
+    from vigie.jobs.load_training_logs import load_training_logs
+    from vigie.jobs.train_detector import train_detector
+
+    sample = load_training_logs(opened, run_id=run_id, base_dir=base_dir, max_lines=max_lines)
+    errors.print(
+        f"{sample.lines} of {sample.lines_seen} lines below {escape(sample.base_dir)}",
+        highlight=False,
+    )
+    dataset = Path(sample.dataset)
+    for name in DETECTORS:
+        with errors.status(f"Training {name} …"):
+            trained = train_detector(
+                opened, detector=name, dataset=dataset, run_id=run_id, epochs=epochs
+            )
+        errors.print(f"{name}: {trained.distinct} templates, {trained.seconds:.1f} s")
+    return evaluate_detectors(opened, run_id=run_id, dataset=dataset)
+
+
+@app.command()
+def evaluate(
+    detector: Annotated[str, typer.Argument(help="Whose champion.")] = "log_lstm_autoencoder",
+    base_dir: BaseDir = None,
+    max_lines: MaxLines = 5000,
+) -> None:
+    """Measure the detector that scores now on a fresh sample of log lines."""
+    from vigie.jobs.measure_champion import measure_champion
+
+    with services() as opened:
+        report = measure_champion(opened, detector=detector, base_dir=base_dir, max_lines=max_lines)
+        console.print(f"{escape(report.detector)} v{report.model_version}", highlight=False)
+        for name, value in report.figures.items():
+            console.print(f"  {name:24} {value:.4g}", highlight=False)
+
+
+@app.command()
+def explain(
+    lines: Annotated[
+        list[str] | None, typer.Argument(help="Log lines (else standard input).")
+    ] = None,
+    detector: Annotated[str, typer.Option(help="Whose champion.")] = "log_lstm_autoencoder",
+) -> None:
+    """Say which tokens of a line make its score."""
+    from vigie.jobs.explain_anomaly import explain_anomaly
+
+    given = [line.encode() for line in lines] if lines else sys.stdin.buffer.read().splitlines()
+    if not given:
+        raise NotEnoughDataError("no line was given, as an argument or on standard input")
+    if len(given) > 1000:
+        raise DataError(f"{len(given)} lines are too many to print; give at most 1000")
+    with services() as opened:
+        report = explain_anomaly(opened, lines=given, detector=detector)
+        console.print(
+            f"{escape(report.detector)} v{report.model_version}, threshold {report.threshold:.4f}",
+            highlight=False,
+        )
+        for found in report.explanations:
+            console.print(explanation_table(found))

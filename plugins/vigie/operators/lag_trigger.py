@@ -1,0 +1,108 @@
+"""The trigger that waits for lines to score, in Airflow's triggerer process.
+
+Connections cannot be read there: the operator passes the addresses that they rule, never a secret.
+Everything else is read as any process reads it: the environment, ``.env``, ``platform.toml``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from vigie.errors import TransientError, VigieError
+
+if TYPE_CHECKING:
+    from vigie.jobs.stream_lag import LagReport
+
+log = logging.getLogger(__name__)
+
+MAX_BACK_OFF_S = 60.0
+
+
+class LagTrigger(BaseTrigger):
+    """Fire when a group has lines to score and a detector is deployed.
+
+    A service that is down counts as no lag; it is asked again after twice the time, at most a
+    minute. Wrong settings end the wait with their message.
+
+    Parameters
+    ----------
+    topic, group, detector
+        What to ask for.
+    workers
+        How many tasks the partitions are shared out to.
+    poll_interval_s
+        Seconds between two looks.
+    max_wait_s
+        After this time the event is ``timeout``.
+    overrides
+        Settings by variable name that Connections ruled in the task (addresses only).
+    """
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        group: str,
+        detector: str,
+        workers: int,
+        poll_interval_s: float,
+        max_wait_s: float,
+        overrides: Mapping[str, str],
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.topic = topic
+        self.group = group
+        self.detector = detector
+        self.workers = workers
+        self.poll_interval_s = poll_interval_s
+        self.max_wait_s = max_wait_s
+        self.overrides = dict(overrides)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments that build this trigger again."""
+        names = ("topic", "group", "detector", "workers", "poll_interval_s", "max_wait_s")
+        kwargs = {name: getattr(self, name) for name in names} | {"overrides": self.overrides}
+        return "vigie.operators.lag_trigger.LagTrigger", kwargs
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event: ``ready`` with the workers' partitions, ``timeout`` or ``error``."""
+        deadline = time.monotonic() + self.max_wait_s
+        pause = self.poll_interval_s
+        while True:
+            try:
+                report = await asyncio.to_thread(self.look)
+            except TransientError as exc:
+                pause = min(2 * pause, max(MAX_BACK_OFF_S, self.poll_interval_s))
+                log.warning("no answer, asking again in %.0f s: %s", pause, exc)
+            except VigieError as exc:
+                yield _event({"status": "error", "message": str(exc)})
+                return
+            else:
+                pause = self.poll_interval_s
+                if report.is_ready:
+                    yield _event({"status": "ready", "workers": report.workers(self.workers)})
+                    return
+            if time.monotonic() + pause > deadline:
+                yield _event({"status": "timeout"})
+                return
+            await asyncio.sleep(pause)
+
+    def look(self) -> LagReport:
+        """Open the services, look once, close them: a wait of hours holds no connection."""
+        from vigie.jobs.stream_lag import stream_lag
+        from vigie.settings import Settings
+        from vigie.wiring import open_services
+
+        settings = Settings.from_env(self.overrides, override_source="Airflow Connection")
+        with open_services(settings) as services:
+            return stream_lag(services, topic=self.topic, group=self.group, detector=self.detector)
+
+
+def _event(payload: dict[str, Any]) -> TriggerEvent:
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]

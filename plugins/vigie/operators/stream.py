@@ -1,0 +1,199 @@
+"""Operators of ``kafka_anomaly_scoring``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from vigie.anomaly.detector import LSTM_AUTOENCODER
+from vigie.errors import DataError, PermanentError, TransientError
+from vigie.operators.base import JobOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from vigie.jobs.stream_lag import LagReport
+    from vigie.records import JobReport
+    from vigie.roles import Services
+    from vigie.settings import StreamSettings
+
+log = logging.getLogger(__name__)
+
+PASSED_TO_TRIGGER = ("KAFKA_BOOTSTRAP_SERVERS",)
+"""What the triggerer cannot read of Connections and needs: addresses, never a password."""
+
+
+def _stream() -> StreamSettings:
+    """Read the names of topic, group and index."""
+    from vigie.settings import Settings
+
+    return Settings.from_env().stream
+
+
+def trigger_overrides() -> dict[str, str]:
+    """Return the settings that Connections rule and the trigger needs."""
+    from vigie.operators.connections import connection_overrides
+
+    found = connection_overrides()
+    return {name: found[name] for name in PASSED_TO_TRIGGER if name in found}
+
+
+class WaitForLagOperator(JobOperator):
+    """Wait, deferred, until the group has lines to score; return the partitions of each worker.
+
+    Parameters
+    ----------
+    workers
+        Tasks that share the partitions.
+    poll_interval_s
+        Seconds between two looks of the trigger.
+    max_wait_s
+        After this time without a line the task is skipped, and with it the run.
+    """
+
+    overrides = staticmethod(trigger_overrides)
+
+    def __init__(
+        self,
+        *,
+        detector: str = LSTM_AUTOENCODER,
+        workers: int = 1,
+        poll_interval_s: float = 5.0,
+        max_wait_s: float = 6 * 3600.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.detector = detector
+        self.workers = workers
+        self.poll_interval_s = poll_interval_s
+        self.max_wait_s = max_wait_s
+
+    def run_job(self, services: Services, context: Context) -> LagReport:
+        from vigie.jobs.stream_lag import stream_lag
+
+        names = _stream()
+        return stream_lag(services, topic=names.topic, group=names.group, detector=self.detector)
+
+    def execute(self, context: Context) -> Any:  # a list where the base returns a report
+        try:
+            with self.services_factory(context) as services:
+                report = self.run_job(services, context)
+        except TransientError as exc:
+            log.warning("no answer, which counts as no lag: %s", exc)
+            self._wait()
+        except PermanentError as exc:
+            raise AirflowFailException(str(exc)) from exc
+        if report.is_ready:
+            return report.workers(self.workers)
+        if report.lag:
+            log.warning("%d lines wait, but no %s is deployed", report.lag, self.detector)
+        self._wait()
+
+    def _wait(self) -> NoReturn:
+        from vigie.operators.lag_trigger import LagTrigger
+
+        names = _stream()
+        trigger = LagTrigger(
+            topic=names.topic,
+            group=names.group,
+            detector=self.detector,
+            workers=self.workers,
+            poll_interval_s=self.poll_interval_s,
+            max_wait_s=self.max_wait_s,
+            overrides=self.overrides(),
+        )
+        self.defer(trigger=trigger, method_name="resume")
+        raise RuntimeError("unreachable: defer raises")
+
+    def resume(self, context: Context, event: dict[str, Any]) -> list[list[int]]:
+        """Go on with the trigger's event."""
+        if event["status"] == "error":
+            raise AirflowFailException(event["message"])
+        if event["status"] == "timeout":
+            raise AirflowSkipException(f"no lines within {self.max_wait_s:.0f} s")
+        workers: list[list[int]] = event["workers"]
+        return workers
+
+
+class ScoreStreamOperator(JobOperator):
+    """Score and index the lines of some partitions; mapped over workers.
+
+    Parameters
+    ----------
+    partitions
+        What this worker reads.
+    factor, threshold, update, max_lines, batch_size
+        See :func:`vigie.jobs.score_stream.score_stream`; empty ``threshold``: dynamic.
+    """
+
+    template_fields: Sequence[str] = (
+        "partitions", "factor", "threshold", "update", "max_lines", "batch_size"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        partitions: Sequence[int] | None = None,
+        detector: str = LSTM_AUTOENCODER,
+        factor: float | str = 3.0,
+        threshold: float | str | None = None,
+        update: str = "all",
+        max_lines: int | str = 1_000_000,
+        batch_size: int | str = 1000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.partitions = partitions
+        self.detector = detector
+        self.factor = factor
+        self.threshold = threshold
+        self.update = update
+        self.max_lines = max_lines
+        self.batch_size = batch_size
+
+    def run_job(self, services: Services, context: Context) -> JobReport:
+        from vigie.jobs.score_stream import score_stream
+
+        names = _stream()
+        return score_stream(
+            services,
+            topic=names.topic,
+            group=names.group,
+            index=names.index,
+            detector=self.detector,
+            factor=float(self.factor),
+            threshold=optional_number(self.threshold),
+            update=self.update,
+            max_lines=int(self.max_lines),
+            batch_size=int(self.batch_size),
+            partitions=self.partitions,
+        )
+
+
+class GroupIncidentsOperator(JobOperator):
+    """Group new anomalies into incidents."""
+
+    def run_job(self, services: Services, context: Context) -> JobReport:
+        from vigie.jobs.group_incidents import group_incidents
+
+        names = _stream()
+        return group_incidents(services, topic=names.topic, index=names.index)
+
+
+def optional_number(value: float | str | None) -> float | None:
+    """Read a Param that may be empty, as a template renders it.
+
+    Examples
+    --------
+    >>> optional_number("None"), optional_number(""), optional_number("3.5")
+    (None, None, 3.5)
+    """
+    if value is None or value in ("", "None"):
+        return None
+    try:
+        return float(value)
+    except ValueError as exc:
+        raise DataError(f"expected a number or nothing, found {value!r}") from exc
