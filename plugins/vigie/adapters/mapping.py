@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from vigie.encoding import clean
+from vigie.encoding import clean, dumps
 from vigie.errors import DataError
 from vigie.records import Document, IndexSpec, Rejection
 
 #: Where documents without ``@timestamp`` are sorted: before all others.
 NO_TIMESTAMP = datetime.min.replace(tzinfo=UTC)
+#: Elasticsearch's own limit.
+MAX_ID_BYTES = 512
 
 
 def timestamp(value: Any) -> datetime:
@@ -115,19 +118,50 @@ def check_document(fields: Mapping[str, str], document: Document) -> Rejection |
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A document that the mapping takes, as it is stored."""
+
+    id: str
+    at: datetime  # its @timestamp
+    body: bytes  # JSON
+
+
 def split_documents(
     fields: Mapping[str, str], documents: Sequence[Document]
-) -> tuple[list[Document], tuple[Rejection, ...]]:
-    """Part a batch into the documents that the mapping takes (ids cleaned) and the refusals."""
-    accepted: list[Document] = []
+) -> tuple[list[Row], tuple[Rejection, ...]]:
+    """Part a batch into rows and refusals; one bad document never costs the others.
+
+    Examples
+    --------
+    >>> split_documents({"a": "flattened"}, [Document("1", {"a": {"b": 2**64}})])[1][0].kind
+    'document_parsing_exception'
+    """
+    accepted: list[Row] = []
     rejected: list[Rejection] = []
     for document in documents:
-        rejection = check_document(fields, document)
-        if rejection is None:
-            accepted.append(Document(clean(document.id), document.body))
+        try:
+            row = _row(fields, document)
+        except (DataError, RecursionError) as exc:  # an integer beyond 64 bits; nested too deep
+            row = Rejection(document.id, "document_parsing_exception", str(exc))
+        if isinstance(row, Row):
+            accepted.append(row)
         else:
-            rejected.append(rejection)
+            rejected.append(row)
     return accepted, tuple(rejected)
+
+
+def _row(fields: Mapping[str, str], document: Document) -> Row | Rejection:
+    key = clean(document.id)
+    if not 0 < len(key.encode()) <= MAX_ID_BYTES:
+        reason = f"_id must have 1 to {MAX_ID_BYTES} bytes, not {len(key.encode())}"
+        return Rejection(document.id, "illegal_argument_exception", reason)
+    rejection = check_document(fields, document)
+    if rejection is not None:
+        return rejection
+    is_timed = fields.get("@timestamp") == "date"
+    at = _sort_time(document.body.get("@timestamp")) if is_timed else NO_TIMESTAMP
+    return Row(key, at, dumps(document.body))
 
 
 def _accepts(kind: str, value: Any) -> bool:
@@ -141,8 +175,8 @@ def _accepts(kind: str, value: Any) -> bool:
         return False
 
 
-def sort_time(body: Mapping[str, Any]) -> datetime:
-    """Return the instant by which a checked document is ordered."""
-    value = body.get("@timestamp")
-    first = value[0] if isinstance(value, list | tuple) and value else value
-    return NO_TIMESTAMP if first is None or isinstance(first, list | tuple) else timestamp(first)
+def _sort_time(value: Any) -> datetime:
+    """Return the instant by which a document is ordered; of several the first."""
+    while isinstance(value, list | tuple):
+        value = value[0] if value else None
+    return NO_TIMESTAMP if value is None else timestamp(value)

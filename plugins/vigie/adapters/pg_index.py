@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
-from vigie.adapters.mapping import check_spec, extend_fields, sort_time, split_documents
+from vigie.adapters.mapping import Row, check_spec, extend_fields, split_documents
 from vigie.adapters.sql.engine import connected, transaction
 from vigie.adapters.sql.schema import documents, log_indices
 from vigie.adapters.values import aware
-from vigie.encoding import clean, dumps
+from vigie.encoding import clean
 from vigie.errors import DataError
 from vigie.records import Document, IndexOutcome, IndexSpec
 
@@ -50,9 +50,9 @@ class PgIndex:
     def create(self, index: str, documents: Sequence[Document]) -> IndexOutcome:
         with transaction(self._engine) as connection:
             accepted, rejected = split_documents(_lock(connection, index), documents)
-            unique = {document.id: document for document in reversed(accepted)}
+            unique = {row.id: row for row in reversed(accepted)}
             # By id, so that two writers of the same documents cannot wait for each other.
-            rows = [_row(unique[key]) for key in sorted(unique)]
+            rows = [unique[key] for key in sorted(unique)]
             pages = (rows[start : start + _PAGE] for start in range(0, len(rows), _PAGE))
             created = sum(_insert(connection, index, page) for page in pages)
         return IndexOutcome(created, len(accepted) - created, rejected)
@@ -109,14 +109,14 @@ def _fields(index: str) -> Select[tuple[dict[str, str]]]:
     return select(log_indices.c.fields).where(log_indices.c.name == index)
 
 
-def _row(document: Document) -> tuple[str, datetime, str]:
-    return document.id, sort_time(document.body), dumps(document.body).decode()
-
-
-def _insert(connection: Connection, index: str, rows: list[tuple[str, datetime, str]]) -> int:
+def _insert(connection: Connection, index: str, rows: Sequence[Row]) -> int:
     """Write rows in one statement and return how many were new."""
-    ids, times, bodies = (list(column) for column in zip(*rows, strict=True))
-    values = {"index": index, "ids": ids, "times": times, "bodies": bodies}
+    values = {
+        "index": index,
+        "ids": [row.id for row in rows],
+        "times": [row.at for row in rows],
+        "bodies": [row.body.decode() for row in rows],
+    }
     return connection.execute(_CREATE, values).rowcount
 
 

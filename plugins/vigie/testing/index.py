@@ -7,19 +7,20 @@ from datetime import datetime
 from threading import RLock
 from typing import Any
 
-from vigie.adapters.mapping import check_spec, extend_fields, sort_time, split_documents
-from vigie.adapters.values import as_stored
+import orjson
+
+from vigie.adapters.mapping import Row, check_spec, extend_fields, split_documents
 from vigie.encoding import clean
 from vigie.errors import DataError
 from vigie.records import Document, IndexOutcome, IndexSpec
 
 
 class FakeIndex:
-    """Satisfies :class:`vigie.roles.LogIndex`; ``documents[index][id]`` is a body."""
+    """Satisfies :class:`vigie.roles.LogIndex`; ``documents[index][id]`` is a row."""
 
     def __init__(self) -> None:
         self.specs: dict[str, dict[str, str]] = {}
-        self.documents: dict[str, dict[str, dict[str, Any]]] = {}
+        self.documents: dict[str, dict[str, Row]] = {}
         self.lock = RLock()
 
     def ensure(self, spec: IndexSpec) -> None:
@@ -37,8 +38,8 @@ class FakeIndex:
         accepted, rejected = split_documents(fields, documents)
         with self.lock:
             before = len(self.documents[index])
-            for document in accepted:
-                self.documents[index].setdefault(document.id, dict(as_stored(document.body)))
+            for row in accepted:
+                self.documents[index].setdefault(row.id, row)
             created = len(self.documents[index]) - before
         return IndexOutcome(created, len(accepted) - created, rejected)
 
@@ -46,18 +47,16 @@ class FakeIndex:
         return len(self.documents.get(index, {}))
 
     def get(self, index: str, document_id: str) -> dict[str, Any] | None:
-        body: dict[str, Any] | None = as_stored(
-            self.documents.get(index, {}).get(clean(document_id))
-        )
-        return body
+        row = self.documents.get(index, {}).get(clean(document_id))
+        return None if row is None else dict(orjson.loads(row.body))
 
     def scan(
         self, index: str, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[Document]:
-        rows = ((sort_time(body), key, body) for key, body in self.documents.get(index, {}).items())
-        for at, key, body in sorted(rows, key=lambda row: row[:2]):
-            if (since is None or at >= since) and (until is None or at < until):
-                yield Document(key, body)
+        rows = self.documents.get(index, {}).values()
+        for row in sorted(rows, key=lambda row: (row.at, row.id)):
+            if (since is None or row.at >= since) and (until is None or row.at < until):
+                yield Document(row.id, orjson.loads(row.body))
 
     def delete(self, index: str, ids: Sequence[str]) -> int:
         rows = self.documents.get(index, {})

@@ -83,7 +83,7 @@ def translate(exc: Exception) -> VigieError:
 
 
 def _verdict(exc: Exception, cause: BaseException) -> tuple[type[VigieError], str]:
-    state = getattr(cause, "pgcode", None) or getattr(type(cause), "pgcode", None) or ""
+    state = getattr(cause, "pgcode", None) or ""
     for length in (5, 2):
         if len(state) >= length and state[:length] in _BY_STATE:
             return _BY_STATE[state[:length]]

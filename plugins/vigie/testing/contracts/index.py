@@ -169,6 +169,14 @@ def numbers_out_of_range_are_rejected(index: LogIndex) -> None:
 
 
 @CHECKS
+def a_document_that_json_cannot_hold_is_rejected_alone(index: LogIndex) -> None:
+    index.ensure(SPEC)
+    poison = [Document("huge", {"input_data": {"n": 2**64}}), Document("", {"status": 1})]
+    outcome = index.create(SPEC.name, [_document(0), *poison, _document(1)])
+    assert (outcome.created, [r.id for r in outcome.rejected]) == (2, ["huge", ""])
+
+
+@CHECKS
 def ugly_values_are_kept_in_visible_form(index: LogIndex) -> None:
     index.ensure(SPEC)
     body = {"message": UGLY, "score": float("nan"), "input_data": {UGLY: [UGLY, float("inf")]}}
