@@ -44,6 +44,8 @@ def _values(table: Table) -> dict[str, Any]:
 
 
 def _check_feature(table: Table, feature: Feature) -> None:
+    if feature.type not in FEATURE_TYPES:
+        return  # told already; the rest depends on it
     for key in ("min", "max"):
         if key in table and not feature.is_number:
             table.refuse(key, f"expected only with type float or integer, not {feature.type}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vigie.errors import DataError, NotEnoughDataError
-from vigie.models.tables import typed
+from vigie.models.tables import shown, typed
 from vigie.rows import row_fractions
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _labels(model: ModelFile, values: pd.Series) -> pd.Series:
     labels = values.map(lambda v: meaning.get(_key(v)))
     if (bad := labels.isna()).any():
         raise DataError(
-            f"{model.reference}: the target {model.target} holds {values[bad].iloc[0]!r} "
+            f"{model.reference}: the target {model.target} holds {shown(values[bad].iloc[0])} "
             f"({int(bad.sum())} such of {len(values)}); "
             f"expected {model.positive_value} or {model.negative_value}"
         )

@@ -71,12 +71,17 @@ def _texts(model: ModelFile, feature: Feature, values: pd.Series) -> pd.Series:
     return texts.map(lambda v: None if v is None else str(v)).astype(object)
 
 
+def shown(value: Any) -> str:
+    """Return a cell as a person writes it, not as numpy does."""
+    return repr(value.item() if hasattr(value, "item") else value)
+
+
 def _refuse(
     model: ModelFile, feature: Feature, values: pd.Series, bad: pd.Series, wanted: str
 ) -> None:
     if bad.any():
         first = bad.to_numpy().argmax()
         raise DataError(
-            f"{model.name}: column {feature.name} holds {values.iloc[first]!r} in row {first + 1} "
+            f"{model.name}: column {feature.name} holds {shown(values.iloc[first])} in row {first + 1} "
             f"({int(bad.sum())} such of {len(values)}); expected {wanted}"
         )

@@ -63,7 +63,7 @@ def binary_target(model: ModelFile, frame: pd.DataFrame) -> NDArray[np.int64]:
     labels = frame[model.target]
     if (bad := ~labels.isin(model.labels)).any():
         raise DataError(
-            f"{model.name}: the target holds {labels[bad].iloc[0]!r}; "
+            f"{model.name}: the target holds {str(labels[bad].iloc[0])!r}; "
             f"expected {' or '.join(model.labels)}"
         )
     return np.asarray(labels == model.positive_label, dtype=np.int64)

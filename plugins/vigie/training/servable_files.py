@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from vigie.encoding import dumps
 from vigie.errors import DataError
+from vigie.training.answering import positive_probability
 from vigie.training.design import Design
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def pack(
     """
     design = Design.of(model)
     rows = _spread(sample[list(design.features)])
-    answers = pipeline.predict_proba(design.table(rows))[:, 1]
+    answers = positive_probability(pipeline, design.table(rows))
     records = (
         {k: None if pd.isna(v) else v for k, v in row.items()} for row in rows.to_dict("records")
     )

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from vigie.training.answering import positive_probability
 from vigie.training.design import Design
 
 
@@ -61,7 +62,7 @@ class ServableModel:
         return self.positive_label if probability >= self.threshold else self.negative_label
 
     def _probability(self, table: pd.DataFrame) -> NDArray[np.float64]:
-        return np.asarray(self.pipeline.predict_proba(table)[:, 1], dtype=np.float64)
+        return positive_probability(self.pipeline, table)
 
     def _answer(self, probability: float) -> Answer:
         label = self.label(probability)

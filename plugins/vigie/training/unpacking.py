@@ -71,6 +71,8 @@ def unpack(files: Mapping[str, bytes]) -> ServableModel:
         )
     except _DAMAGED as exc:
         raise DataError(f"{SCHEMA}: not a schema: {exc!r}") from exc
+    if not isinstance(profile, dict):
+        raise DataError(f"{PROFILE}: expected an object, found {type(profile).__name__}")
     _check_columns(servable)
     _check_golden(servable, golden)
     return servable

@@ -1,0 +1,214 @@
+"""The model file: what is accepted, and what the refusal says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vigie.errors import PermanentError
+from vigie.models.catalog import State, get_model, load_models, model_states
+from vigie.models.model_file import METRICS, ModelFile, load_model_file
+from vigie.models.names import model_names
+from vigie.models.toml_table import ModelFileError
+
+GOOD = """
+name = "x"
+target = "ill"
+positive_label = "yes"
+negative_label = "no"
+reference = "x/table.csv"
+
+[features]
+age = { type = "integer", min = 0, max = 120 }
+blood = { type = "category", categories = ["A", "B"] }
+"""
+
+
+def written(folder: Path, text: str, name: str = "x") -> Path:
+    path = folder / "models" / f"{name}.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(folder: Path, text: str) -> tuple[str, ...]:
+    with pytest.raises(ModelFileError) as caught:
+        load_model_file(written(folder, text))
+    return caught.value.problems
+
+
+def test_a_short_file_gets_every_default(tmp_path: Path) -> None:
+    model = load_model_file(written(tmp_path, GOOD))
+
+    assert model.feature_names == ("age", "blood")
+    assert model.labels == ("no", "yes")
+    assert (model.training.metric, model.training.holdout_share) == ("average_precision", 0.25)
+    assert (model.retrain.min_rows, model.retrain.drift_share) == (1000, 0.3)
+    assert model.reference_share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            '"integer"',
+            '"flaot"',
+            "models/x.toml: [features.age] type: expected one of float, integer, category, "
+            'boolean, found "flaot"',
+        ),
+        (
+            "max = 120",
+            "maxi = 120",
+            "models/x.toml: [features.age] maxi: unknown key; did you mean max?",
+        ),
+        (
+            "max = 120",
+            'max = "120"',
+            'models/x.toml: [features.age] max: expected a number, found "120"',
+        ),
+        (
+            "max = 120",
+            "max = -1",
+            "models/x.toml: [features.age] max: expected at least min = 0, found -1",
+        ),
+        (
+            "max = 120",
+            "max = nan",
+            "models/x.toml: [features.age] max: expected a number, found NaN",
+        ),
+        (
+            ', categories = ["A", "B"]',
+            "",
+            "models/x.toml: [features.blood] categories: expected the list of values that a "
+            "category takes",
+        ),
+        (
+            'target = "ill"',
+            "",
+            "models/x.toml: target: expected a text, found nothing",
+        ),
+        (
+            'name = "x"',
+            'name = "y"',
+            'models/x.toml: name: expected the file\'s own name "x", found "y"',
+        ),
+        (
+            'negative_label = "no"',
+            'negative_label = "yes"',
+            "models/x.toml: negative_label: expected another text than positive_label",
+        ),
+        (
+            "x/table.csv",
+            "x/table.xlsx",
+            "models/x.toml: reference: expected a path that ends in .csv, .csv.gz, .parquet, or "
+            'sklearn:breast_cancer, found "x/table.xlsx"',
+        ),
+        (
+            "[features]",
+            "[training]\nholdout_share = 1\n[features]",
+            "models/x.toml: [training] holdout_share: expected a number above 0 and below 1, "
+            "found 1",
+        ),
+        (
+            "[features]",
+            '[training]\ncandidates = ["perceptron"]\n[features]',
+            "models/x.toml: [training] candidates: expected some of logistic_regression, "
+            'random_forest, xgboost, found "perceptron"',
+        ),
+        (
+            "[features]",
+            "[retrian]\nmin_rows = 5\n[features]",
+            "models/x.toml: retrian: unknown key; did you mean retrain?",
+        ),
+        (
+            "[features]",
+            "[retrain]\nmin_rows = true\n[features]",
+            "models/x.toml: [retrain] min_rows: expected a whole number of at least 1, found true",
+        ),
+        (
+            "[features]",
+            "[gate.guards]\nrecal = 0.1\n[features]",
+            "models/x.toml: [gate.guards] recal: unknown key; did you mean recall?",
+        ),
+        (
+            'target = "ill"',
+            'target = "age"',
+            "models/x.toml: target: age is there twice",
+        ),
+        (
+            'target = "ill"',
+            'target = "ill"\nderive = "nothing"',
+            'models/x.toml: derive: expected one of lung_cancer, found "nothing"',
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_file_table_key_and_reason(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert problems(tmp_path, GOOD.replace(old, new)) == (message,)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace('"integer"', '"int"').replace('target = "ill"', "target = 3")
+
+    assert len(problems(tmp_path, text)) == 2
+
+
+def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
+    (message,) = problems(tmp_path, "name = ")
+
+    assert message.startswith("models/x.toml: not valid TOML: Invalid value")
+
+
+def test_a_table_where_a_value_belongs_is_refused(tmp_path: Path) -> None:
+    assert problems(tmp_path, GOOD.replace("[features]", "training = 5\n[features]")) == (
+        "models/x.toml: [training]: expected a table, found 5",
+    )
+
+
+def test_the_shipped_files_are_valid(project_root: Path) -> None:
+    models = load_models(project_root / "models")
+
+    assert list(models) == ["breast_cancer", "fraud", "lung_cancer", "student_depression"]
+    assert all(isinstance(m, ModelFile) for m in models.values())
+    assert all(m.training.metric in METRICS for m in models.values())
+    assert all(m.training.metric != "accuracy" for m in models.values())
+
+
+def test_lung_cancer_has_the_14_features_of_the_api(project_root: Path) -> None:
+    model = get_model(project_root / "models", "lung_cancer")
+
+    assert len(model.features) == 14
+    assert "CHRONIC_DISEASE" not in model.feature_names
+    assert [f.name for f in model.accepted] == ["CHRONIC_DISEASE"]
+
+
+def test_a_model_without_its_table_waits_for_data(project_root: Path, tmp_path: Path) -> None:
+    states = {s.name: s for s in model_states(project_root / "models", tmp_path)}
+
+    assert states["breast_cancer"].state is State.READY
+    assert states["fraud"].state is State.WAITING
+    assert str(tmp_path / "fraud" / "creditcard.csv") in states["fraud"].detail
+
+
+def test_one_wrong_file_leaves_the_others_listed(tmp_path: Path) -> None:
+    written(tmp_path, GOOD)
+    written(tmp_path, "name = 1", "y")
+
+    states = model_states(tmp_path / "models", tmp_path)
+
+    assert [(s.name, s.state) for s in states] == [("x", State.WAITING), ("y", State.INVALID)]
+
+
+def test_names_are_known_without_opening_a_file(tmp_path: Path) -> None:
+    written(tmp_path, "not toml at all", "b")
+    written(tmp_path, GOOD, "a")
+    written(tmp_path, GOOD, "Not-A-Name")
+
+    assert model_names(tmp_path / "models") == ["a", "b"]
+
+
+def test_an_unknown_model_lists_the_known_ones(project_root: Path) -> None:
+    with pytest.raises(PermanentError, match="there are: breast_cancer, fraud"):
+        get_model(project_root / "models", "../breast_cancer")
