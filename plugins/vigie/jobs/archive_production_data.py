@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from vigie.encoding import atomic_path, dumps
 from vigie.errors import DataError
+from vigie.faults import crash_point
 from vigie.jobs.retraining import ROW_ID, decided
 from vigie.records import JobReport, LabelledPrediction
 
@@ -51,6 +52,7 @@ def archive_production_data(services: Services, *, model: ModelFile, run_id: str
     fresh = [row for row in rows if row.prediction.transaction_id not in known]
     with atomic_path(path) as temporary:
         _write(temporary, fresh, run_id)
+    crash_point("archive_after_write")
     n_rows = services.labels.archive(model.name, run_id)
     return ArchiveReport(model=model.name, run_id=run_id, n_rows=n_rows, path=path)
 

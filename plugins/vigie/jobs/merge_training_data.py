@@ -13,6 +13,7 @@ import pandas as pd
 from vigie.catalogue import RETRAIN_TRAINING_ROWS
 from vigie.encoding import atomic_path, digest
 from vigie.errors import NotEnoughDataError
+from vigie.faults import crash_point
 from vigie.jobs.retraining import HOLDOUT, ORIGIN, ROW_ID, dataset_path
 from vigie.models.reference import load_reference
 from vigie.models.tables import frame_of, typed
@@ -53,6 +54,7 @@ def merge_training_data(services: Services, *, model: ModelFile, run_id: str) ->
     """
     path = dataset_path(services, model.name, run_id)
     services.labels.claim(model.name, run_id)
+    crash_point("merge_after_claim")
     rows = list(services.labels.claimed(model.name, run_id))
     usable = [row for row in rows if row.actual in model.labels]
     if not path.is_file():

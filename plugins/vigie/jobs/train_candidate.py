@@ -16,6 +16,7 @@ from vigie.catalogue import RETRAIN_CANDIDATE_SCORE, RETRAIN_CANDIDATE_SECONDS
 from vigie.drift.reference_profile import build_profile
 from vigie.encoding import dumps, write_atomic
 from vigie.errors import DataError
+from vigie.faults import crash_point
 from vigie.jobs.merge_training_data import data_hash
 from vigie.jobs.retraining import HOLDOUT, REPORT, dataset_path, staging_folder
 from vigie.records import JobReport, Sample
@@ -156,6 +157,7 @@ def _stage(folder: Path, files: Mapping[str, bytes]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in sorted(files, key=lambda name: name == REPORT):
+        crash_point(f"stage_before_{name}")
         write_atomic(folder / name, files[name])
 
 
