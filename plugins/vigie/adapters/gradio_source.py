@@ -27,9 +27,15 @@ _TRY = (
 
 
 class _QuietClient(gradio_client.Client):  # type: ignore[misc]
-    """The client without telemetry, which ``analytics_enabled=False`` alone does not turn off."""
+    """The client without telemetry, which ``analytics_enabled=False`` alone does not turn off.
+
+    And without its heartbeat: a stream that never ends, for page state that a log has not.
+    """
 
     def _telemetry_thread(self) -> None: ...
+
+    @staticmethod
+    def _stream_heartbeat(*_: Any) -> None: ...
 
 
 class GradioSource:

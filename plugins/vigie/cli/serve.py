@@ -13,6 +13,7 @@ from vigie.errors import SettingsError
 if TYPE_CHECKING:
     from vigie.jobs.simulate_traffic import SimulationReport
 
+GRACE_S = 3  # an open page holds a stream that never ends by itself
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -45,7 +46,13 @@ def serve(
         )
     console.print(f"Page     http://{settings.host}:{settings.port}/ui/", highlight=False)
     console.print(f"API      http://{settings.host}:{settings.port}/docs", highlight=False)
-    uvicorn.run(create_app(), host=settings.host, port=settings.port, access_log=False)
+    uvicorn.run(
+        create_app(),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
 
 
 def simulate(
