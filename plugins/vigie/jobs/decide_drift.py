@@ -104,9 +104,10 @@ def _samples(model: str, drift: Decision, performance: Decision) -> list[Sample]
     """Return the figures that are known; an unknown one is absent, never 0."""
     labels = {"model": model}
     words = {"yes": 1.0, "no": 0.0}
+    is_known = drift.facts["drift_score"] is not None
     values = {
         catalogue.DRIFT_SCORE: drift.facts["drift_score"],
-        catalogue.N_DRIFTED_FEATURES: drift.facts["n_drifted_features"],
+        catalogue.N_DRIFTED_FEATURES: drift.facts["n_drifted_features"] if is_known else None,
         catalogue.MAX_FEATURE_DRIFT: drift.facts["max_feature_drift"],
         catalogue.DRIFT_DETECTED: words.get(drift.verdict),
         catalogue.PERFORMANCE_DEGRADED: words.get(performance.verdict),

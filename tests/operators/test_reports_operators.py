@@ -1,0 +1,146 @@
+"""The operators of reporting: which window they take, when they skip, what they announce."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from vigie.jobs.decide_drift import DriftReport
+from vigie.operators.assets import DRIFT_DETECTED, FINDINGS, PERFORMANCE_DEGRADED
+from vigie.operators.reports import (
+    CleanupOldReportsOperator,
+    DataQualityReportOperator,
+    DecideOperator,
+    announce,
+    thresholds_of,
+    window_of,
+)
+from vigie.testing import FakeServices
+
+END = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+class Events(list[tuple[Any, dict[str, Any]]]):
+    def add(self, asset: Any, extra: dict[str, Any]) -> None:
+        self.append((asset, extra))
+
+
+def context_of(run_type: str = "manual", **params: Any) -> Any:
+    return {
+        "run_id": "manual__2026-11-21T12:00:00+00:00",
+        "dag_run": SimpleNamespace(run_type=run_type, run_after=END),
+        "data_interval_start": END - timedelta(hours=12),
+        "data_interval_end": END - timedelta(hours=6),
+        "params": {"model": "", "hours": 6, "drift_share": None} | params,
+        "outlet_events": {FINDINGS: Events()},
+    }
+
+
+def report(**values: Any) -> DriftReport:
+    known: dict[str, Any] = {
+        "model": "fraud",
+        "run_id": "r1",
+        "model_version": 3,
+        "is_drifted": False,
+        "drift_score": 0.5,
+        "drift_reasons": ("15 of 30 columns drifted",),
+        "is_degraded": False,
+        "performance_metric": "f1",
+        "performance": 0.4,
+        "performance_reasons": ("f1 0.400 is below the floor 0.8",),
+        "n_current": 500,
+        "n_labelled": 100,
+    }
+    return DriftReport(**known | values)
+
+
+def test_a_scheduled_run_reports_on_its_data_interval() -> None:
+    window = window_of(context_of("scheduled"))
+    assert (window.since, window.until) == (END - timedelta(hours=12), END - timedelta(hours=6))
+
+
+@pytest.mark.parametrize("hours", [6, 0.5, 48])
+def test_a_run_that_a_person_triggers_looks_back(hours: float) -> None:
+    window = window_of(context_of("manual", hours=hours))
+    assert (window.since, window.until) == (END - timedelta(hours=hours), END)
+
+
+def test_an_interval_of_no_length_is_not_a_window() -> None:
+    context = context_of("scheduled") | {"data_interval_start": END, "data_interval_end": END}
+    assert window_of(context).since == END - timedelta(hours=6)
+
+
+def test_nothing_is_announced_when_nothing_was_found() -> None:
+    context = context_of()
+    announce(report(is_drifted=None), context)
+    assert context["outlet_events"][FINDINGS] == []
+
+
+def test_each_finding_is_announced_with_its_model_and_reasons() -> None:
+    context = context_of()
+    announce(report(is_drifted=True, is_degraded=True), context)
+    (drift, why), (performance, _) = context["outlet_events"][FINDINGS]
+    assert (drift, performance) == (DRIFT_DETECTED, PERFORMANCE_DEGRADED)
+    assert why == {
+        "model": "fraud",
+        "run_id": "r1",
+        "drift_score": 0.5,
+        "reasons": ["15 of 30 columns drifted"],
+    }
+
+
+def test_the_param_rules_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFT_THRESHOLD", "0.5")
+    assert thresholds_of(context_of())["drift_share"].value == 0.5
+    ruling = thresholds_of(context_of(drift_share=0.1))["drift_share"]
+    assert (ruling.value, ruling.source) == (0.1, "DAG Param")
+
+
+@pytest.fixture
+def model_folder(services: FakeServices, project_root: Path) -> None:
+    shutil.copy(project_root / "models" / "breast_cancer.toml", services.paths.models)
+
+
+@pytest.mark.usefixtures("model_folder")
+@pytest.mark.parametrize("operator", [DataQualityReportOperator, DecideOperator])
+def test_a_model_without_a_champion_is_skipped(services: FakeServices, operator: Any) -> None:
+    task = operator(task_id="t", model="breast_cancer")
+    task.services_factory = lambda context: nullcontext(services)
+    with pytest.raises(AirflowSkipException, match="has no champion yet"):
+        task.execute(context_of())
+
+
+@pytest.mark.usefixtures("model_folder")
+def test_a_run_for_another_model_skips_this_one(services: FakeServices) -> None:
+    task = DecideOperator(task_id="t", model="breast_cancer")
+    task.services_factory = lambda context: nullcontext(services)
+    with pytest.raises(AirflowSkipException, match="asked for fraud only"):
+        task.execute(context_of(model="fraud"))
+    assert services.ledger.decisions() == []
+
+
+def test_a_wrong_model_file_fails_with_its_mistake(services: FakeServices) -> None:
+    (services.paths.models / "toy.toml").write_text("name = 3")
+    task = DecideOperator(task_id="t", model="toy")
+    task.services_factory = lambda context: nullcontext(services)
+    with pytest.raises(AirflowFailException, match="name"):
+        task.execute(context_of())
+
+
+def test_cleanup_keeps_as_many_as_the_environment_says(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_REPORTS", "2")
+    for day in range(1, 6):
+        name = f"data_drift_report_fraud_202611{day:02}_000000.html"
+        (services.paths.reports / name).write_text("page")
+    task = CleanupOldReportsOperator(task_id="t")
+    task.services_factory = lambda context: nullcontext(services)
+    assert task.execute(context_of())["deleted"] == 3
