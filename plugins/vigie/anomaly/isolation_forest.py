@@ -24,6 +24,10 @@ SAMPLE = 4096
 many rare normal lines for the bulk: on BGL its ranking was worse than chance (area .28 against
 .93)."""
 
+ANCHORS = 64
+"""Rows between the rarest line learned and one of words never seen. Trees split only where their
+rows differ: without anchors, what lies outside of everything learned scores like its edge."""
+
 TRUSTED = ("numpy.dtype", "sklearn.tree._tree.Tree")
 """The only types beyond skops' own that a stored forest may contain."""
 
@@ -69,13 +73,21 @@ class LogIsolationForest:
         self._rarity = [
             np.log((1.0 + counts.sum()) / (1.0 + np.asarray(X.T @ counts).ravel())) for X in present
         ]
-        draw = np.random.default_rng(self._settings["seed"])
-        rows = draw.choice(len(lines), SAMPLE, p=counts / counts.sum())
+        rows = self._rows(self._features(lines), counts)
         forest = IsolationForest(
             n_estimators=self._settings["trees"], random_state=self._settings["seed"], n_jobs=1
         )
-        self._forest = forest.fit(self._features(lines)[rows])
+        self._forest = forest.fit(rows)
         return self
+
+    def _rows(
+        self, features: NDArray[np.float64], counts: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        draw = np.random.default_rng(self._settings["seed"])
+        lines = features[draw.choice(len(features), SAMPLE, p=counts / counts.sum())]
+        unseen = np.log1p(counts.sum())
+        anchors = draw.uniform(features.max(axis=0), unseen, (ANCHORS, features.shape[1]))
+        return np.concatenate([lines, anchors])
 
     def score(self, lines: Sequence[str]) -> NDArray[np.float64]:
         """Return scikit-learn's ``-score_samples``: higher is more anomalous."""

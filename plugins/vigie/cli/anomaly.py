@@ -37,7 +37,7 @@ def train(
     promote: Promote = True,
 ) -> None:
     """Sample log lines, train every detector, evaluate, promote what passes the gate."""
-    with services() as opened, opened.locks.hold("anomaly_model_training"):
+    with services() as opened:
         run_id = f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         report = _train(opened, run_id, base_dir, max_lines, epochs)
         console.print(evaluation_table(report))

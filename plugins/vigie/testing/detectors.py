@@ -1,0 +1,44 @@
+"""A small trained detector, deployed: what a test of scoring needs first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from vigie.anomaly.detector import LSTM_AUTOENCODER
+from vigie.anomaly.detector_files import build_detector, pack
+
+if TYPE_CHECKING:
+    from vigie.records import Deployment
+    from vigie.roles import Services
+
+NORMAL = tuple(
+    f"{unit} {verb} request <NUM> from <IP> in <NUM> ms"
+    for unit in ("gateway", "worker", "scheduler", "cache")
+    for verb in ("accepted", "finished", "forwarded")
+)
+"""Templates of a quiet system."""
+
+SMALL: dict[str, dict[str, Any]] = {
+    LSTM_AUTOENCODER: {"embedding": 8, "hidden": 16, "latent": 8, "epochs": 40}
+}
+"""Sizes that train in a second."""
+
+
+def deploy_detector(
+    services: Services, name: str = LSTM_AUTOENCODER, lines: Sequence[str] = NORMAL
+) -> Deployment:
+    """Train a small detector on templates and make it champion."""
+    detector = build_detector(name, **SMALL.get(name, {})).fit(lines)
+    threshold = float(detector.score(lines).max())
+    version = services.deployments.next_version(name)
+    files = pack(detector, lines, {"threshold": threshold, "tracked_run": "run"})
+    services.bundles.publish(name, version, files, {"kind": "log_detector"})
+    newest = services.deployments.champion(name)
+    return services.deployments.deploy(
+        name,
+        version,
+        expected_number=newest.number if newest else 0,
+        actor="test",
+        reason="a test needs it",
+    )
