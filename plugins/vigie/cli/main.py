@@ -6,6 +6,7 @@ import sys
 
 import typer
 from click.exceptions import ClickException
+from rich.markup import escape
 
 from vigie.cli import anomaly, demo, drift, logs, models, platform, retrain, serve, stream
 from vigie.cli.support import errors
@@ -31,10 +32,10 @@ def main() -> None:
     try:
         app(standalone_mode=False)
     except NotEnoughDataError as exc:
-        errors.print(f"[yellow]Nothing to do:[/] {exc}", highlight=False)
+        errors.print(f"[yellow]Nothing to do:[/] {escape(str(exc))}", highlight=False)
         sys.exit(exc.exit_code)
     except VigieError as exc:
-        errors.print(f"[bold red]Error:[/] {exc}", highlight=False)
+        errors.print(f"[bold red]Error:[/] {escape(str(exc))}", highlight=False)
         sys.exit(exc.exit_code)
     except ClickException as exc:
         exc.show()

@@ -39,8 +39,10 @@ def facts_of_any_kind_survive_as_json(store: BundleStore) -> None:
         "small": 1e-7,
         "big": 2**53,
         "at": DEPLOYMENT.deployed_at,
+        "text": "\x00 \ud800 é",
+        5: (1, None),
     }
-    store.publish("fraud", 1, FILES, {**ugly, "text": "\x00 \ud800 é", 5: (1, None)})
+    store.publish("fraud", 1, FILES, ugly)
     assert store.open("fraud", 1).info == {
         "nan": None,
         "small": 1e-7,
