@@ -54,10 +54,12 @@ def usable_keys(series: pd.Series) -> dict[str, int]:
     {'1': 4, 'x': 1}
     """
     present = series[series.notna()]
-    if present.dtype == object:
+    try:
+        found = present.value_counts(sort=False).items()
+    except TypeError:  # lists and other values that cannot be hashed
         return dict(Counter(map(_key, present)))
     counts: Counter[str] = Counter()
-    for value, n in present.value_counts(sort=False).items():
+    for value, n in found:
         counts[_key(value)] += int(n)
     return dict(counts)
 
