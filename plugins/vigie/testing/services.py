@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from vigie.roles import BundleStore
+from vigie.roles import BundleStore, Services
 from vigie.testing.clock import Clock
 from vigie.testing.index import FakeIndex
 from vigie.testing.predictions import FakeLabels, FakePredictions
@@ -90,3 +90,9 @@ class FakeServices:
         return self
 
     def __exit__(self, *_: object) -> None: ...
+
+
+if TYPE_CHECKING:
+
+    def _satisfies_the_role(fake: FakeServices) -> Services:
+        return fake

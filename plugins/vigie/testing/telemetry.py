@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vigie.errors import PermanentError
+from vigie.catalogue import METRICS
+from vigie.errors import DataError, PermanentError
 from vigie.records import Sample
 
 
@@ -97,6 +98,9 @@ class FakeMetrics:
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
     ) -> None:
+        for sample in samples:
+            if sample.name not in METRICS:
+                raise DataError(f"metric {sample.name!r} is not in vigie.catalogue; add it there")
         self.groups[job, tuple(sorted((grouping or {}).items()))] = tuple(samples)
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None:
