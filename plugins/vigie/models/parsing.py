@@ -19,6 +19,7 @@ from vigie.models.model_file import (
     Training,
 )
 from vigie.models.names import NAME
+from vigie.models.tables import written
 from vigie.models.toml_table import ModelFileError, Table, show
 
 _TABLES = (".csv", ".csv.gz", ".parquet")
@@ -27,7 +28,12 @@ DATASETS = ("sklearn:breast_cancer",)
 
 def parse_model(path: Path) -> ModelFile:
     """Read and validate a model file; see :func:`vigie.models.model_file.load_model_file`."""
-    table = Table(_read(path), _shown(path))
+    return model_of(_read(path), path)
+
+
+def model_of(values: dict[str, Any], path: Path) -> ModelFile:
+    """Validate what a file holds; ``path`` gives the expected name and stands in the messages."""
+    table = Table(values, _shown(path))
     model = _model(table, path)
     table.finish()
     if table.problems:
@@ -89,7 +95,7 @@ def _value(table: Table, key: str, default: str) -> str:
     value = table.values.get(key)
     if isinstance(value, int | float) and not isinstance(value, bool):
         table.optional_number(key)
-        return f"{value:g}"
+        return written(value)
     return table.optional_text(key) or default
 
 

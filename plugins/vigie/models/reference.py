@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vigie.errors import DataError, NotEnoughDataError
-from vigie.models.tables import shown, typed
+from vigie.models.tables import shown, typed, written
 from vigie.rows import row_fractions
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _meant(feature: Feature, values: pd.Series) -> pd.Series:
     """Replace the table's values by what the model file says they mean; others stay as they are."""
     if not feature.values:
         return values
-    return values.map(lambda v: feature.values.get(_key(v), v))
+    return values.map(lambda v: feature.values.get(written(v), v))
 
 
 def _labels(model: ModelFile, values: pd.Series) -> pd.Series:
@@ -97,7 +97,7 @@ def _labels(model: ModelFile, values: pd.Series) -> pd.Series:
         model.positive_value: model.positive_label,
         model.negative_value: model.negative_label,
     }
-    labels = values.map(lambda v: meaning.get(_key(v)))
+    labels = values.map(lambda v: meaning.get(written(v)))
     if (bad := labels.isna()).any():
         raise DataError(
             f"{model.reference}: the target {model.target} holds {shown(values[bad].iloc[0])} "
@@ -105,11 +105,6 @@ def _labels(model: ModelFile, values: pd.Series) -> pd.Series:
             f"expected {model.positive_value} or {model.negative_value}"
         )
     return labels.astype(object)
-
-
-def _key(value: Any) -> str:
-    """Return a table's value as the model file writes it: 1, 1.0 and " 1" are "1"."""
-    return f"{value:g}" if isinstance(value, float) else str(value).strip()
 
 
 def _check_ranges(model: ModelFile, frame: pd.DataFrame) -> None:

@@ -66,9 +66,22 @@ def _typed(model: ModelFile, feature: Feature, values: pd.Series) -> pd.Series:
 def _texts(model: ModelFile, feature: Feature, values: pd.Series) -> pd.Series:
     texts = values.astype(object).where(values.notna(), None)
     known = set(feature.categories)
-    bad = texts.map(lambda v: v is not None and str(v) not in known).astype(bool)
+    texts = texts.map(lambda v: v if v is None or v in known else written(v)).astype(object)
+    bad = texts.map(lambda v: v is not None and v not in known).astype(bool)
     _refuse(model, feature, values, bad, f"one of {', '.join(feature.categories)}")
-    return texts.map(lambda v: None if v is None else str(v)).astype(object)
+    return texts
+
+
+def written(value: Any) -> str:
+    """Return a cell as a file writes it.
+
+    Examples
+    --------
+    >>> written(1), written(1.0), written(" yes "), written(1_000_000.0), written(0.5)
+    ('1', '1', 'yes', '1000000', '0.5')
+    """
+    is_whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if is_whole else str(value).strip()
 
 
 def shown(value: Any) -> str:
@@ -82,6 +95,6 @@ def _refuse(
     if bad.any():
         first = bad.to_numpy().argmax()
         raise DataError(
-            f"{model.name}: column {feature.name} holds {shown(values.iloc[first])} in row {first + 1} "
-            f"({int(bad.sum())} such of {len(values)}); expected {wanted}"
+            f"{model.name}: column {feature.name} holds {shown(values.iloc[first])} "
+            f"in row {first + 1} ({int(bad.sum())} such of {len(values)}); expected {wanted}"
         )
