@@ -1,9 +1,10 @@
-"""``vigie init | up | status | down | check | airflow``: the local platform."""
+"""``vigie init | up | status | down | check | backup | airflow``: the local platform."""
 
 # ruff: noqa: A005 - imported as vigie.cli.platform only
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
     app.command()(down)
     app.command()(check)
+    app.command()(backup)
     app.command(
         context_settings={
             "ignore_unknown_options": True,
@@ -39,7 +41,9 @@ def init(
     ] = False,
 ) -> None:
     """Choose ports, generate passwords and keys: writes data/local/platform.toml."""
-    _init(new_ports=new_ports)
+    platform = _init(new_ports=new_ports)
+    ports = ", ".join(f"{name} {port}" for name, port in platform.ports.items())
+    console.print(f"Ports: {ports}. Start with: vigie up", highlight=False)
 
 
 def _init(*, new_ports: bool = False) -> Platform:
@@ -54,8 +58,6 @@ def _init(*, new_ports: bool = False) -> Platform:
         )
         secret = platform.secrets["airflow_admin_password"]
         console.print(f"Airflow's login, shown only now: [bold]admin[/] / [bold]{secret}[/]")
-    elif new_ports:
-        console.print(f"Ports: {', '.join(f'{k} {v}' for k, v in platform.ports.items())}")
     return platform
 
 
@@ -154,6 +156,16 @@ def _print_statuses(found: list[ServiceStatus]) -> None:
         if not status.ok:
             errors.print(f"[red]{status.role}:[/] {escape(status.detail)}", soft_wrap=True)
             errors.print(f"  → {escape(status.advice)}", soft_wrap=True, highlight=False)
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Where NAME.dump of each database goes.")],
+) -> None:
+    """Copy the local platform's databases while they run (pg_dump)."""
+    from vigie.local.backup import back_up
+
+    for dump in back_up(_existing(), folder):
+        console.print(f"Wrote {dump}", soft_wrap=True, highlight=False)
 
 
 def airflow(context: typer.Context) -> None:
