@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -181,6 +183,19 @@ def test_the_page_is_mounted_and_needs_nobody_else(served: FakeServices) -> None
         assert client.get("/favicon.ico").headers["content-type"].startswith("image/svg+xml")
         info = client.get("/ui/gradio_api/info").json()
         assert list(info["named_endpoints"]) == ["/logs_api"]
+
+
+def test_serving_loads_neither_torch_nor_mlflow() -> None:
+    """They cost hundreds of megabytes, and no answer needs them."""
+    code = (
+        "import sys, tempfile, pathlib\n"
+        "from vigie.serving.app import create_app_with\n"
+        "from vigie.testing import FakeServices\n"
+        "create_app_with(FakeServices(pathlib.Path(tempfile.mkdtemp())))\n"
+        "print([m for m in ('torch', 'mlflow', 'evidently', 'airflow') if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-Ic", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_model_that_waits_for_data_has_a_form_without_examples(

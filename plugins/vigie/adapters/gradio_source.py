@@ -34,8 +34,8 @@ class _QuietClient(gradio_client.Client):  # type: ignore[misc]
 
     def _telemetry_thread(self) -> None: ...
 
-    @staticmethod
-    def _stream_heartbeat(*_: Any) -> None: ...
+    def _get_config(self) -> dict[str, Any]:
+        return {**super()._get_config(), "connect_heartbeat": False}
 
 
 class GradioSource:
@@ -136,6 +136,8 @@ _FOREIGN = (
     gradio_client.utils.TooManyRequestsError,
     ValueError,  # "Could not fetch config", an answer that is not JSON
     KeyError,  # a configuration without what the client expects
+    TypeError,
+    AttributeError,
     OSError,
     RuntimeError,  # the client's threads were shut down
 )

@@ -22,6 +22,7 @@ from vigie.serving.answering import answering_router
 from vigie.serving.api_docs import mount_docs
 from vigie.serving.champion import Champions, Poller
 from vigie.serving.guard import ApiKey
+from vigie.serving.lean import load_servable
 from vigie.serving.observing import Observed
 from vigie.serving.service import Serving
 from vigie.serving.strict_json import BodyLimit
@@ -85,6 +86,7 @@ def create_app_with(
     SettingsError
         If ``default_model`` has no model file.
     """
+    load_servable()
     models = _models(services, default_model)
     telemetry, usage, guard = Telemetry(), ProcessUsage(), ApiKey(api_key)
     champions = Champions(services, models, on_failure=telemetry.load_failed)
