@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,8 +13,6 @@ import mlflow.sklearn
 import numpy as np
 import pandas as pd
 from mlflow.models import Model, infer_signature
-from skops.io import dumps as skops_dumps
-from skops.io import get_untrusted_types
 
 from vigie.errors import DataError
 
@@ -34,6 +33,7 @@ def save_model(model: Any, folder: Path, example: Any, described: Model) -> None
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # hints for people in notebooks
+        logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # "no pip found"
         if _is_torch(model):
             mlflow.pytorch.save_model(
                 model,
@@ -63,7 +63,12 @@ def trusted_types(model: Any) -> list[str]:
     DataError
         A type from outside the allowed packages.
     """
-    types = list(get_untrusted_types(data=skops_dumps(model)))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # at import it looks into every module, Airflow's old ones too
+        import skops.io
+    types = list(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
     foreign = [name for name in types if not name.startswith(TRUSTED_PREFIXES)]
     if foreign:
         raise DataError(f"a model made of {foreign} cannot be logged: only {TRUSTED_PREFIXES}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -64,11 +65,10 @@ class MlflowTracker:
         try:
             yield run
         except BaseException:
-            with suppress(VigieError), self._reached():  # what went wrong says more than this
-                self._client.set_terminated(run.run_id, "FAILED")
+            with suppress(VigieError):  # what went wrong says more than this
+                self._end(run.run_id, "FAILED")
             raise
-        with translated(self.uri):
-            self._client.set_terminated(run.run_id, "FINISHED")
+        self._end(run.run_id, "FINISHED")
 
     def register(self, model: str, version: int, run_id: str) -> str | None:
         with self._reached():
@@ -118,6 +118,10 @@ class MlflowTracker:
         probe(self.uri, self._connect_timeout_s)
         with translated(self.uri):
             yield
+
+    def _end(self, run_id: str, status: str) -> None:
+        with self._reached(), redirect_stdout(io.StringIO()):  # it prints the run's address
+            self._client.set_terminated(run_id, status)
 
     def _experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
