@@ -1,0 +1,34 @@
+"""What a DAG file and a command may import costs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ["numpy", "pandas", "sklearn", "xgboost", "skops", "torch", "mlflow", "pydantic"]
+
+
+@pytest.mark.parametrize(
+    "module", ["names", "model_file", "catalog", "request", "reference", "tables"]
+)
+def test_the_model_domain_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, vigie.models.{module}; print([m for m in {HEAVY} if m in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-Ic", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_model_files_are_validated_without_anything_heavy(project_root: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from vigie.models.catalog import load_models;"
+        f"load_models(Path(sys.argv[1])); print([m for m in {HEAVY} if m in sys.modules])"
+    )
+
+    command = [sys.executable, "-Ic", code, str(project_root / "models")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
