@@ -196,6 +196,12 @@ def test_the_allowed_share_must_be_a_share() -> None:
         detect_drift(profile, normals(60, 1), 30)
 
 
+def test_at_least_one_row_is_needed() -> None:
+    profile = build_profile(normals(60, 1), [Feature("c0")])
+    with pytest.raises(DataError, match="at least 1 row"):
+        detect_drift(profile, normals(0, 1), 0.3, min_rows=0)
+
+
 def test_a_profile_of_another_schema_is_refused() -> None:
     with pytest.raises(DataError, match="train the model again"):
         detect_drift({"schema": 99, "columns": {"x": {}}}, normals(60, 1), 0.3)

@@ -181,6 +181,13 @@ def test_a_long_table_is_sampled_and_the_page_says_so(
     assert body_of(html)["n_current"] == MAX_ROWS + 1
 
 
+def test_repeated_rows_are_counted(renderer: EvidentlyRenderer, tmp_path: Path) -> None:
+    current = pd.concat([table(50), table(50)], ignore_index=True)
+    html = renderer.quality(MODEL, current, table(), tmp_path / "p.html")
+    assert body_of(html)["duplicated_rows"] == 50
+    assert "50 of 100 current rows repeat an earlier one" in html.read_text()
+
+
 def test_performance_counts_what_was_answered(renderer: EvidentlyRenderer, tmp_path: Path) -> None:
     frame = answers()
     html = renderer.performance(MODEL, frame, None, tmp_path / "p.html")

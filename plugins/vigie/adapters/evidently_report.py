@@ -54,8 +54,12 @@ class EvidentlyRenderer:
                 for name, s in summary.items()
             ],
         )
+        repeated = duplicates(frames.current)
         page = _page("Data quality", model, current, reference, frames, drawing, (table,))
-        facts = {"columns": summary, "duplicated_rows": duplicates(frames.current)}
+        if repeated:
+            note = f"{repeated:,} of {len(frames.current):,} current rows repeat an earlier one"
+            page = replace(page, notes=(*page.notes, note))
+        facts = {"columns": summary, "duplicated_rows": repeated}
         return _write(html, page, drawing, _facts("data_quality", model, current, reference, facts))
 
     def drift(

@@ -66,7 +66,7 @@ def detect_drift(
     Raises
     ------
     DataError
-        A profile of another schema, or ``drift_share`` outside 0 to 1.
+        A profile of another schema, ``drift_share`` outside 0 to 1, ``min_rows`` below 1.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def detect_drift(
     >>> detect_drift(profile, frame.head(3), 0.3).reasons
     ('3 rows are too few to tell (at least 50 are needed)',)
     """
-    _check(profile, drift_share)
+    _check(profile, drift_share, min_rows)
     compared = [
         _compare(name, body, current, min_rows) for name, body in profile["columns"].items()
     ]
@@ -87,7 +87,7 @@ def detect_drift(
     return _conclude(columns, profile["n_rows"], len(current), drift_share, min_rows)
 
 
-def _check(profile: Mapping[str, Any], drift_share: float) -> None:
+def _check(profile: Mapping[str, Any], drift_share: float, min_rows: int) -> None:
     if profile.get("schema") != SCHEMA or not profile.get("columns"):
         raise DataError(
             f"the reference profile has schema {profile.get('schema')!r}, expected {SCHEMA}; "
@@ -95,6 +95,8 @@ def _check(profile: Mapping[str, Any], drift_share: float) -> None:
         )
     if not 0 <= drift_share <= 1:
         raise DataError(f"drift_share is {drift_share}; it is a share of columns from 0 to 1")
+    if min_rows < 1:
+        raise DataError(f"min_rows is {min_rows}; at least 1 row is needed to compare")
 
 
 def _compare(

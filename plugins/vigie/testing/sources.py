@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vigie.encoding import dumps, write_atomic
+from vigie.errors import NotEnoughDataError
 from vigie.records import LogPage
 from vigie.roles.stores import PredictionStore
 
@@ -61,6 +62,8 @@ class FakeRenderer:
         return self._write("performance", model, html, len(current))
 
     def _write(self, kind: str, model: ModelFile, html: Path, n_rows: int) -> Path:
+        if not n_rows:
+            raise NotEnoughDataError("there are no current rows to report on", found=0, needed=1)
         facts = {"report": kind, "model": model.name, "n_rows": n_rows}
         write_atomic(html.with_suffix(".json"), dumps(facts))
         write_atomic(
