@@ -114,6 +114,7 @@ def _free(connection: Connection) -> None:
     try:
         connection.execute(sa.select(sa.func.pg_advisory_unlock_all()))
     except sa.exc.DBAPIError as exc:
-        log.warning("the session that held a lock was lost meanwhile: %s", exc.orig)
+        words = str(exc.orig).partition("\n")[0]
+        log.warning("the session that held a lock was lost meanwhile: %s", words)
         connection.invalidate()
     connection.close()
