@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 from vigie.errors import TransientError
 from vigie.records import Prediction
 from vigie.serving.app import create_app_with
+from vigie.serving.strict_json import BodyLimit
 from vigie.testing import FakeServices
 
 JSON = {"content-type": "application/json"}
@@ -190,6 +192,47 @@ def test_a_body_at_the_limit_is_read(client: TestClient, features: dict[str, flo
     body = json.dumps({"features": features}).encode()
     response = client.post("/predict", content=body.ljust(65_536), headers=JSON)
     assert response.status_code == 200
+
+
+def test_a_sender_that_goes_away_is_not_an_error() -> None:
+    """Nothing is asked of the app, and nothing is sent."""
+    asked: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.append("app")
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        asked.append("send")
+
+    messages = iter(
+        [
+            {"type": "http.request", "body": b"{", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+    scope = {"type": "http", "method": "POST", "headers": []}
+    asyncio.run(BodyLimit(app)(scope, receive, send))
+    assert asked == []
+
+
+def test_a_body_that_never_ends_to_arrive_is_408() -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(60)
+        return {}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "headers": []}
+    asyncio.run(BodyLimit(app, timeout_s=0.01)(scope, receive, send))
+    assert sent[0]["status"] == 408
 
 
 def test_the_model_may_stand_in_the_query_or_the_body(

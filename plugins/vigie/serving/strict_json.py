@@ -55,6 +55,8 @@ class BodyLimit:
             return await self._refuse(408, scope, receive, send)
         if messages is None:
             return await self._refuse(413, scope, receive, send)
+        if messages[-1]["type"] == "http.disconnect":
+            return None  # the sender went away in the middle of its body: nobody to answer
         await self.app(scope, _replay(messages, receive), send)
 
     async def _read(self, receive: Receive) -> list[Message] | None:
