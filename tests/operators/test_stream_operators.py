@@ -1,0 +1,231 @@
+"""The operators of the stream and of the detectors' training: thin, and their waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+
+from vigie.anomaly.detector import ISOLATION_FOREST
+from vigie.errors import DataError, SettingsError, TransientError
+from vigie.jobs.stream_lag import LagReport
+from vigie.operators.base import JobOperator
+from vigie.operators.detectors import (
+    EvaluateDetectorsOperator,
+    LoadTrainingLogsOperator,
+    RegisterDetectorsOperator,
+    TrainDetectorOperator,
+)
+from vigie.operators.lag_trigger import LagTrigger
+from vigie.operators.stream import (
+    GroupIncidentsOperator,
+    ScoreStreamOperator,
+    WaitForLagOperator,
+    optional_number,
+)
+from vigie.records import Message
+from vigie.testing import FakeServices
+from vigie.testing.detectors import NORMAL, deploy_detector
+
+TOPIC = "vigie-logs"
+CONTEXT: Any = {"run_id": "manual__2026-11-21T10:00:00+00:00"}
+Run = Callable[[JobOperator], Any]
+
+
+@pytest.fixture
+def run(services: FakeServices) -> Run:
+    def execute(operator: JobOperator) -> Any:
+        operator.services_factory = lambda context: nullcontext(services)
+        if isinstance(operator, WaitForLagOperator):
+            operator.overrides = staticmethod(dict)
+        return operator.execute(CONTEXT)
+
+    return execute
+
+
+@pytest.fixture
+def waiting(services: FakeServices) -> FakeServices:
+    """Return services with lines on three partitions and a detector."""
+    services.stream.create_topic(TOPIC, 3)
+    services.stream.produce(TOPIC, [Message(b"x 1")] * 5, 1)
+    deploy_detector(services, ISOLATION_FOREST)
+    return services
+
+
+@pytest.mark.usefixtures("waiting")
+def test_lines_that_wait_are_shared_out_at_once(run: Run) -> None:
+    operator = WaitForLagOperator(task_id="t", detector=ISOLATION_FOREST, workers=2)
+    assert run(operator) == [[0, 2], [1]]
+
+
+def test_without_lines_the_task_is_deferred(run: Run, services: FakeServices) -> None:
+    services.stream.create_topic(TOPIC)
+    with pytest.raises(TaskDeferred) as caught:
+        run(WaitForLagOperator(task_id="t"))
+    assert isinstance(caught.value.trigger, LagTrigger)
+    assert caught.value.method_name == "resume"
+
+
+@pytest.mark.usefixtures("waiting")
+def test_without_a_detector_lines_wait_deferred(run: Run) -> None:
+    """A run that could only be skipped would start again every few seconds."""
+    with pytest.raises(TaskDeferred):
+        run(WaitForLagOperator(task_id="t"))
+
+
+def test_a_service_that_is_down_counts_as_no_lag(run: Run) -> None:
+    class Down(WaitForLagOperator):
+        def run_job(self, services: Any, context: Any) -> LagReport:
+            raise TransientError("refused")
+
+    with pytest.raises(TaskDeferred):
+        run(Down(task_id="t"))
+
+
+def test_wrong_settings_fail_at_once(run: Run) -> None:
+    class Wrong(WaitForLagOperator):
+        def run_job(self, services: Any, context: Any) -> LagReport:
+            raise SettingsError("KAFKA_BOOTSTRAP_SERVERS: no")
+
+    with pytest.raises(AirflowFailException, match="KAFKA"):
+        run(Wrong(task_id="t"))
+
+
+def test_the_triggers_events_go_on_skip_or_fail() -> None:
+    operator = WaitForLagOperator(task_id="t")
+    assert operator.resume(CONTEXT, {"status": "ready", "workers": [[0]]}) == [[0]]
+    with pytest.raises(AirflowSkipException):
+        operator.resume(CONTEXT, {"status": "timeout"})
+    with pytest.raises(AirflowFailException, match="wrong"):
+        operator.resume(CONTEXT, {"status": "error", "message": "wrong"})
+
+
+def trigger(answers: list[Any], max_wait_s: float = 60.0) -> LagTrigger:
+    """Return a trigger that sees these answers, one a look, without sleeping."""
+
+    class Scripted(LagTrigger):
+        def look(self) -> LagReport:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            version = 1 if answer else None
+            return LagReport(
+                topic=TOPIC,
+                group="g",
+                partitions=2,
+                lag=answer,
+                detector="d",
+                model_version=version,
+            )
+
+    return Scripted(
+        topic=TOPIC, group="g", detector="d", workers=1, poll_interval_s=0.0,
+        max_wait_s=max_wait_s, overrides={},
+    )  # fmt: skip
+
+
+def event(waiting: LagTrigger) -> dict[str, Any]:
+    async def first() -> Any:
+        async for found in waiting.run():
+            return found.payload
+        return None
+
+    payload: dict[str, Any] = asyncio.run(first())
+    return payload
+
+
+def test_the_trigger_fires_when_there_are_lines() -> None:
+    assert event(trigger([0, 0, 7])) == {"status": "ready", "workers": [[0, 1]]}
+
+
+def test_the_trigger_outlives_a_service_that_is_down() -> None:
+    answers = [TransientError("refused"), TransientError("refused"), 7]
+    assert event(trigger(answers))["status"] == "ready"
+
+
+def test_the_trigger_ends_on_wrong_settings() -> None:
+    assert event(trigger([SettingsError("no")])) == {"status": "error", "message": "no"}
+
+
+def test_the_trigger_ends_after_its_time() -> None:
+    assert event(trigger([0] * 1000, max_wait_s=-1.0)) == {"status": "timeout"}
+
+
+def test_the_trigger_builds_again_from_what_it_serialises() -> None:
+    first = trigger([])
+    path, kwargs = first.serialize()
+    assert path == "vigie.operators.lag_trigger.LagTrigger"
+    assert LagTrigger(**kwargs).serialize() == (path, kwargs)
+
+
+def test_the_trigger_looks_through_the_settings_of_its_process(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIE_DATABASE_URL", database_url)
+    looking = LagTrigger(
+        topic=TOPIC, group="g", detector="d", workers=1, poll_interval_s=1.0, max_wait_s=1.0,
+        overrides={},
+    )  # fmt: skip
+    assert looking.look().lag == 0
+
+
+def test_no_secret_goes_to_the_trigger(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vigie.operators import connections
+    from vigie.operators.stream import trigger_overrides
+
+    found = {"HF_TOKEN": "secret", "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"}
+    monkeypatch.setattr(connections, "connection_overrides", lambda: found)
+    assert trigger_overrides() == {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"}
+
+
+@pytest.mark.usefixtures("waiting")
+def test_scoring_takes_params_as_templates_render_them(run: Run) -> None:
+    operator = ScoreStreamOperator(
+        task_id="t", partitions=[1], detector=ISOLATION_FOREST,
+        factor="3.0", threshold="None", update="winsorised", max_lines="3",
+    )  # fmt: skip
+    assert run(operator)["read"] == 3
+    assert run(GroupIncidentsOperator(task_id="g"))["incidents"] == 0
+
+
+@pytest.mark.usefixtures("waiting")
+def test_a_threshold_that_is_no_number_fails_without_a_retry(run: Run) -> None:
+    operator = ScoreStreamOperator(task_id="t", detector=ISOLATION_FOREST, threshold="high")
+    with pytest.raises(AirflowFailException, match="high"):
+        run(operator)
+
+
+def test_an_optional_number_may_be_missing() -> None:
+    assert [optional_number(v) for v in (None, "", "None", "2", 3)] == [None, None, None, 2.0, 3.0]
+    with pytest.raises(DataError):
+        optional_number("x")
+
+
+def test_a_missing_topic_skips_scoring(run: Run) -> None:
+    with pytest.raises(AirflowSkipException):
+        run(ScoreStreamOperator(task_id="t"))
+
+
+def test_training_runs_from_task_to_task(run: Run, services: FakeServices) -> None:
+    folder = services.paths.root / "mine"
+    folder.mkdir()
+    (folder / "a.log").write_text("".join(f"{line}\n" for line in NORMAL * 20))
+    sample = run(LoadTrainingLogsOperator(task_id="a", base_dir="mine", max_lines="200"))
+    dataset = sample["dataset"]
+    assert Path(dataset).name == "manual__2026-11-21T10-00-00-00-00.txt.gz"
+    train = TrainDetectorOperator(
+        task_id="b", detector=ISOLATION_FOREST, dataset=dataset, epochs="None"
+    )
+    assert run(train)["lines"] == 160
+    train_lstm = TrainDetectorOperator(
+        task_id="c", detector="log_lstm_autoencoder", dataset=dataset, epochs="2"
+    )
+    assert run(train_lstm)["epochs"] == 2
+    evaluation = run(EvaluateDetectorsOperator(task_id="d", dataset=dataset))["evaluation"]
+    promoted = run(RegisterDetectorsOperator(task_id="e", evaluation=evaluation))["promoted"]
+    assert set(promoted) == {ISOLATION_FOREST, "log_lstm_autoencoder"}
