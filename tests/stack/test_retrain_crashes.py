@@ -133,3 +133,41 @@ def test_a_retraining_in_another_process_is_busy(
         )
     assert "ConflictError" in other.stderr
     assert services.ledger.decisions(run_id="r1") == []
+
+
+ROLLBACK = """
+import sys, time
+started = time.monotonic()
+from vigie.jobs.rollback_model import rollback_model
+from vigie.settings import Settings
+from vigie.wiring import open_services
+
+with open_services(Settings.from_env()) as services:
+    report = rollback_model(services, model="breast_cancer", actor="test")
+print(report.version, time.monotonic() - started, *report.notes)
+"""
+
+
+def test_a_rollback_with_mlflow_down_takes_less_than_five_seconds(
+    services: LazyServices, environment: dict[str, str]
+) -> None:
+    first = services.bundles.open(NAME, 1)
+    for version in (2, 3):
+        services.bundles.publish(NAME, version, first.files, {**first.info, "mlflow_run": "abc"})
+        services.deployments.deploy(
+            NAME, version, expected_number=version - 1, actor="t", reason="t"
+        )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", ROLLBACK],
+        cwd="/",
+        env=os.environ
+        | environment
+        | {"MLFLOW_ENABLED": "true", "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    version, seconds, *notes = done.stdout.split(maxsplit=2)
+    assert version == "2"
+    assert "did not answer" in notes[0]
+    assert float(seconds) < 5

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from mlflow.models import Model, infer_signature
 
+from vigie import skops_files
 from vigie.errors import DataError
 
 # Given, because MLflow's inference of them takes 12 s a model.
@@ -63,12 +64,7 @@ def trusted_types(model: Any) -> list[str]:
     DataError
         A type from outside the allowed packages.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # at import it looks into every module, Airflow's old ones too
-        import skops.io
-    types = list(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
+    types = skops_files.unknown_types(skops_files.dump(model))
     foreign = [name for name in types if not name.startswith(TRUSTED_PREFIXES)]
     if foreign:
         raise DataError(f"a model made of {foreign} cannot be logged: only {TRUSTED_PREFIXES}")

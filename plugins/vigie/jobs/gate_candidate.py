@@ -62,9 +62,7 @@ def _decide(services: Services, model: ModelFile, run_id: str) -> Decision:
     files.pop(REPORT)
     frame = pd.read_parquet(dataset_path(services, model.name, run_id))
     verdict = judge(services, model, frame[frame[HOLDOUT]], unpack(files), champion)
-    services.state.put(
-        last_training_key(model.name), {"at": services.now().isoformat(), "run_id": run_id}
-    )
+    _start_cool_down(services, model, run_id)
     return decide(
         services,
         model=model.name,
@@ -79,6 +77,11 @@ def _decide(services: Services, model: ModelFile, run_id: str) -> Decision:
             **verdict.facts,
         },
     )
+
+
+def _start_cool_down(services: Services, model: ModelFile, run_id: str) -> None:
+    at = services.now().isoformat()
+    services.state.put(last_training_key(model.name), {"at": at, "run_id": run_id})
 
 
 def judge(

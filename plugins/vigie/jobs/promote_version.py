@@ -66,11 +66,16 @@ def promote_version(
         )
         notes = write_copies(services, deployment, bundle.info)
         _record(services, deployment, verdict, notes)
+    return _report(deployment, notes)
+
+
+def _report(deployment: Deployment, notes: tuple[str, ...]) -> PromoteReport:
+    labels = {"model": deployment.model}
     return PromoteReport(
-        metrics=[Sample(CHAMPION_VERSION, float(version), {"model": model.name})],
-        model=model.name,
+        metrics=[Sample(CHAMPION_VERSION, float(deployment.version), labels)],
+        model=deployment.model,
         run_id="",
-        version=version,
+        version=deployment.version,
         number=deployment.number,
         previous_version=deployment.previous_version,
         notes=notes,

@@ -38,13 +38,6 @@ def candidates_of(folder: Path, model: str) -> list[str]:
         return list(CANDIDATES)
 
 
-def retrain_lock(model: str) -> str:
-    """Return the lock's name without importing the jobs while a DAG file is parsed."""
-    from vigie.jobs.retraining import lock_name
-
-    return lock_name(model)
-
-
 class RetrainStep(JobOperator):
     """One step of one model's retraining.
 
@@ -150,8 +143,9 @@ class PromoteModelOperator(RetrainStep):
 
     def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
         from vigie.jobs.promote_model import promote_model
+        from vigie.jobs.retraining import lock_name
 
-        with services.locks.hold(retrain_lock(model.name), wait_s=PROMOTION_WAIT_S):
+        with services.locks.hold(lock_name(model.name), wait_s=PROMOTION_WAIT_S):
             return promote_model(services, model=model, run_id=run, actor=_actor(context))
 
 
