@@ -8,12 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 import orjson
-import skops.io
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 from sklearn.ensemble import IsolationForest
 from sklearn.feature_extraction.text import HashingVectorizer
 
+from vigie import skops_files
 from vigie.anomaly.detector import ISOLATION_FOREST, TokenLoss
 from vigie.anomaly.vocabulary import tokens
 from vigie.errors import DataError
@@ -127,7 +127,7 @@ class LogIsolationForest:
         if self._forest is None:
             raise DataError(f"{self.name} is not trained; there is nothing to pack")
         return {
-            "model.skops": skops.io.dumps(self._forest),
+            "model.skops": skops_files.dump(self._forest),
             "rarity.safetensors": save({str(n): r for n, r in enumerate(self._rarity, 1)}),
             "forest.json": orjson.dumps(self._settings),
         }
@@ -138,7 +138,7 @@ class LogIsolationForest:
         detector = cls(**orjson.loads(files["forest.json"]))
         rarity = load(files["rarity.safetensors"])
         detector._rarity = [rarity["1"], rarity["2"]]
-        detector._forest = skops.io.loads(files["model.skops"], trusted=list(TRUSTED))
+        detector._forest = skops_files.load(files["model.skops"], TRUSTED)
         return detector
 
     def view(self) -> tuple[Any, Any]:

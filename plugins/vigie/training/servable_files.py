@@ -8,9 +8,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import skops.io
 from sklearn.pipeline import Pipeline
 
+from vigie import skops_files
 from vigie.encoding import dumps
 from vigie.errors import DataError
 from vigie.training.answering import positive_probability
@@ -60,7 +60,7 @@ def pack(
         {"features": row, "probability": float(p)} for row, p in zip(records, answers, strict=True)
     ]
     return {
-        MODEL: skops.io.dumps(pipeline),
+        MODEL: skops_files.dump(pipeline),
         SCHEMA: dumps(_schema(model, candidate, threshold)),
         PROFILE: dumps(profile),
         GOLDEN: dumps(golden),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-import skops.io
 from sklearn.pipeline import Pipeline
-from skops.io.exceptions import UntrustedTypesFoundException
 
+from vigie import skops_files
 from vigie.errors import DataError
 from vigie.training.design import Design
 from vigie.training.servable_files import GOLDEN, MODEL, PROFILE, SCHEMA
@@ -87,11 +85,9 @@ def _json(files: Mapping[str, bytes], name: str) -> Any:
 
 def _load(data: bytes) -> Pipeline:
     try:
-        pipeline = skops.io.loads(data, trusted=list(TRUSTED))
-    except UntrustedTypesFoundException as exc:
-        raise DataError(f"{MODEL}: refused: {exc}") from exc
-    except (zipfile.BadZipFile, *_DAMAGED) as exc:
-        raise DataError(f"{MODEL}: damaged: {exc!r}") from exc
+        pipeline = skops_files.load(data, TRUSTED)
+    except DataError as exc:
+        raise DataError(f"{MODEL}: {exc}") from exc
     if not isinstance(pipeline, Pipeline):
         raise DataError(f"{MODEL}: expected a Pipeline, found {type(pipeline).__name__}")
     return pipeline
