@@ -65,7 +65,7 @@ def test_sent_rows_are_stored_and_some_labelled(
     assert served.predictions.count(NAME) == 40
     assert served.labels.count(NAME) == report.labelled
     assert 10 <= report.labelled <= 30
-    assert report.versions == {"v1": 40}
+    assert report.versions == {"1": 40}
 
 
 def test_labels_are_the_true_ones(

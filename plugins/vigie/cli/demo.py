@@ -26,8 +26,10 @@ def demo(
     from vigie.local.state import make_platform
     from vigie.settings import Settings, project_root
 
-    platform, _ = make_platform(project_root())
+    platform, is_new = make_platform(project_root())
     console.rule("The platform")
+    if is_new:
+        console.print(f"Generated ports, passwords and keys: {platform.file} (mode 600)")
     bring_up(platform, tell=console.print)
     console.rule("The loop")
     checks = run_demo(

@@ -8,7 +8,7 @@ import typer
 from click.exceptions import ClickException
 from rich.markup import escape
 
-from vigie.cli import anomaly, demo, drift, logs, models, platform, retrain, serve, stream
+from vigie.cli import anomaly, demo, drift, local, logs, models, retrain, serve, stream
 from vigie.cli.support import errors
 from vigie.errors import NotEnoughDataError, VigieError
 
@@ -23,14 +23,15 @@ app.add_typer(stream.app, name="stream", help="Write log lines to the stream, sc
 app.add_typer(anomaly.app, name="anomaly", help="Train, evaluate and explain log detectors.")
 app.add_typer(drift.app, name="drift", help="Reports and drift analysis.")
 app.add_typer(models.app, name="models", help="The model files.")
-for module in (platform, demo, serve, retrain):
+for module in (local, demo, serve, retrain):
     module.register(app)
 
 
 def main() -> None:
     """Run a command; turn our errors into a message and an exit code (see :mod:`vigie.errors`)."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # typer.Exit's code, or what the command returned
+        sys.exit(code if isinstance(code, int) else 0)
     except NotEnoughDataError as exc:
         errors.print(f"[yellow]Nothing to do:[/] {escape(str(exc))}", highlight=False)
         sys.exit(exc.exit_code)

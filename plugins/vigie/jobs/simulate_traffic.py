@@ -185,7 +185,7 @@ class _Run:
             return
         self.answered += 1
         self.predictions[str(answer["prediction"])] += 1
-        self.versions[f"v{answer['model_version']}"] += 1
+        self.versions[str(answer["model_version"])] += 1
         if actual is not None:
             self._tell(str(answer["transaction_id"]), actual)
 

@@ -81,7 +81,7 @@ def airflow(url: str | None) -> str:
 def serving(url: str | None) -> str:
     if url is None:
         raise TransientError(_NOT_UP)
-    probes.probe_serving(url)
+    probes.get(f"{url.rstrip('/')}/config")  # any Gradio app has it, ours and that of a Space
     return f"answers at {url}"
 
 

@@ -82,7 +82,7 @@ class Platform:
         return {
             "VIGIE_DATABASE_URL": self.database_url("vigie"),
             "MLFLOW_TRACKING_URI": self.url("mlflow"),
-            "GRADIO_URL": self.url("serving"),
+            "GRADIO_URL": f"{self.url('serving')}/ui",
             "VIGIE_SERVING_PORT": str(self.ports["serving"]),
         }
 

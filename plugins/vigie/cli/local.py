@@ -1,7 +1,5 @@
 """``vigie init | up | status | down | check | backup | airflow``: the local platform."""
 
-# ruff: noqa: A005 - imported as vigie.cli.platform only
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -70,7 +68,7 @@ def up() -> None:
         bring_up(platform, tell=lambda line: console.print(line, highlight=False))
     console.print(
         f"\nServing  {platform.url('serving')}\n"
-        f"Airflow  {platform.url('airflow')}  (admin; password in {platform.file})\n"
+        f"Airflow  {platform.url('airflow')}  (admin; password: vigie status --password)\n"
         f"MLflow   {platform.url('mlflow')}\n"
         "DAGs start paused; enable one with: vigie airflow dags unpause DAG\n"
         "Stop with: vigie down",
@@ -94,12 +92,19 @@ def down() -> None:
     console.print("The platform is down." + (f" ({left} processes were ended.)" if left else ""))
 
 
-def status() -> None:
+def status(
+    password: Annotated[
+        bool, typer.Option("--password", help="Show the password of Airflow's user admin.")
+    ] = False,
+) -> None:
     """Show each program (state, process, uptime, port, memory), and where the logs are."""
     from vigie.local.environments import differences
     from vigie.local.overview import overview
 
     platform = _existing()
+    if password:
+        console.print(platform.secrets["airflow_admin_password"], highlight=False, markup=False)
+        return
     _print_rows(overview(platform))
     console.print(f"Logs: {platform.folder / 'logs'}/PROGRAM.log", soft_wrap=True, highlight=False)
     changed = differences(platform)
