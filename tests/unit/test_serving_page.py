@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,8 @@ def test_groups_without_a_common_word_are_titled_by_their_place() -> None:
 
 def test_titles_read_as_words() -> None:
     assert title_of(Feature("shortness_of_breath", "boolean")) == "Shortness of breath"
+    assert title_of(Feature("CHEST_PAIN", "boolean")) == "Chest pain"
+    assert title_of(Feature("V12", "float")) == "V12"
     assert title_of(Feature("x", "boolean", title="age of the patient")) == "Age of the patient"
 
 
@@ -183,6 +186,33 @@ def test_the_page_is_mounted_and_needs_nobody_else(served: FakeServices) -> None
         assert client.get("/favicon.ico").headers["content-type"].startswith("image/svg+xml")
         info = client.get("/ui/gradio_api/info").json()
         assert list(info["named_endpoints"]) == ["/logs_api"]
+
+
+def press(client: TestClient, button: str, data: list[Any]) -> list[Any]:
+    """Send what a browser sends when a button is pressed, and return what comes back."""
+    config = client.get("/ui/config").json()
+    ids = {c["id"] for c in config["components"] if c["props"].get("value") == button}
+    (event,) = [d for d in config["dependencies"] if any(t[0] in ids for t in d["targets"])]
+    request = {"data": data, "fn_index": event["id"], "session_hash": "s"}
+    assert client.post("/ui/gradio_api/queue/join", json=request).status_code == 200
+    stream = client.get("/ui/gradio_api/queue/data", params={"session_hash": "s"}).text
+    messages = [json.loads(line[5:]) for line in stream.splitlines() if line.startswith("data:")]
+    (done,) = [m for m in messages if m["msg"] == "process_completed"]
+    assert done["success"], done
+    output: list[Any] = done["output"]["data"]
+    return output
+
+
+def test_the_buttons_work_through_the_queue(
+    served: FakeServices, form: ModelForm, cases: Any
+) -> None:
+    values, label = form.example(0)
+    with TestClient(create_app_with(served)) as client:
+        card, *_ = press(client, "Run Analysis", [None, *values])
+        assert "verdict" in card
+        press(client, "Submit feedback", [None, None, label])  # the page's state stays here
+    (transaction,) = [p.transaction_id for p in served.predictions.log]
+    assert [label.actual for label in served.labels.history(transaction)] == [cases[0][1]]
 
 
 def test_serving_loads_neither_torch_nor_mlflow() -> None:

@@ -63,10 +63,10 @@ class Actions:
             return [place, fragments.error_card(str(exc)), *(gr.skip() for _ in form.inputs)]
         return [place, fragments.example_note(label), *values]
 
-    def run(self, form: ModelForm, key: str, values: Sequence[Any]) -> list[Any]:
+    def run(self, form: ModelForm, key: str | None, values: Sequence[Any]) -> list[Any]:
         """Answer, and make the feedback ready for this transaction."""
         model = form.model
-        if not self._guard.accepts(key.encode()):
+        if not self._guard.accepts((key or "").encode()):
             return self._failed(fragments.error_card(NEEDS_KEY), model.name)
         try:
             served = self._serving.champion(model.name)
@@ -82,9 +82,9 @@ class Actions:
         button = gr.Button(interactive=True, variant="primary")
         return [card, transaction, actual, button, "", self._chip(model.name)]
 
-    def feedback(self, key: str, transaction: str, actual: str | None) -> str:
+    def feedback(self, key: str | None, transaction: str, actual: str | None) -> str:
         """Record what really happened to the case on screen."""
-        if not self._guard.accepts(key.encode()):
+        if not self._guard.accepts((key or "").encode()):
             return fragments.error_card(NEEDS_KEY)
         if not actual:
             return fragments.error_card("choose what really happened first")

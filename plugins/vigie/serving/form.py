@@ -45,6 +45,8 @@ def _title(group: Sequence[Feature], start: int) -> str:
 def title_of(feature: Feature) -> str:
     """Return what the form shows for a feature."""
     text = feature.title or feature.name.replace("_", " ")
+    if text.isupper() and text.replace(" ", "").isalpha():
+        text = text.lower()
     return text[:1].upper() + text[1:]
 
 
@@ -98,6 +100,8 @@ def _input(feature: Feature) -> Any:
         return gr.Checkbox(label=label, value=False)
     if feature.type == "category":
         return gr.Dropdown(list(feature.categories), label=label, value=None)
+    if feature.type == "integer" and (feature.min, feature.max) == (0, 1):
+        return gr.Radio([0, 1], label=label, value=None)
     precision = 0 if feature.type == "integer" else None
     info = info.removeprefix("a number ").removeprefix("a whole number ")
     return gr.Number(label=label, info=info, precision=precision, step=_step(feature), value=None)

@@ -35,7 +35,7 @@ def chip(served: Served | None, name: str) -> str:
     since = f"{served.deployed_at:%Y-%m-%d %H:%M} UTC"
     return (
         f'<p class="chip"><b>v{served.version}</b> answers since {since} · threshold '
-        f"{served.servable.threshold:.3f} · bundle <code>{escape(served.sha256[:12])}</code></p>"
+        f"{served.servable.threshold:.3g} · bundle <code>{escape(served.sha256[:12])}</code></p>"
     )
 
 
@@ -60,7 +60,7 @@ def result_card(report: PredictReport, threshold: float, positive: str) -> str:
         f'aria-valuenow="{percent:.1f}" aria-label="Probability of {escape(positive)}">'
         f'<span class="fill" style="width:{percent:.2f}%"></span>'
         f'<span class="mark" style="left:{100 * threshold:.2f}%" '
-        f'title="decision threshold {threshold:.3f}"></span></div>'
+        f'title="decision threshold {threshold:.3g}"></span></div>'
         f"<dl><dt>Model</dt><dd>{escape(found.model)} <b>v{found.model_version}</b></dd>"
         f"<dt>Time</dt><dd>{found.latency_ms:.1f} ms</dd>"
         f"<dt>Transaction</dt><dd><code>{escape(found.transaction_id)}</code></dd></dl></section>"

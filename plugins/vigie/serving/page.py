@@ -41,6 +41,7 @@ def _mount(app: FastAPI, serving: Serving, guard: ApiKey, path: str) -> None:
         run_history=False,
         footer_links=[],
         enable_monitoring=False,
+        show_error=False,  # of ours every one is a card; others are told to the log alone
         mcp_server=False,
         pwa=False,
         theme=theme(),
