@@ -109,7 +109,7 @@ def _facts(
         "candidate": fitted.name,
         "threshold": fitted.threshold,
         "cross_validated": dict(fitted.metrics),
-        "holdout": dict(holdout),
+        "metrics": dict(holdout),  # on the hold-out
         "data_hash": data_hash(frame),
         "dataset": os.path.relpath(dataset_path(services, model.name, run_id), services.paths.data),
         "n_rows": len(frame),
@@ -143,7 +143,7 @@ def _track(
             }
         )
         run.log_metrics(_finite("cv_", facts["cross_validated"]))
-        run.log_metrics(_finite("holdout_", facts["holdout"]))
+        run.log_metrics(_finite("holdout_", facts["metrics"]))
         run.log_model(name, fitted.pipeline, Design.of(model).table(frame.head(EXAMPLE_ROWS)))
         return run.run_id
 
@@ -166,7 +166,7 @@ def _report(
 ) -> CandidateReport:
     model, candidate = path.parents[2].name, str(facts["candidate"])
     labels = {"model": model, "candidate": candidate}
-    figures = {**_finite("cv_", facts["cross_validated"]), **_finite("holdout_", facts["holdout"])}
+    figures = {**_finite("cv_", facts["cross_validated"]), **_finite("holdout_", facts["metrics"])}
     samples = [
         Sample(RETRAIN_CANDIDATE_SCORE, value, {**labels, "figure": name})
         for name, value in figures.items()
@@ -179,7 +179,7 @@ def _report(
         path=path,
         threshold=float(facts["threshold"]),
         cross_validated=facts["cross_validated"],
-        holdout=facts["holdout"],
+        holdout=facts["metrics"],
         mlflow_run=run,
         mlflow_url=services.tracker.run_url(run),
     )
