@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vigie.roles import Services
 
 GIVE_UP = 5  # failures before the first answer: then nobody is there to ask
+_KINDS = {"float": float, "integer": int, "boolean": bool, "category": str}
 TOLD = 5  # errors that the report quotes
 
 
@@ -65,37 +66,26 @@ def simulate_traffic(
 
     Parameters
     ----------
-    services
-        Only ``paths`` is used: everything else goes through HTTP, as a client's traffic does.
-    model
-        Whose rows are sent.
-    service
-        Answers; see :class:`vigie.adapters.serving_client.ServingClient`.
-    n
-        How many rows.
+    services, service
+        Only ``paths`` of the former is used: the rest goes through HTTP, as a client's traffic does.
+    model, n, seed
+        Whose rows are sent, how many, in which order.
     shifts
         What to add to a number, by feature name; the result is kept inside the allowed range.
     feedback
         Share of the rows whose true label is reported, 0 to 1.
-    seed
-        Of the order and of the rows that get feedback.
     on_progress
         Called after each row.
 
     Raises
     ------
-    NotEnoughDataError
-        While the model waits for its table, or keeps no row apart.
-    SettingsError
-        For a share outside 0 to 1, or a shift of what is not a number of the model.
-    TransientError
-        When the first requests were not answered at all.
+    NotEnoughDataError, SettingsError, TransientError
+        Without rows; for a share outside 0 to 1 or a shift of no number; when nobody ever answers.
     """
     if n < 1 or not 0 <= feedback <= 1:
         raise SettingsError(f"expected n >= 1 and 0 <= feedback <= 1, found {n} and {feedback}")
     check_shifts(model, shifts or {})
-    rows = unseen_rows(model, services.paths.data)
-    if rows.empty:
+    if (rows := unseen_rows(model, services.paths.data)).empty:
         raise NotEnoughDataError(f"{model.name} keeps no row apart (reference_share = 1)")
     chance, run = random.Random(seed), _Run(model, service)
     for place in _places(len(rows), n, chance):
@@ -148,8 +138,7 @@ def _request(model: ModelFile, row: pd.Series) -> tuple[dict[str, Any], str]:
     for feature in model.features:
         value = row[feature.name]
         if not pd.isna(value):
-            kind = {"float": float, "integer": int, "boolean": bool, "category": str}
-            features[feature.name] = kind[feature.type](value)
+            features[feature.name] = _KINDS[feature.type](value)
     return features, str(row[model.target])
 
 
@@ -202,17 +191,13 @@ class _Run:
             self.errors.append(str(error))
 
     def report(self, n: int, *, resampled: bool) -> SimulationReport:
+        counts = ("answered", "refused", "failed", "labelled", "feedback_failed", "clipped")
         return SimulationReport(
             model=self.model.name,
             sent=n,
-            answered=self.answered,
-            refused=self.refused,
-            failed=self.failed,
-            labelled=self.labelled,
-            feedback_failed=self.feedback_failed,
-            clipped=self.clipped,
             resampled=resampled,
             predictions=dict(self.predictions),
             versions=dict(self.versions),
             errors=tuple(self.errors),
+            **{name: getattr(self, name) for name in counts},
         )
