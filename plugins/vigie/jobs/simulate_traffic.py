@@ -67,7 +67,7 @@ def simulate_traffic(
     Parameters
     ----------
     services, service
-        Only ``paths`` of the former is used: the rest goes through HTTP, as a client's traffic does.
+        Only ``paths`` of the former is used: the rest goes through HTTP, as traffic does.
     model, n, seed
         Whose rows are sent, how many, in which order.
     shifts
