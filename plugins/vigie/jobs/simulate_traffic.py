@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
     from vigie.roles import Services
 
-GIVE_UP = 5  # failures before the first answer: then nobody is there to ask
+GIVE_UP = TOLD = 5  # failures before the first answer; errors that the report quotes
 _KINDS = {"float": float, "integer": int, "boolean": bool, "category": str}
-TOLD = 5  # errors that the report quotes
 
 
 class Service(Protocol):
@@ -60,9 +59,7 @@ def simulate_traffic(
     seed: int = 0,
     on_progress: Callable[[], None] = lambda: None,
 ) -> SimulationReport:
-    """Send ``n`` real rows; whatever happens, what was answered is stored and counted.
-
-    The same seed sends the same rows and reports the labels of the same ones.
+    """Send ``n`` real rows, the same for the same seed; what was answered is stored and counted.
 
     Parameters
     ----------
