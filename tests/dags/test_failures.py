@@ -36,18 +36,21 @@ def execute(self, context):
     return {"metrics": []}
 
 def stub(task):
-    operator = getattr(task, "operator_class", type(task))
-    operator.execute = execute
-    if not hasattr(task, "operator_class"):
-        task.retries = 0
+    if task.is_mapped:  # its arguments must be resolved, or there is nothing to map over
+        task.operator_class.execute = execute
+    else:
+        type(task).execute = execute
+        type(task).render_template_fields = lambda *_: None  # reports are stubs
 
 dag = DagBag(sys.argv[1]).dags[sys.argv[2]]
+models = sorted({task.task_id.split(".")[0] for task in dag.tasks if "." in task.task_id})
+others = tuple(f"{model}." for model in models[1:])  # the first model's group stands for all
+kept = [task.task_id for task in dag.tasks if not task.task_id.startswith(others)]
+dag = dag.partial_subset(kept, include_upstream=False) if others else dag
 for task in dag.tasks:
     stub(task)
-# one model stands for all
-by_label = {task.task_id.split(".")[-1]: task for task in reversed(dag.tasks)}
 results = []
-for task in [None, *by_label.values()]:
+for task in [None, *dag.tasks]:
     state.update(fails=task and task.task_id, reached=False)
     run = dag.test()
     results.append({
@@ -74,6 +77,7 @@ def outcomes(
         capture_output=True,
         text=True,
         check=False,
+        timeout=500,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     results: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
