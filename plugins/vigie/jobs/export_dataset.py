@@ -58,12 +58,7 @@ def export_dataset(
         No prediction of the model is indexed yet; with ``only_if_new``, none since the last export.
     """
     path = output or default_path(services, model.name)
-    facts = {
-        "label_source": LABEL_SOURCE,
-        "model": model.name,
-        "index_documents": str(services.index.count(MESSAGE.name)),
-        "model_file": digest(repr(model)),
-    }
+    facts = _facts(services, model)
     if only_if_new and _metadata(path).items() >= facts.items():
         raise NotEnoughDataError(f"{model.name}: nothing was indexed since the last export")
     usable = _Usable(model, services)
@@ -87,6 +82,16 @@ def export_dataset(
             Sample(catalogue.EXPORT_UNUSABLE, usable.unusable, {"model": model.name}),
         ),
     )
+
+
+def _facts(services: Services, model: ModelFile) -> dict[str, str]:
+    """Return what the file says of itself; while it stays the same, so would the table."""
+    return {
+        "label_source": LABEL_SOURCE,
+        "model": model.name,
+        "index_documents": str(services.index.count(MESSAGE.name)),
+        "model_file": digest(repr(model)),
+    }
 
 
 def default_path(services: Services, model: str) -> Path:

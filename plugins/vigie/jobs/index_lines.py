@@ -49,11 +49,6 @@ def index_lines(
     DataError
         A line is unaccounted for, or the dead letters themselves refused one.
     """
-    drafts: dict[str, Sequence[Document | None]] = {
-        MESSAGE.name: [line.message for line in lines],
-        PERFS.name: [line.perfs for line in lines],
-        raw_index: [line.raw for line in lines],
-    }
     letters = {
         i: _letter(services, line, source, MESSAGE.name, UNREADABLE, line.error)
         for i, line in enumerate(lines)
@@ -61,23 +56,32 @@ def index_lines(
     }
     unreadable = len(letters)
     counts: dict[str, LineCounts] = {}
-    for index, documents in drafts.items():
+    for index, documents in _by_index(lines, raw_index).items():
         present = [document for document in documents if document is not None]
         outcome = services.index.create(index, present) if present else IndexOutcome(0, 0)
         refused = {rejection.id: rejection for rejection in outcome.rejected}
         for i, document in enumerate(documents):
             if document is not None and document.id in refused:
                 letters[i] = _refused(services, lines[i], source, index, refused[document.id])
-        n_dead = len(outcome.rejected) + (0 if index == raw_index else unreadable)
         counts[index] = LineCounts(
             read=len(lines),
             indexed=outcome.created,
             already_there=outcome.already_there,
             filtered=sum(d is None and not lines[i].error for i, d in enumerate(documents)),
-            dead_lettered=n_dead,
+            dead_lettered=len(outcome.rejected) + (0 if index == raw_index else unreadable),
         ).checked(index)
     _keep(services, list(letters.values()))
     return IndexedLines(counts, frozenset(letters))
+
+
+def _by_index(
+    lines: Sequence[LineDocuments], raw_index: str
+) -> dict[str, Sequence[Document | None]]:
+    return {
+        MESSAGE.name: [line.message for line in lines],
+        PERFS.name: [line.perfs for line in lines],
+        raw_index: [line.raw for line in lines],
+    }
 
 
 def _refused(

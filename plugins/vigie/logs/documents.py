@@ -43,13 +43,9 @@ def to_documents(
     Ids depend on the source and the line (raw) or the transaction (the others), never on the clock
     or the offset: collecting a line again, from wherever, writes nothing new.
     """
-    values: dict[str, Any] = {
-        "@timestamp": instant(ingested_at),
-        "ingested_at": instant(ingested_at),
-        "source": source,
-        "source_offset": offset,
-        **_original(line),
-    }
+    now = instant(ingested_at)
+    origin = {"ingested_at": now, "source": source, "source_offset": offset}
+    values: dict[str, Any] = {"@timestamp": now, **origin, **_original(line)}
     raw_id = digest(source, line)
     wanted = message = has_perfs = False
     error = None
