@@ -76,4 +76,4 @@ pipeline-export-parquet: install ## Export ml-api-message to Parquet (MODEL=name
 	@$(VIGIE) logs export $(if $(MODEL),--model $(MODEL))
 
 pipeline-analyze-drift: install ## Compare the training table with production data (MODEL=name)
-	@$(VIGIE) drift report $(if $(MODEL),--model $(MODEL))
+	@$(VIGIE) drift analyze $(if $(MODEL),--model $(MODEL))

@@ -68,7 +68,7 @@ def kafka_anomaly_scoring() -> None:
         task_id="score_stream",
         factor="{{ params.factor }}",
         threshold="{{ params.threshold }}",
-        update="{{ params.update }}",
+        update="{{ params['update'] }}",  # params.update is the mapping's own method
         max_lines="{{ params.max_lines }}",
     ).expand(partitions=wait.output)
     group = GroupIncidentsOperator(task_id="group_incidents")

@@ -34,6 +34,7 @@ class Stage:
     rows: int
     checks: Checks
     tell: Callable[[str], None]
+    is_first: bool = True
     notes: dict[str, str] = field(default_factory=dict)
 
     def run_dag(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> DagRun:
@@ -50,8 +51,9 @@ class Stage:
         self.checks.equal(f"{run.dag_id} ({run.run_type} run) succeeded", found, "success")
         return run
 
-    def idle(self, dag_id: str) -> None:
-        """Wait until no run of a DAG is under way."""
+    def idle(self, dag_id: str, started_within_s: float = 0) -> None:
+        """Wait until no run of a DAG is under way; first, that long, until there is one."""
+        wait_until(lambda: bool(self.airflow.runs(dag_id)), started_within_s)
         for run in self.airflow.runs(dag_id):
             if not run.is_ended:
                 self.airflow.wait(run, RUN_TIMEOUT_S, self.tell)
