@@ -23,8 +23,6 @@ from vigie.operators.defaults import DEFAULT_ARGS
 from vigie.operators.metrics import PushMetricsOperator
 
 SCHEDULE = "@weekly"
-DATASET = "{{ ti.xcom_pull(task_ids='load_training_logs')['dataset'] }}"
-EVALUATION = "{{ ti.xcom_pull(task_ids='evaluate')['evaluation'] }}"
 
 
 @dag(
@@ -38,8 +36,8 @@ EVALUATION = "{{ ti.xcom_pull(task_ids='evaluate')['evaluation'] }}"
     doc_md=__doc__,
     params={
         "base_dir": Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],
             maxLength=500,
             description="Folder of the logs. Empty: data/kafka if it has any, else data/local/logs",
         ),
@@ -58,20 +56,19 @@ EVALUATION = "{{ ti.xcom_pull(task_ids='evaluate')['evaluation'] }}"
 def anomaly_model_training() -> None:
     load = step.LoadTrainingLogsOperator(
         task_id="load_training_logs",
-        base_dir="{{ params.base_dir }}",
+        base_dir="{{ params.base_dir or '' }}",
         max_lines="{{ params.max_lines }}",
     )
     autoencoder = step.TrainDetectorOperator(
         task_id=f"train_{LSTM_AUTOENCODER}",
         detector=LSTM_AUTOENCODER,
-        dataset=DATASET,
         epochs="{{ params.epochs }}",
     )
     forest = step.TrainDetectorOperator(
-        task_id=f"train_{ISOLATION_FOREST}", detector=ISOLATION_FOREST, dataset=DATASET
+        task_id=f"train_{ISOLATION_FOREST}", detector=ISOLATION_FOREST
     )
-    evaluate = step.EvaluateDetectorsOperator(task_id="evaluate", dataset=DATASET)
-    register = step.RegisterDetectorsOperator(task_id="register", evaluation=EVALUATION)
+    evaluate = step.EvaluateDetectorsOperator(task_id="evaluate")
+    register = step.RegisterDetectorsOperator(task_id="register")
     load >> [autoencoder, forest] >> evaluate >> register
     register >> PushMetricsOperator(task_id="push_metrics").as_teardown()
 

@@ -26,6 +26,7 @@ from vigie.operators.defaults import DEFAULT_ARGS
 from vigie.operators.metrics import PushMetricsOperator
 
 MODEL_NAMES = model_names(Path(__file__).resolve().parents[2] / "models")
+EVERY = "Empty: every model."
 SCHEDULE = CronDataIntervalTimetable("0 */6 * * *", timezone="UTC")  # a real six-hour interval
 
 
@@ -39,9 +40,7 @@ SCHEDULE = CronDataIntervalTimetable("0 */6 * * *", timezone="UTC")  # a real si
     tags=["vigie", "reports"],
     doc_md=__doc__,
     params={
-        "model": Param(
-            "", type="string", enum=["", *MODEL_NAMES], description="Empty: every model."
-        ),
+        "model": Param(None, EVERY, type=["null", "string"], enum=[None, *MODEL_NAMES]),
         "hours": Param(
             6,
             type="number",

@@ -50,8 +50,8 @@ SCHEDULE = "*/5 * * * *"
             description="Lines to collect at most; the next run goes on where this one ends.",
         ),
         "filter_pattern": Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],
             maxLength=200,
             description="Which lines are predictions. Empty: PIPELINE_FILTER_PATTERN, "
             "whose default is 'API Call - POST /predict'.",
@@ -63,7 +63,7 @@ def logs_to_elasticsearch() -> None:
     ingest = IngestLogsOperator(
         task_id="ingest_logs",
         limit="{{ params.limit }}",
-        filter_pattern="{{ params.filter_pattern }}",
+        filter_pattern="{{ params.filter_pattern or '' }}",
     )
     export = ExportDatasetOperator(task_id="export_dataset")
     check >> ingest >> export >> PushMetricsOperator(task_id="push_metrics").as_teardown()

@@ -50,3 +50,20 @@ def test_a_value_that_makes_no_sense_is_refused_in_the_form(
 
 def test_an_empty_threshold_is_allowed(dag: DAG) -> None:
     assert dag.params.get_param("threshold").resolve(None) is None
+
+
+def test_scoring_gets_the_values_of_the_form(dag: DAG) -> None:
+    """Jinja finds methods before keys: ``params.update`` would be a dictionary's own method."""
+    score = dag.get_task("score_stream")
+    rendered = {
+        name: dag.get_template_env()
+        .from_string(score.partial_kwargs[name])
+        .render(params=dag.params)
+        for name in ("factor", "threshold", "update", "max_lines")
+    }
+    assert rendered == {
+        "factor": "3.0",
+        "threshold": "None",
+        "update": "all",
+        "max_lines": "1000000",
+    }

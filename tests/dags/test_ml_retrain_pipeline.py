@@ -117,7 +117,7 @@ def test_it_runs_daily_and_when_a_report_finds_drift_or_a_degraded_model(dag: DA
 
 
 def test_a_model_that_does_not_exist_cannot_be_asked_for(dag: DAG) -> None:
-    assert dag.params.get_param("model").schema["enum"] == ["", *names_of_models()]
+    assert dag.params.get_param("model").schema["enum"] == [None, *names_of_models()]
 
 
 def test_thresholds_are_the_model_files_unless_given(dag: DAG) -> None:
