@@ -14,6 +14,10 @@ from vigie.anomaly.lstm_network import LineAutoencoder, padded
 from vigie.anomaly.vocabulary import PAD
 
 BATCH = 64
+STEPS = 8
+"""Steps of an epoch, at least, if there are lines for it: few templates get smaller batches, else
+they would hardly be learned (a quiet system has forty)."""
+
 LEARNING_RATE = 0.01
 MIN_EPOCHS = 4
 WORK = 6e11
@@ -46,7 +50,8 @@ def train(
     normal ones.
     """
     deadline = time.monotonic() + time_limit_s
-    steps = epochs * math.ceil(len(lines) / BATCH)
+    batch = max(1, min(BATCH, len(lines) // STEPS))
+    steps = epochs * math.ceil(len(lines) / batch)
     optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=LEARNING_RATE, total_steps=steps
@@ -55,7 +60,7 @@ def train(
     shuffler = random.Random(seed)
     for _ in range(epochs):
         total = seen = 0.0
-        for rows in _batches(lines, shuffler):
+        for rows in _batches(lines, batch, shuffler):
             loss = _step(network, [lines[i] for i in rows], [damped[i] for i in rows], optimiser)
             schedule.step()
             total, seen = total + loss * len(rows), seen + len(rows)
@@ -64,10 +69,10 @@ def train(
             return
 
 
-def _batches(lines: Sequence[Sequence[int]], shuffler: random.Random) -> list[list[int]]:
+def _batches(lines: Sequence[Sequence[int]], size: int, shuffler: random.Random) -> list[list[int]]:
     """Shuffle, keeping lines of similar length together: little padding."""
     order = sorted(range(len(lines)), key=lambda i: len(lines[i]) + 4 * shuffler.random())
-    batches = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
+    batches = [order[i : i + size] for i in range(0, len(order), size)]
     shuffler.shuffle(batches)
     return batches
 

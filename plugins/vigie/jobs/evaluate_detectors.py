@@ -15,6 +15,7 @@ from vigie.errors import DataError, NotEnoughDataError
 from vigie.jobs.champion_detector import champion_detector
 from vigie.jobs.training_folder import (
     EXPERIMENT,
+    evaluation_path,
     read_staged,
     read_training_lines,
     run_key,
@@ -50,7 +51,7 @@ def evaluate_detectors(
     """
     held_out = read_training_lines(dataset).test
     results = {name: _evaluate(services, run_id, name, held_out) for name in detectors}
-    path = training_folder(services.paths, "detectors", run_id) / "evaluation.json"
+    path = evaluation_path(services.paths, run_id)
     write_atomic(path, dumps({"run_id": run_id, "detectors": results}))
     figures = {name: result["challenger"] for name, result in results.items()}
     best = max(figures, key=lambda name: (figures[name]["auc"], name))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vigie.catalogue import TRAINING_LOG_LINES
 from vigie.encoding import write_atomic
 from vigie.errors import DataError, NotEnoughDataError
-from vigie.jobs.training_folder import training_folder
+from vigie.jobs.training_folder import sample_path
 from vigie.logs.files import PATTERNS, find_files, log_folder, read_lines
 from vigie.logs.normalise import MAX_BYTES
 from vigie.records import JobReport, Sample
@@ -71,7 +71,7 @@ def load_training_logs(
     """
     base = base_dir or log_folder(services.paths.data, services.paths.local)
     sample = sample_lines(base, patterns, max_lines, seed)
-    path = training_folder(services.paths, "logs") / f"{run_id}.txt.gz"
+    path = sample_path(services.paths, run_id)
     write_atomic(path, gzip.compress(b"\n".join(sample.lines), mtime=0))
     n_lines = len(sample.lines)
     log.info("sampled %d of %d lines below %s", n_lines, sample.seen, base)

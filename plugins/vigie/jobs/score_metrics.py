@@ -54,6 +54,7 @@ class ScoreReport(JobReport):
     warming_up: int
     unscored: int
     seconds: float
+    lag: int  # lines of all partitions that wait now
     filtered: int = 0  # every line of the stream is scored
 
 
@@ -63,6 +64,7 @@ def score_report(
     *,
     topic: str,
     seconds: float,
+    lag: int,
     **names: Any,
 ) -> ScoreReport:
     """Return the report with its metrics.
@@ -78,13 +80,14 @@ def score_report(
     labels = {"topic": topic, "worker": str(min(thresholds, default=0))}
     samples = [Sample(name, float(getattr(counts, key)), labels) for key, name in _FIGURES.items()]
     samples.append(Sample(catalogue.STREAM_RATE, counts.read / max(seconds, 1e-9), labels))
+    samples.append(Sample(catalogue.STREAM_LAG, float(lag), {"topic": topic}))
     for partition, rule in thresholds.items():
         value = _next_threshold(rule)
         if value is not None:
             where = {"topic": topic, "partition": str(partition)}
             samples.append(Sample(catalogue.STREAM_THRESHOLD, value, where))
     values: dict[str, Any] = {**asdict(counts), **names}
-    return ScoreReport(topic=topic, seconds=round(seconds, 3), metrics=samples, **values)
+    return ScoreReport(topic=topic, seconds=round(seconds, 3), lag=lag, metrics=samples, **values)
 
 
 def _next_threshold(rule: DynamicThreshold) -> float | None:

@@ -94,9 +94,11 @@ def score_stream(
                 break
             run.process(records)
         counts, thresholds = run.counts, run.thresholds
+    lag = services.stream.lag(group, topic)
     return score_report(
         counts,
         thresholds,
+        lag=lag,
         topic=topic,
         group=group,
         index=index,

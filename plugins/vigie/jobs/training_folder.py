@@ -38,6 +38,16 @@ def training_folder(paths: Paths, *names: str) -> Path:
     return paths.data.joinpath("training", *names)
 
 
+def sample_path(paths: Paths, run_id: str) -> Path:
+    """Return where a run's sample of log lines lies."""
+    return training_folder(paths, "logs") / f"{run_id}.txt.gz"
+
+
+def evaluation_path(paths: Paths, run_id: str) -> Path:
+    """Return where a run's figures lie, beside its detectors."""
+    return training_folder(paths, "detectors", run_id) / "evaluation.json"
+
+
 def run_key(run_id: str, detector: str) -> str:
     """Return the key under which the tasks of a run share a tracked run a detector."""
     return f"{run_id}:{detector}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vigie.operators.base import JobOperator, run_key
@@ -53,31 +52,27 @@ class TrainDetectorOperator(JobOperator):
     ----------
     detector
         Its name.
-    dataset
-        Path of the sample.
     epochs
         Of a detector that has epochs; empty: its default.
     """
 
-    template_fields: Sequence[str] = ("dataset", "epochs")
+    template_fields: Sequence[str] = ("epochs",)
 
-    def __init__(
-        self, *, detector: str, dataset: Any, epochs: int | str | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, detector: str, epochs: int | str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.detector = detector
-        self.dataset = dataset
         self.epochs = epochs
 
     def run_job(self, services: Services, context: Context) -> JobReport:
         from vigie.jobs.train_detector import train_detector
+        from vigie.jobs.training_folder import sample_path
 
-        epochs = optional_number(self.epochs)
+        run_id, epochs = run_key(context), optional_number(self.epochs)
         return train_detector(
             services,
             detector=self.detector,
-            dataset=Path(str(self.dataset)),
-            run_id=run_key(context),
+            dataset=sample_path(services.paths, run_id),
+            run_id=run_id,
             epochs=None if epochs is None else int(epochs),
         )
 
@@ -85,30 +80,21 @@ class TrainDetectorOperator(JobOperator):
 class EvaluateDetectorsOperator(JobOperator):
     """Compare the run's detectors and the champions on held-out lines."""
 
-    template_fields: Sequence[str] = ("dataset",)
-
-    def __init__(self, *, dataset: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.dataset = dataset
-
     def run_job(self, services: Services, context: Context) -> JobReport:
         from vigie.jobs.evaluate_detectors import evaluate_detectors
+        from vigie.jobs.training_folder import sample_path
 
-        return evaluate_detectors(
-            services, run_id=run_key(context), dataset=Path(str(self.dataset))
-        )
+        run_id = run_key(context)
+        dataset = sample_path(services.paths, run_id)
+        return evaluate_detectors(services, run_id=run_id, dataset=dataset)
 
 
 class RegisterDetectorsOperator(JobOperator):
     """Promote the detectors that passed; a no is a result."""
 
-    template_fields: Sequence[str] = ("evaluation",)
-
-    def __init__(self, *, evaluation: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.evaluation = evaluation
-
     def run_job(self, services: Services, context: Context) -> JobReport:
         from vigie.jobs.register_detectors import register_detectors
+        from vigie.jobs.training_folder import evaluation_path
 
-        return register_detectors(services, evaluation=Path(str(self.evaluation)))
+        path = evaluation_path(services.paths, run_key(context))
+        return register_detectors(services, evaluation=path)

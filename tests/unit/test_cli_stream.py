@@ -1,0 +1,117 @@
+"""``vigie stream`` and ``vigie anomaly``: the jobs behind flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from vigie.cli import anomaly, stream
+from vigie.errors import DataError, NotEnoughDataError
+from vigie.settings import Settings
+from vigie.testing import FakeServices
+from vigie.testing.detectors import NORMAL, deploy_detector
+
+TOPIC = "vigie-logs"
+
+
+@pytest.fixture
+def opened(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> FakeServices:
+    """Let the commands open the fakes instead of the platform."""
+
+    @contextmanager
+    def fake(overrides: dict[str, str | None] | None = None) -> Iterator[FakeServices]:
+        given = {name: value for name, value in (overrides or {}).items() if value}
+        services.settings = Settings.from_env(given)  # type: ignore[attr-defined]
+        yield services
+
+    monkeypatch.setattr(stream, "services", fake)
+    monkeypatch.setattr(anomaly, "services", fake)
+    return services
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "a.log").write_text("".join(f"{line}\n" for line in NORMAL * 20))
+    return folder
+
+
+def run(app: Any, *arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_topic_creates_and_says_so(opened: FakeServices) -> None:
+    assert "created (2 partitions)" in run(stream.app, "topic", "--partitions", 2)
+    assert "already there" in run(stream.app, "topic")
+    assert opened.stream.partitions(TOPIC) == 2
+
+
+def test_recreating_deletes_nothing_without_a_yes(opened: FakeServices, logs: Path) -> None:
+    run(stream.app, "ingest", "--base-dir", logs)
+    with pytest.raises(DataError, match="240 lines"):
+        run(stream.app, "topic", "--recreate")
+    assert opened.stream.end_offsets(TOPIC) == {0: 240}
+    assert "240 lines deleted" in run(stream.app, "topic", "--recreate", "--yes")
+
+
+def test_ingest_takes_folder_batch_and_delay(opened: FakeServices, logs: Path) -> None:
+    output = run(
+        stream.app, "ingest", "--base-dir", logs, "--batch", 100, "--delay", 0.001, "--topic", "x"
+    )
+    assert "240 new lines of 1 files written to x" in output
+    assert opened.stream.end_offsets("x") == {0: 240}
+
+
+def test_a_pattern_chooses_the_files(opened: FakeServices, logs: Path) -> None:
+    with pytest.raises(NotEnoughDataError, match=r"\*\.txt"):
+        run(stream.app, "ingest", "--base-dir", logs, "--pattern", "*.txt")
+
+
+def test_run_does_it_all(opened: FakeServices, logs: Path) -> None:
+    deploy_detector(opened)
+    output = run(stream.app, "run", "--base-dir", logs, "--factor", 2.5, "--update", "winsorised")
+    assert "240" in output
+    assert opened.index.count("mozilla-clogs-index") == 240
+    assert opened.stream.lag("vigie-scorer", TOPIC) == 0
+
+
+def test_consume_takes_a_fixed_threshold(opened: FakeServices, logs: Path) -> None:
+    deploy_detector(opened)
+    run(stream.app, "ingest", "--base-dir", logs)
+    run(stream.app, "consume", "--threshold", "-1", "--batch", 50)
+    found = {d.body["is_anomaly"] for d in opened.index.scan("mozilla-clogs-index")}
+    assert found == {True}
+
+
+def test_train_promotes_and_a_second_evaluation_measures(opened: FakeServices, logs: Path) -> None:
+    output = run(anomaly.app, "train", "--base-dir", logs, "--epochs", 2)
+    assert "log_lstm_autoencoder v1 scores now." in output
+    assert opened.ledger.decisions(kind="gate")[0].actor == "vigie anomaly train"
+    assert "auc" in run(anomaly.app, "evaluate", "--base-dir", logs)
+
+
+def test_train_can_leave_the_champion_alone(opened: FakeServices, logs: Path) -> None:
+    run(anomaly.app, "train", "--base-dir", logs, "--epochs", 1, "--no-promote")
+    assert opened.deployments.champion("log_lstm_autoencoder") is None
+
+
+def test_explain_shows_the_tokens(opened: FakeServices) -> None:
+    deploy_detector(opened)
+    output = run(anomaly.app, "explain", "disk exploded 12 [bold]times")
+    assert "exploded" in output
+    assert "[bold]times" in output
+
+
+def test_explain_reads_standard_input(opened: FakeServices) -> None:
+    deploy_detector(opened)
+    result = CliRunner().invoke(anomaly.app, ["explain"], input=b"one\ntwo\n")
+    assert result.exit_code == 0
+    assert result.output.count("score") >= 2
