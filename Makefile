@@ -35,7 +35,7 @@ check: install ## Check every service, dependency and setting
 	@$(VIGIE) check
 
 test: install ## Run the tests
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: install ## Ruff, mypy --strict, import rules
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

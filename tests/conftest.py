@@ -26,6 +26,7 @@ os.environ |= {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GRADIO_ANALYTICS_ENABLED": "false",
     "OMP_NUM_THREADS": "1",
+    "COLUMNS": "200",  # tables are asserted on as they look in a wide terminal
 }
 
 if TYPE_CHECKING:

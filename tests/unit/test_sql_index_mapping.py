@@ -107,6 +107,13 @@ def _nested(depth: int) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [float("-inf")], [], None])
+def test_a_document_whose_time_is_unknown_is_stored_first(value: Any) -> None:
+    rows, rejected = split_documents({"@timestamp": "date"}, [Document("1", {"@timestamp": value})])
+    assert [row.at for row in rows] == [NO_TIMESTAMP]
+    assert rejected == ()
+
+
 @pytest.mark.parametrize(
     "document",
     [

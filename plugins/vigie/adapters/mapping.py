@@ -179,4 +179,7 @@ def _sort_time(value: Any) -> datetime:
     """Return the instant by which a document is ordered; of several the first."""
     while isinstance(value, list | tuple):
         value = value[0] if value else None
-    return NO_TIMESTAMP if value is None else timestamp(value)
+    is_null = value is None or isinstance(
+        value, float
+    )  # of numbers only NaN and inf pass the check
+    return NO_TIMESTAMP if is_null else timestamp(value)
