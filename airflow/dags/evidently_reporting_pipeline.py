@@ -26,7 +26,7 @@ from vigie.operators.defaults import DEFAULT_ARGS
 from vigie.operators.metrics import PushMetricsOperator
 
 MODEL_NAMES = model_names(Path(__file__).resolve().parents[2] / "models")
-EVERY = "Empty: every model."
+MODEL_PARAM = {"enum": [None, *MODEL_NAMES], "values_display": {"null": "every model"}}
 SCHEDULE = CronDataIntervalTimetable("0 */6 * * *", timezone="UTC")  # a real six-hour interval
 
 
@@ -40,7 +40,7 @@ SCHEDULE = CronDataIntervalTimetable("0 */6 * * *", timezone="UTC")  # a real si
     tags=["vigie", "reports"],
     doc_md=__doc__,
     params={
-        "model": Param(None, EVERY, type=["null", "string"], enum=[None, *MODEL_NAMES]),
+        "model": Param(None, "Empty: every model.", type=["null", "string"], **MODEL_PARAM),
         "hours": Param(
             6,
             type="number",

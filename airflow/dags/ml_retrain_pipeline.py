@@ -28,7 +28,7 @@ SCHEDULE = AssetOrTimeSchedule(
     timetable=CronTriggerTimetable("0 0 * * *", timezone="UTC"),
     assets=DRIFT_DETECTED | PERFORMANCE_DEGRADED,
 )
-EVERY = "Empty: every model."
+MODEL_PARAM = {"enum": [None, *MODEL_NAMES], "values_display": {"null": "every model"}}
 OVERRULES = "Overrules the environment and the model file; empty: they rule."
 
 
@@ -42,7 +42,7 @@ OVERRULES = "Overrules the environment and the model file; empty: they rule."
     tags=["vigie", "retrain"],
     doc_md=__doc__,
     params={
-        "model": Param(None, EVERY, type=["null", "string"], enum=[None, *MODEL_NAMES]),
+        "model": Param(None, "Empty: every model.", type=["null", "string"], **MODEL_PARAM),
         "force": Param(False, type="boolean", description="Train whatever the triggers say."),
         "min_rows": Param(None, type=["null", "integer"], minimum=1, description=OVERRULES),
         "drift_share": Param(

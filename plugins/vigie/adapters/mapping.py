@@ -181,5 +181,5 @@ def _sort_time(value: Any) -> datetime:
         value = value[0] if value else None
     is_null = value is None or isinstance(
         value, float
-    )  # of numbers only NaN and inf pass the check
+    )  # a float that passes is NaN or inf
     return NO_TIMESTAMP if is_null else timestamp(value)
