@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
 import signal
 import socket
 import time
@@ -16,7 +18,9 @@ import httpx
 import psutil
 import psycopg2
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
+from vigie.demo.airflow_api import AirflowApi
 from vigie.errors import SettingsError
 from vigie.local.backup import back_up
 from vigie.local.bring_up import bring_up
@@ -196,16 +200,6 @@ def test_down_finds_what_a_killed_supervisor_left(
     assert platform_processes(platform) == []
 
 
-def test_a_database_that_the_user_names_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VIGIE_HOME", str(tmp_path))
-    monkeypatch.setenv("VIGIE_DATABASE_URL", "postgresql+psycopg2://u:p@127.0.0.1:1/db")
-    settings = Settings.from_env()
-    assert ensure_database(settings, tell=tell) is settings
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_port_that_somebody_else_holds_is_named_with_its_holder(tmp_path: Path) -> None:
     platform = make_clone(tmp_path / "a clone")
     with socket.socket() as taken:
@@ -217,3 +211,54 @@ def test_a_port_that_somebody_else_holds_is_named_with_its_holder(tmp_path: Path
     assert caught.value.exit_code == 2
     assert "vigie init --new-ports" in str(caught.value)
     assert platform_processes(platform) == []
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# A closed network: no browser component looks for updates or telemetry.
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+def browser_path() -> str:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine; on Debian: apt-get install chromium")
+    return found
+
+
+def test_every_trigger_form_of_the_ui_can_be_sent_as_it_opens(
+    running: Platform, browser_path: str
+) -> None:
+    """A person logs in, opens each form, and sends one with a changed Param."""
+    url, login = running.url("airflow"), running.secrets["airflow_admin_password"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=BROWSER_FLAGS)
+        page = browser.new_page()
+        page.goto(url)
+        page.fill('input[name="username"]', "admin")
+        page.fill('input[name="password"]', login)
+        page.click("button[type=submit]")
+        page.wait_for_url(re.compile(r"/(dags|home)?$"))
+        for dag_id in sorted(path.stem for path in (ROOT / "airflow" / "dags").glob("*.py")):
+            page.goto(f"{url}/dags/{dag_id}")
+            page.get_by_role("button", name="Trigger").first.click()
+            dialog = page.get_by_role("dialog")
+            expect(dialog.get_by_role("button", name="Trigger")).to_be_enabled(timeout=20_000)
+        page.goto(f"{url}/dags/logs_to_elasticsearch")
+        page.get_by_role("button", name="Trigger").first.click()
+        dialog = page.get_by_role("dialog")
+        dialog.locator('input[name="element_limit"]').fill("7")
+        dialog.get_by_role("button", name="Trigger").click()
+        page.wait_for_url(re.compile("/runs/manual__"), timeout=20_000)
+        browser.close()
+    with AirflowApi(url, "admin", login) as airflow:
+        run = airflow.runs("logs_to_elasticsearch")[0]
+        assert airflow.conf(run)["limit"] == 7

@@ -79,6 +79,11 @@ class AirflowApi:
         """Return the run as it is now."""
         return _run(self._ask("GET", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}"))
 
+    def conf(self, run: DagRun) -> dict[str, Any]:
+        """Return the Params that a run was triggered with."""
+        answer = self._ask("GET", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}")
+        return dict(answer["conf"] or {})
+
     def runs(self, dag_id: str) -> list[DagRun]:
         """Return the newest runs first."""
         answer = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=50&order_by=-run_after")
