@@ -78,6 +78,14 @@ def test_a_second_run_changes_nothing(ready: FakeServices) -> None:
     assert bodies(ready) == before
 
 
+def test_what_every_group_has_scored_is_dropped_from_the_stream(ready: FakeServices) -> None:
+    produce(ready, *NORMAL)
+    score(ready, max_lines=60, batch_size=60)
+    assert ready.stream.first_offset(TOPIC, 0) == 60
+    assert score(ready).read == 39
+    assert ready.stream.first_offset(TOPIC, 0) == ready.stream.end_offsets(TOPIC)[0] == 99
+
+
 def test_the_same_line_written_twice_by_ingest_is_one_document(ready: FakeServices) -> None:
     line_id = hashlib.sha256(b"x").hexdigest()
     produce(ready, b"once", b"once", line_id=line_id)
@@ -123,6 +131,8 @@ def test_a_fixed_threshold_rules(ready: FakeServices) -> None:
 def test_batches_and_restarts_do_not_change_a_threshold(ready: FakeServices) -> None:
     lines = [*NORMAL, b"disk exploded", *NORMAL, b"odd", *NORMAL]
     produce(ready, *lines)
+    with ready.stream.consumer("other", TOPIC):
+        pass  # the lines stay until this group has them too
     score(ready)
     whole = [body["threshold_used"] for body in bodies(ready)]
     ready.index.drop(INDEX)

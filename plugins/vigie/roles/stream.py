@@ -55,6 +55,13 @@ class LogStream(Protocol):
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return the next offset to be written of each partition."""
 
+    def trim(self, topic: str) -> int:
+        """Drop lines that every group has committed, where keeping the log small is left to us;
+        return how many.
+
+        A broker with a retention of its own drops nothing and returns 0.
+        """
+
     def lag(self, group: str, topic: str) -> int:
         """Count the lines that a group has not committed yet; 0 if the topic does not exist."""
 

@@ -97,6 +97,21 @@ def retention_drops_only_what_every_group_committed(subject: StreamSubject) -> N
 
 
 @CHECKS
+def trimming_takes_nothing_that_a_group_still_has_to_read(subject: StreamSubject) -> None:
+    stream = filled(subject, 10)
+    stream.produce(TOPIC, lines(10, start=10))
+    for group, offset in ((GROUP, 20), ("slow", 10)):
+        with stream.consumer(group, TOPIC) as consumer:
+            consumer.commit({0: Position(offset)})
+    assert stream.trim(TOPIC) in (0, 10)  # 0: the broker has a retention of its own
+    assert stream.end_offsets(TOPIC) == {0: 20}
+    assert (stream.lag(GROUP, TOPIC), stream.lag("slow", TOPIC)) == (0, 10)
+    with stream.consumer("slow", TOPIC) as consumer:
+        assert [record.offset for record in drain(consumer)] == list(range(10, 20))
+    assert stream.trim("no-such-topic") == 0
+
+
+@CHECKS
 def lines_lost_to_retention_are_an_error_not_a_jump(subject: StreamSubject) -> None:
     stream = filled(subject, 10)
     with stream.consumer(GROUP, TOPIC) as consumer:
