@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from vigie.adapters.gradio_source import GradioSource, checked_page, checked_url
+from vigie.adapters.gradio_source import GradioSource, checked_url
+from vigie.adapters.log_page import checked_page
 from vigie.errors import DataError, SettingsError, TransientError
 from vigie.logs.api_line import parse, render
 from vigie.records import Prediction
@@ -106,6 +107,10 @@ def test_a_line_tells_the_whole_event(source: ApiLogSource, logged: FakeServices
 def test_past_the_end_is_an_empty_page(source: ApiLogSource) -> None:
     page = source.page(N + 5, 10)
     assert (page.lines, page.offset, page.next_offset) == ((), N + 5, N + 5)
+
+
+def test_a_page_tells_how_long_the_log_is(source: ApiLogSource) -> None:
+    assert source.page(0, 10).total == N
 
 
 def test_new_events_appear_at_the_end(source: ApiLogSource, logged: FakeServices) -> None:
@@ -243,9 +248,17 @@ def test_other_addresses_pass(url: str) -> None:
         {"lines": ["a"], "offset": 3},
         {"lines": ["a", "b", "c"], "offset": 3, "next_offset": 6},
         {"lines": ["a" * 21_000_000], "offset": 3, "next_offset": 4},
+        {"lines": ["a"], "offset": 3, "next_offset": 4, "total": "4"},
+        {"lines": ["a"], "offset": 3, "next_offset": 4, "total": True},
+        {"lines": ["a"], "offset": 3, "next_offset": 4, "total": -1},
     ],
     ids=lambda answer: str(answer)[:40],
 )
 def test_an_answer_that_is_no_page_is_a_data_error(answer: Any) -> None:
     with pytest.raises(DataError, match="logs_api"):
         checked_page(answer, offset=3, limit=2)
+
+
+def test_a_source_need_not_tell_how_long_its_log_is() -> None:
+    page = checked_page({"lines": ["a"], "next_offset": 4}, offset=3, limit=2)
+    assert page.total is None

@@ -70,7 +70,7 @@ def test_once_shows_what_became_of_every_line(vigie_logs: Invoke) -> None:
 
 @pytest.mark.usefixtures("calls")
 def test_the_limit_is_kept(vigie_logs: Invoke, services: FakeServices) -> None:
-    assert "2 lines collected, there may be more" in vigie_logs("once", "--limit", "2").output
+    assert "2 lines collected, 1 are left" in vigie_logs("once", "--limit", "2").output
     assert services.index.count(MESSAGE.name) == 2
 
 

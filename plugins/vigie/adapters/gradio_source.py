@@ -14,11 +14,10 @@ import gradio_client.exceptions
 import gradio_client.utils
 import httpx
 
-from vigie.errors import DataError, SettingsError, TransientError
+from vigie.adapters.log_page import API, checked_page
+from vigie.errors import SettingsError, TransientError
 from vigie.records import LogPage
 
-API = "/logs_api"
-MAX_CHARS = 20_000_000  # of a page: a source that sends more is not one of ours
 TIMEOUT_S = 15.0
 _TRY = (
     "start it with `vigie up`, or point GRADIO_URL at the page of a served model "
@@ -169,31 +168,3 @@ def _is_near(host: str) -> bool:
         raise TransientError(f"the host {host} of GRADIO_URL has no address now") from exc
     addresses = [ipaddress.ip_address(str(address).partition("%")[0]) for address in found]
     return all((a.is_loopback or a.is_private) and not a.is_link_local for a in addresses)
-
-
-def checked_page(answer: Any, offset: int, limit: int) -> LogPage:
-    """Return the page that was answered.
-
-    Raises
-    ------
-    DataError
-        Saying what was expected of the answer.
-    """
-    if not isinstance(answer, dict) or not isinstance(answer.get("lines"), list):
-        raise DataError(f"{API}: expected an object with the list 'lines', found {_kind(answer)}")
-    lines = answer["lines"]
-    if not all(isinstance(line, str) for line in lines):
-        raise DataError(f"{API}: expected lines of text")
-    if len(lines) > limit or sum(map(len, lines)) > MAX_CHARS:
-        raise DataError(f"{API}: expected up to {limit} lines of {MAX_CHARS} characters in all")
-    start, following = answer.get("offset", offset), answer.get("next_offset")
-    if start != offset or following != offset + len(lines) or isinstance(following, bool):
-        raise DataError(
-            f"{API}: asked from offset {offset}; found {len(lines)} lines, offset {start!r}, "
-            f"next_offset {following!r}"
-        )
-    return LogPage(offset, tuple(lines), offset + len(lines))
-
-
-def _kind(answer: Any) -> str:
-    return type(answer).__name__ if not isinstance(answer, dict) else f"keys {sorted(answer)[:8]}"

@@ -30,9 +30,8 @@ class FakeApiLogs:
         from vigie.logs.api_line import render
 
         events = self.predictions.page(offset, limit)
-        return LogPage(
-            offset, tuple(render(event.prediction) for event in events), offset + len(events)
-        )
+        lines = tuple(render(event.prediction) for event in events)
+        return LogPage(offset, lines, offset + len(lines), self.predictions.count())
 
 
 class FakeRenderer:
