@@ -38,8 +38,17 @@ def init(
         bool, typer.Option("--new-ports", help="Take another free block of ports.")
     ] = False,
 ) -> None:
-    """Choose ports, generate passwords and keys: writes data/local/platform.toml."""
+    """Choose ports, generate passwords and keys: writes data/local/platform.toml.
+
+    A database that VIGIE_DATABASE_URL names gets the tables of this version.
+    """
+    from vigie.local.database import migrate_records, named_database
+    from vigie.settings import Settings
+
     platform = _init(new_ports=new_ports)
+    if (named := named_database(Settings.from_env())) is not None:
+        migrate_records(named)
+        console.print("The database of VIGIE_DATABASE_URL has the tables of this version.")
     ports = ", ".join(f"{name} {port}" for name, port in platform.ports.items())
     console.print(f"Ports: {ports}. Start with: vigie up", highlight=False)
 

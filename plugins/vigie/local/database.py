@@ -75,20 +75,27 @@ def migrate_records(url: str) -> None:
     upgrade(url)
 
 
-def ensure_database(settings: Settings, *, tell: Tell) -> Settings:
-    """Return settings whose database answers; start the embedded one alone where it is down.
+def named_database(settings: Settings) -> str | None:
+    """Return the URL of the database that the user named, None where the embedded one is used."""
+    url, source = settings.database.url, settings.source("VIGIE_DATABASE_URL")
+    return None if url is None or source == "platform.toml" else url.get_secret_value()
 
-    A database that the user named is never touched. Tasks, triggers and serving do not call this.
+
+def ensure_database(settings: Settings, *, tell: Tell) -> Settings:
+    """Return settings whose database answers and has the tables of this version.
+
+    The embedded one is started alone where it is down; one that the user named is migrated, no
+    more. Tasks, triggers and serving do not call this.
     """
-    named = settings.source("VIGIE_DATABASE_URL") not in ("default", "platform.toml")
-    if settings.database.url is not None and named:
+    if (named := named_database(settings)) is not None:
+        migrate_records(named)
         return settings
     platform, _ = make_platform(settings.paths.root)
     if not platform.postgres.is_running():
         with exclusive(platform, tell):
             end_orphans(platform, tell)
             start_database(platform, Supervisor(platform))
-            migrate_records(platform.database_url("vigie"))
         tell("Started the embedded PostgreSQL; it runs until: vigie down")
-    url = SecretStr(platform.database_url("vigie"))
-    return replace(settings, database=DatabaseSettings(VIGIE_DATABASE_URL=url))
+    url = platform.database_url("vigie")
+    migrate_records(url)
+    return replace(settings, database=DatabaseSettings(VIGIE_DATABASE_URL=SecretStr(url)))
