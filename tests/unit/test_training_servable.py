@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer
 from vigie.errors import DataError
 from vigie.models.catalog import get_model
 from vigie.models.model_file import CANDIDATES, Feature, ModelFile
-from vigie.models.reference import load_reference
+from vigie.models.reference import load_reference, unseen_rows
 from vigie.models.request import validate_features
 from vigie.training.candidates import build_candidate
 from vigie.training.design import Design
@@ -309,3 +309,18 @@ def test_derived_features_are_computed_inside(project_root: Path, shared_data: P
     row = {k: int(v) for k, v in frame.iloc[0].drop(model.target).items()}
     (answer,) = servable.predict([validate_features(model, row)])
     assert answer.probability == pytest.approx(servable.predict_frame(frame)[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES)
+def test_lung_cancer_tells_both_labels_apart(
+    project_root: Path, shared_data: Path, candidate: str
+) -> None:
+    """Its costs must not make a constant YES the cheapest answer (nearly all rows are YES)."""
+    model = get_model(project_root / "models", "lung_cancer")
+    found = fit_candidate(candidate, model, load_reference(model, shared_data))
+    unseen = unseen_rows(model, shared_data)
+    y = binary_target(model, unseen)
+    alarm = found.pipeline.predict_proba(Design.of(model).table(unseen))[:, 1] >= found.threshold
+
+    assert alarm[y == 1].mean() > 0.8
+    assert alarm[y == 0].mean() < 0.4
