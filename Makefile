@@ -8,7 +8,8 @@ MODEL ?=
 
 .PHONY: help install install-dev demo up down status check test lint format lock bench clean \
 	pipeline-check pipeline-once pipeline-continuous pipeline-test-indexes pipeline-clear-indexes \
-	pipeline-deduplicate pipeline-export-parquet pipeline-analyze-drift
+	pipeline-deduplicate pipeline-export-parquet pipeline-analyze-drift pipeline-elasticsearch-up \
+	pipeline-elasticsearch-down docs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-26s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,9 @@ lock: install ## Resolve requirements*.in into requirements.lock (torch and its 
 bench: install ## Run every benchmark; each prints its ratio last
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
+docs: install ## Write docs/commands.md from the commands' own help
+	@$(PY) scripts/commands_page.py > docs/commands.md.tmp && mv docs/commands.md.tmp docs/commands.md
+
 clean: down ## Stop the platform and delete what it wrote below data/local
 	@rm -rf data/local
 
@@ -77,3 +81,10 @@ pipeline-export-parquet: install ## Export ml-api-message to Parquet (MODEL=name
 
 pipeline-analyze-drift: install ## Compare the training table with production data (MODEL=name)
 	@$(VIGIE) drift analyze $(if $(MODEL),--model $(MODEL))
+
+pipeline-elasticsearch-up: ## Say what starts the log index (here it is embedded and needs no Elasticsearch)
+	@echo "The log index is embedded in the platform's PostgreSQL and needs no Elasticsearch."
+	@echo "Start the platform with: make up. What is in use: make check"
+
+pipeline-elasticsearch-down: ## Say what stops the log index
+	@echo "The log index is embedded in the platform's PostgreSQL. Stop the platform with: make down"

@@ -8,7 +8,8 @@ synthetic (shuffled tokens, tokens never seen): there are no labels.
 
 A detector that separates worse than the one that scores now, on the same held-out lines, is not
 promoted; that is a result, the run is green. `vigie why --model log_lstm_autoencoder` prints the
-figures. Losses and thresholds are in MLflow, experiment `log-anomaly-detection`.
+figures. Losses and thresholds are in MLflow, experiment `anomaly-detection` (or what
+`MLFLOW_EXPERIMENT_NAME` says).
 """
 
 from __future__ import annotations

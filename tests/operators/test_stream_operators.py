@@ -211,7 +211,10 @@ def test_a_missing_topic_skips_scoring(run: Run) -> None:
         run(ScoreStreamOperator(task_id="t"))
 
 
-def test_training_runs_from_task_to_task(run: Run, services: FakeServices) -> None:
+def test_training_runs_from_task_to_task(
+    run: Run, services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
     folder = services.paths.root / "mine"
     folder.mkdir()
     (folder / "a.log").write_text("".join(f"{line}\n" for line in NORMAL * 20))
@@ -223,3 +226,4 @@ def test_training_runs_from_task_to_task(run: Run, services: FakeServices) -> No
     assert run(autoencoder)["epochs"] == 2
     assert set(run(EvaluateDetectorsOperator(task_id="d"))["auc"]) == set(DETECTORS)
     assert set(run(RegisterDetectorsOperator(task_id="e"))["promoted"]) == set(DETECTORS)
+    assert {tracked.experiment for tracked in services.tracker.runs} == {"mine"}

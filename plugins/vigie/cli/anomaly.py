@@ -64,14 +64,19 @@ def _train(
         f"{sample.lines} of {sample.lines_seen} lines below {escape(sample.base_dir)}",
         highlight=False,
     )
-    dataset = Path(sample.dataset)
+    dataset, experiment = Path(sample.dataset), opened.settings.mlflow.experiment_name
     for name in DETECTORS:
         with errors.status(f"Training {name} …"):
             trained = train_detector(
-                opened, detector=name, dataset=dataset, run_id=run_id, epochs=epochs
+                opened,
+                detector=name,
+                dataset=dataset,
+                run_id=run_id,
+                epochs=epochs,
+                experiment=experiment,
             )
         errors.print(f"{name}: {trained.distinct} templates, {trained.seconds:.1f} s")
-    return evaluate_detectors(opened, run_id=run_id, dataset=dataset)
+    return evaluate_detectors(opened, run_id=run_id, dataset=dataset, experiment=experiment)
 
 
 @app.command()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
-from click.exceptions import ClickException
 from rich.markup import escape
 
 from vigie.cli import anomaly, demo, drift, local, logs, models, retrain, serve, stream
-from vigie.cli.support import errors
+from vigie.cli.support import console, errors
 from vigie.errors import NotEnoughDataError, VigieError
 
 app = typer.Typer(
@@ -17,7 +17,29 @@ app = typer.Typer(
     help="An MLOps platform on Apache Airflow: collect, score, report, retrain, explain.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done or nothing to do · 2 wrong usage, input or settings · 3 a service is"
+    " down, try again later · 4 somebody was faster, or the gate refused. See docs/commands.md.",
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        console.print(f"vigie {version('vigie')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version."),
+    ] = False,
+) -> None:
+    """Hold the options before a command; the help text is the app's own."""
+
+
 app.add_typer(logs.app, name="logs", help="Collect the API's prediction logs into the log index.")
 app.add_typer(stream.app, name="stream", help="Write log lines to the stream, score them.")
 app.add_typer(anomaly.app, name="anomaly", help="Train, evaluate and explain log detectors.")
@@ -30,20 +52,13 @@ for module in (local, demo, serve, retrain):
 def main() -> None:
     """Run a command; turn our errors into a message and an exit code (see :mod:`vigie.errors`)."""
     try:
-        code = app(standalone_mode=False)  # typer.Exit's code, or what the command returned
-        sys.exit(code if isinstance(code, int) else 0)
+        app()  # ends by SystemExit: 0, a command's own code, 2 for wrong usage, 130 after Ctrl-C
     except NotEnoughDataError as exc:
         errors.print(f"[yellow]Nothing to do:[/] {escape(str(exc))}", highlight=False)
         sys.exit(exc.exit_code)
     except VigieError as exc:
         errors.print(f"[bold red]Error:[/] {escape(str(exc))}", highlight=False)
         sys.exit(exc.exit_code)
-    except ClickException as exc:
-        exc.show()
-        sys.exit(exc.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        errors.print("Interrupted.")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def run(
     detector: Detector = "log_lstm_autoencoder",
     topic: Topic = None,
 ) -> None:
-    """Topic, ingest and consume in one go (the source document's ``stream``)."""
+    """Topic, ingest and consume in one go."""
     from vigie.jobs.ensure_topic import ensure_topic
 
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:

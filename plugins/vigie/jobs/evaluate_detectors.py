@@ -41,7 +41,12 @@ class EvaluationReport(JobReport):
 
 
 def evaluate_detectors(
-    services: Services, *, run_id: str, dataset: Path, detectors: Sequence[str] = DETECTORS
+    services: Services,
+    *,
+    run_id: str,
+    dataset: Path,
+    detectors: Sequence[str] = DETECTORS,
+    experiment: str = EXPERIMENT,
 ) -> EvaluationReport:
     """Measure challengers and champions on the same held-out lines; write ``evaluation.json``
     beside them.
@@ -50,7 +55,7 @@ def evaluate_detectors(
     that means).
     """
     held_out = read_training_lines(dataset).test
-    results = {name: _evaluate(services, run_id, name, held_out) for name in detectors}
+    results = {name: _evaluate(services, run_id, name, held_out, experiment) for name in detectors}
     path = evaluation_path(services.paths, run_id)
     write_atomic(path, dumps({"run_id": run_id, "detectors": results}))
     figures = {name: result["challenger"] for name, result in results.items()}
@@ -67,7 +72,7 @@ def evaluate_detectors(
 
 
 def _evaluate(
-    services: Services, run_id: str, name: str, held_out: Sequence[str]
+    services: Services, run_id: str, name: str, held_out: Sequence[str], experiment: str
 ) -> dict[str, Any]:
     from vigie.anomaly.detector_files import read_facts, unpack
     from vigie.anomaly.separation import separation
@@ -76,7 +81,7 @@ def _evaluate(
     facts = read_facts(files)
     found = separation(unpack(files), held_out, facts["threshold"]).as_facts()
     key = run_key(run_id, name)
-    with services.tracker.run(EXPERIMENT, name, key=key) as run:
+    with services.tracker.run(experiment, name, key=key) as run:
         run.log_metrics({f"test_{figure}": float(value) for figure, value in found.items()})
     return {"challenger": found, "champion": _champion(services, name, held_out)}
 

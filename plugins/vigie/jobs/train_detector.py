@@ -60,6 +60,7 @@ def train_detector(
     epochs: int | None = None,
     max_distinct: int = 2000,
     seed: int = 0,
+    experiment: str = EXPERIMENT,
 ) -> TrainReport:
     """Learn from a sample, set the detector's own threshold on other lines, log the run, stage the
     files.
@@ -82,6 +83,8 @@ def train_detector(
         The most frequent templates are learned; the others stay unseen.
     seed
         The same sample and seed give the same scores.
+    experiment
+        Where the run is tracked (``MLFLOW_EXPERIMENT_NAME``).
     """
     from vigie.anomaly.detector_files import build_detector, pack
 
@@ -96,7 +99,7 @@ def train_detector(
     seconds = time.monotonic() - started
     facts = _facts(model, lines, [line for line, _ in learned])
     key = run_key(run_id, detector)
-    with services.tracker.run(EXPERIMENT, detector, {"vigie.run_id": run_id}, key=key) as run:
+    with services.tracker.run(experiment, detector, {"vigie.run_id": run_id}, key=key) as run:
         _log(run, model, facts, seconds)
         facts |= {"tracked_run": run.run_id, "run_id": run_id}
     facts["created_at"] = services.now().isoformat()

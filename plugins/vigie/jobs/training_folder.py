@@ -16,7 +16,7 @@ from vigie.logs.normalise import Normaliser
 if TYPE_CHECKING:
     from vigie.roles.services import Paths
 
-EXPERIMENT = "log-anomaly-detection"
+EXPERIMENT = "anomaly-detection"
 
 
 @dataclass(frozen=True, slots=True)

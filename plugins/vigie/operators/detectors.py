@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from vigie.roles import Services
 
 
+def _experiment() -> str:
+    from vigie.settings import Settings
+
+    return Settings.from_env().mlflow.experiment_name
+
+
 class LoadTrainingLogsOperator(JobOperator):
     """Sample log lines.
 
@@ -74,6 +80,7 @@ class TrainDetectorOperator(JobOperator):
             dataset=sample_path(services.paths, run_id),
             run_id=run_id,
             epochs=None if epochs is None else int(epochs),
+            experiment=_experiment(),
         )
 
 
@@ -86,7 +93,9 @@ class EvaluateDetectorsOperator(JobOperator):
 
         run_id = run_key(context)
         dataset = sample_path(services.paths, run_id)
-        return evaluate_detectors(services, run_id=run_id, dataset=dataset)
+        return evaluate_detectors(
+            services, run_id=run_id, dataset=dataset, experiment=_experiment()
+        )
 
 
 class RegisterDetectorsOperator(JobOperator):
