@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
@@ -14,8 +15,9 @@ from typing import Any
 
 import orjson
 
-from vigie.errors import DataError
+from vigie.errors import DataError, DiskFullError
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -82,7 +84,25 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it over ``path`` when the block succeeds.
 
     On failure the temporary file is removed and ``path`` is as it was.
+
+    Raises
+    ------
+    DiskFullError
+        There is no room for it.
     """
+    try:
+        with _replacing(path) as temporary:
+            yield temporary
+    except OSError as exc:
+        if exc.errno not in FULL:
+            raise
+        raise DiskFullError(
+            f"ENOSPC {path}: there is no room to write it; make room and run it again"
+        ) from exc
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(6)}.tmp{path.suffix}")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

@@ -8,6 +8,7 @@
     │   └── DataError
     │       └── UnknownTransactionError
     ├── TransientError        a service did not answer · Airflow: retry · exit code 3
+    │   └── DiskFullError     it works again when there is room
     ├── ConflictError         someone else was faster · Airflow: no retry · exit code 4
     └── NotEnoughDataError    nothing to do yet · Airflow: skip · exit code 0
 """
@@ -48,6 +49,10 @@ class TransientError(VigieError):
     """A service did not answer; the same call may succeed later."""
 
     exit_code = 3
+
+
+class DiskFullError(TransientError):
+    """There is no room, here or on the server's disk; what was there before is intact."""
 
 
 class ConflictError(VigieError):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from vigie.adapters.bundles import BundleDirectory
-from vigie.errors import DataError, SettingsError, TransientError
+from vigie.errors import DataError, DiskFullError, SettingsError
 from vigie.testing.contracts.bundles import CHECKS, DEPLOYMENT, FILES, INFO
 
 
@@ -171,7 +171,7 @@ def test_a_bundle_larger_than_the_disk_is_not_begun(small_disk: Path) -> None:
     store = BundleDirectory(small_disk)
     store.publish("fraud", 1, FILES, INFO)
 
-    with pytest.raises(TransientError, match=r"ENOSPC .*v2: need 5000\d\d\d bytes .* free \d+"):
+    with pytest.raises(DiskFullError, match=r"ENOSPC .*v2: need 5000\d\d\d bytes .* free \d+"):
         store.publish("fraud", 2, {"model.skops": bytes(5_000_000)}, INFO)
 
     assert leftovers(small_disk) == []
@@ -182,7 +182,7 @@ def test_a_disk_that_fills_up_half_way_keeps_what_was_there(small_disk: Path) ->
     store = BundleDirectory(small_disk)
     store.publish("fraud", 1, FILES, INFO)  # six files and folders are left for three
 
-    with pytest.raises(TransientError, match="ENOSPC"):
+    with pytest.raises(DiskFullError, match="ENOSPC"):
         store.publish("fraud", 2, {f"part-{i}": b"x" for i in range(5)}, INFO)
 
     assert leftovers(small_disk) == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigie.encoding import atomic_path, clean, digest, dumps, write_atomic
-from vigie.errors import DataError
+from vigie.errors import DataError, DiskFullError
 
 _LEAVES = (
     st.none()
@@ -67,3 +69,16 @@ def test_a_failure_leaves_the_old_file_and_no_leftover(tmp_path: Path) -> None:
         write_half()
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_keeps_the_old_file_and_says_so(tmp_path: Path, code: int) -> None:
+    path = write_atomic(tmp_path / "table", "old")
+    with pytest.raises(DiskFullError, match=r"ENOSPC .*table"), atomic_path(path):
+        raise OSError(code, os.strerror(code))
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
+
+
+def test_another_error_of_the_disk_is_not_taken_for_a_full_one(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), atomic_path(tmp_path / "table"):
+        raise PermissionError(errno.EACCES, "no")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from vigie.errors import TransientError
+from vigie.errors import DiskFullError, TransientError
 from vigie.records import Prediction
 from vigie.serving.app import create_app_with
 from vigie.serving.strict_json import BodyLimit
@@ -73,19 +73,26 @@ def test_nothing_is_answered_that_is_not_stored(
     assert response.json() == {"detail": "PostgreSQL did not answer"}
 
 
+@pytest.mark.parametrize(
+    "error", [DiskFullError("the server's disk is full"), OSError(errno.ENOSPC, "disk is full")]
+)
 def test_a_full_disk_is_507(
     client: TestClient,
     served: FakeServices,
     features: dict[str, float],
     monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
-    def full(_: Prediction) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def full(*_: object) -> int:
+        raise error
 
+    transaction = post(client, features).json()["transaction_id"]
     monkeypatch.setattr(served.predictions, "add", full)
-    response = post(client, features)
-    assert response.status_code == 507
-    assert "No space left" in response.json()["detail"]
+    monkeypatch.setattr(served.labels, "add", full)
+    feedback = {"transaction_id": transaction, "actual": "benign"}
+    for response in (post(client, features), client.post("/feedback", json=feedback)):
+        assert response.status_code == 507
+        assert "disk is full" in response.json()["detail"]
 
 
 def test_an_unexpected_error_tells_the_caller_nothing(

@@ -17,6 +17,7 @@ from vigie.adapters.sql.errors import translate
 from vigie.errors import (
     ConflictError,
     DataError,
+    DiskFullError,
     PermanentError,
     SettingsError,
     TransientError,
@@ -27,7 +28,7 @@ _SQLSTATES = {
     "ConnectionFailure": TransientError,
     "AdminShutdown": TransientError,
     "CannotConnectNow": TransientError,
-    "DiskFull": TransientError,
+    "DiskFull": DiskFullError,
     "TooManyConnections": TransientError,
     "DeadlockDetected": TransientError,
     "SerializationFailure": TransientError,

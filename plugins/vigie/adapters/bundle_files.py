@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vigie.encoding import dumps
-from vigie.errors import DataError, SettingsError, TransientError
+from vigie.encoding import FULL, dumps
+from vigie.errors import DataError, DiskFullError, SettingsError, TransientError
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 #: Errors of a shared volume or a disk that may be over at the next try.
 _PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY, errno.EAGAIN}
 _SPARE_BYTES = 1 << 20  # a publication must not take the last block: logs need one to say so
@@ -108,15 +107,15 @@ def check_free(folder: Path, needed: int) -> None:
 def writing(path: Path, needed: int) -> Iterator[None]:
     """Translate what the file system says while ``path`` is written.
 
-    A full disk and a passing error are TransientError (what was champion stays, the same call works
-    when there is room); a folder that may not be written is SettingsError.
+    A full disk is DiskFullError (what was champion stays, the same call works when there is room),
+    a passing error is TransientError, a folder that may not be written is SettingsError.
     """
     try:
         yield
     except OSError as exc:
-        if exc.errno in _FULL:
+        if exc.errno in FULL:
             free = shutil.disk_usage(_existing(path)).free
-            raise TransientError(
+            raise DiskFullError(
                 f"ENOSPC {path}: need {needed} bytes (and {_SPARE_BYTES} to spare), free {free}; "
                 "nothing was published, make room and run it again"
             ) from exc

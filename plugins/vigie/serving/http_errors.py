@@ -8,7 +8,7 @@
     other PermanentError     422
     TransientError           503 and Retry-After: nothing was answered, nothing is lost
     ConflictError            409
-    a full or read-only disk 507
+    a full disk (the database's or ours) 507
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 
 from vigie.errors import (
     ConflictError,
+    DiskFullError,
     NotEnoughDataError,
     PermanentError,
     TransientError,
@@ -41,6 +42,7 @@ _STATUS: dict[type[VigieError], int] = {  # the first that fits, so the narrow o
     UnknownModelError: 404,
     UnknownTransactionError: 404,
     PermanentError: 422,
+    DiskFullError: 507,
     TransientError: 503,
     NotEnoughDataError: 503,
     ConflictError: 409,

@@ -11,6 +11,7 @@ import sqlalchemy.exc as sa
 from vigie.errors import (
     ConflictError,
     DataError,
+    DiskFullError,
     PermanentError,
     SettingsError,
     TransientError,
@@ -37,7 +38,8 @@ _BY_STATE: dict[str, tuple[type[VigieError], str]] = {
     "42501": (SettingsError, "the database user may not do this"),
     "42P01": (SettingsError, _SCHEMA),
     "42703": (SettingsError, _SCHEMA),
-    "53": (TransientError, "the server is out of disk, memory or connections; free some"),
+    "53": (TransientError, "the server is out of memory or connections; free some"),
+    "53100": (DiskFullError, "the server's disk is full; make room and try again"),
     "54": (DataError, "a value is too long"),
     "55": (TransientError, "an object is in use; try again"),
     "57": (TransientError, _DOWN),
