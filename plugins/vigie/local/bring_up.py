@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from vigie.encoding import atomic_path
-from vigie.errors import SettingsError, TransientError
+from vigie.errors import TransientError
 from vigie.local.airflow_database import migrate_airflow
 from vigie.local.database import (
     Tell,
@@ -25,7 +25,7 @@ from vigie.local.environments import (
     user_overrides,
     write_overrides,
 )
-from vigie.local.ports import holder, is_free
+from vigie.local.ports import is_free, taken
 from vigie.local.probes import Probe, probe_airflow, probe_mlflow, probe_serving, wait_for
 from vigie.local.programs import AIRFLOW_PROGRAMS, MLFLOW, POSTGRES, PROGRAMS, SERVING, Program
 from vigie.local.reconcile import reconcile_models
@@ -166,10 +166,7 @@ def _refuse_taken_ports(
     for program in (p for service in services for p in service.programs if p.port):
         port = platform.ports[str(program.port)]
         if not _is_up(supervisor, program) and not is_free(port):
-            raise SettingsError(
-                f"port {port} of {program.name} is held by {holder(port)}; "
-                "stop that, or take other ports with: vigie init --new-ports"
-            )
+            raise taken(port, program.name)
 
 
 def _start(service: Service, supervisor: Supervisor, tell: Tell, cancelled: Event) -> None:

@@ -45,6 +45,14 @@ def is_free(port: int) -> bool:
     return True
 
 
+def taken(port: int, program: str) -> SettingsError:
+    """Return the error for a port that somebody else has: who has it, and what to do."""
+    return SettingsError(
+        f"port {port} of {program} is held by {holder(port)}; "
+        "stop that, or take other ports with: vigie init --new-ports"
+    )
+
+
 def holder(port: int) -> str:
     """Say which process listens on a port, as far as this user may know."""
     with contextlib.suppress(psutil.Error):

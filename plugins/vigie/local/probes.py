@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 
 from vigie.errors import SettingsError, TransientError
+from vigie.local.ports import taken
+from vigie.local.processes import listens
 from vigie.local.programs import Program
 from vigie.local.state import Platform
 from vigie.local.supervision import Supervisor
@@ -88,7 +90,8 @@ def wait_for(
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            return probe()
+            probe()
+            return _refuse_strangers(supervisor.platform, programs)
         except TransientError as exc:
             states = supervisor.states()
             dead = [p for p in programs if p.name in states and states[p.name].state == "FATAL"]
@@ -96,6 +99,14 @@ def wait_for(
             if dead or is_late:
                 raise TransientError(_told(exc, supervisor, dead or list(programs))) from exc
         time.sleep(0.25)
+
+
+def _refuse_strangers(platform: Platform, programs: tuple[Program, ...]) -> None:
+    """Raise SettingsError if the answer came from somebody else, who took the port meanwhile."""
+    for program in (program for program in programs if program.port):
+        port = platform.ports[str(program.port)]
+        if not listens(platform, port):
+            raise taken(port, program.name)
 
 
 def _told(problem: TransientError, supervisor: Supervisor, programs: list[Program]) -> str:

@@ -37,6 +37,16 @@ def _is_ours(process: psutil.Process, platform: Platform) -> bool:
     return process.environ().get(MARK) == platform.mark
 
 
+def listens(platform: Platform, port: int) -> bool:
+    """Tell whether a process of the platform, and not somebody else's, listens on a port."""
+    for process in platform_processes(platform):
+        with contextlib.suppress(psutil.Error, OSError):
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return True
+    return False
+
+
 def end(processes: Iterable[psutil.Process], patience_s: float = 5) -> int:
     """Ask processes to leave, then kill what is left; return how many there were."""
     asked = list(processes)
