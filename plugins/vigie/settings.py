@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from vigie.errors import SettingsError
 
@@ -63,6 +64,17 @@ class MlflowSettings(_Group):
     enabled: bool = Field(default=True, alias="MLFLOW_ENABLED")
     tracking_uri: str | None = Field(default=None, alias="MLFLOW_TRACKING_URI")
     experiment_name: str = Field(default="anomaly-detection", alias="MLFLOW_EXPERIMENT_NAME")
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _without_password(cls, uri: str | None) -> str | None:
+        """Refuse a password in the address, which reports, links and messages tell."""
+        if uri and urlsplit(uri).password is not None:
+            raise ValueError(
+                "expected no password in it; "
+                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+        return uri
 
 
 class MetricsSettings(_Group):

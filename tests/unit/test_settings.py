@@ -74,6 +74,12 @@ def test_secrets_do_not_show(home: Path) -> None:
     assert "CANARY" not in repr(settings)
 
 
+def test_a_password_in_the_address_of_mlflow_is_refused(home: Path) -> None:
+    with pytest.raises(SettingsError, match="MLFLOW_TRACKING_PASSWORD") as caught:
+        Settings.from_env({"MLFLOW_TRACKING_URI": "https://ana:CANARY@mlflow.example"})
+    assert "CANARY" not in str(caught.value)
+
+
 def test_a_broken_platform_file_names_the_next_command(home: Path) -> None:
     (home / "data" / "local" / "platform.toml").write_text("not toml [")
     with pytest.raises(SettingsError, match="vigie init"):

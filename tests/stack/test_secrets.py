@@ -1,0 +1,133 @@
+"""Secrets of the settings appear in no log, report, table, file or answer (real stores)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import sqlalchemy as sa
+from starlette.testclient import TestClient
+
+from vigie.errors import TransientError
+from vigie.jobs.check_triggers import check_triggers
+from vigie.jobs.decide_drift import decide_drift
+from vigie.jobs.ingest_logs import ingest_logs
+from vigie.jobs.push_metrics import push_metrics
+from vigie.jobs.report_rows import Window
+from vigie.jobs.retrain_model import retrain_model
+from vigie.local.check import check_everything
+from vigie.models.catalog import get_model
+from vigie.models.reference import unseen_rows
+from vigie.records import JobReport
+from vigie.serving.app import create_app
+from vigie.settings import Settings
+from vigie.testing.sources import FakeApiLogs
+from vigie.testing.telemetry import FakeTracker
+from vigie.wiring import LazyServices, open_services
+
+NAME = "breast_cancer"
+TOKEN, KEY, PASSWORD = "hf_CANARY_token", "CANARY-key", "CANARY p@ss/word"
+CANARIES = (TOKEN, KEY, PASSWORD, quote(PASSWORD, safe=""))
+
+
+class Heard:
+    """Everything that somebody could read afterwards."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def leaks(self) -> list[str]:
+        return [text[:300] for text in self.texts if any(canary in text for canary in CANARIES)]
+
+
+@pytest.fixture
+def environment(
+    database_url: str, tmp_path: Path, project_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Name a database user with a canary for a password, a token and a key."""
+    url = sa.make_url(database_url)
+    admin = sa.create_engine(database_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE ROLE canary SUPERUSER LOGIN PASSWORD '{PASSWORD}'"))
+    named = url.set(username="canary", password=PASSWORD).render_as_string(hide_password=False)
+    values = {"VIGIE_HOME": str(tmp_path), "VIGIE_DATABASE_URL": named, "VIGIE_API_KEY": KEY}
+    for variable, value in (values | {"HF_TOKEN": TOKEN, "MLFLOW_ENABLED": "false"}).items():
+        monkeypatch.setenv(variable, value)
+    (tmp_path / "models").mkdir()
+    shutil.copy(project_root / "models" / f"{NAME}.toml", tmp_path / "models")
+    yield
+    with admin.connect() as connection:
+        connection.execute(sa.text("DROP ROLE canary"))
+    admin.dispose()
+
+
+def work(services: LazyServices, heard: Heard) -> None:
+    """Train, ask, give feedback, collect, decide, push."""
+    model = get_model(services.paths.models, NAME)
+    reports: list[JobReport] = [retrain_model(services, model=model, run_id="r1")]
+    with TestClient(create_app(), raise_server_exceptions=False) as client:
+        row = unseen_rows(model, services.paths.data).iloc[0].to_dict()
+        actual = row.pop(model.target)
+        for headers in ({}, {"X-API-Key": "wrong"}, {"X-API-Key": KEY}):
+            answer = client.post("/predict", json={"features": row}, headers=headers)
+            heard.texts += [answer.text, str(answer.headers)]
+        feedback = {"transaction_id": answer.json()["transaction_id"], "actual": actual}
+        for body in (feedback, {**feedback, "transaction_id": "nobody"}, {}):
+            heard.texts.append(client.post("/feedback", json=body, headers=headers).text)
+        for path in ("/health", "/ready", "/model", "/metrics", "/openapi.json", "/docs", "/none"):
+            heard.texts.append(client.get(path).text)
+    reports.append(ingest_logs(services, limit=10))
+    reports.append(check_triggers(services, model=model, run_id="r2"))
+    window = Window(services.now() - timedelta(hours=1), services.now())
+    reports.append(decide_drift(services, model=model, run_id="r3", window=window))
+    plain = [report.as_xcom() for report in reports]
+    plain.append(push_metrics(services, dag_id="d", reports=plain, failed_tasks=0).as_xcom())
+    heard.texts.append(json.dumps(plain))
+
+
+def tables(services: LazyServices) -> Iterator[str]:
+    with services.engine.connect() as connection:
+        for table in sa.inspect(connection).get_table_names():
+            rows = connection.execute(sa.text(f'SELECT t::text FROM "{table}" AS t')).scalars()
+            yield from rows
+
+
+@pytest.mark.usefixtures("environment")
+def test_no_canary_is_found_anywhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    heard, tracker, settings = Heard(), FakeTracker(), Settings.from_env()
+    with open_services(settings) as services:
+        services.api_logs = FakeApiLogs(services.predictions)
+        services.tracker = tracker
+        work(services, heard)
+        heard.texts += tables(services)
+    heard.texts += [repr(settings), str(check_everything(settings)), repr(tracker.runs)]
+    heard.texts += failures(monkeypatch)
+    heard.texts += [record.getMessage() + str(record.exc_text) for record in caplog.records]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    heard.texts += [path.read_bytes().decode("latin-1") for path in files]
+    assert len(files) > 5
+    assert len(heard.texts) > 50
+    assert heard.leaks() == []
+
+
+def failures(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what is said when the database and the page do not answer."""
+    gone = f"postgresql+psycopg2://canary:{quote(PASSWORD, safe='')}@127.0.0.1:1/db"
+    monkeypatch.setenv("VIGIE_DATABASE_URL", gone)
+    monkeypatch.setenv("GRADIO_URL", "http://127.0.0.1:1/ui")
+    said = [str(check_everything(Settings.from_env()))]
+    with open_services(Settings.from_env()) as services:
+        for ask in (services.api_logs.check, services.predictions.count):
+            with pytest.raises(TransientError) as caught:
+                ask()
+            said += [str(caught.value), repr(caught.value.__cause__)]
+    return said
