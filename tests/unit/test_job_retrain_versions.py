@@ -79,6 +79,16 @@ def test_a_damaged_or_unknown_target_leaves_the_champion(
     assert services.deployments.champion(NAME).version == 2
 
 
+def test_a_version_that_was_never_champion_is_not_gone_back_to(
+    services: FakeServices, model: ModelFile
+) -> None:
+    bundle = services.bundles.open(NAME, 1)
+    services.bundles.publish(NAME, 3, bundle.files, bundle.info)
+    with pytest.raises(DataError, match="vigie promote"):
+        rollback_model(services, model=NAME, actor="ana", to=3)
+    assert services.deployments.champion(NAME).version == 2
+
+
 def test_a_rollback_works_while_the_registry_is_down(
     services: FakeServices, model: ModelFile
 ) -> None:

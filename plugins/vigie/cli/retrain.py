@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from vigie.cli.support import console, services
 from vigie.errors import DataError
@@ -66,7 +67,7 @@ def retrain(
     else:
         console.print(f"[yellow]The champion stays[/]: {report.candidate} did not pass the gate.")
     for reason in report.reasons:
-        console.print(f"  · {reason}", highlight=False)
+        console.print(f"  · {escape(reason)}", highlight=False)
 
 
 def promote(
@@ -90,7 +91,7 @@ def promote(
         )
     console.print(f"[green]{model} v{report.version}[/] is champion.")
     for note in report.notes:
-        console.print(f"  · {note}", highlight=False)
+        console.print(f"  · {escape(note)}", highlight=False)
 
 
 def rollback(
@@ -109,7 +110,7 @@ def rollback(
         f"[green]{model} v{report.version}[/] is champion again (was v{report.previous_version})."
     )
     for note in report.notes:
-        console.print(f"  · {note}", highlight=False)
+        console.print(f"  · {escape(note)}", highlight=False)
 
 
 def why(
@@ -139,7 +140,7 @@ def _instant(text: str | None) -> datetime | None:
         ) from exc
     if len(text) == len("2026-11-21"):
         moment += timedelta(days=1, microseconds=-1)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _thresholds(settings: Settings, given: dict[str, float | None]) -> dict[str, Threshold]:

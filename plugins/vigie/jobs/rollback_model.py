@@ -40,7 +40,7 @@ def rollback_model(
     NotEnoughDataError
         There is no champion, nothing earlier, or ``to`` is champion already.
     DataError
-        ``to`` does not exist or is damaged.
+        ``to`` does not exist, is damaged, or was never champion: that would go round the gate.
     ConflictError
         Somebody else changed the champion in the same moment.
     """
@@ -73,10 +73,17 @@ def _target(
     model = champion.model
     if to == champion.version:
         raise NotEnoughDataError(f"{model} v{to} is champion already")
+    history = services.deployments.history(model, limit=1000)
     if to is not None:
-        return services.bundles.open(model, to), ()
+        bundle = services.bundles.open(model, to)
+        if all(deployment.version != to for deployment in history):
+            raise DataError(
+                f"{model} v{to} was never champion, so there is no going back to it; let the gate "
+                f"judge it with: vigie promote --model {model} --to {to}"
+            )
+        return bundle, ()
     skipped: list[str] = []
-    for version in earlier_versions(services.deployments.history(model, limit=1000)):
+    for version in earlier_versions(history):
         try:
             return services.bundles.open(model, version), tuple(skipped)
         except DataError as exc:
