@@ -15,7 +15,8 @@ from zipfile import BadZipFile
 from vigie.errors import DataError
 
 _TORCH_BACK_END = "sklearn.externals.array_api_compat.torch"
-_DAMAGED = (
+#: What reading damaged bytes raises, in skops and in what it builds.
+DAMAGED = (
     ValueError,
     KeyError,
     TypeError,
@@ -47,7 +48,7 @@ def load(data: bytes, trusted: Sequence[str]) -> Any:
         return skops.loads(data, trusted=list(trusted))
     except skops.exceptions.UntrustedTypesFoundException as exc:
         raise DataError(f"refused: {exc}") from exc
-    except _DAMAGED as exc:
+    except DAMAGED as exc:
         raise DataError(f"damaged: {exc!r}") from exc
 
 

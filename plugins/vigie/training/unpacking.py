@@ -26,16 +26,6 @@ TRUSTED = (
 #: XGBoost computes in float32 (eps 6e-8), and another processor may round differently; a wrong
 #: preprocessor, column order or library version moves an answer by far more.
 GOLDEN_TOLERANCE = 1e-6
-_DAMAGED = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    EOFError,
-    OSError,
-    ImportError,
-)
 
 
 def unpack(files: Mapping[str, bytes]) -> ServableModel:
@@ -67,7 +57,7 @@ def unpack(files: Mapping[str, bytes]) -> ServableModel:
             profile=profile,
             schema=schema,
         )
-    except _DAMAGED as exc:
+    except skops_files.DAMAGED as exc:
         raise DataError(f"{SCHEMA}: not a schema: {exc!r}") from exc
     if not isinstance(profile, dict):
         raise DataError(f"{PROFILE}: expected an object, found {type(profile).__name__}")
@@ -117,7 +107,7 @@ def _check_golden(servable: ServableModel, golden: Any) -> None:
         rows = [row["features"] for row in golden]
         expected = [float(row["probability"]) for row in golden]
         answers = [answer.probability for answer in servable.predict(rows)]
-    except _DAMAGED as exc:
+    except skops_files.DAMAGED as exc:
         raise DataError(f"the golden rows cannot be answered: {exc!r}") from exc
     if not rows:
         raise DataError(f"{GOLDEN}: holds no row")
