@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
     from vigie.roles import Services
 
-RUN_TIMEOUT_S = 240.0
+RUN_TIMEOUT_S = 600.0  # a slow machine that does other things as well
 RELOAD_TIMEOUT_S = 30.0
 
 
