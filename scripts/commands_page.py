@@ -28,7 +28,8 @@ GUIDES = {
 }
 KINDS = {
     "<int range>": "N", "<int>": "N", "<float range>": "X", "<float>": "X", "<str>": "TEXT",
-    "<path>": "PATH", "<Path>": "PATH", "<list[str]>": "TEXT", "<list[Path]>": "PATH", " <bool>": "",
+    "<path>": "PATH", "<Path>": "PATH", "<list[str]>": "TEXT", "<list[Path]>": "PATH",
+    " <bool>": "",
 }  # fmt: skip
 HEAD = """\
 # Commands
