@@ -10,13 +10,15 @@ import orjson
 import pytest
 
 from vigie.anomaly.detector import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
-from vigie.errors import ConflictError, DataError, NotEnoughDataError
+from vigie.errors import ConflictError, DataError, NotEnoughDataError, TransientError
 from vigie.jobs.champion_detector import champion_detector
 from vigie.jobs.evaluate_detectors import EvaluationReport, evaluate_detectors
 from vigie.jobs.explain_anomaly import explain_anomaly
 from vigie.jobs.load_training_logs import TrainingLogsReport, load_training_logs
 from vigie.jobs.measure_champion import measure_champion
+from vigie.jobs.reconcile_champion import reconcile_champion
 from vigie.jobs.register_detectors import RegisterReport, register_detectors
+from vigie.jobs.rollback_model import rollback_model
 from vigie.jobs.train_detector import train_detector
 from vigie.testing import FakeServices
 from vigie.testing.detectors import NORMAL, deploy_detector
@@ -123,6 +125,32 @@ def test_registering_twice_changes_nothing(services: FakeServices) -> None:
 def test_a_detector_as_good_replaces_the_champion(services: FakeServices) -> None:
     register(services, prepare(services))
     assert register(services, prepare(services, "run-2")).promoted == {ISOLATION_FOREST: 2}
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_promotion_while_the_registry_is_down_is_recorded_and_mended_later(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> None:
+        raise TransientError("MLflow did not answer")
+
+    evaluation = prepare(services)
+    with monkeypatch.context() as patched:
+        patched.setattr(services.tracker, "register", down)
+        assert register(services, evaluation).promoted == {ISOLATION_FOREST: 1}
+    (decision,) = services.ledger.decisions(model=ISOLATION_FOREST)
+    assert "MLflow did not answer" in decision.reasons[1]
+    reconcile_champion(services, model=ISOLATION_FOREST)
+    assert services.tracker.alias(ISOLATION_FOREST, "champion") == 1
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_detector_that_is_rolled_back_takes_the_alias_along(services: FakeServices) -> None:
+    register(services, prepare(services))
+    register(services, prepare(services, "run-2"))
+    rollback_model(services, model=ISOLATION_FOREST, actor="ana")
+    assert champion_detector(services, ISOLATION_FOREST).version == 1
+    assert services.tracker.alias(ISOLATION_FOREST, "champion") == 1
 
 
 @pytest.mark.usefixtures("logs")

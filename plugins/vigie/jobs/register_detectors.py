@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from vigie.catalogue import DETECTOR_PROMOTED
-from vigie.errors import DataError
+from vigie.jobs.champion_copies import write_copies
 from vigie.jobs.training_folder import read_staged
 from vigie.records import Decision, Deployment, JobReport, Sample
 
@@ -55,12 +55,14 @@ def register_detectors(
     run_id, promoted, refused = results["run_id"], dict[str, int](), dict[str, str]()
     for name, result in results["detectors"].items():
         passed, reason = _gate(result)
+        notes: tuple[str, ...] = ()
         if passed:
             files = read_staged(evaluation.parent / name)
-            promoted[name] = _promote(services, name, files, result, run_id, actor, reason)
+            deployment, notes = _promote(services, name, files, result, run_id, actor, reason)
+            promoted[name] = deployment.version
         else:
             refused[name] = reason
-        _record(services, name, result, run_id, actor, promoted.get(name), reason)
+        _record(services, name, result, run_id, actor, promoted.get(name), (reason, *notes))
         log.info("%s: %s", name, reason)
     samples = [
         Sample(DETECTOR_PROMOTED, float(name in promoted), {"model": name})
@@ -90,7 +92,8 @@ def _promote(
     run_id: str,
     actor: str,
     reason: str,
-) -> int:
+) -> tuple[Deployment, tuple[str, ...]]:
+    """Publish and deploy; a registry that is down is a note, as in every other promotion."""
     facts = orjson.loads(files["detector.json"])
     version = _version(services, name, run_id)
     info = {
@@ -99,17 +102,16 @@ def _promote(
         "candidate": name,
         "metrics": result["challenger"],
         "threshold": facts["threshold"],
-        "mlflow_run_id": facts["tracked_run"],
+        "mlflow_run": facts["tracked_run"],
         "created_at": facts["created_at"],
     }
     services.bundles.publish(name, version, files, info)
     deployment = _deploy(
         services, name, version, result["champion"]["number"], run_id, actor, reason
     )
-    services.bundles.write_champion(deployment)
-    services.tracker.register(name, version, facts["tracked_run"])
-    services.tracker.set_alias(name, "champion", version)
-    return version
+    if services.deployments.champion(name) != deployment:
+        return deployment, ()  # a try after somebody deployed another one: its copies stay
+    return deployment, write_copies(services, deployment, info)
 
 
 def _version(services: Services, name: str, run_id: str) -> int:
@@ -140,10 +142,8 @@ def _record(
     run_id: str,
     actor: str,
     version: int | None,
-    reason: str,
+    reasons: tuple[str, ...],
 ) -> None:
-    if not reason:
-        raise DataError("a decision needs a reason")
     facts = {**result, "version": version}
     services.ledger.record(
         Decision(
@@ -151,7 +151,7 @@ def _record(
             model=name,
             kind="gate",
             verdict="no" if version is None else "yes",
-            reasons=(reason,),
+            reasons=reasons,
             facts=facts,
             actor=actor,
             run_id=run_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vigie.anomaly.detector import DETECTORS
 from vigie.errors import VigieError
 from vigie.jobs.reconcile_champion import reconcile_champion
 from vigie.models.names import model_names
@@ -20,7 +21,7 @@ def reconcile_models(settings: Settings, tell: Tell) -> None:
     A model that cannot be reconciled does not stop the platform, and neither do the others.
     """
     with open_services(settings) as services:
-        for model in model_names(settings.paths.models):
+        for model in (*model_names(settings.paths.models), *DETECTORS):
             try:
                 report = reconcile_champion(services, model=model)
             except VigieError as exc:
