@@ -179,7 +179,5 @@ def _sort_time(value: Any) -> datetime:
     """Return the instant by which a document is ordered; of several the first."""
     while isinstance(value, list | tuple):
         value = value[0] if value else None
-    is_null = value is None or isinstance(
-        value, float
-    )  # a float that passes is NaN or inf
+    is_null = value is None or isinstance(value, float)  # a float that passes is NaN or inf
     return NO_TIMESTAMP if is_null else timestamp(value)
