@@ -8,7 +8,7 @@ MODEL ?=
 
 .PHONY: help install install-dev demo up down status check test lint format lock bench clean \
 	pipeline-check pipeline-once pipeline-continuous pipeline-test-indexes pipeline-clear-indexes \
-	pipeline-deduplicate pipeline-export-parquet pipeline-analyze-drift
+	pipeline-deduplicate pipeline-export-parquet pipeline-analyze-drift services services-down test-soak
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-26s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ lock: install ## Resolve requirements*.in into requirements.lock (torch and its 
 
 bench: install ## Run every benchmark; each prints its ratio last
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+services: install ## Start real servers for tests: PostgreSQL, Kafka, Elasticsearch, Prometheus, …
+	@$(PY) -m vigie.local.services up
+
+services-down: install ## Stop them; their data stays below data/services
+	@$(PY) -m vigie.local.services down
 
 clean: down ## Stop the platform and delete what it wrote below data/local
 	@rm -rf data/local
