@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from vigie.errors import VigieError
 from vigie.local.services.bring_up import Outcome, bring_up, take_down
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         outcomes = bring_up(project_root(), servers, console.print, install=not given.no_install)
     except VigieError as exc:
-        console.print(f"[red]{exc}[/red]")
+        console.print(Text(str(exc), style="red"))
         return exc.exit_code
     console.print(_table(project_root(), outcomes))
     return FAILED if any(outcome.failed for outcome in outcomes) else 0
@@ -43,15 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _table(root: Path, outcomes: Sequence[Outcome]) -> Table:
     site = read_site(root)
-    table = Table(title="Real servers for tests", title_justify="left")
-    for heading in ("server", "version", "port", "", "log"):
+    logs = site.log("NAME").relative_to(root)
+    table = Table(title="Real servers", title_justify="left", caption=f"Logs: {logs}")
+    for heading in ("server", "version", "port", ""):
         table.add_column(heading, overflow="fold")
     for outcome in outcomes:
         colour = "green" if outcome.version else "red" if outcome.failed else "yellow"
-        log = str(site.log(outcome.name).relative_to(root)) if outcome.version else ""
         port = str(site.ports.get(outcome.name, "")) if outcome.version else ""
-        note = f"[{colour}]{outcome.note}[/{colour}]"
-        table.add_row(outcome.name, outcome.version or "skipped", port, note, log)
+        version = outcome.version or ("failed" if outcome.failed else "skipped")
+        table.add_row(outcome.name, version, port, Text(outcome.note, style=colour))
     return table
 
 

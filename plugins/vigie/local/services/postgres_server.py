@@ -13,7 +13,8 @@ from vigie.errors import TransientError
 from vigie.local.folders import private_folder, socket_folder
 from vigie.local.ports import LOOPBACK
 from vigie.local.postgres_binaries import run, unprivileged
-from vigie.local.services.debian import find_postgres, install
+from vigie.local.services import debian
+from vigie.local.services.debian import find_postgres
 from vigie.local.services.server import Server, Tell
 from vigie.local.services.state import Site
 
@@ -37,7 +38,7 @@ class PostgresServer(Server):
 
     def obtain(self, site: Site, tell: Tell, *, install: bool) -> None:
         if find_postgres("postgres") is None:
-            _install(tell, allowed=install)
+            debian.install("PostgreSQL 15", "postgresql-15", tell, allowed=install)
         unprivileged()
 
     def prepare(self, site: Site) -> None:
@@ -86,7 +87,3 @@ class PostgresServer(Server):
             version = str(cursor.fetchone()[0])  # type: ignore[index]
         connection.close()
         return version.split()[0]
-
-
-def _install(tell: Tell, *, allowed: bool) -> None:
-    install("PostgreSQL 15", "postgresql-15", tell, allowed=allowed)

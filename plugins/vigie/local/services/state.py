@@ -64,7 +64,8 @@ class Site:
         """Return a port for a server that does not run: the kept one, else the next free one."""
         taken = {port for owner, port in self.ports.items() if owner != name}
         first = self.ports.get(name, default)
-        for port in [first, *range(default, default + 1000)]:
+        candidates: list[int] = [first, *range(default, default + 1000)]
+        for port in candidates:
             if port not in taken and is_free(port):
                 self.ports[name] = port
                 return port
