@@ -55,6 +55,7 @@ class StreamSettings(_Group):
     topic: str = Field(default="vigie-logs", alias="VIGIE_STREAM_TOPIC")
     group: str = Field(default="vigie-scorer", alias="VIGIE_STREAM_GROUP")
     index: str = Field(default="mozilla-clogs-index", alias="VIGIE_ANOMALY_INDEX")
+    workers: int = Field(default=1, ge=1, le=64, alias="VIGIE_STREAM_WORKERS")
 
 
 class MlflowSettings(_Group):
@@ -92,6 +93,13 @@ class ServingSettings(_Group):
     port: int = Field(default=8080, ge=1, le=65535, alias="VIGIE_SERVING_PORT")
     model: str | None = Field(default=None, alias="VIGIE_SERVING_MODEL")
     api_key: SecretStr | None = Field(default=None, alias="VIGIE_API_KEY")
+
+
+class CelerySettings(_Group):
+    """The local platform's Airflow on several worker processes; without a broker, LocalExecutor."""
+
+    broker_url: SecretStr | None = Field(default=None, alias="VIGIE_CELERY_BROKER_URL")
+    workers: int = Field(default=2, ge=1, le=8, alias="VIGIE_CELERY_WORKERS")
 
 
 class FolderSettings(_Group):
@@ -140,6 +148,7 @@ class Settings:
     metrics: MetricsSettings
     loop: LoopSettings
     serving: ServingSettings
+    celery: CelerySettings
     sources: Mapping[str, str]
 
     @classmethod
@@ -151,7 +160,8 @@ class Settings:
         Parameters
         ----------
         overrides
-            Values by variable name that win over the environment (flags, Airflow Connections).
+            Values by variable name that win over the environment (flags, Airflow Connections); an
+            empty one resets its variable to the default.
         override_source
             What to say of them in ``vigie check``.
 
@@ -177,6 +187,7 @@ class Settings:
                 metrics=MetricsSettings.model_validate(values),
                 loop=LoopSettings.model_validate(values),
                 serving=ServingSettings.model_validate(values),
+                celery=CelerySettings.model_validate(values),
                 sources=sources,
             )
         except ValidationError as exc:
@@ -197,6 +208,7 @@ GROUPS: tuple[type[_Group], ...] = (
     MetricsSettings,
     LoopSettings,
     ServingSettings,
+    CelerySettings,
     FolderSettings,
 )
 
@@ -223,7 +235,11 @@ def _merge(
         for variable in known & layer.keys():
             if layer[variable]:
                 values[variable] = layer[variable]
-                sources[variable] = name
+            elif layer is overrides:
+                values.pop(variable, None)
+            else:
+                continue
+            sources[variable] = name
     return values, sources
 
 
