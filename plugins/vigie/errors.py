@@ -8,7 +8,9 @@
     │   └── DataError
     │       └── UnknownTransactionError
     ├── TransientError        a service did not answer · Airflow: retry · exit code 3
+    │   └── UndeliveredError
     ├── ConflictError         someone else was faster · Airflow: no retry · exit code 4
+    │   └── FencedError
     └── NotEnoughDataError    nothing to do yet · Airflow: skip · exit code 0
 """
 
@@ -50,10 +52,22 @@ class TransientError(VigieError):
     exit_code = 3
 
 
+class UndeliveredError(TransientError):
+    """Messages may be missing from the stream from ``first`` on (its place in the call)."""
+
+    def __init__(self, message: str, *, first: int) -> None:
+        super().__init__(message)
+        self.first = first
+
+
 class ConflictError(VigieError):
     """Another process was faster, or holds the lock."""
 
     exit_code = 4
+
+
+class FencedError(ConflictError):
+    """Another process took this one's own name: trying again would only fight it."""
 
 
 class NotEnoughDataError(VigieError):
