@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from vigie.local.services.processes import process_of
 from vigie.local.services.state import Site, read_site
+from vigie.testing.prefixed_index import PrefixedIndex
+
+pytest.register_assert_rewrite("vigie.testing.contracts")
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -80,3 +84,17 @@ def alertmanager_url(require_service: Callable[[str], str]) -> str:
 @pytest.fixture(scope="session")
 def redis_url(require_service: Callable[[str], str]) -> str:
     return require_service("redis")
+
+
+@pytest.fixture
+def es_index(elasticsearch_url: str) -> Iterator[PrefixedIndex]:
+    """Return a log index on the real Elasticsearch, with names of its own."""
+    from vigie.adapters.es_index import EsIndex
+
+    inner = EsIndex(elasticsearch_url)
+    index = PrefixedIndex(inner, f"t-{secrets.token_hex(4)}-")
+    yield index
+    for name in index.names:
+        index.drop(name)
+        inner.client.request("DELETE", f"/_index_template/vigie-{index.prefix}{name}")
+    inner.close()

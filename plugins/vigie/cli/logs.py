@@ -90,13 +90,21 @@ def check() -> None:
 
 
 @app.command()
-def clear(yes: Annotated[bool, typer.Option("--yes", help="Really delete them.")] = False) -> None:
+def clear(
+    yes: Annotated[bool, typer.Option("--yes", help="Really delete them.")] = False,
+    expect_cluster: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Elasticsearch: the cluster that is meant."),
+    ] = None,
+) -> None:
     """Delete the three log indices; the next round collects everything again."""
     from vigie.jobs.clear_indices import clear_indices
 
     with services() as opened:
         index = opened.settings.elasticsearch.index
-        report = clear_indices(opened, confirmed=yes, raw_index=index)
+        report = clear_indices(
+            opened, confirmed=yes, expect_cluster=expect_cluster, raw_index=index
+        )
     for name, documents in report.deleted.items():
         console.print(f"{name}: {documents} documents deleted", highlight=False)
 
