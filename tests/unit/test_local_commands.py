@@ -8,13 +8,13 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from vigie.cli import platform
+from vigie.cli import local
 from vigie.errors import SettingsError, TransientError
 from vigie.local.state import read_platform
 from vigie.settings import project_root
 
 app = typer.Typer()
-platform.register(app)
+local.register(app)
 
 
 def invoke(*arguments: str) -> Result:

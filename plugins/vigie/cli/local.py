@@ -38,8 +38,16 @@ def init(
         bool, typer.Option("--new-ports", help="Take another free block of ports.")
     ] = False,
 ) -> None:
-    """Choose ports, generate passwords and keys: writes data/local/platform.toml."""
+    """Choose ports, generate passwords and keys: writes data/local/platform.toml.
+
+    Makes our tables in the database that VIGIE_DATABASE_URL names, if it does.
+    """
+    from vigie.local.database import migrate_named_database
+    from vigie.settings import Settings
+
     platform = _init(new_ports=new_ports)
+    if migrate_named_database(Settings.from_env()):
+        console.print("The tables in the database of VIGIE_DATABASE_URL are of this version.")
     ports = ", ".join(f"{name} {port}" for name, port in platform.ports.items())
     console.print(f"Ports: {ports}. Start with: vigie up", highlight=False)
 

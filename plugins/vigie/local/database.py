@@ -75,13 +75,25 @@ def migrate_records(url: str) -> None:
     upgrade(url)
 
 
+def migrate_named_database(settings: Settings) -> bool:
+    """Migrate the database that the user named; return whether there is one."""
+    url = settings.database.url
+    if url is None or not _is_named(settings):
+        return False
+    migrate_records(url.get_secret_value())
+    return True
+
+
+def _is_named(settings: Settings) -> bool:
+    return settings.source("VIGIE_DATABASE_URL") not in ("default", "platform.toml")
+
+
 def ensure_database(settings: Settings, *, tell: Tell) -> Settings:
     """Return settings whose database answers; start the embedded one alone where it is down.
 
     A database that the user named is never touched. Tasks, triggers and serving do not call this.
     """
-    named = settings.source("VIGIE_DATABASE_URL") not in ("default", "platform.toml")
-    if settings.database.url is not None and named:
+    if settings.database.url is not None and _is_named(settings):
         return settings
     platform, _ = make_platform(settings.paths.root)
     if not platform.postgres.is_running():
