@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import elastic_transport
@@ -41,13 +42,8 @@ class Access:
         SettingsError
             A user without a password, both kinds of login, or a certificate that nobody checks.
         """
+        self._check(url)
         found: dict[str, Any] = {}
-        if self.ca_certs and not url.startswith("https:"):
-            raise SettingsError("ELASTICSEARCH_CA_CERTS needs ELASTICSEARCH_SCHEME=https")
-        if self.api_key and self.user:
-            raise SettingsError("set ELASTICSEARCH_API_KEY or ELASTICSEARCH_USER, not both")
-        if self.user and not self.password:
-            raise SettingsError("ELASTICSEARCH_USER needs ELASTICSEARCH_PASSWORD")
         if self.api_key:
             found["api_key"] = self.api_key
         elif self.user:
@@ -59,6 +55,16 @@ class Access:
             if not self.verify_certs:
                 found["ssl_show_warn"] = False
         return found
+
+    def _check(self, url: str) -> None:
+        if self.ca_certs and not url.startswith("https:"):
+            raise SettingsError("ELASTICSEARCH_CA_CERTS needs ELASTICSEARCH_SCHEME=https")
+        if self.ca_certs and not Path(self.ca_certs).is_file():
+            raise SettingsError(f"ELASTICSEARCH_CA_CERTS: there is no file {self.ca_certs}")
+        if self.api_key and self.user:
+            raise SettingsError("set ELASTICSEARCH_API_KEY or ELASTICSEARCH_USER, not both")
+        if self.user and not self.password:
+            raise SettingsError("ELASTICSEARCH_USER needs ELASTICSEARCH_PASSWORD")
 
 
 class EsClient:
@@ -164,7 +170,7 @@ class EsClient:
     ) -> Any:
         try:
             answer = client.perform_request(method, path, params=params, headers=headers, body=body)
-        except (elasticsearch.ApiError, elastic_transport.TransportError) as exc:
+        except (elastic_transport.ApiError, elastic_transport.TransportError) as exc:
             ours = translate(exc)
             raise type(ours)(f"{ours} ({self.url})") from exc
         return answer.body

@@ -43,7 +43,7 @@ class RequestTooLargeError(DataError):
     """One request was larger than the server takes; half of it may not be."""
 
 
-def translate(exc: elasticsearch.ApiError | elastic_transport.TransportError) -> VigieError:
+def translate(exc: elastic_transport.ApiError | elastic_transport.TransportError) -> VigieError:
     """Return our error for one of the client library's.
 
     Examples
@@ -53,7 +53,7 @@ def translate(exc: elasticsearch.ApiError | elastic_transport.TransportError) ->
     """
     if isinstance(exc, elasticsearch.UnsupportedProductError):
         return SettingsError(f"this is not Elasticsearch; {_VERSION}; check ELASTICSEARCH_HOST")
-    if isinstance(exc, elasticsearch.ApiError):
+    if isinstance(exc, elastic_transport.ApiError):
         return of_status(exc.meta.status, *_cause(exc.body))
     words = str(exc.message).partition("\n")[0]
     if isinstance(exc, elastic_transport.TlsError) and "CERTIFICATE" in words.upper():

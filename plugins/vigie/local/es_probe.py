@@ -32,7 +32,7 @@ def elasticsearch(settings: ElasticsearchSettings) -> str:
             raise TransientError(f"Elasticsearch at {url}: {told}: a primary shard is missing")
         nodes = _get(client, url, "/_nodes?filter_path=nodes.*.version")["nodes"]
     versions = sorted({str(node["version"]) for node in nodes.values()})
-    return f"Elasticsearch {', '.join(versions)} ({told}, {len(nodes)} nodes)"
+    return f"Elasticsearch {', '.join(versions)} ({told}, nodes: {len(nodes)})"
 
 
 def _client(settings: ElasticsearchSettings, url: str) -> httpx.Client:
