@@ -8,7 +8,8 @@ MODEL ?=
 
 .PHONY: help install install-dev demo up down status check test lint format lock bench clean \
 	pipeline-check pipeline-once pipeline-continuous pipeline-test-indexes pipeline-clear-indexes \
-	pipeline-deduplicate pipeline-export-parquet pipeline-analyze-drift services services-down test-soak
+	pipeline-deduplicate pipeline-export-parquet pipeline-analyze-drift services services-down test-soak \
+	secrets pin-images dashboards pipeline-elasticsearch-up pipeline-elasticsearch-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-26s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +61,15 @@ services-down: install ## Stop them; their data stays below data/services
 clean: down ## Stop the platform and delete what it wrote below data/local
 	@rm -rf data/local
 
+secrets: ## Write the secrets of the Compose stack to .env (mode 600); keeps what is there
+	@python3 -I scripts/make_secrets.py
+
+pin-images: ## Write docker-compose.images.yml: every image by digest (needs Docker and the network)
+	@python3 -I scripts/pin_images.py
+
+dashboards: install ## Generate grafana/dashboards from the catalogue of metrics
+	@$(PY) scripts/dashboards.py
+
 pipeline-check: install ## Check what log collection needs
 	@$(VIGIE) check
 
@@ -83,3 +93,9 @@ pipeline-export-parquet: install ## Export ml-api-message to Parquet (MODEL=name
 
 pipeline-analyze-drift: install ## Compare the training table with production data (MODEL=name)
 	@$(VIGIE) drift analyze $(if $(MODEL),--model $(MODEL))
+
+pipeline-elasticsearch-up: ## Start Elasticsearch and Kibana: of the Compose stack, or without Docker the local node
+	@sh scripts/elasticsearch.sh up
+
+pipeline-elasticsearch-down: ## Stop them
+	@sh scripts/elasticsearch.sh down
