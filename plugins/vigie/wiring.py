@@ -145,7 +145,9 @@ class LazyServices:
     @cached_property
     def metrics(self) -> roles.MetricsSink:
         if self.settings.metrics.pushgateway_url:
-            raise SettingsError(_not_yet("PROMETHEUS_PUSHGATEWAY_URL", "metrics"))
+            from vigie.adapters.pushgateway import Pushgateway
+
+            return Pushgateway(self.settings.metrics.pushgateway_url)
         from vigie.adapters.metrics_files import MetricsFiles
 
         return MetricsFiles(self.paths.local / "metrics")

@@ -15,6 +15,7 @@ from vigie.local.services.state import Site
 
 _SAME_START_S = 0.05  # the kernel's clock tick, rounded up
 _PATIENCE_S = 30.0
+_started: list[subprocess.Popen[bytes]] = []  # they outlive us; a dropped handle would warn of that
 
 
 def process_of(site: Site, name: str) -> psutil.Process | None:
@@ -44,6 +45,7 @@ def start(site: Site, server: Server) -> psutil.Process:
             stderr=output,
             start_new_session=True,
         )
+    _started.append(child)
     process = psutil.Process(child.pid)
     site.pids[server.name] = child.pid
     site.started[server.name] = process.create_time()
