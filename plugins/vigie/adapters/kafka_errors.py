@@ -48,8 +48,9 @@ _NAMES: Mapping[type[VigieError], str] = {
         SHARE_SESSION_NOT_FOUND INVALID_SHARE_SESSION_EPOCH INVALID_RECORD_STATE
         STREAMS_TOPOLOGY_FENCED FENCED_STATE_EPOCH
     """,
-    # Another process took this member's own name: going on would fight it.
-    FencedError: "FENCED_INSTANCE_ID FENCED_MEMBER_EPOCH _FENCED",
+    # Another process took this member's own name: going on would fight it. (A consumer's only fatal
+    # error; a producer's is looked at where it is made.)
+    FencedError: "FENCED_INSTANCE_ID FENCED_MEMBER_EPOCH _FENCED _FATAL",
     # Credentials, permissions, addresses, limits of the broker: somebody must change a setting.
     SettingsError: """
         _AUTHENTICATION _SSL _UNSUPPORTED_FEATURE _NOT_CONFIGURED _NOT_IMPLEMENTED
@@ -77,7 +78,7 @@ _NAMES: Mapping[type[VigieError], str] = {
     """,
     # Our own mistake, or a part of Kafka that we never use.
     PermanentError: """
-        _APPLICATION _ASSIGN_PARTITIONS _REVOKE_PARTITIONS _DESTROY _EXISTING_SUBSCRIPTION _FATAL
+        _APPLICATION _ASSIGN_PARTITIONS _REVOKE_PARTITIONS _DESTROY _EXISTING_SUBSCRIPTION
         _FS _GAPLESS_GUARANTEE _INCONSISTENT _INVALID_DIFFERENT_RECORD _INVALID_TYPE _NOENT _NOOP
         _PARTIAL _PARTITION_EOF _READ_ONLY _STATE _UNDERFLOW _UNKNOWN_BROKER INVALID_REQUEST
         DUPLICATE_SEQUENCE_NUMBER OUT_OF_ORDER_SEQUENCE_NUMBER ELECTION_NOT_NEEDED

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from vigie.adapters.kafka_client import CONNECT_S, KafkaCluster
 from vigie.adapters.kafka_consumer import KafkaConsumer
+from vigie.adapters.kafka_member import KafkaMember
 from vigie.adapters.kafka_producer import KafkaWriter
 from vigie.errors import DataError, TransientError
 from vigie.records import Message
@@ -94,13 +95,22 @@ class KafkaStream:
 
     @contextmanager
     def consumer(
-        self, group: str, topic: str, partitions: Sequence[int] | None = None
+        self,
+        group: str,
+        topic: str,
+        partitions: Sequence[int] | None = None,
+        member: str | None = None,
     ) -> Iterator[StreamConsumer]:
         known = range(self.partitions(topic))
         wanted = sorted(known if partitions is None else partitions)
         if not wanted or not set(known) >= set(wanted):
             raise DataError(f"topic {topic!r} has the partitions {list(known)}, not {wanted}")
         with ExitStack() as leases:
+            if member is not None:
+                joined = KafkaMember(self.cluster, group, topic, member)
+                leases.callback(joined.close)
+                yield joined
+                return
             if self._locks is not None:
                 for partition in wanted:
                     name = f"stream:{group}:{topic}:{partition}"

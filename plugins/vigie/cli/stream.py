@@ -164,6 +164,7 @@ def _consume(
         update=update,
         max_lines=max_lines,
         batch_size=batch,
+        dead_letter_topic=names.dead_letter_topic,
     )
     console.print(score_table(report))
     incidents = group_incidents(opened, topic=names.topic, index=names.index)

@@ -36,6 +36,11 @@ class Counts:
     warming_up: int = 0
     unscored: int = 0
 
+    def add(self, other: Counts) -> None:
+        """Add what became of a batch."""
+        for name, value in asdict(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreReport(JobReport):
