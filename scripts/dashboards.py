@@ -1,4 +1,4 @@
-"""``make dashboards``: write ``grafana/dashboards/*.json`` from the names in ``vigie.catalogue``."""
+"""``make dashboards``: write ``grafana/dashboards/*.json`` from ``vigie.catalogue``."""
 
 from __future__ import annotations
 

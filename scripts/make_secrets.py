@@ -17,8 +17,8 @@ from pathlib import Path
 IMAGE_USER = 50000  # of the image, where the folders need not belong to anybody in particular
 FOLDERS = ("data", "data/local", "data/stack", "artifacts", "reports")
 HEADER = """\
-# Secrets of the Compose stack, written by `make secrets`. Keep this file private; the services' volumes
-# know these passwords, so a value changed here must be changed there too: docs/compose.md.
+# Secrets of the Compose stack, written by `make secrets`. Keep this file private. The services'
+# volumes know these passwords: a value changed here is to be changed there too, docs/compose.md.
 """
 
 

@@ -1,7 +1,7 @@
 """``make pin-images``: write ``docker-compose.images.yml``, which names every image by its digest.
 
-It needs Docker and the network; neither an engine nor a pull. The tags stay in the main file, so that
-a person can read what runs; compose then takes the digests:
+It needs Docker and the network; neither an engine nor a pull. The tags stay in the main file, so
+that a person can read what runs; compose then takes the digests:
 
     docker compose -f docker-compose.yml -f docker-compose.images.yml up -d
 
