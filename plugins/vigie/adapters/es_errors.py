@@ -74,6 +74,7 @@ def of_status(status: int, kind: str, reason: str) -> VigieError:
     >>> of_status(503, "unavailable_shards_exception", "primary shard is not active")
     TransientError('Elasticsearch: 503 unavailable_shards_exception: primary shard is not active')
     """
+    reason = reason.partition("; for more information")[0]
     words = f"Elasticsearch: {status} {kind}: {reason:.400}"
     if kind == "cluster_block_exception":
         return _blocked(status, reason, words)
