@@ -162,6 +162,7 @@ class ScoreStreamOperator(JobOperator):
             max_lines=int(self.max_lines),
             batch_size=int(self.batch_size),
             partitions=self.partitions,
+            dead_letter_topic=names.dead_letter_topic,
         )
 
 
