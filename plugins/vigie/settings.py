@@ -38,6 +38,7 @@ class ElasticsearchSettings(_Group):
     ca_certs: Path | None = Field(default=None, alias="ELASTICSEARCH_CA_CERTS")
     verify_certs: bool = Field(default=True, alias="ELASTICSEARCH_VERIFY_CERTS")
     replicas: int | None = Field(default=None, ge=0, alias="ELASTICSEARCH_REPLICAS")
+    retention_days: int | None = Field(default=None, ge=1, alias="ELASTICSEARCH_RETENTION_DAYS")
 
     @property
     def url(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from vigie.cli.logs_expire import expire
 from vigie.cli.logs_text import (
     deduplication_text,
     export_text,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from vigie.wiring import LazyServices
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(expire)
 
 Limit = Annotated[int, typer.Option(min=1, help="Lines a round, at most.")]
 GradioUrl = Annotated[
