@@ -59,6 +59,7 @@ def take_down(root: Path, servers: Sequence[Server], tell: Tell) -> list[str]:
             if stop(site, server):
                 tell(f"Stopped {server.name}.")
                 stopped.append(server.name)
+                server.tidy(site)
             site.forget(server.name, STOPPED)
             site.write()
         return stopped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import tempfile
@@ -64,6 +65,10 @@ class PostgresServer(Server):
         }
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         return [*unprivileged(), str(find_postgres("postgres")), "-D", str(folder), *options]
+
+    def tidy(self, site: Site) -> None:
+        with contextlib.suppress(OSError):
+            socket_folder(site.home(self.name) / "data").rmdir()
 
     def url(self, site: Site) -> str:
         login = f"{_SUPERUSER}:{quote(site.secret(self.name), safe='')}"

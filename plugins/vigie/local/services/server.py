@@ -40,6 +40,9 @@ class Server(ABC):
         """Return what the process gets on top of the shell's variables."""
         return {}
 
+    def tidy(self, site: Site) -> None:  # noqa: B027
+        """Remove what only a running server needs; data stays."""
+
     @abstractmethod
     def url(self, site: Site) -> str:
         """Return the address that tests use."""
