@@ -207,6 +207,15 @@ STREAM_THRESHOLD = metric(
     "The threshold that the next line meets",
     ("topic", "partition"),
 )
+STREAM_POLL_GAP = metric(
+    "vigie_stream_poll_gap_seconds",
+    "gauge",
+    "Longest time between two polls of a follower; its group gives it up after 90 s",
+    ("topic",),
+)
+STREAM_REJOINS = metric(
+    "vigie_stream_rejoins", "gauge", "How often a follower had to join its group again", ("topic",)
+)
 INCIDENTS_WRITTEN = metric(
     "vigie_incidents_documents", "gauge", "Incidents that the last run wrote or renewed"
 )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from vigie.adapters.kafka_client import CONNECT_S, MISSING, KafkaCluster
 from vigie.adapters.kafka_errors import translated
@@ -36,11 +36,24 @@ class KafkaPositions:
         """Return the oldest offset of a partition and the next one to be written."""
         place = TopicPartition(self.topic, partition)
         found: tuple[int, int] = self._patiently(
-            lambda: self._client.get_watermark_offsets(place, timeout=CONNECT_S, cached=False),
+            lambda: self._watermarks(place),
             wait_s,
             f"the end of {self.topic!r}/{partition} was not told",
         )
         return found
+
+    def _watermarks(self, place: TopicPartition) -> tuple[int, int] | None:
+        """Ask once; a partition without a leader is not there, says the library."""
+        try:
+            found: tuple[int, int] | None = self._client.get_watermark_offsets(
+                place, timeout=CONNECT_S, cached=False
+            )
+            return found
+        except KafkaException as exc:
+            is_missing = exc.args[0].code() == KafkaError._UNKNOWN_PARTITION
+            if is_missing and self._cluster.partitions(self.topic) > place.partition:
+                return None
+            raise
 
     def stored(self, partitions: Sequence[int], wait_s: float) -> dict[int, tuple[str, Position]]:
         """Return token and position of what the group committed; the oldest line if nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,7 @@ def score_report(
     *,
     topic: str,
     seconds: float,
+    more: Sequence[Sample] = (),
     **names: Any,
 ) -> ScoreReport:
     """Return the report with its metrics.
@@ -82,6 +83,7 @@ def score_report(
         raise DataError(f"{counts.read} lines were read, but {stored} accounted for: {counts}")
     labels = {"topic": topic, "worker": str(min(thresholds, default=0))}
     samples = [Sample(name, float(getattr(counts, key)), labels) for key, name in _FIGURES.items()]
+    samples += more
     samples.append(Sample(catalogue.STREAM_RATE, counts.read / max(seconds, 1e-9), labels))
     for partition, rule in thresholds.items():
         value = _next_threshold(rule)
