@@ -52,6 +52,9 @@ lock: install ## Resolve requirements*.in into requirements.lock (torch and its 
 bench: install ## Run every benchmark; each prints its ratio last
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
+test-soak: install ## Kill consumers and servers again and again against real services (KILLS=50)
+	@VIGIE_TEST_KILLS=$(or $(KILLS),50) $(PY) -m pytest tests/service -k kill --timeout=3600 -p no:randomly
+
 services: install ## Start real servers for tests: PostgreSQL, Kafka, Elasticsearch, Prometheus, …
 	@$(PY) -m vigie.local.services up
 

@@ -100,19 +100,17 @@ def test_a_group_of_a_dead_job_shows_its_age(pushgateway_url: str, job: str) -> 
     assert pushed["push_failure_time_seconds"] == 0
 
 
-def test_a_type_that_another_group_tells_differently_is_refused(
-    pushgateway_url: str, job: str
-) -> None:
+def test_a_type_that_another_group_tells_differently_is_refused(own: Callable[..., Site]) -> None:
     """The gateway's own refusal: our catalogue has one type a name, other software may not."""
-    foreign = f"{pushgateway_url}/metrics/job/{job}_foreign"
+    url = own("pushgateway").urls["pushgateway"]
     text = "# TYPE vigie_job_failed_tasks counter\nvigie_job_failed_tasks 1\n"
     with httpx.Client(trust_env=False) as client:
-        client.put(foreign, content=text).raise_for_status()
-    sink = Pushgateway(pushgateway_url)
-    sink.push(job, [Sample(RUN, 1)])
+        client.put(f"{url}/metrics/job/foreign", content=text).raise_for_status()
+    sink = Pushgateway(url)
+    sink.push("dag", [Sample(RUN, 1)])
     with pytest.raises(DataError, match="400"):
-        sink.push(job, [Sample(catalogue.JOB_TASKS_FAILED, 0)])
-    values = {name: v for name, labels, v in told(pushgateway_url) if ("job", job) in labels}
+        sink.push("dag", [Sample(catalogue.JOB_TASKS_FAILED, 0)])
+    values = {name: value for name, labels, value in told(url) if ("job", "dag") in labels}
     assert values[RUN] == 1
     assert values["push_failure_time_seconds"] > 0
 

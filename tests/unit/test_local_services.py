@@ -40,10 +40,10 @@ class Web(Server):
     def obtain(self, site: Site, tell: Tell, *, install: bool) -> None: ...
 
     def command(self, site: Site) -> list[str]:
-        return [sys.executable, "-m", "http.server", "--bind", LOOPBACK, str(site.ports["web"])]
+        return [sys.executable, "-m", "http.server", "--bind", LOOPBACK, str(site.ports[self.name])]
 
     def url(self, site: Site) -> str:
-        return f"http://{LOOPBACK}:{site.ports['web']}"
+        return f"http://{LOOPBACK}:{site.ports[self.name]}"
 
     def ask_version(self, site: Site) -> str:
         get(self.url(site))
@@ -144,6 +144,22 @@ def test_what_does_not_start_is_a_failure_that_names_its_log(root: Path) -> None
     assert str(read_site(root).log("broken")) in broken.note
     assert web.version == "1"
     assert "broken" not in read_site(root).urls
+
+
+def test_an_answer_of_another_process_is_not_the_server_s(root: Path) -> None:
+    bring_up(root, [Web()], print)
+
+    class Impostor(Broken):
+        def url(self, site: Site) -> str:
+            return site.urls["web"]
+
+        def ask_version(self, site: Site) -> str:
+            psutil.Process(site.pids[self.name]).wait(10)
+            return super().ask_version(site)
+
+    (outcome,) = bring_up(root, [Impostor()], print)
+    assert outcome.failed
+    assert "no heap left" in outcome.note
 
 
 def test_two_commands_at_once_are_refused(root: Path) -> None:

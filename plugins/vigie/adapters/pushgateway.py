@@ -7,6 +7,7 @@ and forgets none: a group that must not be told for ever is deleted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 import httpx
 from prometheus_client import delete_from_gateway, push_to_gateway
@@ -36,10 +37,7 @@ class Pushgateway:
     def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
         self._url = (url if "://" in url else f"http://{url}").rstrip("/")
         self._timeout_s = timeout_s
-        try:
-            self._told = str(httpx.URL(self._url).copy_with(userinfo=b""))
-        except httpx.InvalidURL as exc:
-            raise SettingsError(f"PROMETHEUS_PUSHGATEWAY_URL is not a URL: {exc}") from None
+        self._told = _without_password(self._url)
 
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
@@ -113,3 +111,16 @@ class Pushgateway:
         if status in _NOT_ALLOWED:
             raise SettingsError(f"{told}; check PROMETHEUS_PUSHGATEWAY_URL")
         raise DataError(told)
+
+
+def _without_password(url: str) -> str:
+    """Return a URL as messages may tell it, or refuse it."""
+    wrong = SettingsError("PROMETHEUS_PUSHGATEWAY_URL must be http://host:port")
+    try:
+        parts = urlsplit(url)
+        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise wrong from None
+    if not is_right:
+        raise wrong
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

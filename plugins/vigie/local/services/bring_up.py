@@ -108,14 +108,18 @@ def _outcome(site: Site, server: Server, problem: VigieError | None, is_fresh: b
 
 
 def _wait(site: Site, server: Server) -> str:
+    """Return the version that the server's own process answers with."""
     deadline = time.monotonic() + _READY_S
     while True:
+        problem = "it ended"
         try:
-            return server.ask_version(site)
+            version = server.ask_version(site)
+            if process_of(site, server.name) is not None:
+                return version
         except TransientError as exc:
-            is_gone = process_of(site, server.name) is None
-            if is_gone or time.monotonic() > deadline:
-                log = site.log(server.name)
-                words = log.read_text(errors="replace").strip()[-300:]
-                raise TransientError(f"{exc}; read {log}: … {words}") from exc
+            problem = str(exc)
+        if process_of(site, server.name) is None or time.monotonic() > deadline:
+            log = site.log(server.name)
+            words = log.read_text(errors="replace").strip()[-300:]
+            raise TransientError(f"{problem}; read {log}: … {words}")
         time.sleep(0.2)
