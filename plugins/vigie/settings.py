@@ -47,8 +47,11 @@ class ElasticsearchSettings(_Group):
             raise SettingsError("ELASTICSEARCH_HOST is not set")
         scheme, _, rest = self.host.rpartition("://")
         name, _, path = rest.partition("/")
-        if path:
-            raise SettingsError("ELASTICSEARCH_HOST is a host or scheme://host:port, without path")
+        if path or "@" in name:
+            raise SettingsError(
+                "ELASTICSEARCH_HOST is a host or scheme://host:port, without path; user and "
+                "password go into ELASTICSEARCH_USER and ELASTICSEARCH_PASSWORD"
+            )
         has_port = name.rpartition(":")[2].isdigit() and not name.endswith("]")
         return f"{scheme or self.scheme}://{name if has_port else f'{name}:{self.port}'}"
 

@@ -174,3 +174,11 @@ def test_a_host_may_be_a_url(host: str, url: str) -> None:
         "ELASTICSEARCH_SCHEME": "https",
     }
     assert ElasticsearchSettings.model_validate(values).url == url
+
+
+@pytest.mark.parametrize("host", ["http://vigie:s3cret@es:9200", "es/path", "https://es/path"])
+def test_a_host_is_no_place_for_a_password_or_a_path(host: str) -> None:
+    settings = ElasticsearchSettings.model_validate({"ELASTICSEARCH_HOST": host})
+    with pytest.raises(SettingsError, match="ELASTICSEARCH_PASSWORD") as caught:
+        _ = settings.url
+    assert "s3cret" not in str(caught.value)
