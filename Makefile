@@ -8,8 +8,8 @@ MODEL ?=
 
 .PHONY: help install install-dev demo up down status check test lint format lock bench clean \
 	pipeline-check pipeline-once pipeline-continuous pipeline-test-indexes pipeline-clear-indexes \
-	pipeline-deduplicate pipeline-export-parquet pipeline-analyze-drift pipeline-elasticsearch-up \
-	pipeline-elasticsearch-down docs
+	pipeline-deduplicate pipeline-export-parquet pipeline-analyze-drift services services-down test-soak \
+	secrets pin-images dashboards pipeline-elasticsearch-up pipeline-elasticsearch-down docs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-26s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,8 +55,26 @@ bench: install ## Run every benchmark; each prints its ratio last
 docs: install ## Write docs/commands.md from the commands' own help
 	@$(PY) scripts/commands_page.py > docs/commands.md.tmp && mv docs/commands.md.tmp docs/commands.md
 
+test-soak: install ## Kill consumers and servers again and again against real services (KILLS=50)
+	@VIGIE_TEST_KILLS=$(or $(KILLS),50) $(PY) -m pytest tests/service -k kill --timeout=3600 -p no:randomly
+
+services: install ## Start real servers for tests: PostgreSQL, Kafka, Elasticsearch, Prometheus, …
+	@$(PY) -m vigie.local.services up
+
+services-down: install ## Stop them; their data stays below data/services
+	@$(PY) -m vigie.local.services down
+
 clean: down ## Stop the platform and delete what it wrote below data/local
 	@rm -rf data/local
+
+secrets: ## Write the secrets of the Compose stack to .env (mode 600); keeps what is there
+	@python3 -I scripts/make_secrets.py
+
+pin-images: ## Write docker-compose.images.yml: every image by digest (needs Docker and the network)
+	@python3 -I scripts/pin_images.py
+
+dashboards: install ## Generate grafana/dashboards from the catalogue of metrics
+	@$(PY) scripts/dashboards.py
 
 pipeline-check: install ## Check what log collection needs
 	@$(VIGIE) check
@@ -82,9 +100,8 @@ pipeline-export-parquet: install ## Export ml-api-message to Parquet (MODEL=name
 pipeline-analyze-drift: install ## Compare the training table with production data (MODEL=name)
 	@$(VIGIE) drift analyze $(if $(MODEL),--model $(MODEL))
 
-pipeline-elasticsearch-up: ## Say what starts the log index (here it is embedded and needs no Elasticsearch)
-	@echo "The log index is embedded in the platform's PostgreSQL and needs no Elasticsearch."
-	@echo "Start the platform with: make up. What is in use: make check"
+pipeline-elasticsearch-up: ## Start Elasticsearch and Kibana: of the Compose stack, or without Docker the local node
+	@sh scripts/elasticsearch.sh up
 
-pipeline-elasticsearch-down: ## Say what stops the log index
-	@echo "The log index is embedded in the platform's PostgreSQL. Stop the platform with: make down"
+pipeline-elasticsearch-down: ## Stop them
+	@sh scripts/elasticsearch.sh down

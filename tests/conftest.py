@@ -110,6 +110,19 @@ def services(tmp_path: Path) -> FakeServices:
 
 
 @pytest.fixture(scope="session")
+def fitted() -> tuple[Any, Any]:
+    """Return a small fitted pipeline and rows that it can answer."""
+    import pandas as pd
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rows = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "b": [1, 0, 1, 0]})
+    model = make_pipeline(StandardScaler(), RandomForestClassifier(n_estimators=2, random_state=0))
+    return model.fit(rows, [0, 0, 1, 1]), rows
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Return the folder of real data beside the checkout, or skip."""
     if not SHARED_DATA.is_dir():

@@ -26,7 +26,6 @@ from vigie.operators.metrics import PushMetricsOperator
 from vigie.operators.stream import GroupIncidentsOperator, ScoreStreamOperator, WaitForLagOperator
 
 SCHEDULE = "@continuous"
-WORKERS = 1  # tasks that share the topic's partitions
 
 
 @dag(
@@ -60,10 +59,11 @@ WORKERS = 1  # tasks that share the topic's partitions
         "max_lines": Param(
             1_000_000, type="integer", minimum=1, description="Lines a run and worker, at most."
         ),
+        "workers": Param(None, type=["null", "integer"], description="Else VIGIE_STREAM_WORKERS."),
     },
 )
 def kafka_anomaly_scoring() -> None:
-    wait = WaitForLagOperator(task_id="wait_for_lag", workers=WORKERS)
+    wait = WaitForLagOperator(task_id="wait_for_lag", workers="{{ params.workers }}")
     score = ScoreStreamOperator.partial(
         task_id="score_stream",
         factor="{{ params.factor }}",

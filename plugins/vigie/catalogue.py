@@ -40,6 +40,9 @@ JOB_LAST_SUCCESS = metric(
 JOB_LAST_RUN = metric("vigie_job_last_run_timestamp_seconds", "gauge", "When the job last ended")
 JOB_SUCCEEDED = metric("vigie_job_succeeded", "gauge", "1 if the last run succeeded, 0 if not")
 JOB_TASKS_FAILED = metric("vigie_job_failed_tasks", "gauge", "Failed tasks of the last run")
+PUSH_FAILURES = metric(
+    "vigie_push_failures_total", "counter", "Groups of figures that could not be pushed"
+)
 
 # serving (its own registry, exposed by /metrics together with the text files)
 HTTP_REQUESTS = metric(
@@ -206,6 +209,15 @@ STREAM_THRESHOLD = metric(
     "gauge",
     "The threshold that the next line meets",
     ("topic", "partition"),
+)
+STREAM_POLL_GAP = metric(
+    "vigie_stream_poll_gap_seconds",
+    "gauge",
+    "Longest time between two polls of a follower; its group gives it up after 90 s",
+    ("topic",),
+)
+STREAM_REJOINS = metric(
+    "vigie_stream_rejoins", "gauge", "How often a follower had to join its group again", ("topic",)
 )
 INCIDENTS_WRITTEN = metric(
     "vigie_incidents_documents", "gauge", "Incidents that the last run wrote or renewed"

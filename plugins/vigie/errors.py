@@ -8,8 +8,10 @@
     │   └── DataError
     │       └── UnknownTransactionError
     ├── TransientError        a service did not answer · Airflow: retry · exit code 3
-    │   └── DiskFullError     it works again when there is room
+    │   ├── DiskFullError     it works again when there is room
+    │   └── UndeliveredError
     ├── ConflictError         someone else was faster · Airflow: no retry · exit code 4
+    │   └── FencedError
     └── NotEnoughDataError    nothing to do yet · Airflow: skip · exit code 0
 """
 
@@ -55,10 +57,22 @@ class DiskFullError(TransientError):
     """There is no room, here or on the server's disk; what was there before is intact."""
 
 
+class UndeliveredError(TransientError):
+    """Messages may be missing from the stream from ``first`` on (its place in the call)."""
+
+    def __init__(self, message: str, *, first: int) -> None:
+        super().__init__(message)
+        self.first = first
+
+
 class ConflictError(VigieError):
     """Another process was faster, or holds the lock."""
 
     exit_code = 4
+
+
+class FencedError(ConflictError):
+    """Another process took this one's own name: trying again would only fight it."""
 
 
 class NotEnoughDataError(VigieError):

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -32,6 +32,29 @@ class ElasticsearchSettings(_Group):
     host: str | None = Field(default=None, alias="ELASTICSEARCH_HOST")
     port: int = Field(default=9200, ge=1, le=65535, alias="ELASTICSEARCH_PORT")
     index: str = Field(default="ml-api-logs", alias="ELASTICSEARCH_INDEX")
+    scheme: Literal["http", "https"] = Field(default="http", alias="ELASTICSEARCH_SCHEME")
+    user: str | None = Field(default=None, alias="ELASTICSEARCH_USER")
+    password: SecretStr | None = Field(default=None, alias="ELASTICSEARCH_PASSWORD")
+    api_key: SecretStr | None = Field(default=None, alias="ELASTICSEARCH_API_KEY")
+    ca_certs: Path | None = Field(default=None, alias="ELASTICSEARCH_CA_CERTS")
+    verify_certs: bool = Field(default=True, alias="ELASTICSEARCH_VERIFY_CERTS")
+    replicas: int | None = Field(default=None, ge=0, alias="ELASTICSEARCH_REPLICAS")
+    retention_days: int | None = Field(default=None, ge=1, alias="ELASTICSEARCH_RETENTION_DAYS")
+
+    @property
+    def url(self) -> str:
+        """Return scheme, host and port; a host that is a URL itself keeps its own."""
+        if self.host is None:
+            raise SettingsError("ELASTICSEARCH_HOST is not set")
+        scheme, _, rest = self.host.rpartition("://")
+        name, _, path = rest.partition("/")
+        if path or "@" in name:
+            raise SettingsError(
+                "ELASTICSEARCH_HOST is a host or scheme://host:port, without path; user and "
+                "password go into ELASTICSEARCH_USER and ELASTICSEARCH_PASSWORD"
+            )
+        has_port = name.rpartition(":")[2].isdigit() and not name.endswith("]")
+        return f"{scheme or self.scheme}://{name if has_port else f'{name}:{self.port}'}"
 
 
 class PipelineSettings(_Group):
@@ -53,9 +76,44 @@ class StreamSettings(_Group):
     """The stream of log lines; without servers the embedded one is used."""
 
     bootstrap_servers: str | None = Field(default=None, alias="KAFKA_BOOTSTRAP_SERVERS")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", alias="KAFKA_SECURITY_PROTOCOL"
+    )
+    sasl_mechanism: str = Field(default="SCRAM-SHA-512", alias="KAFKA_SASL_MECHANISM")
+    sasl_username: str | None = Field(default=None, alias="KAFKA_SASL_USERNAME")
+    sasl_password: SecretStr | None = Field(default=None, alias="KAFKA_SASL_PASSWORD")
+    ssl_ca_location: str | None = Field(default=None, alias="KAFKA_SSL_CA_LOCATION")
     topic: str = Field(default="vigie-logs", alias="VIGIE_STREAM_TOPIC")
     group: str = Field(default="vigie-scorer", alias="VIGIE_STREAM_GROUP")
     index: str = Field(default="mozilla-clogs-index", alias="VIGIE_ANOMALY_INDEX")
+    workers: int = Field(default=1, ge=1, le=64, alias="VIGIE_STREAM_WORKERS")
+
+    @property
+    def dead_letter_topic(self) -> str | None:
+        """Where Kafka's other readers find refused lines; the embedded stream has no others."""
+        return f"{self.topic}.dlq" if self.bootstrap_servers else None
+
+    def security(self) -> dict[str, str]:
+        """Return librdkafka's options for TLS and SASL; they hold the password in clear."""
+        uses_sasl, secret = self.security_protocol.startswith("SASL"), self.sasl_password
+        if uses_sasl and not (self.sasl_username and secret):
+            raise SettingsError(
+                f"KAFKA_SECURITY_PROTOCOL={self.security_protocol} needs KAFKA_SASL_USERNAME and "
+                "KAFKA_SASL_PASSWORD"
+            )
+        if not uses_sasl and (self.sasl_username or secret):
+            raise SettingsError(
+                "KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD is set, but KAFKA_SECURITY_PROTOCOL is "
+                f"{self.security_protocol}, which does not use it; set SASL_SSL"
+            )
+        found: dict[str, str] = {"security.protocol": self.security_protocol}
+        if self.ssl_ca_location:
+            found["ssl.ca.location"] = self.ssl_ca_location
+        if self.sasl_username and secret:
+            found["sasl.mechanism"] = self.sasl_mechanism
+            found["sasl.username"] = self.sasl_username
+            found["sasl.password"] = secret.get_secret_value()
+        return found
 
 
 class MlflowSettings(_Group):
@@ -106,6 +164,13 @@ class ServingSettings(_Group):
     api_key: SecretStr | None = Field(default=None, alias="VIGIE_API_KEY")
 
 
+class CelerySettings(_Group):
+    """The local platform's Airflow on several worker processes; without a broker, LocalExecutor."""
+
+    broker_url: SecretStr | None = Field(default=None, alias="VIGIE_CELERY_BROKER_URL")
+    workers: int = Field(default=2, ge=1, le=8, alias="VIGIE_CELERY_WORKERS")
+
+
 class FolderSettings(_Group):
     """Folders; relative ones are below the project."""
 
@@ -152,6 +217,7 @@ class Settings:
     metrics: MetricsSettings
     loop: LoopSettings
     serving: ServingSettings
+    celery: CelerySettings
     sources: Mapping[str, str]
 
     @classmethod
@@ -163,7 +229,8 @@ class Settings:
         Parameters
         ----------
         overrides
-            Values by variable name that win over the environment (flags, Airflow Connections).
+            Values by variable name that win over the environment (flags, Airflow Connections); an
+            empty one resets its variable to the default.
         override_source
             What to say of them in ``vigie check``.
 
@@ -189,6 +256,7 @@ class Settings:
                 metrics=MetricsSettings.model_validate(values),
                 loop=LoopSettings.model_validate(values),
                 serving=ServingSettings.model_validate(values),
+                celery=CelerySettings.model_validate(values),
                 sources=sources,
             )
         except ValidationError as exc:
@@ -209,6 +277,7 @@ GROUPS: tuple[type[_Group], ...] = (
     MetricsSettings,
     LoopSettings,
     ServingSettings,
+    CelerySettings,
     FolderSettings,
 )
 
@@ -235,7 +304,11 @@ def _merge(
         for variable in known & layer.keys():
             if layer[variable]:
                 values[variable] = layer[variable]
-                sources[variable] = name
+            elif layer is overrides:
+                values.pop(variable, None)
+            else:
+                continue
+            sources[variable] = name
     return values, sources
 
 

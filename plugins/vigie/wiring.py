@@ -86,18 +86,41 @@ class LazyServices:
 
     @cached_property
     def index(self) -> roles.LogIndex:
+        if self.settings.elasticsearch.host:
+            return self._elasticsearch()
         from vigie.adapters.pg_index import PgIndex
 
-        if self.settings.elasticsearch.host:
-            raise SettingsError(_not_yet("ELASTICSEARCH_HOST", "log index"))
         return PgIndex(self.engine)
+
+    def _elasticsearch(self) -> roles.LogIndex:
+        from vigie.adapters.es_client import Access
+        from vigie.adapters.es_index import EsIndex
+
+        found = self.settings.elasticsearch
+        access = Access(
+            user=found.user,
+            password=found.password.get_secret_value() if found.password else None,
+            api_key=found.api_key.get_secret_value() if found.api_key else None,
+            ca_certs=str(found.ca_certs) if found.ca_certs else None,
+            verify_certs=found.verify_certs,
+        )
+        index = EsIndex(found.url, access, replicas=found.replicas)
+        self.stack.callback(index.close)
+        return index
 
     @cached_property
     def stream(self) -> roles.LogStream:
+        found = self.settings.stream
+        if found.bootstrap_servers:
+            from vigie.adapters.kafka_stream import KafkaStream
+
+            stream = KafkaStream(
+                found.bootstrap_servers, locks=lambda: self.locks, security=found.security()
+            )
+            self.stack.callback(stream.close)
+            return stream
         from vigie.adapters.pg_stream import PgStream
 
-        if self.settings.stream.bootstrap_servers:
-            raise SettingsError(_not_yet("KAFKA_BOOTSTRAP_SERVERS", "stream"))
         return PgStream(self.engine)
 
     @cached_property
@@ -122,7 +145,9 @@ class LazyServices:
     @cached_property
     def metrics(self) -> roles.MetricsSink:
         if self.settings.metrics.pushgateway_url:
-            raise SettingsError(_not_yet("PROMETHEUS_PUSHGATEWAY_URL", "metrics"))
+            from vigie.adapters.pushgateway import Pushgateway
+
+            return Pushgateway(self.settings.metrics.pushgateway_url)
         from vigie.adapters.metrics_files import MetricsFiles
 
         return MetricsFiles(self.paths.local / "metrics")

@@ -1,21 +1,23 @@
-"""One suite for every tracker: with a registry (MLflow, the fake) and without (null)."""
+"""One suite for every tracker: with a registry (MLflow, the fake) and without (null).
+
+tests/service has the same suite on a real MLflow server.
+"""
 
 from __future__ import annotations
 
+import secrets
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 
 from vigie.adapters.null_tracker import NullTracker
-from vigie.errors import PermanentError, TransientError
+from vigie.errors import TransientError
 from vigie.roles import Tracker
+from vigie.testing.contracts import tracker as contract
+from vigie.testing.contracts.tracker import TrackerSubject
 from vigie.testing.telemetry import FakeTracker
-
-Make = Callable[[], Tracker]
 
 
 @pytest.fixture(scope="session")
@@ -44,73 +46,14 @@ def tracker(
     yield MlflowTracker(request.getfixturevalue("mlflow_store"))
 
 
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    """Return a model name of this test alone: the MLflow store is shared."""
-    return "model_" + str(abs(hash(request.node.name)))
-
-
-@pytest.fixture
-def fitted() -> tuple[Any, pd.DataFrame]:
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    rows = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "b": [1, 0, 1, 0]})
-    model = make_pipeline(StandardScaler(), RandomForestClassifier(n_estimators=2, random_state=0))
-    return model.fit(rows, [0, 0, 1, 1]), rows
-
-
-def test_the_same_key_reopens_the_same_run(tracker: Tracker, name: str) -> None:
-    with tracker.run(name, "first", key="r1:logistic") as run:
-        first = run.run_id
-    with tracker.run(name, "second", key="r1:logistic") as run:
-        assert run.run_id == first
-    with tracker.run(name, "third", key="r2:logistic") as run:
-        assert run.run_id != first
-
-
-def test_a_retry_may_log_the_same_things_again(
-    tracker: Tracker, name: str, fitted: tuple[Any, pd.DataFrame], tmp_path: Path
+@pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
+def test_tracker(
+    check: Callable[[TrackerSubject], None],
+    tracker: Tracker,
+    fitted: tuple[object, object],
+    tmp_path: Path,
 ) -> None:
-    note = tmp_path / "note.txt"
-    note.write_text("x")
-    for _ in range(2):
-        with tracker.run(name, "n", {"data": "h"}, key="k") as run:
-            run.log_params({"threshold": 0.4, "candidate": "random_forest"})
-            run.log_metrics({"f1": 0.9, "auc": float("nan")})
-            run.log_file(note)
-            run.log_model("random_forest", *fitted)
-    assert tracker.register(name, 1, run.run_id) == tracker.register(name, 1, run.run_id)
-
-
-def test_an_alias_names_our_bundle_version(
-    tracker: Tracker, name: str, fitted: tuple[Any, pd.DataFrame]
-) -> None:
-    for version in (3, 7):
-        with tracker.run(name, "n", key=f"k{version}") as run:
-            run.log_model("m", *fitted)
-        tracker.register(name, version, run.run_id)
-    tracker.set_alias(name, "champion", 7)
-    assert tracker.alias(name, "champion") == 7
-    tracker.set_alias(name, "champion", 3)
-    assert tracker.alias(name, "champion") == 3
-
-
-def test_an_unknown_alias_is_none(tracker: Tracker, name: str) -> None:
-    assert tracker.alias(name, "champion") is None
-
-
-def test_an_alias_to_a_version_that_is_not_registered_is_refused(
-    tracker: Tracker, name: str
-) -> None:
-    with pytest.raises(PermanentError):
-        tracker.set_alias(name, "champion", 99)
-
-
-def test_an_error_inside_a_run_comes_out_unchanged(tracker: Tracker, name: str) -> None:
-    with pytest.raises(ZeroDivisionError), tracker.run(name, "n", key="k"):
-        _ = 1 / 0
+    check(TrackerSubject(tracker, f"model_{secrets.token_hex(6)}", *fitted, tmp_path))
 
 
 def test_the_null_tracker_has_no_effect(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,6 @@ Run = Callable[[JobOperator], Any]
 def run(services: FakeServices) -> Run:
     def execute(operator: JobOperator) -> Any:
         operator.services_factory = lambda context: nullcontext(services)
-        if isinstance(operator, WaitForLagOperator):
-            operator.overrides = staticmethod(dict)
         return operator.execute(CONTEXT)
 
     return execute
@@ -105,11 +103,18 @@ def test_the_triggers_events_go_on_skip_or_fail() -> None:
         operator.resume(CONTEXT, {"status": "error", "message": "wrong"})
 
 
+async def no_connections() -> dict[str, str]:
+    """Return the overrides of an Airflow without Connections."""
+    return {}
+
+
 def trigger(answers: list[Any], max_wait_s: float = 60.0) -> LagTrigger:
     """Return a trigger that sees these answers, one a look, without sleeping."""
 
     class Scripted(LagTrigger):
-        def look(self) -> LagReport:
+        connections = staticmethod(no_connections)
+
+        def look(self, overrides: Mapping[str, str]) -> LagReport:
             answer = answers.pop(0)
             if isinstance(answer, Exception):
                 raise answer
@@ -125,7 +130,7 @@ def trigger(answers: list[Any], max_wait_s: float = 60.0) -> LagTrigger:
 
     return Scripted(
         topic=TOPIC, group="g", detector="d", workers=1, poll_interval_s=0.0,
-        max_wait_s=max_wait_s, overrides={},
+        max_wait_s=max_wait_s,
     )  # fmt: skip
 
 
@@ -168,19 +173,38 @@ def test_the_trigger_looks_through_the_settings_of_its_process(
 ) -> None:
     monkeypatch.setenv("VIGIE_DATABASE_URL", database_url)
     looking = LagTrigger(
-        topic=TOPIC, group="g", detector="d", workers=1, poll_interval_s=1.0, max_wait_s=1.0,
-        overrides={},
+        topic=TOPIC, group="g", detector="d", workers=1, poll_interval_s=1.0, max_wait_s=1.0
     )  # fmt: skip
-    assert looking.look().lag == 0
+    assert looking.look({}).lag == 0
 
 
-def test_no_secret_goes_to_the_trigger(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vigie.operators import connections
-    from vigie.operators.stream import trigger_overrides
+def test_a_connection_rules_what_the_trigger_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "of-the-environment:9092")
+    seen: list[Mapping[str, str]] = []
 
-    found = {"HF_TOKEN": "secret", "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"}
-    monkeypatch.setattr(connections, "connection_overrides", lambda: found)
-    assert trigger_overrides() == {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"}
+    class Looking(LagTrigger):
+        async def connections(self) -> dict[str, str]:  # type: ignore[override]
+            return {"KAFKA_BOOTSTRAP_SERVERS": "of-the-connection:9092"}
+
+        def look(self, overrides: Mapping[str, str]) -> LagReport:
+            seen.append(overrides)
+            raise SettingsError("enough")
+
+    waiting = Looking(
+        topic=TOPIC, group="g", detector="d", workers=1, poll_interval_s=0.0, max_wait_s=1.0
+    )
+    assert event(waiting)["status"] == "error"
+    assert seen == [{"KAFKA_BOOTSTRAP_SERVERS": "of-the-connection:9092"}]
+
+
+@pytest.mark.usefixtures("waiting")
+def test_the_number_of_workers_is_a_param_or_a_setting(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIE_STREAM_WORKERS", "3")
+    of_the_setting = WaitForLagOperator(task_id="t", detector=ISOLATION_FOREST, workers="None")
+    of_the_param = WaitForLagOperator(task_id="u", detector=ISOLATION_FOREST, workers="2")
+    assert [run(of_the_setting), run(of_the_param)] == [[[0], [1], [2]], [[0, 2], [1]]]
 
 
 @pytest.mark.usefixtures("waiting")

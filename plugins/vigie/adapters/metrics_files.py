@@ -9,31 +9,20 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
-from vigie.catalogue import METRICS
+from vigie.adapters.metric_families import expose, families
 from vigie.encoding import digest, write_atomic
-from vigie.errors import DataError, TransientError
+from vigie.errors import TransientError
 from vigie.records import Sample
 
 log = logging.getLogger(__name__)
 PUSH_TIME = "push_time_seconds"  # the Pushgateway's own name, so that alerts hold in both worlds
-
-
-class _Families:
-    """A collector of families that are already made."""
-
-    def __init__(self, families: Iterable[Family]) -> None:
-        self._families = list(families)
-
-    def collect(self) -> Iterator[Family]:
-        yield from self._families
 
 
 class MetricsFiles:
@@ -64,7 +53,7 @@ class MetricsFiles:
             When the file cannot be written; the group is then as it was.
         """
         labels = {**(grouping or {}), "job": job}
-        text = _expose([*_families(samples, labels), _push_time(labels, self._clock())])
+        text = expose([*families(samples, labels), _push_time(labels, self._clock())])
         try:
             write_atomic(self._path(job, grouping), text)
         except OSError as exc:
@@ -97,7 +86,7 @@ def merge_metrics(folder: Path, own: str = "") -> str:
             continue  # deleted since it was listed
         except (OSError, ValueError) as exc:
             log.warning("metrics file %s left out: %s", path, exc)
-    return _expose(merged.values())
+    return expose(merged.values())
 
 
 def _merge(merged: dict[str, Family], text: str, source: str) -> None:
@@ -112,37 +101,7 @@ def _merge(merged: dict[str, Family], text: str, source: str) -> None:
         known.samples.extend(family.samples)
 
 
-def _families(samples: Sequence[Sample], group: Mapping[str, str]) -> list[Family]:
-    """Gather samples by family; the group's labels win, as in a Pushgateway."""
-    families: dict[str, Family] = {}
-    seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
-    for sample in samples:
-        family = families.setdefault(sample.name, _family(sample.name))
-        labels = {**sample.labels, **group}
-        series = (sample.name, tuple(sorted(labels.items())))
-        if series in seen:
-            raise DataError(f"metric {sample.name} is given twice with the labels {labels}")
-        seen.add(series)
-        family.add_sample(sample.name, labels, sample.value)
-    return list(families.values())
-
-
-def _family(name: str) -> Family:
-    known = METRICS.get(name)
-    if known is None:
-        raise DataError(f"metric {name!r} is not in vigie.catalogue; add it there")
-    made = CounterMetricFamily if known.kind == "counter" else GaugeMetricFamily
-    family: Family = made(name, known.help)
-    return family
-
-
 def _push_time(labels: Mapping[str, str], at: float) -> Family:
     family = GaugeMetricFamily(PUSH_TIME, "When the group was last written (Unix time)")
     family.add_sample(PUSH_TIME, dict(labels), at)
     return family
-
-
-def _expose(families: Iterable[Family]) -> str:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(families))
-    return generate_latest(registry).decode()

@@ -107,7 +107,11 @@ class PgStream:
 
     @contextmanager
     def consumer(
-        self, group: str, topic: str, partitions: Sequence[int] | None = None
+        self,
+        group: str,
+        topic: str,
+        partitions: Sequence[int] | None = None,
+        member: str | None = None,
     ) -> Iterator[PgConsumer]:
         known = self.end_offsets(topic)
         wanted = sorted(known if partitions is None else partitions)

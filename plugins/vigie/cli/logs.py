@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from vigie.cli.logs_expire import expire
 from vigie.cli.logs_text import (
     deduplication_text,
     export_text,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from vigie.wiring import LazyServices
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(expire)
 
 Limit = Annotated[int, typer.Option(min=1, help="Lines a round, at most.")]
 GradioUrl = Annotated[
@@ -90,13 +92,21 @@ def check() -> None:
 
 
 @app.command()
-def clear(yes: Annotated[bool, typer.Option("--yes", help="Really delete them.")] = False) -> None:
+def clear(
+    yes: Annotated[bool, typer.Option("--yes", help="Really delete them.")] = False,
+    expect_cluster: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Elasticsearch: the cluster that is meant."),
+    ] = None,
+) -> None:
     """Delete the three log indices; the next round collects everything again."""
     from vigie.jobs.clear_indices import clear_indices
 
     with services() as opened:
         index = opened.settings.elasticsearch.index
-        report = clear_indices(opened, confirmed=yes, raw_index=index)
+        report = clear_indices(
+            opened, confirmed=yes, expect_cluster=expect_cluster, raw_index=index
+        )
     for name, documents in report.deleted.items():
         console.print(f"{name}: {documents} documents deleted", highlight=False)
 

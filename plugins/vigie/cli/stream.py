@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,15 +88,33 @@ def consume(
     topic: Topic = None,
     follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C.")] = False,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
+    member: Annotated[
+        str | None,
+        typer.Option(help="This follower's own name in its group (else the machine's)."),
+    ] = None,
 ) -> None:
     """Score the waiting lines, index them, group anomalies into incidents."""
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
-        _consume(opened, factor, threshold, update, batch, max_lines, detector)
-        while follow:
-            time.sleep(interval)
-            names = opened.settings.stream
-            if opened.stream.lag(names.group, names.topic):
-                _consume(opened, factor, threshold, update, batch, max_lines, detector)
+        if not follow:
+            _consume(opened, factor, threshold, update, batch, max_lines, detector)
+            return
+        from vigie.cli.stream_follow import follow_until_interrupted
+        from vigie.jobs.follow_stream import FollowOptions
+
+        names = opened.settings.stream
+        options = FollowOptions(
+            topic=names.topic,
+            group=names.group,
+            index=names.index,
+            member=member or f"vigie-{socket.gethostname()}",
+            detector=detector,
+            factor=factor,
+            threshold=threshold,
+            update=update,
+            batch_size=batch,
+            dead_letter_topic=names.dead_letter_topic,
+        )
+        follow_until_interrupted(opened, options, interval)
 
 
 @app.command()
@@ -164,6 +182,7 @@ def _consume(
         update=update,
         max_lines=max_lines,
         batch_size=batch,
+        dead_letter_topic=names.dead_letter_topic,
     )
     console.print(score_table(report))
     incidents = group_incidents(opened, topic=names.topic, index=names.index)

@@ -46,6 +46,7 @@ def run_demo(
         services = stack.enter_context(open_services(settings))
         stage = Stage(
             services=services,
+            settings=settings,
             airflow=stack.enter_context(AirflowApi(airflow_url, *airflow_login)),
             serving=stack.enter_context(httpx.Client(base_url=serving_url, timeout=30)),
             client=stack.enter_context(ServingClient(serving_url, api_key=_api_key(settings))),

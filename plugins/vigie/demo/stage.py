@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
+from vigie.catalogue import JOB_SUCCEEDED
 from vigie.demo.airflow_api import AirflowApi, DagRun
 from vigie.demo.checks import Checks
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from vigie.jobs.simulate_traffic import SimulationReport
     from vigie.models.model_file import ModelFile
     from vigie.roles import Services
+    from vigie.settings import Settings
 
 RUN_TIMEOUT_S = 600.0  # a slow machine that does other things as well
 RELOAD_TIMEOUT_S = 30.0
@@ -27,6 +30,7 @@ class Stage:
     """One demo: what it acts on, and what it has found so far."""
 
     services: Services
+    settings: Settings
     airflow: AirflowApi
     serving: httpx.Client
     client: ServingClient
@@ -73,6 +77,20 @@ class Stage:
             feedback=1.0,
             seed=seed,
         )
+
+    def figures(self) -> set[str]:
+        """Return the jobs that have told whether they succeeded, where their figures are in use."""
+        gateway = self.settings.metrics.pushgateway_url
+        if gateway is None:
+            text = self.serving.get("/metrics").text
+        else:
+            text = httpx.get(f"{gateway.rstrip('/')}/metrics", timeout=10).text
+        return {
+            sample.labels["job"]
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == JOB_SUCCEEDED
+        }
 
     def champion(self, model: str | None = None) -> int:
         """Return the champion's version by the deployments table; 0 before the first."""

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from vigie.demo.stage import RELOAD_TIMEOUT_S, RUN_TIMEOUT_S, wait_until
+from vigie.logs.index_specs import DEAD_LETTERS, MESSAGE, PERFS
 
 if TYPE_CHECKING:
     from vigie.demo.stage import Stage
@@ -83,7 +84,7 @@ def collect(stage: Stage) -> None:
     """Every prediction is a line of the API log, and a document of each index, once."""
     stage.run_dag(COLLECTION)
     stored = stage.services.predictions.count()
-    for index in ("ml-api-logs", "ml-api-message", "ml-api-perfs"):
+    for index in (stage.settings.elasticsearch.index, MESSAGE.name, PERFS.name):
         stage.checks.equal(f"documents in {index}", stage.services.index.count(index), stored)
     stage.notes["API log lines collected"] = str(stored)
 
@@ -92,23 +93,24 @@ def score(stage: Stage) -> None:
     """The platform's own log files go through the stream; every line is scored."""
     from vigie.jobs.ingest_log_files import ingest_log_files
 
-    services, topic = stage.services, "vigie-logs"
+    services, names = stage.services, stage.settings.stream
+    topic = names.topic
     report = ingest_log_files(services, topic=topic, base_dir=services.paths.local / "logs")
     stage.airflow.unpause(SCORING)
     failed_before = set(_failed_runs(stage))
     wait_until(
         lambda: (
-            services.stream.lag("vigie-scorer", topic) == 0
+            services.stream.lag(names.group, topic) == 0
             or bool(set(_failed_runs(stage)) - failed_before)
         ),
         RUN_TIMEOUT_S,
     )
     produced = sum(services.stream.end_offsets(topic).values())
-    scored = services.index.count("mozilla-clogs-index")
-    dead = services.index.count("vigie-dead-letters")
+    scored = services.index.count(names.index)
+    dead = services.index.count(DEAD_LETTERS.name)
     failed = sorted(set(_failed_runs(stage)) - failed_before)
     stage.checks.equal(f"failed runs of {SCORING}", failed, [])
-    stage.checks.equal("lines left in the stream", services.stream.lag("vigie-scorer", topic), 0)
+    stage.checks.equal("lines left in the stream", services.stream.lag(names.group, topic), 0)
     stage.checks.equal("documents + dead letters = lines produced", scored + dead, produced)
     stage.notes["log lines produced"] = f"{produced}, {report.lines} of them by this demo"
 
@@ -166,15 +168,17 @@ def serve(stage: Stage) -> None:
 def again(stage: Stage) -> None:
     """Running a DAG again changes no count; every job has left its figures."""
     stage.run_dag(COLLECTION)
-    first = {name: stage.services.index.count(name) for name in ("ml-api-logs", "ml-api-message")}
+    names = (stage.settings.elasticsearch.index, MESSAGE.name)
+    first = {name: stage.services.index.count(name) for name in names}
     stage.run_dag(COLLECTION)
     second = {name: stage.services.index.count(name) for name in first}
     stage.checks.equal("a second collection changes nothing", second, first)
     stored = stage.services.predictions.count()
-    stage.checks.equal("still one document a prediction", second["ml-api-message"], stored)
-    figures = stage.serving.get("/metrics").text
-    for dag_id in (COLLECTION, TRAINING, SCORING, REPORTS, RETRAINING):
-        has = f'vigie_job_succeeded{{job="{dag_id}"' in figures
+    stage.checks.equal("still one document a prediction", second[MESSAGE.name], stored)
+    dags = (COLLECTION, TRAINING, SCORING, REPORTS, RETRAINING)
+    wait_until(lambda: stage.figures() >= set(dags), 30)  # scoring may still be in its last task
+    for dag_id in dags:
+        has = dag_id in stage.figures()
         stage.checks.holds(f"figures of {dag_id} in /metrics", has, has)
 
 

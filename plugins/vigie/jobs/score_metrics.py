@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,11 @@ class Counts:
     warming_up: int = 0
     unscored: int = 0
 
+    def add(self, other: Counts) -> None:
+        """Add what became of a batch."""
+        for name, value in asdict(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreReport(JobReport):
@@ -65,6 +70,7 @@ def score_report(
     topic: str,
     seconds: float,
     lag: int,
+    more: Sequence[Sample] = (),
     **names: Any,
 ) -> ScoreReport:
     """Return the report with its metrics.
@@ -79,6 +85,7 @@ def score_report(
         raise DataError(f"{counts.read} lines were read, but {stored} accounted for: {counts}")
     labels = {"topic": topic, "worker": str(min(thresholds, default=0))}
     samples = [Sample(name, float(getattr(counts, key)), labels) for key, name in _FIGURES.items()]
+    samples += more
     samples.append(Sample(catalogue.STREAM_RATE, counts.read / max(seconds, 1e-9), labels))
     samples.append(Sample(catalogue.STREAM_LAG, float(lag), {"topic": topic}))
     for partition, rule in thresholds.items():

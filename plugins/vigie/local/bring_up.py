@@ -6,49 +6,36 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Event
 
 from vigie.encoding import atomic_path
 from vigie.errors import TransientError
-from vigie.local.airflow_database import migrate_airflow
 from vigie.local.database import (
     Tell,
     end_orphans,
     exclusive,
-    migrate_records,
     start_database,
 )
 from vigie.local.environments import (
-    program_environment,
+    OWN_DATABASES,
     read_overrides,
     user_overrides,
     write_overrides,
 )
+from vigie.local.parts import Service, wanted_services
 from vigie.local.ports import is_free, taken
-from vigie.local.probes import Probe, probe_airflow, probe_mlflow, probe_serving, wait_for
-from vigie.local.programs import AIRFLOW_PROGRAMS, MLFLOW, POSTGRES, PROGRAMS, SERVING, Program
+from vigie.local.probes import wait_for
+from vigie.local.programs import (
+    POSTGRES,
+    PROGRAMS,
+    Program,
+)
 from vigie.local.reconcile import reconcile_models
 from vigie.local.state import Platform
 from vigie.local.supervision import Supervisor
 from vigie.settings import Settings
 
 _TIMEOUT_S = 240  # a slow laptop, cold disk caches, first migration
-OWN_DATABASES = (
-    "VIGIE_DATABASE_URL",
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
-    "MLFLOW_BACKEND_STORE_URI",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A part of the platform that starts on its own once PostgreSQL is there."""
-
-    name: str
-    programs: tuple[Program, ...]
-    prepare: Callable[[], None]
-    probe: Probe
 
 
 def bring_up(platform: Platform, *, tell: Tell) -> None:
@@ -106,30 +93,6 @@ def make_folders(platform: Platform) -> None:
     with atomic_path(platform.folder / "airflow" / "passwords.json") as temporary:
         temporary.chmod(0o600)
         temporary.write_text(json.dumps({"admin": platform.secrets["airflow_admin_password"]}))
-
-
-def wanted_services(platform: Platform, overrides: Mapping[str, str]) -> list[Service]:
-    """Return what runs here: MLflow only where the user has neither his own nor switched it off."""
-    environment = program_environment(platform, overrides, "airflow")
-    airflow, mlflow, serving = (platform.url(name) for name in ("airflow", "mlflow", "serving"))
-    wanted = [
-        Service(
-            "airflow",
-            AIRFLOW_PROGRAMS,
-            lambda: migrate_airflow(platform, environment),
-            lambda: probe_airflow(airflow),
-        ),
-        Service(
-            "serving",
-            (SERVING,),
-            lambda: migrate_records(environment["VIGIE_DATABASE_URL"]),
-            lambda: probe_serving(serving),
-        ),
-    ]
-    is_off = overrides.get("MLFLOW_ENABLED", "true").lower() in ("false", "0", "no", "off")
-    if "MLFLOW_TRACKING_URI" not in overrides and not is_off:
-        wanted.append(Service("mlflow", (MLFLOW,), lambda: None, lambda: probe_mlflow(mlflow)))
-    return wanted
 
 
 def _apply(

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from vigie.errors import VigieError
 from vigie.local import check_probes as probes
 from vigie.local.environments import differences
+from vigie.local.es_probe import elasticsearch
 from vigie.local.state import Platform, read_platform
+from vigie.local.supervision import Supervisor
 from vigie.records import ServiceStatus
 from vigie.settings import Settings
 
@@ -91,12 +93,11 @@ def _log_index(settings: Settings, records: Question) -> Question:
     if not found.host:
         name = f"tables in {records.backend} (one machine)"
         return Question("log index", name, "ELASTICSEARCH_HOST", records.probe, records.advice)
-    url = found.host if "://" in found.host else f"http://{found.host}:{found.port}"
     return Question(
         "log index",
         "Elasticsearch",
         "ELASTICSEARCH_HOST",
-        lambda: probes.elasticsearch(url),
+        lambda: elasticsearch(found),
         "start Elasticsearch, or unset ELASTICSEARCH_HOST for the embedded index",
     )
 
@@ -110,7 +111,7 @@ def _stream(settings: Settings, records: Question) -> Question:
         "stream",
         "Kafka",
         "KAFKA_BOOTSTRAP_SERVERS",
-        lambda: probes.tcp(servers),
+        lambda: probes.kafka(servers, settings.stream.security()),
         "start Kafka, or unset KAFKA_BOOTSTRAP_SERVERS for the embedded stream",
     )
 
@@ -160,7 +161,7 @@ def _serving(settings: Settings) -> Question:
 
 def _shell(platform: Platform | None) -> list[ServiceStatus]:
     """Say whether this shell would do something else than the running platform does."""
-    if platform is None or not platform.postgres.is_running():
+    if platform is None or not Supervisor(platform).is_running():
         return []
     changed = differences(platform)
     if not changed:

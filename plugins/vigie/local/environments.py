@@ -16,9 +16,14 @@ from pathlib import Path
 from vigie.encoding import atomic_path
 from vigie.local.ports import LOOPBACK
 from vigie.local.state import Platform
-from vigie.settings import known_variables
+from vigie.settings import CelerySettings, known_variables
 
 MARK = "VIGIE_PLATFORM"  # every supervised process has it, so that `vigie down` finds the last one
+OWN_DATABASES = (  # with all three, the embedded PostgreSQL is not needed
+    "VIGIE_DATABASE_URL",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+    "MLFLOW_BACKEND_STORE_URI",
+)
 # Taken from the shell only if they are ours; Airflow's and MLflow's in a shell may belong to
 # another installation. In the project's .env they are meant for this one.
 _FOREIGN = ("AIRFLOW", "MLFLOW_", "_AIRFLOW", "VIGIE_")
@@ -71,7 +76,7 @@ def program_environment(
     """Return the whole environment of a program; each gets only the secrets that it needs."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
     inherited = {k: v for k, v in inherited.items() if k not in known_variables()}
-    own = _airflow(platform) if program.startswith("airflow") else {}
+    own = _airflow(platform, overrides) if program.startswith("airflow") else {}
     own = _mlflow(platform) if program == "mlflow" else own
     return inherited | platform.environment | _everybody(platform) | own | dict(overrides)
 
@@ -105,7 +110,7 @@ def _mlflow(platform: Platform) -> dict[str, str]:
     }
 
 
-def _airflow(platform: Platform) -> dict[str, str]:
+def _airflow(platform: Platform, overrides: Mapping[str, str]) -> dict[str, str]:
     home = platform.folder / "airflow"
     sections = {
         "core": _core(platform, home),
@@ -123,10 +128,29 @@ def _airflow(platform: Platform) -> dict[str, str]:
         # half a minute, not five.
         "dag_processor": {"parsing_processes": "1", "refresh_interval": "30"},
     }
+    if "VIGIE_CELERY_BROKER_URL" in overrides:
+        _use_celery(sections, platform, overrides)
     return {"AIRFLOW_HOME": str(home)} | {
         f"AIRFLOW__{section.upper()}__{key.upper()}": value
         for section, keys in sections.items()
         for key, value in keys.items()
+    }
+
+
+def _use_celery(
+    sections: dict[str, dict[str, str]], platform: Platform, overrides: Mapping[str, str]
+) -> None:
+    """Let worker processes run the tasks; results go the way of the tasks, through the broker."""
+    broker = overrides["VIGIE_CELERY_BROKER_URL"]
+    workers = int(overrides.get("VIGIE_CELERY_WORKERS", CelerySettings().workers))
+    slots = 2  # as many tasks a worker: with two workers no more at once than with LocalExecutor
+    sections["core"] |= {"executor": "CeleryExecutor", "parallelism": str(slots * workers)}
+    sections["operators"] = {"default_queue": platform.mark}
+    sections["celery"] = {
+        "broker_url": broker,
+        "result_backend": broker,
+        "worker_concurrency": str(slots),
+        "worker_umask": "0o077",
     }
 
 

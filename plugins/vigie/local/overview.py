@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import psutil
 
-from vigie.local.environments import read_overrides
+from vigie.local.environments import OWN_DATABASES, read_overrides
 from vigie.local.processes import memory_mib
-from vigie.local.programs import PROGRAMS, Program
+from vigie.local.programs import MLFLOW, POSTGRES, PROGRAMS, WORKERS, Program
 from vigie.local.state import Platform
 from vigie.local.supervision import ProcessState, Supervisor
 
@@ -31,11 +31,16 @@ def overview(platform: Platform) -> list[Row]:
     """Return a row for each program, whether the platform is up, half up or down."""
     states = Supervisor(platform).states()
     noted = read_overrides(platform) or {}
-    return [
-        _row(platform, program, states)
-        for program in PROGRAMS.values()
-        if program.name != "mlflow" or "MLFLOW_TRACKING_URI" not in noted
-    ]
+    absent = {worker for worker in WORKERS if not _was_started(states.get(worker.name))}
+    if "MLFLOW_TRACKING_URI" in noted:
+        absent.add(MLFLOW)
+    if all(name in noted for name in OWN_DATABASES):
+        absent.add(POSTGRES)
+    return [_row(platform, p, states) for p in PROGRAMS.values() if p not in absent]
+
+
+def _was_started(known: ProcessState | None) -> bool:
+    return known is not None and known.state != "STOPPED"
 
 
 def _row(platform: Platform, program: Program, states: Mapping[str, ProcessState]) -> Row:

@@ -55,6 +55,27 @@ def probe_serving(url: str) -> None:
     get(f"{url}/health")
 
 
+def probe_workers(broker_url: str, mark: str, wanted: int) -> None:
+    """Ask every worker on the broker for a sign of life; those of other platforms do not count.
+
+    Raises
+    ------
+    TransientError
+        If fewer than ``wanted`` answered within a second, or the broker did not.
+    """
+    from celery import Celery
+    from kombu.exceptions import KombuError, OperationalError
+
+    try:
+        answers = Celery(broker=broker_url).control.ping(timeout=1.0) or []
+    except (OSError, KombuError, OperationalError) as exc:
+        raise TransientError(f"the Celery broker did not answer ({type(exc).__name__})") from exc
+    names = [name for answer in answers for name in answer]
+    found = sum(name.partition("@")[0].endswith(f".{mark}") for name in names)
+    if found < wanted:
+        raise TransientError(f"{found} of {wanted} Celery workers answer")
+
+
 def probe_postgres(platform: Platform) -> None:
     """Log in.
 

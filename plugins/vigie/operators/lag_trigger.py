@@ -1,7 +1,7 @@
 """The trigger that waits for lines to score, in Airflow's triggerer process.
 
-Connections cannot be read there: the operator passes the addresses that they rule, never a secret.
-Everything else is read as any process reads it: the environment, ``.env``, ``platform.toml``.
+It reads the Connections itself, so no password is stored with it in Airflow's database; everything
+else as any process reads it: the environment, ``.env``, ``platform.toml``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from vigie.errors import TransientError, VigieError
+from vigie.operators.connections import connection_overrides_of_trigger
 
 if TYPE_CHECKING:
     from vigie.jobs.stream_lag import LagReport
@@ -40,9 +41,9 @@ class LagTrigger(BaseTrigger):
         Seconds between two looks.
     max_wait_s
         After this time the event is ``timeout``.
-    overrides
-        Settings by variable name that Connections ruled in the task (addresses only).
     """
+
+    connections = staticmethod(connection_overrides_of_trigger)
 
     def __init__(
         self,
@@ -53,7 +54,6 @@ class LagTrigger(BaseTrigger):
         workers: int,
         poll_interval_s: float,
         max_wait_s: float,
-        overrides: Mapping[str, str],
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.topic = topic
@@ -62,22 +62,25 @@ class LagTrigger(BaseTrigger):
         self.workers = workers
         self.poll_interval_s = poll_interval_s
         self.max_wait_s = max_wait_s
-        self.overrides = dict(overrides)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that build this trigger again."""
         names = ("topic", "group", "detector", "workers", "poll_interval_s", "max_wait_s")
-        kwargs = {name: getattr(self, name) for name in names} | {"overrides": self.overrides}
+        kwargs = {name: getattr(self, name) for name in names}
         return "vigie.operators.lag_trigger.LagTrigger", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: ``ready`` with the workers' partitions, ``timeout`` or ``error``."""
         deadline = time.monotonic() + self.max_wait_s
         pause = self.poll_interval_s
+        overrides: Mapping[str, str] | None = None
         while True:
             try:
-                report = await asyncio.to_thread(self.look)
+                if overrides is None:
+                    overrides = await self.connections()
+                report = await asyncio.to_thread(self.look, overrides)
             except TransientError as exc:
+                overrides = None  # somebody may mend the Connection
                 pause = min(2 * pause, max(MAX_BACK_OFF_S, self.poll_interval_s))
                 log.warning("no answer, asking again in %.0f s: %s", pause, exc)
             except VigieError as exc:
@@ -93,13 +96,13 @@ class LagTrigger(BaseTrigger):
                 return
             await asyncio.sleep(pause)
 
-    def look(self) -> LagReport:
+    def look(self, overrides: Mapping[str, str]) -> LagReport:
         """Open the services, look once, close them: a wait of hours holds no connection."""
         from vigie.jobs.stream_lag import stream_lag
         from vigie.settings import Settings
         from vigie.wiring import open_services
 
-        settings = Settings.from_env(self.overrides, override_source="Airflow Connection")
+        settings = Settings.from_env(overrides, override_source="Airflow Connection")
         with open_services(settings) as services:
             return stream_lag(services, topic=self.topic, group=self.group, detector=self.detector)
 

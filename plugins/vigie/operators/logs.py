@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from vigie.operators.base import JobOperator
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from vigie.records import JobReport
     from vigie.roles import Services
     from vigie.settings import ElasticsearchSettings, PipelineSettings
+
+log = logging.getLogger(__name__)
 
 
 def _settings() -> tuple[ElasticsearchSettings, PipelineSettings]:
@@ -54,13 +57,25 @@ class IngestLogsOperator(JobOperator):
         from vigie.jobs.ingest_logs import ingest_logs
 
         elasticsearch, pipeline = _settings()
-        return ingest_logs(
+        report = ingest_logs(
             services,
             limit=int(self.limit),
             filter_pattern=self.filter_pattern or pipeline.filter_pattern,
             batch_size=pipeline.batch_size,
             raw_index=elasticsearch.index,
         )
+        if elasticsearch.retention_days is not None:
+            _expire(services, elasticsearch.index, elasticsearch.retention_days)
+        return report
+
+
+def _expire(services: Services, raw_index: str, days: int) -> None:
+    from vigie.jobs.expire_documents import expire_documents
+    from vigie.logs.index_specs import api_log_specs
+
+    names = [spec.name for spec in api_log_specs(raw_index)]
+    report = expire_documents(services, indices=names, days=days)
+    log.info("documents before %s deleted: %s", report.before, report.deleted)
 
 
 class ExportDatasetOperator(JobOperator):

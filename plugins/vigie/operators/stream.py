@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PASSED_TO_TRIGGER = ("KAFKA_BOOTSTRAP_SERVERS",)
-"""What the triggerer cannot read of Connections and needs: addresses, never a password."""
-
 
 def _stream() -> StreamSettings:
     """Read the names of topic, group and index."""
@@ -33,34 +30,26 @@ def _stream() -> StreamSettings:
     return Settings.from_env().stream
 
 
-def trigger_overrides() -> dict[str, str]:
-    """Return the settings that Connections rule and the trigger needs."""
-    from vigie.operators.connections import connection_overrides
-
-    found = connection_overrides()
-    return {name: found[name] for name in PASSED_TO_TRIGGER if name in found}
-
-
 class WaitForLagOperator(JobOperator):
     """Wait, deferred, until the group has lines to score; return the partitions of each worker.
 
     Parameters
     ----------
     workers
-        Tasks that share the partitions.
+        Tasks that share the partitions; empty: ``VIGIE_STREAM_WORKERS``.
     poll_interval_s
         Seconds between two looks of the trigger.
     max_wait_s
         After this time without a line the task is skipped, and with it the run.
     """
 
-    overrides = staticmethod(trigger_overrides)
+    template_fields: Sequence[str] = ("workers",)
 
     def __init__(
         self,
         *,
         detector: str = LSTM_AUTOENCODER,
-        workers: int = 1,
+        workers: int | str | None = None,
         poll_interval_s: float = 5.0,
         max_wait_s: float = 6 * 3600.0,
         **kwargs: Any,
@@ -87,7 +76,7 @@ class WaitForLagOperator(JobOperator):
         except PermanentError as exc:
             raise AirflowFailException(str(exc)) from exc
         if report.is_ready:
-            return report.workers(self.workers)
+            return report.workers(self._workers())
         if report.lag:
             log.warning("%d lines wait, but no %s is deployed", report.lag, self.detector)
         self._wait()
@@ -100,13 +89,16 @@ class WaitForLagOperator(JobOperator):
             topic=names.topic,
             group=names.group,
             detector=self.detector,
-            workers=self.workers,
+            workers=self._workers(),
             poll_interval_s=self.poll_interval_s,
             max_wait_s=self.max_wait_s,
-            overrides=self.overrides(),
         )
         self.defer(trigger=trigger, method_name="resume")
         raise RuntimeError("unreachable: defer raises")
+
+    def _workers(self) -> int:
+        given = optional_number(self.workers)
+        return int(given) if given else _stream().workers
 
     def resume(self, context: Context, event: dict[str, Any]) -> list[list[int]]:
         """Go on with the trigger's event."""
@@ -170,6 +162,7 @@ class ScoreStreamOperator(JobOperator):
             max_lines=int(self.max_lines),
             batch_size=int(self.batch_size),
             partitions=self.partitions,
+            dead_letter_topic=names.dead_letter_topic,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vigie.records import Document, IndexOutcome, IndexSpec
 
@@ -47,3 +47,11 @@ class LogIndex(Protocol):
 
     def fields(self, index: str) -> dict[str, str] | None:
         """Return the mapping, or None for an index that does not exist."""
+
+
+@runtime_checkable
+class ClusterIndex(Protocol):
+    """A log index on a server that others may use too."""
+
+    def cluster_name(self) -> str:
+        """Return the name that a person must give before documents are deleted for good."""

@@ -17,6 +17,16 @@ class StreamConsumer(Protocol):
     @property
     def partitions(self) -> tuple[int, ...]: ...
 
+    @property
+    def assignment(self) -> int:
+        """A number that changes whenever partitions came or went: their state must be read again,
+        lines that were not committed are dropped (whoever owns the partition reads them again).
+        """
+
+    @property
+    def max_gap_s(self) -> float | None:
+        """How long the caller may stay away between two polls, in seconds; None: as it likes."""
+
     def committed(self) -> dict[int, Position]:
         """Return each owned partition's committed position (offset 0 of a fresh group: the oldest
         kept).
@@ -27,6 +37,9 @@ class StreamConsumer(Protocol):
 
         Raises DataError when the committed offset was dropped by retention (lines were lost).
         """
+
+    def idle(self, seconds: float) -> None:
+        """Stay the owner for a while without reading (the sink asks for time)."""
 
     def commit(self, positions: Mapping[int, Position]) -> None:
         """Commit positions with their metadata, atomically a partition.
@@ -66,9 +79,17 @@ class LogStream(Protocol):
         """Count the lines that a group has not committed yet; 0 if the topic does not exist."""
 
     def consumer(
-        self, group: str, topic: str, partitions: Sequence[int] | None = None
+        self,
+        group: str,
+        topic: str,
+        partitions: Sequence[int] | None = None,
+        member: str | None = None,
     ) -> AbstractContextManager[StreamConsumer]:
         """Own partitions (None: all) as a member of a group.
 
         Raises ConflictError while another live member owns one of them.
+
+        With ``member``, a name that stays the same over restarts, the group shares the partitions
+        out instead, if the stream can: they come and go (see ``assignment``), ``partitions`` is not
+        used. Raises FencedError when another process takes the same name.
         """

@@ -95,19 +95,26 @@ class FakeStream:
 
     @contextmanager
     def consumer(
-        self, group: str, topic: str, partitions: Sequence[int] | None = None
+        self,
+        group: str,
+        topic: str,
+        partitions: Sequence[int] | None = None,
+        member: str | None = None,
     ) -> Iterator[FakeConsumer]:
         wanted = range(max(self.partitions(topic), 1)) if partitions is None else partitions
-        member = FakeConsumer(self, [(group, topic, p) for p in sorted(wanted)])
+        owner = FakeConsumer(self, [(group, topic, p) for p in sorted(wanted)])
         try:
-            yield member
+            yield owner
         finally:
-            for key in [key for key, owner in self.owners.items() if owner is member]:
+            for key in [key for key, found in self.owners.items() if found is owner]:
                 del self.owners[key]
 
 
 class FakeConsumer:
     """Satisfies :class:`vigie.roles.StreamConsumer`."""
+
+    assignment = 1
+    max_gap_s: float | None = None
 
     def __init__(self, stream: FakeStream, keys: list[_Key]) -> None:
         self.stream, self.keys = stream, keys
@@ -138,6 +145,9 @@ class FakeConsumer:
             self.next[key] = start + len(page)
             found += records
         return found
+
+    def idle(self, seconds: float) -> None:
+        """Return at once: nothing here takes time."""
 
     def commit(self, positions: Mapping[int, Position]) -> None:
         keys = {key[2]: key for key in self.keys}

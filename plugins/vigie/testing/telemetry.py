@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vigie.catalogue import METRICS
-from vigie.errors import DataError, PermanentError
+from vigie.adapters.metric_families import families
+from vigie.errors import PermanentError
 from vigie.records import Sample
 
 
@@ -98,9 +98,7 @@ class FakeMetrics:
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
     ) -> None:
-        for sample in samples:
-            if sample.name not in METRICS:
-                raise DataError(f"metric {sample.name!r} is not in vigie.catalogue; add it there")
+        families(samples, {**(grouping or {}), "job": job})  # the same refusals as the real ones
         self.groups[job, tuple(sorted((grouping or {}).items()))] = tuple(samples)
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None:

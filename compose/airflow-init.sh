@@ -1,0 +1,9 @@
+#!/bin/sh
+# Once before Airflow and serving start: their tables, and the first user. Safe to repeat.
+set -eu
+
+python -I -m vigie.local.migrate
+airflow db migrate
+# A user that exists is left as it is: a password changed later stays changed.
+airflow users create --role Admin --username "$AIRFLOW_ADMIN_USER" --password "$AIRFLOW_ADMIN_PASSWORD" \
+  --firstname Vigie --lastname Admin --email "$AIRFLOW_ADMIN_USER@localhost.localdomain"

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Once Elasticsearch answers: the password of Kibana's own user, and a user with the least rights for
+# vigie (its indices) and for Airflow (its task logs). Safe to repeat: it sets the passwords of .env again.
+set -eu
+
+# The login and the bodies reach curl on standard input or in a file: a command line can be read by others.
+umask 077
+login=$(mktemp)
+trap 'rm -f "$login"' EXIT
+printf 'user = "elastic:%s"\n' "$ELASTIC_PASSWORD" > "$login"
+
+send() { # METHOD PATH, the body on standard input
+  curl --silent --show-error --fail --config "$login" --request "$1" "$ELASTICSEARCH_URL$2" \
+    --header 'Content-Type: application/json' --data-binary @- --output /dev/null
+  echo "$1 $2"
+}
+
+send POST /_security/user/kibana_system/_password <<END
+{"password": "$KIBANA_PASSWORD"}
+END
+
+send PUT /_security/role/vigie <<END
+{"cluster": ["monitor", "manage_index_templates", "manage_ilm"],
+ "indices": [{"names": ["ml-api-*", "mozilla-clogs-index*", "vigie-*"],
+              "privileges": ["create_index", "read", "write", "view_index_metadata", "maintenance", "monitor", "manage"]}]}
+END
+send PUT /_security/user/vigie <<END
+{"password": "$VIGIE_ES_PASSWORD", "roles": ["vigie"]}
+END
+
+send PUT /_security/role/airflow_logs <<END
+{"cluster": ["monitor"],
+ "indices": [{"names": ["airflow-logs*"], "privileges": ["create_index", "read", "write", "view_index_metadata"]}]}
+END
+send PUT /_security/user/airflow <<END
+{"password": "$AIRFLOW_ES_PASSWORD", "roles": ["airflow_logs"]}
+END

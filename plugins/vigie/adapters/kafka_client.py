@@ -1,0 +1,143 @@
+"""How our Kafka clients are configured, and the questions that need no consumer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from vigie.adapters.kafka_errors import MEANINGS, explain, translated
+from vigie.errors import DataError, TransientError
+
+#: `vigie check` and the first call of a job must fail within five seconds when nobody answers.
+CONNECT_S = 4.0
+MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+_quiet = logging.getLogger("vigie.kafka.client")
+_quiet.addHandler(logging.NullHandler())
+
+COMMON: Mapping[str, Any] = {
+    "client.id": "vigie",
+    "allow.auto.create.topics": False,  # a misspelt topic must be an error, on every cluster
+    "log.connection.close": False,
+    "logger": _quiet,  # what matters is raised; librdkafka's own lines would go to stderr
+    "reconnect.backoff.max.ms": 2_000,  # a broker that comes back is used soon
+}
+PRODUCER: Mapping[str, Any] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "linger.ms": 5,
+    "compression.type": "lz4",
+}
+CONSUMER: Mapping[str, Any] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",  # lines lost to retention are an error, never a jump
+    "group.protocol": "classic",
+    "isolation.level": "read_committed",
+    "fetch.wait.max.ms": 100,
+    "fetch.queue.backoff.ms": 20,
+    "queued.max.messages.kbytes": 16_384,  # bounds what lies in memory unread
+}
+
+
+class KafkaCluster:
+    """A cluster's address and administration, shared by producer and consumers.
+
+    Parameters
+    ----------
+    servers
+        ``host:port,…`` to begin with.
+    security
+        librdkafka's options for TLS and SASL; never printed.
+    outage_s
+        How long a job that runs waits for brokers to come back before it gives up (TransientError).
+    """
+
+    def __init__(self, servers: str, security: Mapping[str, str], outage_s: float) -> None:
+        self.servers = servers
+        self.outage_s = outage_s
+        self._security = dict(security)
+
+    def options(self, *kinds: Mapping[str, Any], **own: Any) -> dict[str, Any]:
+        """Return the options of a client: what all have, its kind's, its own (``_`` for ``.``)."""
+        found = {"bootstrap.servers": self.servers, **COMMON, **self._security}
+        for kind in kinds:
+            found |= kind
+        return found | {key.replace("_", "."): value for key, value in own.items()}
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        with translated("the settings of Kafka are wrong"):
+            return AdminClient(self.options())
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has; 0 if there is no such topic."""
+        with translated(f"Kafka at {self.servers} did not answer"):
+            found = self.admin.list_topics(topic, timeout=CONNECT_S).topics[topic]
+        if found.error is None:
+            return len(found.partitions)
+        if found.error.code() in MISSING:
+            return 0
+        if found.error.code() == KafkaError.TOPIC_EXCEPTION:
+            raise DataError(f"{topic!r} is not a name that Kafka allows for a topic")
+        raise explain(found.error, f"topic {topic!r} cannot be read")
+
+    def create(self, topic: str, partitions: int) -> bool:
+        """Create a topic with the cluster's own replication; return False if it is there."""
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=-1)
+        with translated(f"topic {topic!r} was not created"):
+            future = self.admin.create_topics([new], request_timeout=CONNECT_S)[topic]
+            return _done(future, KafkaError.TOPIC_ALREADY_EXISTS)
+
+    def delete(self, topic: str) -> bool:
+        """Delete a topic with the offsets of every group; return False if there was none."""
+        with translated(f"topic {topic!r} was not deleted"):
+            future = self.admin.delete_topics([topic], request_timeout=CONNECT_S)[topic]
+            return _done(future, *MISSING)
+
+    def bounds(self, topic: str, *, oldest: bool) -> dict[int, int]:
+        """Return the oldest offset of each partition, or the next one to be written."""
+        spec = OffsetSpec.earliest() if oldest else OffsetSpec.latest()
+        wanted = {TopicPartition(topic, p): spec for p in range(self.partitions(topic))}
+        if not wanted:
+            return {}
+        with translated(f"the offsets of {topic!r} were not told"):
+            asked = self.admin.list_offsets(wanted, request_timeout=CONNECT_S)
+            return {place.partition: future.result().offset for place, future in asked.items()}
+
+    def committed(self, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
+        """Return the group's offsets; partitions that it never committed are left out."""
+        places = [TopicPartition(topic, p) for p in partitions]
+        request = [ConsumerGroupTopicPartitions(group, places)]
+        with translated(f"the offsets of group {group!r} were not told"):
+            asked = self.admin.list_consumer_group_offsets(request, request_timeout=CONNECT_S)
+            found = asked[group].result().topic_partitions
+        return {at.partition: at.offset for at in found if at.offset >= 0 and at.error is None}
+
+    def describe(self) -> str:
+        """Say what answers; the protocol does not tell a broker's version."""
+        with translated(f"Kafka at {self.servers} did not answer"):
+            found = self.admin.describe_cluster(request_timeout=CONNECT_S).result()
+        return f"cluster {found.cluster_id}, {len(found.nodes)} broker(s)"
+
+
+def _done(future: Any, *expected: int) -> bool:
+    """Wait for an administrative answer; the expected errors are False."""
+    from confluent_kafka import KafkaException
+
+    try:
+        future.result()
+    except KafkaException as exc:
+        if exc.args[0].code() in expected:
+            return False
+        raise
+    return True
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Return whether librdkafka recovers by itself from what it reports."""
+    return not error.fatal() and MEANINGS.get(error.code()) is TransientError

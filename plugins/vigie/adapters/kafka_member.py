@@ -1,0 +1,114 @@
+"""A long-running member of a consumer group: Kafka shares the partitions out and moves them.
+
+Membership is static: a member that comes back under its name within the session has its partitions
+at once, without a rebalance. The caller polls only when every line that it got is stored and
+committed, or given up: when a partition is taken away (this happens inside ``poll`` and ``idle``)
+nothing of it waits, and the broker has accepted the commits until then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from confluent_kafka import Consumer, TopicPartition
+
+from vigie.adapters.kafka_client import CONNECT_S, KafkaCluster
+from vigie.adapters.kafka_errors import translated
+from vigie.adapters.kafka_reader import KafkaReader
+from vigie.records import Position, StreamRecord
+
+#: How long a rebalance waits for a member's last batch: the caller keeps its batches below a third.
+MAX_GAP_S = 90.0
+#: A member that was killed and does not come back is missed after this time.
+SESSION_S = 30.0
+_BEAT_S = 0.2
+
+
+class KafkaMember:
+    """Satisfies :class:`vigie.roles.StreamConsumer`; partitions come and go."""
+
+    def __init__(
+        self,
+        cluster: KafkaCluster,
+        group: str,
+        topic: str,
+        member: str,
+        *,
+        max_gap_s: float = MAX_GAP_S,
+        session_s: float = SESSION_S,
+    ) -> None:
+        self.max_gap_s = max_gap_s
+        self.assignment = 0
+        self._is_idle = False
+        self._reader = KafkaReader(
+            cluster,
+            group,
+            topic,
+            member,
+            group_instance_id=member,
+            partition_assignment_strategy="range",
+            session_timeout_ms=int(min(session_s, max_gap_s) * 1000),
+            max_poll_interval_ms=int(max_gap_s * 1000),
+        )
+        self.committed = self._reader.committed
+        with translated(f"group {group!r} was not joined"):
+            self._reader.client.subscribe(
+                [topic], on_assign=self._taken, on_revoke=self._given, on_lost=self._given
+            )
+
+    def _taken(self, client: Consumer, places: list[TopicPartition]) -> None:
+        """Begin where the group committed; a fresh group at the oldest line."""
+        reader = self._reader
+        self.assignment += 1
+        partitions = [place.partition for place in places]
+        stored = reader.positions.stored(partitions, CONNECT_S) if partitions else {}
+        starts = [TopicPartition(reader.topic, p, at.offset) for p, (_, at) in stored.items()]
+        client.assign(starts)
+        reader.next = {p: position.offset for p, (_, position) in stored.items()}
+        if self._is_idle and starts:
+            client.pause(starts)
+
+    def _given(self, client: Consumer, places: list[TopicPartition]) -> None:
+        """Let go: what was read and not committed is the next owner's to read."""
+        self.assignment += 1
+        self._reader.next = {}
+        client.unassign()
+
+    @property
+    def partitions(self) -> tuple[int, ...]:
+        return self._reader.partitions
+
+    def poll(self, max_records: int, timeout_s: float = 0.0) -> list[StreamRecord]:
+        return self._reader.poll(max_records, timeout_s)
+
+    def idle(self, seconds: float) -> None:
+        """Stay a member without reading: the broker hears of us, no line arrives."""
+        reader, until = self._reader, time.monotonic() + seconds
+        self._is_idle = True
+        try:
+            with translated(f"group {reader.group!r} was left"):
+                self._pause()
+                while (left_s := until - time.monotonic()) > 0:
+                    message = reader.client.poll(min(_BEAT_S, left_s))
+                    if message is not None:
+                        reader.heed(message)
+        finally:
+            self._is_idle = False
+            with translated("reading did not go on"):
+                reader.client.resume(self._places())
+
+    def _pause(self) -> None:
+        if places := self._places():
+            self._reader.client.pause(places)
+
+    def _places(self) -> list[TopicPartition]:
+        return [TopicPartition(self._reader.topic, p) for p in self._reader.partitions]
+
+    def commit(self, positions: Mapping[int, Position]) -> None:
+        """Commit under the group's generation, which the broker checks."""
+        self._reader.check(positions)
+        self._reader.positions.write(positions)
+
+    def close(self) -> None:
+        self._reader.client.close()

@@ -1,0 +1,195 @@
+"""What each Airflow Connection means, as settings by variable name; pure, without Airflow.
+
+A Connection rules its whole group: what it leaves open is returned empty, which resets the variable
+to its default, so a password of the environment is never sent to a server that a Connection names.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
+
+from vigie.errors import SettingsError
+
+log = logging.getLogger(__name__)
+
+
+class ConnectionFields(Protocol):
+    """The fields of an Airflow Connection, wherever they were read."""
+
+    @property
+    def conn_type(self) -> str | None: ...
+
+    @property
+    def host(self) -> str | None: ...
+
+    @property
+    def schema(self) -> str | None: ...
+
+    @property
+    def login(self) -> str | None: ...
+
+    @property
+    def password(self) -> str | None: ...
+
+    @property
+    def port(self) -> int | None: ...
+
+    @property
+    def extra(self) -> str | None: ...
+
+
+Reader = Callable[[str, ConnectionFields], dict[str, str]]
+
+_KAFKA = {
+    "bootstrap.servers": "KAFKA_BOOTSTRAP_SERVERS",
+    "security.protocol": "KAFKA_SECURITY_PROTOCOL",
+    "sasl.mechanism": "KAFKA_SASL_MECHANISM",
+    "sasl.mechanisms": "KAFKA_SASL_MECHANISM",
+    "sasl.username": "KAFKA_SASL_USERNAME",
+    "sasl.password": "KAFKA_SASL_PASSWORD",
+    "ssl.ca.location": "KAFKA_SSL_CA_LOCATION",
+}
+_POSTGRES_OPTIONS = frozenset(
+    {"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "connect_timeout", "application_name"}
+    | {"target_session_attrs", "channel_binding", "options"}
+)
+
+
+def elasticsearch(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
+    """Read a Connection of the Elasticsearch provider: its schema is ``http`` or ``https``.
+
+    Extras: ``api_key``, ``ca_certs``, ``verify_certs``.
+    """
+    scheme, host, port, _ = _address(conn_id, conn)
+    extra = _extra(conn_id, conn)
+    return {
+        "ELASTICSEARCH_HOST": host,
+        "ELASTICSEARCH_PORT": port,
+        "ELASTICSEARCH_SCHEME": scheme,
+        "ELASTICSEARCH_USER": conn.login or "",
+        "ELASTICSEARCH_PASSWORD": conn.password or "",
+        "ELASTICSEARCH_API_KEY": _text(extra.get("api_key")),
+        "ELASTICSEARCH_CA_CERTS": _text(extra.get("ca_certs")),
+        "ELASTICSEARCH_VERIFY_CERTS": _text(extra.get("verify_certs")),
+    }
+
+
+def kafka(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
+    """Read a Connection of the Kafka provider: its extra is a configuration of librdkafka.
+
+    Keys that are no setting of ours are ignored; where they are about security, with a warning that
+    names them.
+    """
+    extra = _extra(conn_id, conn)
+    if conn.host and "bootstrap.servers" not in extra:
+        extra["bootstrap.servers"] = f"{conn.host}:{conn.port or 9092}"
+    if not extra.get("bootstrap.servers"):
+        raise SettingsError(f"Connection {conn_id} has no bootstrap.servers in its extra")
+    found = dict.fromkeys(_KAFKA.values(), "")
+    found |= {_KAFKA[key]: _text(value) for key, value in extra.items() if key in _KAFKA}
+    for variable in ("KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"):
+        found[variable] = found[variable].upper()  # librdkafka takes both
+    unknown = [k for k in extra if k not in _KAFKA and k.startswith(("sasl.", "ssl.", "security."))]
+    if unknown:
+        log.warning("Connection %s: not used: %s", conn_id, ", ".join(sorted(unknown)))
+    return found
+
+
+def postgres(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
+    """Read a Connection of the PostgreSQL provider; extras such as ``sslmode`` are kept."""
+    from sqlalchemy.engine import URL
+
+    missing = [name for name in ("host", "login", "schema") if not getattr(conn, name)]
+    if missing:
+        raise SettingsError(f"Connection {conn_id} has no {', no '.join(missing)}")
+    options = {
+        key: _text(value)
+        for key, value in _extra(conn_id, conn).items()
+        if key in _POSTGRES_OPTIONS
+    }
+    url = URL.create(
+        "postgresql+psycopg2",
+        username=conn.login,
+        password=conn.password,
+        host=conn.host,
+        port=conn.port,
+        database=conn.schema,
+        query=options,
+    )
+    return {"VIGIE_DATABASE_URL": url.render_as_string(hide_password=False)}
+
+
+def web_address(variable: str) -> Reader:
+    """Return a reader of a Connection of type ``http`` or ``generic`` that names a web address."""
+
+    def read(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
+        return {variable: _url(conn_id, conn, _login(conn))}
+
+    return read
+
+
+def gradio(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
+    """Read where the served model's page is; the password is the Space's token."""
+    return {"GRADIO_URL": _url(conn_id, conn, ""), "HF_TOKEN": conn.password or ""}
+
+
+READERS: Mapping[str, Reader] = {
+    "vigie_default": postgres,
+    "elasticsearch_default": elasticsearch,
+    "kafka_default": kafka,
+    "mlflow_default": web_address("MLFLOW_TRACKING_URI"),
+    "pushgateway_default": web_address("PROMETHEUS_PUSHGATEWAY_URL"),
+    "gradio_default": gradio,
+}
+
+
+def _url(conn_id: str, conn: ConnectionFields, login: str) -> str:
+    scheme, host, port, path = _address(conn_id, conn)
+    return f"{scheme or 'http'}://{login}{host}{port and f':{port}'}{path}"
+
+
+def _login(conn: ConnectionFields) -> str:
+    if not conn.login:
+        return ""
+    return f"{quote(conn.login, safe='')}:{quote(conn.password or '', safe='')}@"
+
+
+def _address(conn_id: str, conn: ConnectionFields) -> tuple[str, str, str, str]:
+    """Return scheme, host, port and path; what the Connection does not say is empty.
+
+    The host may be a whole address, as people paste it; else the schema, or a type ``https``, tells
+    the scheme.
+    """
+    host = (conn.host or "").strip()
+    if not host:
+        raise SettingsError(f"Connection {conn_id} has no host")
+    parts = urlsplit(host if "://" in host else f"//{host}")
+    said = (parts.scheme, (conn.schema or "").strip("/"), conn.conn_type or "")
+    scheme = next((word for word in said if word in ("http", "https")), "")
+    try:
+        port = parts.port or conn.port or ""
+    except ValueError:
+        raise SettingsError(f"Connection {conn_id}: the host's port is not a number") from None
+    name = parts.hostname or ""
+    return scheme, f"[{name}]" if ":" in name else name, str(port), parts.path.rstrip("/")
+
+
+def _extra(conn_id: str, conn: ConnectionFields) -> dict[str, Any]:
+    """Parse the extra; ``conn.extra_dejson`` would hide a mistake, and blocks in a trigger."""
+    try:
+        extra = json.loads(conn.extra or "{}")
+    except ValueError:
+        raise SettingsError(f"Connection {conn_id}: its extra is not JSON") from None
+    if not isinstance(extra, dict):
+        raise SettingsError(f"Connection {conn_id}: its extra is not a JSON object")
+    return extra
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)

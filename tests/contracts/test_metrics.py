@@ -1,0 +1,35 @@
+"""The contract of the metrics sink, fake and text files (tests/service has the Pushgateway)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vigie.adapters.metrics_files import MetricsFiles, merge_metrics
+from vigie.testing.contracts import metrics
+from vigie.testing.contracts.metrics import MetricsSubject, Series, series_of
+from vigie.testing.telemetry import FakeMetrics
+
+
+def _fake_series(fake: FakeMetrics) -> list[Series]:
+    return [
+        (s.name, tuple(sorted({**s.labels, **dict(grouping), "job": job}.items())), s.value)
+        for (job, grouping), samples in fake.groups.items()
+        for s in samples
+    ]
+
+
+@pytest.fixture(params=["memory", "files"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> MetricsSubject:
+    if request.param == "memory":
+        fake = FakeMetrics()
+        return MetricsSubject(fake, "dag", lambda: _fake_series(fake))
+    sink = MetricsFiles(tmp_path)
+    return MetricsSubject(sink, "dag", lambda: series_of(merge_metrics(tmp_path)))
+
+
+@pytest.mark.parametrize("check", metrics.CHECKS, ids=lambda check: check.__name__)
+def test_metrics(check: Callable[[MetricsSubject], None], subject: MetricsSubject) -> None:
+    check(subject)

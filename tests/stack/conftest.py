@@ -1,0 +1,76 @@
+"""The Compose files, read as compose reads them; a checkout-like folder with generated secrets."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dotenv import dotenv_values
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = ("docker-compose.yml", "docker-compose.ports.yml")
+VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?:(:[-?])([^}]*))?\})")
+
+
+class RequiredVariableError(KeyError):
+    """A variable that the file marks as required is not set."""
+
+
+def interpolate(value: Any, variables: Mapping[str, str]) -> Any:
+    """Fill ``${NAME}``, ``${NAME:-default}`` and ``${NAME:?message}``; ``$$`` is a dollar."""
+    if isinstance(value, dict):
+        return {key: interpolate(item, variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [interpolate(item, variables) for item in value]
+
+    def fill(match: re.Match[str]) -> str:
+        dollar, name, operator, text = match.groups()
+        if dollar:
+            return "$"
+        if operator == ":?" and not variables.get(name):
+            raise RequiredVariableError(name)
+        return variables.get(name) or text or ""
+
+    return VARIABLE.sub(fill, value) if isinstance(value, str) else value
+
+
+@pytest.fixture(scope="session")
+def compose_texts() -> dict[str, str]:
+    return {name: (ROOT / name).read_text() for name in FILES}
+
+
+@pytest.fixture(scope="session")
+def stack_secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Run ``make secrets`` in a folder of its own and return what it wrote."""
+    folder = tmp_path_factory.mktemp("secrets")
+    (folder / "scripts").mkdir()
+    script = shutil.copy(ROOT / "scripts" / "make_secrets.py", folder / "scripts")
+    subprocess.run([sys.executable, "-I", script], check=True, stdout=subprocess.DEVNULL)
+    return {name: str(value) for name, value in dotenv_values(folder / ".env").items()}
+
+
+@pytest.fixture(scope="session")
+def stack(compose_texts: dict[str, str], stack_secrets: dict[str, str]) -> dict[str, Any]:
+    """Return docker-compose.yml as ``docker compose config`` would show it."""
+    file = yaml.safe_load(compose_texts["docker-compose.yml"])
+    return dict(interpolate(file, stack_secrets))
+
+
+@pytest.fixture(scope="session")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder like /opt/vigie in the containers: the mounts, and folders to write to."""
+    folder = tmp_path_factory.mktemp("opt-vigie")
+    for name in ("plugins", "models", "compose"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "airflow").mkdir()
+    (folder / "airflow" / "dags").symlink_to(ROOT / "airflow" / "dags")
+    for name in ("data/local", "artifacts", "reports"):
+        (folder / name).mkdir(parents=True)
+    return folder

@@ -1,0 +1,192 @@
+"""Each service of the stack is held to each rule; an exception carries its reason in the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+Service = dict[str, Any]
+PAGES = {
+    *("airflow-api-server", "mlflow", "kibana", "prometheus", "alertmanager", "grafana"),
+    "serving-api",
+}
+
+
+def runs_once(service: Service) -> bool:
+    return bool(service["restart"] == "no")
+
+
+def has_no_capability(service: Service) -> bool:
+    return bool(service["cap_drop"] == ["ALL"] and "cap_add" not in service)
+
+
+def gains_no_privilege(service: Service) -> bool:
+    privileged = service.get("privileged", False)
+    return bool("no-new-privileges:true" in service["security_opt"] and not privileged)
+
+
+def is_not_root(service: Service) -> bool:
+    return str(service.get("user", "root")).split(":")[0] not in ("root", "0", "")
+
+
+def has_a_root_that_nothing_writes_to(service: Service) -> bool:
+    return bool(service["read_only"]) or len(service.get("x-writable", "")) > 20
+
+
+def is_limited(service: Service) -> bool:
+    return all(service.get(limit) for limit in ("mem_limit", "cpus", "pids_limit"))
+
+
+def has_a_health_check(service: Service) -> bool:
+    check = service.get("healthcheck", {})
+    complete = all(check.get(key) for key in ("test", "interval", "timeout", "retries"))
+    return runs_once(service) or complete
+
+
+def comes_back(service: Service) -> bool:
+    return runs_once(service) or service["restart"] == "unless-stopped"
+
+
+def keeps_its_logs_small(service: Service) -> bool:
+    return bool(service["logging"]["options"]["max-size"])
+
+
+def names_an_exact_image(service: Service) -> bool:
+    name, _, tag = service["image"].partition(":")
+    return bool(re.search(r"\d+\.\d+\.\d+|\d+\.\d+-", tag)) and "latest" not in tag and bool(name)
+
+
+def is_in_the_internal_network(service: Service) -> bool:
+    return "backend" in service["networks"]
+
+
+def sees_nothing_of_the_host(service: Service) -> bool:
+    host = [service.get(key) for key in ("network_mode", "pid", "ipc", "devices", "userns_mode")]
+    sockets = [v for v in service.get("volumes", []) if "docker.sock" in v]
+    return not any(host) and not sockets
+
+
+def mounts_code_read_only(service: Service) -> bool:
+    writable = {"./data", "./data/stack", "./artifacts", "./reports"}
+    mounts = [v.split(":") for v in service.get("volumes", []) if v.startswith(".")]
+    return all(mount[0] in writable or mount[-1] == "ro" for mount in mounts)
+
+
+RULES: list[Callable[[Service], bool]] = [
+    *(has_no_capability, gains_no_privilege, is_not_root, has_a_root_that_nothing_writes_to),
+    *(is_limited, has_a_health_check, comes_back, keeps_its_logs_small, names_an_exact_image),
+    *(is_in_the_internal_network, sees_nothing_of_the_host, mounts_code_read_only),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_every_service(rule: Callable[[Service], bool], stack: dict[str, Any]) -> None:
+    assert [name for name, service in stack["services"].items() if not rule(service)] == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_bare_service_breaks_the_rule(rule: Callable[[Service], bool]) -> None:
+    careless = {
+        "image": "redis",
+        "restart": "always",
+        "cap_drop": [],
+        "security_opt": [],
+        "read_only": False,
+        "logging": {"options": {"max-size": ""}},
+        "networks": ["edge"],
+        "volumes": ["/var/run/docker.sock:/var/run/docker.sock", "./plugins:/opt/vigie/plugins"],
+    }
+    assert not rule(careless)
+
+
+def test_only_pages_and_serving_are_published(stack: dict[str, Any]) -> None:
+    published = {name for name, service in stack["services"].items() if "ports" in service}
+    reachable = {n for n, service in stack["services"].items() if "edge" in service["networks"]}
+    assert published == reachable == PAGES
+
+
+def test_the_inner_network_has_no_way_out(stack: dict[str, Any]) -> None:
+    assert stack["networks"] == {"edge": {}, "backend": {"internal": True}}
+
+
+def test_only_the_images_that_need_it_have_a_writable_root(stack: dict[str, Any]) -> None:
+    writable = {name for name, service in stack["services"].items() if not service["read_only"]}
+    assert writable == {"kafka", "elasticsearch", "kibana"}
+
+
+def test_serving_gets_its_database_and_no_other_secret(
+    stack: dict[str, Any], stack_secrets: dict[str, str]
+) -> None:
+    environment = " ".join(map(str, stack["services"]["serving-api"]["environment"].values()))
+    secrets = [name for name in stack_secrets if name != "AIRFLOW_UID"]
+    assert [name for name in secrets if stack_secrets[name] in environment] == ["VIGIE_DB_PASSWORD"]
+
+
+@pytest.mark.parametrize(
+    "service",
+    ["airflow-api-server", "airflow-scheduler", "airflow-triggerer", "airflow-worker"],
+)
+def test_tasks_get_no_superuser(
+    service: str, stack: dict[str, Any], stack_secrets: dict[str, str]
+) -> None:
+    environment = " ".join(map(str, stack["services"][service]["environment"].values()))
+    superusers = ("POSTGRES_PASSWORD", "ELASTIC_PASSWORD", "AIRFLOW_ADMIN_PASSWORD")
+    assert [name for name in superusers if stack_secrets[name] in environment] == []
+
+
+def test_no_secret_stands_on_a_command_line(
+    stack: dict[str, Any], stack_secrets: dict[str, str]
+) -> None:
+    secrets = [value for name, value in stack_secrets.items() if name != "AIRFLOW_UID"]
+    lines = [
+        str([service.get(key) for key in ("command", "entrypoint", "healthcheck")])
+        for service in stack["services"].values()
+    ]
+    assert [line for line in lines if any(secret in line for secret in secrets)] == []
+
+
+def test_elasticsearch_is_behind_a_login(stack: dict[str, Any]) -> None:
+    environment = stack["services"]["elasticsearch"]["environment"]
+    assert environment["xpack.security.enabled"] == "true"
+    users = {
+        stack["services"][name]["environment"].get("ELASTICSEARCH_USER")
+        or stack["services"][name]["environment"].get("ELASTICSEARCH_USERNAME")
+        for name in ("airflow-scheduler", "kibana")
+    }
+    assert users == {"vigie", "kibana_system"}
+
+
+def test_airflow_asks_for_a_password_and_hides_its_configuration(stack: dict[str, Any]) -> None:
+    environment = stack["services"]["airflow-api-server"]["environment"]
+    assert environment["AIRFLOW__CORE__AUTH_MANAGER"].endswith(".FabAuthManager")
+    assert environment["AIRFLOW__API__EXPOSE_CONFIG"] == "false"
+
+
+def test_airflow_processes_share_their_keys(stack: dict[str, Any]) -> None:
+    airflow = [s for name, s in stack["services"].items() if name.startswith("airflow-")]
+    for key in ("CORE__FERNET_KEY", "API_AUTH__JWT_SECRET", "API__SECRET_KEY"):
+        assert len({service["environment"][f"AIRFLOW__{key}"] for service in airflow}) == 1
+
+
+def test_no_well_known_password_is_in_any_file_of_the_stack() -> None:
+    files = [
+        *(ROOT / "docker-compose.yml", ROOT / "docker-compose.ports.yml", ROOT / ".env.example"),
+        *(
+            p
+            for folder in ("compose", "airflow", "mlflow", "grafana", "prometheus")
+            for p in (ROOT / folder).rglob("*")
+            if p.is_file() and "__pycache__" not in p.parts
+        ),
+    ]
+    wrong = re.compile(
+        r"admin[/:@]admin|changeme|password1234|simple_auth_manager_all_admins|PASSWORD: *['\"]?\w"
+        r"|disable-security-middleware|HOST_AUTH_METHOD: *trust",
+        re.IGNORECASE,
+    )
+    found = [f"{path.name}: {m[0]}" for path in files if (m := wrong.search(path.read_text()))]
+    assert found == []

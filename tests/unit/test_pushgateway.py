@@ -1,0 +1,138 @@
+"""What the Pushgateway adapter makes of answers; tests/service has the real one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from vigie import catalogue
+from vigie.adapters.metrics_files import MetricsFiles
+from vigie.adapters.pushgateway import Pushgateway
+from vigie.errors import DataError, SettingsError, TransientError, VigieError
+from vigie.records import Sample
+from vigie.settings import Settings
+from vigie.wiring import open_services
+
+SAMPLES = [Sample(catalogue.JOB_LAST_RUN, 1)]
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def gateway(answer: Answer) -> Iterator[str]:
+    """Run a server that answers every request in one way, and yield its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            answer(self)
+
+        do_DELETE = do_PUT  # noqa: N815  (the standard library's name)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def status(code: int) -> Answer:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(code)
+        handler.send_header("Content-Length", "4")
+        handler.send_header("Location", "http://192.0.2.1/")
+        handler.end_headers()
+        handler.wfile.write(b"why!")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (307, DataError),  # never followed: the figures and the password are for this host
+        (400, DataError),
+        (401, SettingsError),
+        (404, SettingsError),
+        (408, TransientError),
+        (413, DataError),
+        (429, TransientError),
+        (500, TransientError),
+        (503, TransientError),
+    ],
+)
+def test_an_answer_is_classified(code: int, error: type[VigieError]) -> None:
+    with gateway(status(code)) as url:
+        sink = Pushgateway(url)
+        with pytest.raises(error, match=f"{code}: why!"):
+            sink.push("dag", SAMPLES)
+        with pytest.raises(error, match=f"{code}: why!"):
+            sink.delete("dag")
+
+
+def test_an_answer_that_does_not_come_is_transient_and_bounded() -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def silent(_: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        over.wait(20)
+
+    with gateway(silent) as url:
+        with pytest.raises(TransientError, match="ReadTimeout"):
+            Pushgateway(url, timeout_s=0.2).push("dag", SAMPLES)
+        assert asked.is_set()
+        over.set()
+
+
+def test_a_connection_cut_in_the_middle_is_transient() -> None:
+    with gateway(lambda handler: handler.connection.close()) as url, pytest.raises(TransientError):
+        Pushgateway(url).push("dag", SAMPLES)
+
+
+def test_the_shell_s_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    with gateway(status(200)) as url:
+        Pushgateway(url).push("dag", SAMPLES)
+
+
+def test_user_and_password_of_the_url_are_sent() -> None:
+    seen: list[str | None] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        seen.append(handler.headers["Authorization"])
+        status(200)(handler)
+
+    with gateway(answer) as url:
+        Pushgateway(url.replace("://", "://user:secret@")).push("dag", SAMPLES)
+    assert seen == ["Basic dXNlcjpzZWNyZXQ="]
+
+
+def test_no_message_repeats_the_password() -> None:
+    with pytest.raises(TransientError) as caught:
+        Pushgateway("user:secret@127.0.0.1:9").push("dag", SAMPLES)
+    assert "secret" not in str(caught.value)
+    assert "127.0.0.1:9" in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://host:port", "http://", "ftp://host:1"])
+def test_what_is_no_url_is_a_settings_error(url: str) -> None:
+    with pytest.raises(SettingsError, match="PROMETHEUS_PUSHGATEWAY_URL"):
+        Pushgateway(url)
+
+
+def test_a_set_url_selects_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_services(Settings.from_env()) as services:
+        assert isinstance(services.metrics, MetricsFiles)
+    monkeypatch.setenv("PROMETHEUS_PUSHGATEWAY_URL", "gateway:9091")
+    with open_services(Settings.from_env()) as services:
+        assert isinstance(services.metrics, Pushgateway)
