@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vigie import roles
-from vigie.errors import SettingsError, TransientError
+from vigie.errors import TransientError
 from vigie.settings import ProjectPaths, Settings
 
 if TYPE_CHECKING:

@@ -84,6 +84,10 @@ class KafkaStream:
     def end_offsets(self, topic: str) -> dict[int, int]:
         return self.cluster.bounds(topic, oldest=False)
 
+    def trim(self, topic: str) -> int:
+        """Drop nothing: the topic's own retention does it."""
+        return 0
+
     def lag(self, group: str, topic: str) -> int:
         ends = self.end_offsets(topic)
         if not ends:

@@ -196,5 +196,6 @@ class _Follower:
             detector=names.detector,
             model_version=self.champion.version,
             seconds=time.monotonic() - self.started,
+            lag=self.services.stream.lag(names.group, names.topic),
             more=more,
         )
