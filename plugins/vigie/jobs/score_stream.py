@@ -79,27 +79,19 @@ def score_stream(
         raise DataError(f"batch and max_lines must be at least 1, not {batch_size}, {max_lines}")
     rule = DynamicThreshold(factor, threshold, update)
     if not services.stream.partitions(topic):
-        raise NotEnoughDataError(
-            f"there is no topic {topic!r}; create it with `vigie stream topic`"
-        )
+        raise NotEnoughDataError(f"there is no topic {topic!r}; create it: vigie stream topic")
     champion = champion_detector(services, detector)
     for spec in (anomaly_index(index), DEAD_LETTERS):
         services.index.ensure(spec)
     started = time.monotonic()
     with services.stream.consumer(group, topic, partitions) as consumer:
         run = _Run(services, consumer, champion, rule, topic, index)
-        while run.counts.read < max_lines:
-            records = consumer.poll(min(batch_size, max_lines - run.counts.read))
-            if not records:
-                break
-            run.process(records)
-        counts, thresholds = run.counts, run.thresholds
+        run.drain(max_lines, batch_size)
     services.stream.trim(topic)  # what every group has committed: the log does not grow for ever
-    lag = services.stream.lag(group, topic)
     return score_report(
-        counts,
-        thresholds,
-        lag=lag,
+        run.counts,
+        run.thresholds,
+        lag=services.stream.lag(group, topic),
         topic=topic,
         group=group,
         index=index,
@@ -129,6 +121,13 @@ class _Run:
             partition: dataclasses.replace(self.rule, state=self._restored(position))
             for partition, position in self.consumer.committed().items()
         }
+
+    def drain(self, max_lines: int, batch_size: int) -> None:
+        while self.counts.read < max_lines:
+            records = self.consumer.poll(min(batch_size, max_lines - self.counts.read))
+            if not records:
+                return
+            self.process(records)
 
     def process(self, records: Sequence[StreamRecord]) -> None:
         """Score, store, note, commit: in this order."""
