@@ -39,7 +39,8 @@ def run_key(context: Context) -> str:
     """Return the run's id in the alphabet of file names and keys; the same for every try of every
     task.
     """
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", str(context["run_id"]))
+    key = re.sub(r"[^A-Za-z0-9_.-]", "-", str(context["run_id"]))
+    return re.sub(r"^[.-]", "_", key)  # no hidden folder, and not the folder above
 
 
 class JobOperator(BaseOperator):
