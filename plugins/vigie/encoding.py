@@ -114,7 +114,7 @@ def _replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_atomic(path: Path, data: bytes | str) -> Path:
@@ -124,8 +124,8 @@ def write_atomic(path: Path, data: bytes | str) -> Path:
     return path
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable."""
+def sync_folder(folder: Path) -> None:
+    """Make the entries of a folder, a rename among them, durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

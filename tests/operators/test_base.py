@@ -62,3 +62,4 @@ def test_a_report_becomes_the_xcom(services: FakeServices) -> None:
 def test_a_run_id_becomes_a_file_name() -> None:
     context: Any = {"run_id": "manual__2026-11-21T10:00:00+00:00_a b"}
     assert run_key(context) == "manual__2026-11-21T10-00-00-00-00_a-b"
+    assert run_key({"run_id": ".."}) == "_."

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vigie.errors import ConflictError, NotEnoughDataError, TransientError
+from vigie.errors import ConflictError, DataError, NotEnoughDataError, TransientError
 from vigie.jobs.archive_production_data import archive_production_data
 from vigie.jobs.backup_current_model import backup_current_model
 from vigie.jobs.check_triggers import check_triggers
@@ -330,3 +330,14 @@ def test_the_first_of_equal_candidates_is_selected(
     for name in ("a", "b"):
         shutil.copytree(staging / "r1" / "logistic_regression", staging / "r2" / name)
     assert select_best(services, model=twins, run_id="r2").candidate == "b"
+
+
+@pytest.mark.parametrize("run_id", ["../../../elsewhere", "..", "a/b", "", ".hidden", "r" * 201])
+def test_a_run_whose_id_leads_elsewhere_is_refused(
+    services: FakeServices, model: ModelFile, run_id: str
+) -> None:
+    before = sorted(services.paths.root.rglob("*"))
+    with pytest.raises(DataError, match="not a run's id"):
+        retrain_model(services, model=model, run_id=run_id, force=True)
+    assert sorted(services.paths.root.rglob("*")) == before
+    assert services.ledger.decisions() == []

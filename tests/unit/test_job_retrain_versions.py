@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from vigie.errors import ConflictError, DataError, NotEnoughDataError, TransientError
+from vigie.errors import (
+    ConflictError,
+    DataError,
+    DiskFullError,
+    NotEnoughDataError,
+    TransientError,
+)
 from vigie.jobs.backup_current_model import backup_current_model
 from vigie.jobs.explain_decisions import explain_decisions
 from vigie.jobs.promote_version import promote_version
@@ -100,6 +106,21 @@ def test_a_rollback_works_while_the_registry_is_down(
     report = rollback_model(services, model=NAME, actor="ana")
     assert services.deployments.champion(NAME).version == 1
     assert any("registry" in note for note in report.notes)
+
+
+def test_a_full_disk_after_the_deployment_does_not_cost_its_record(
+    services: FakeServices, model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise DiskFullError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services.bundles, "write_champion", full)
+        report = rollback_model(services, model=NAME, actor="ana")
+    assert report.notes == (f"champion.json does not name {NAME} v1 yet: no room",)
+    assert services.ledger.decisions(kind="rollback")[0].facts["to"] == 1
+    assert reconcile_champion(services, model=NAME).mended
+    assert services.bundles.read_champion(NAME).version == 1
 
 
 def test_a_model_without_champion_cannot_be_rolled_back(services: FakeServices) -> None:

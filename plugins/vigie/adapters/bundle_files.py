@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vigie.encoding import FULL, dumps
+from vigie.encoding import FULL, dumps, sync_folder
 from vigie.errors import DataError, DiskFullError, SettingsError, TransientError
 
 MANIFEST = "manifest.json"
@@ -85,16 +85,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-    sync(folder)
-
-
-def sync(folder: Path) -> None:
-    """Make the entries of a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(folder)
 
 
 def check_free(folder: Path, needed: int) -> None:

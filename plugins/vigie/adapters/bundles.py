@@ -20,12 +20,11 @@ from vigie.adapters.bundle_files import (
     check_free,
     manifest_of,
     read_manifest,
-    sync,
     verified_files,
     write_folder,
     writing,
 )
-from vigie.encoding import dumps, write_atomic
+from vigie.encoding import dumps, sync_folder, write_atomic
 from vigie.errors import ConflictError, DataError
 from vigie.faults import crash_point
 from vigie.records import Deployment
@@ -136,7 +135,7 @@ def _place(target: Path, files: Mapping[str, bytes]) -> None:
         write_folder(temporary, files)
         crash_point("before_publish_rename")
         temporary.rename(target)
-        sync(target.parent)
+        sync_folder(target.parent)
         crash_point("after_publish_rename")
     except OSError as exc:
         if exc.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # somebody else was faster

@@ -22,11 +22,22 @@ def write_copies(
 ) -> tuple[str, ...]:
     """Write both copies; return what could not be written, in sentences.
 
-    A registry that is down neither stops nor undoes a deployment; ``reconcile`` mends it later.
+    A full disk or a registry that is down neither stops nor undoes a deployment, whose record is
+    still to be written; ``reconcile`` mends the copies later.
     """
-    services.bundles.write_champion(deployment)
-    note = point_alias(services, deployment, info)
-    return (note,) if note else ()
+    notes = (_write_file(services, deployment), point_alias(services, deployment, info))
+    return tuple(note for note in notes if note)
+
+
+def _write_file(services: Services, deployment: Deployment) -> str:
+    try:
+        services.bundles.write_champion(deployment)
+    except VigieError as exc:
+        model, version = deployment.model, deployment.version
+        note = f"champion.json does not name {model} v{version} yet: {exc}"
+        log.warning("%s", note)
+        return note
+    return ""
 
 
 def point_alias(services: Services, deployment: Deployment, info: Mapping[str, Any]) -> str:

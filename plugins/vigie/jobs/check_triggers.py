@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vigie.catalogue import RETRAIN_ASKED, RETRAIN_LABELLED_ROWS, RETRAIN_TRIGGER_FIRED
 from vigie.errors import NotEnoughDataError
-from vigie.jobs.retraining import decide, decided
+from vigie.jobs.retraining import checked_run, decide, decided
 from vigie.jobs.training_brakes import count_streaks, held_back
 from vigie.jobs.trigger_checks import (
     Threshold,
@@ -65,6 +65,7 @@ def check_triggers(
     NotEnoughDataError
         The model waits for its reference table.
     """
+    checked_run(run_id)
     if not is_ready(model, services.paths.data):
         where = where_to_put(model, services.paths.data)
         raise NotEnoughDataError(f"{model.name} is waiting for data: {where}")

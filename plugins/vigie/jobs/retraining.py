@@ -6,6 +6,7 @@ again finds what the first try wrote, and goes on from there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,20 +17,34 @@ from vigie.records import Decision
 if TYPE_CHECKING:
     from vigie.roles import Services
 
+_RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 HOLDOUT = "holdout"  # columns of a training table besides the features and the target
 ROW_ID = "row_id"
 ORIGIN = "origin"
 REPORT = "report.json"  # beside a staged candidate's files
 
 
+def checked_run(run_id: str) -> str:
+    """Return the id of a run, which names files and folders.
+
+    Raises
+    ------
+    DataError
+        It could lead out of the folder it is meant for, or is too long for a file's name.
+    """
+    if not _RUN.fullmatch(run_id):
+        raise DataError(f"not a run's id: {run_id[:80]!r}; expected up to 200 of A-Z a-z 0-9 _ . -")
+    return run_id
+
+
 def dataset_path(services: Services, model: str, run_id: str) -> Path:
     """Return where a run's training table is."""
-    return services.paths.data / "training" / model / f"{run_id}.parquet"
+    return services.paths.data / "training" / model / f"{checked_run(run_id)}.parquet"
 
 
 def staging_folder(services: Services, model: str, run_id: str) -> Path:
     """Return where a run's fitted candidates wait for the gate."""
-    return services.paths.artifacts / model / ".staging" / run_id
+    return services.paths.artifacts / model / ".staging" / checked_run(run_id)
 
 
 def staged_files(services: Services, model: str, run_id: str, candidate: str) -> dict[str, bytes]:

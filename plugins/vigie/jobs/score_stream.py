@@ -70,9 +70,7 @@ def score_stream(
         raise DataError(f"batch and max_lines must be at least 1, not {batch_size}, {max_lines}")
     rule = DynamicThreshold(factor, threshold, update)
     if not services.stream.partitions(topic):
-        raise NotEnoughDataError(
-            f"there is no topic {topic!r}; create it with `vigie stream topic`"
-        )
+        raise NotEnoughDataError(f"there is no topic {topic!r}; create it: vigie stream topic")
     champion = champion_detector(services, detector)
     for spec in (anomaly_index(index), DEAD_LETTERS):
         services.index.ensure(spec)
@@ -84,13 +82,11 @@ def score_stream(
             if not records:
                 break
             run.process(records)
-        counts, thresholds = run.counts, run.thresholds
     services.stream.trim(topic)  # what every group has committed: the log does not grow for ever
-    lag = services.stream.lag(group, topic)
     return score_report(
-        counts,
-        thresholds,
-        lag=lag,
+        run.counts,
+        run.thresholds,
+        lag=services.stream.lag(group, topic),
         topic=topic,
         group=group,
         index=index,

@@ -16,6 +16,7 @@ from vigie.errors import ConflictError, NotEnoughDataError, PermanentError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from vigie.models.model_file import ModelFile
     from vigie.records import JobReport
     from vigie.roles import Services
 
@@ -38,7 +39,8 @@ def run_key(context: Context) -> str:
     """Return the run's id in the alphabet of file names and keys; the same for every try of every
     task.
     """
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", str(context["run_id"]))
+    key = re.sub(r"[^A-Za-z0-9_.-]", "-", str(context["run_id"]))
+    return re.sub(r"^[.-]", "_", key)  # no hidden folder, and not the folder above
 
 
 class JobOperator(BaseOperator):
@@ -63,3 +65,29 @@ class JobOperator(BaseOperator):
             raise AirflowSkipException(str(exc)) from exc
         except (PermanentError, ConflictError) as exc:
             raise AirflowFailException(str(exc)) from exc
+
+
+class ModelOperator(JobOperator):
+    """One step about one model; the Param ``model`` may ask for another one only.
+
+    Parameters
+    ----------
+    model
+        The model file's name.
+    """
+
+    def __init__(self, *, model: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+
+    def model_file(self, services: Services) -> ModelFile:
+        """Read the model's file."""
+        from vigie.models.catalog import get_model
+
+        return get_model(services.paths.models, self.model)
+
+    def require_asked(self, context: Context) -> None:
+        """Raise NotEnoughDataError when this run was asked for another model."""
+        asked = context["params"].get("model")
+        if asked and asked != self.model:
+            raise NotEnoughDataError(f"this run was asked for {asked} only")

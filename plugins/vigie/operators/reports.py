@@ -6,9 +6,8 @@ from abc import abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from vigie.errors import NotEnoughDataError
 from vigie.operators.assets import DRIFT_DETECTED, FINDINGS, PERFORMANCE_DEGRADED
-from vigie.operators.base import JobOperator, run_key
+from vigie.operators.base import JobOperator, ModelOperator, run_key
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,27 +23,12 @@ if TYPE_CHECKING:
 SCHEDULED = frozenset({"scheduled", "backfill"})
 
 
-class ReportStep(JobOperator):
-    """One report of one model; skipped when the Param ``model`` names another one.
-
-    Parameters
-    ----------
-    model
-        The model file's name.
-    """
-
-    def __init__(self, *, model: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.model = model
+class ReportStep(ModelOperator):
+    """One report of one model; skipped when the Param ``model`` names another one."""
 
     def run_job(self, services: Services, context: Context) -> JobReport:
-        from vigie.models.catalog import get_model
-
-        asked = context["params"].get("model")
-        if asked and asked != self.model:
-            raise NotEnoughDataError(f"this run was asked for {asked} only")
-        model = get_model(services.paths.models, self.model)
-        return self.step(services, model, window_of(context), context)
+        self.require_asked(context)
+        return self.step(services, self.model_file(services), window_of(context), context)
 
     @abstractmethod
     def step(

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from vigie.errors import NotEnoughDataError
 from vigie.models.model_file import CANDIDATES
-from vigie.operators.base import JobOperator, run_key
+from vigie.operators.base import JobOperator, ModelOperator, run_key
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,25 +37,11 @@ def candidates_of(folder: Path, model: str) -> list[str]:
         return list(CANDIDATES)
 
 
-class RetrainStep(JobOperator):
-    """One step of one model's retraining.
-
-    Parameters
-    ----------
-    model
-        The model file's name.
-    """
-
-    def __init__(self, *, model: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.model = model
+class RetrainStep(ModelOperator):
+    """One step of one model's retraining."""
 
     def run_job(self, services: Services, context: Context) -> JobReport:
-        from vigie.models.catalog import get_model
-
-        return self.step(
-            services, get_model(services.paths.models, self.model), run_key(context), context
-        )
+        return self.step(services, self.model_file(services), run_key(context), context)
 
     @abstractmethod
     def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
@@ -67,9 +52,7 @@ class CheckTriggersOperator(RetrainStep):
     """Skip the model's other steps unless a trigger fired and the Param ``model`` allows it."""
 
     def run_job(self, services: Services, context: Context) -> JobReport:
-        asked = context["params"].get("model")
-        if asked and asked != self.model:
-            raise NotEnoughDataError(f"this run was asked for {asked} only")
+        self.require_asked(context)
         return super().run_job(services, context)
 
     def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
