@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -35,6 +36,7 @@ class Stage:
     serving: httpx.Client
     client: ServingClient
     model: ModelFile
+    logs: Path
     rows: int
     checks: Checks
     tell: Callable[[str], None]
