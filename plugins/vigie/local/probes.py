@@ -6,7 +6,7 @@ Each probe raises :class:`~vigie.errors.TransientError` while the answer is no.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any
 
@@ -53,8 +53,8 @@ def probe_serving(url: str) -> None:
     get(f"{url}/health")
 
 
-def probe_workers(broker_url: str, mark: str, wanted: int) -> None:
-    """Ask every worker on the broker for a sign of life; those of other platforms do not count.
+def probe_workers(broker_url: str, options: Mapping[str, str], wanted: int) -> None:
+    """Ask the platform's workers for a sign of life through the broker.
 
     Raises
     ------
@@ -65,13 +65,12 @@ def probe_workers(broker_url: str, mark: str, wanted: int) -> None:
     from kombu.exceptions import KombuError, OperationalError
 
     try:
-        answers = Celery(broker=broker_url).control.ping(timeout=1.0) or []
+        app = Celery(broker=broker_url, broker_transport_options=dict(options))
+        answers = app.control.ping(timeout=1.0) or []
     except (OSError, KombuError, OperationalError) as exc:
         raise TransientError(f"the Celery broker did not answer ({type(exc).__name__})") from exc
-    names = [name for answer in answers for name in answer]
-    found = sum(name.partition("@")[0].endswith(f".{mark}") for name in names)
-    if found < wanted:
-        raise TransientError(f"{found} of {wanted} Celery workers answer")
+    if len(answers) < wanted:
+        raise TransientError(f"{len(answers)} of {wanted} Celery workers answer")
 
 
 def probe_postgres(platform: Platform) -> None:
