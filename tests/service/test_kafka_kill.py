@@ -1,6 +1,6 @@
 """kill -9 of the scoring consumer, at random, on a real Kafka and a real Elasticsearch.
 
-``VIGIE_SOAK=50`` (``make test-soak``) kills fifty times instead of five.
+``VIGIE_TEST_KILLS=50`` (``make test-soak``) kills fifty times instead of five.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from vigie.settings import Settings
 from vigie.testing.detectors import deploy_detector
 from vigie.wiring import LazyServices, open_services
 
-KILLS = int(os.environ.get("VIGIE_SOAK", "5"))
+KILLS = int(os.environ.get("VIGIE_TEST_KILLS", "5"))
 BATCH = 20
 PARTITIONS = 2
 POINTS = ("before_bulk", "after_bulk", "after_commit")
