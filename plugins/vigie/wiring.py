@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vigie import roles
-from vigie.errors import SettingsError, TransientError
+from vigie.errors import TransientError
 from vigie.settings import ProjectPaths, Settings
 
 if TYPE_CHECKING:
@@ -179,7 +179,3 @@ def open_services(settings: Settings) -> Iterator[LazyServices]:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def _not_yet(variable: str, role: str) -> str:
-    return f"{variable} is set, but this version has only the embedded {role}; unset {variable}"
