@@ -81,7 +81,10 @@ LOGS_ALREADY_THERE = metric(
     ("index",),
 )
 LOGS_FILTERED = metric(
-    "vigie_logs_filtered_lines", "gauge", "Lines of the last run not meant for the index", ("index",)
+    "vigie_logs_filtered_lines",
+    "gauge",
+    "Lines of the last run not meant for the index",
+    ("index",),
 )
 LOGS_DEAD_LETTERED = metric(
     "vigie_logs_dead_lettered_lines",
