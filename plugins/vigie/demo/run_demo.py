@@ -14,6 +14,7 @@ from vigie.demo.airflow_api import AirflowApi
 from vigie.demo.checks import Checks
 from vigie.demo.stage import Stage
 from vigie.demo.steps import STEPS
+from vigie.encoding import without_login
 from vigie.errors import VigieError
 from vigie.models.catalog import get_model
 from vigie.wiring import open_services
@@ -117,7 +118,7 @@ def _notes(stage: Stage, target: Target, settings: Settings) -> Table:
     table.add_row("", "")
     login = f"login: {target.airflow_user}, password: {target.password_from}"
     table.add_row("Airflow", f"{target.airflow_url}  ({login})")
-    table.add_row("MLflow", settings.mlflow.tracking_uri or "off")
+    table.add_row("MLflow", without_login(settings.mlflow.tracking_uri or "off"))
     table.add_row("Serving page", f"{target.serving_url}/ui")
     table.add_row("Reports", str(settings.paths.reports))
     table.add_row("Why", f"vigie why --model {stage.model.name}")

@@ -86,7 +86,8 @@ class Stage:
         if gateway is None:
             text = self.serving.get("/metrics").text
         else:
-            text = httpx.get(f"{gateway.rstrip('/')}/metrics", timeout=10).text
+            address = gateway if "://" in gateway else f"http://{gateway}"
+            text = httpx.get(f"{address.rstrip('/')}/metrics", timeout=10, trust_env=False).text
         return {
             sample.labels["job"]
             for family in text_string_to_metric_families(text)

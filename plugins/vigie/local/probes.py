@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from vigie.encoding import without_login
 from vigie.errors import SettingsError, TransientError
 from vigie.local.programs import Program
 from vigie.local.state import Platform
@@ -22,13 +23,14 @@ Probe = Callable[[], None]
 
 def get(url: str, timeout_s: float = 3) -> Any:
     """Return the JSON (or text) that a URL answers; proxies of the shell are not asked."""
+    told = without_login(url)
     try:
         with httpx.Client(trust_env=False, timeout=timeout_s) as client:
             answer = client.get(url)
     except httpx.HTTPError as exc:
-        raise TransientError(f"{url} did not answer ({type(exc).__name__})") from exc
+        raise TransientError(f"{told} did not answer ({type(exc).__name__})") from exc
     if answer.status_code != httpx.codes.OK:
-        raise TransientError(f"{url} answered {answer.status_code}")
+        raise TransientError(f"{told} answered {answer.status_code}")
     is_json = "json" in answer.headers.get("content-type", "")
     return answer.json() if is_json else answer.text
 
