@@ -15,7 +15,7 @@ from vigie.errors import DataError, TransientError
 
 #: `vigie check` and the first call of a job must fail within five seconds when nobody answers.
 CONNECT_S = 4.0
-DESCRIBE_S = 3.0  # `vigie check` tells within five seconds, the start of the command included
+DESCRIBE_S = 2.0  # `vigie check` tells within five seconds, the start of the command included
 MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 _quiet = logging.getLogger("vigie.kafka.client")
 _quiet.addHandler(logging.NullHandler())
