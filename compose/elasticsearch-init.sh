@@ -20,9 +20,9 @@ send POST /_security/user/kibana_system/_password <<END
 END
 
 send PUT /_security/role/vigie <<END
-{"cluster": ["monitor", "manage_index_templates", "manage_ilm"],
+{"cluster": ["monitor", "manage_index_templates"],
  "indices": [{"names": ["ml-api-*", "mozilla-clogs-index*", "vigie-*"],
-              "privileges": ["create_index", "read", "write", "view_index_metadata", "maintenance", "monitor", "manage"]}]}
+              "privileges": ["create_index", "create_doc", "delete", "delete_index", "manage", "read"]}]}
 END
 send PUT /_security/user/vigie <<END
 {"password": "$VIGIE_ES_PASSWORD", "roles": ["vigie"]}

@@ -21,6 +21,17 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+def without_login(url: str) -> str:
+    """Return a URL without user and password, for messages and links.
+
+    Examples
+    --------
+    >>> without_login("https://me:secret@mlflow.example.org/base")
+    'https://mlflow.example.org/base'
+    """
+    return re.sub(r"(?<=://)[^/@]*@", "", url)
+
+
 def clean(value: Any) -> Any:
     r"""Return ``value`` as every store accepts it.
 

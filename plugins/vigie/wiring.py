@@ -179,7 +179,3 @@ def open_services(settings: Settings) -> Iterator[LazyServices]:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def _not_yet(variable: str, role: str) -> str:
-    return f"{variable} is set, but this version has only the embedded {role}; unset {variable}"

@@ -129,7 +129,7 @@ def trigger(answers: list[Any], max_wait_s: float = 60.0) -> LagTrigger:
             )
 
     return Scripted(
-        topic=TOPIC, group="g", detector="d", workers=1, poll_interval_s=0.0,
+        detector="d", workers=1, poll_interval_s=0.0,
         max_wait_s=max_wait_s,
     )  # fmt: skip
 
@@ -173,7 +173,7 @@ def test_the_trigger_looks_through_the_settings_of_its_process(
 ) -> None:
     monkeypatch.setenv("VIGIE_DATABASE_URL", database_url)
     looking = LagTrigger(
-        topic=TOPIC, group="g", detector="d", workers=1, poll_interval_s=1.0, max_wait_s=1.0
+        detector="d", workers=1, poll_interval_s=1.0, max_wait_s=1.0
     )  # fmt: skip
     assert looking.look({}).lag == 0
 
@@ -190,9 +190,7 @@ def test_a_connection_rules_what_the_trigger_looks_at(monkeypatch: pytest.Monkey
             seen.append(overrides)
             raise SettingsError("enough")
 
-    waiting = Looking(
-        topic=TOPIC, group="g", detector="d", workers=1, poll_interval_s=0.0, max_wait_s=1.0
-    )
+    waiting = Looking(detector="d", workers=1, poll_interval_s=0.0, max_wait_s=1.0)
     assert event(waiting)["status"] == "error"
     assert seen == [{"KAFKA_BOOTSTRAP_SERVERS": "of-the-connection:9092"}]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,12 +23,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.service)
-
-
-@pytest.fixture(scope="session")
-def kills() -> int:
-    """Return how often a test kills its process: 5, more in `make test-soak` (KILLS=50)."""
-    return int(os.environ.get("VIGIE_TEST_KILLS", "5"))
 
 
 @pytest.fixture(scope="session")

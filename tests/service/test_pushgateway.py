@@ -151,6 +151,34 @@ def test_a_run_s_figures_reach_prometheus(
     assert len(found("push_time_seconds")) == 3
 
 
+RULES = """\
+groups:
+  - name: test
+    rules:
+      - {alert: RunFailed, expr: vigie_job_succeeded == 0}
+      - {alert: GroupIsStale, expr: time() - push_time_seconds > 3}
+"""
+
+
+def test_a_failed_run_and_a_stale_group_raise_alerts(
+    own: Callable[..., Site], tmp_path: Path, services: FakeServices
+) -> None:
+    """A dead job pushes nothing any more: only the age that the gateway tells can show it."""
+    rules = tmp_path / "prometheus" / "rules"
+    rules.mkdir(parents=True)
+    (rules / "test.yml").write_text(RULES)
+    site = own("pushgateway", "alertmanager", "prometheus")
+    services.metrics = Pushgateway(site.urls["pushgateway"])  # type: ignore[assignment]
+    push_metrics(services, dag_id="dag", reports=[], failed_tasks=1)
+
+    def firing() -> set[tuple[str, str]]:
+        alerts = get(f"{site.urls['alertmanager']}/api/v2/alerts").json()
+        return {(a["labels"]["alertname"], a["labels"]["job"]) for a in alerts}
+
+    wait_for(lambda: ("RunFailed", "dag") in firing(), "the alert of the failed run")
+    wait_for(lambda: ("GroupIsStale", "dag") in firing(), "the alert of the stale group")
+
+
 def test_prometheus_scrapes_what_the_committed_file_names(
     prometheus_url: str, pushgateway_url: str
 ) -> None:

@@ -42,6 +42,19 @@ def test_each_line_is_a_message_with_its_source(services: FakeServices, folder: 
     assert {r.headers["source"] for r in found} == {"sub/a.log"}
 
 
+def test_files_are_spread_over_the_partitions_and_each_stays_in_one(
+    services: FakeServices, folder: Path
+) -> None:
+    services.stream.create_topic(TOPIC, 4)
+    for number in range(40):
+        (folder / f"{number}.log").write_text(f"first of {number}\nlast\n")
+    ingest(services, folder)
+    found = records(services)
+    places = {(record.headers["source"], record.partition) for record in found}
+    assert len(places) == 40
+    assert {partition for _, partition in places} == {0, 1, 2, 3}
+
+
 def test_a_second_run_writes_nothing_new(services: FakeServices, folder: Path) -> None:
     (folder / "a.log").write_bytes(b"one\ntwo\n")
     ingest(services, folder)

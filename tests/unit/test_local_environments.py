@@ -52,6 +52,32 @@ def test_airflow_settings_in_dotenv_are_meant_for_this_one(platform: Platform) -
     assert environment["AIRFLOW__CORE__PARALLELISM"] == "2"
 
 
+def test_without_a_broker_the_scheduler_runs_the_tasks(platform: Platform) -> None:
+    environment = program_environment(platform, {}, "airflow-scheduler")
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert not [name for name in environment if "CELERY" in name]
+
+
+def test_with_a_broker_workers_run_as_many_tasks_as_they_have_room_for(platform: Platform) -> None:
+    broker = "redis://:secret@127.0.0.1:6379/0"
+    overrides = {"VIGIE_CELERY_BROKER_URL": broker, "VIGIE_CELERY_WORKERS": "3"}
+    for program in ("airflow-scheduler", "airflow-worker-1"):
+        environment = program_environment(platform, overrides, program)
+        assert environment["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+        assert environment["AIRFLOW__CORE__PARALLELISM"] == "6"
+        assert environment["AIRFLOW__CELERY__BROKER_URL"] == broker
+
+
+def test_two_platforms_on_one_redis_have_keys_of_their_own(platform: Platform) -> None:
+    option = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX"
+    on_redis = {"VIGIE_CELERY_BROKER_URL": "rediss://h/0"}
+    elsewhere = {"VIGIE_CELERY_BROKER_URL": "amqp://h/vhost"}
+    assert program_environment(platform, on_redis, "airflow-scheduler")[option].startswith(
+        platform.mark
+    )
+    assert option not in program_environment(platform, elsewhere, "airflow-scheduler")
+
+
 def test_each_program_gets_only_its_own_secrets(platform: Platform) -> None:
     owners = {
         "airflow_database_password": "airflow-scheduler",

@@ -59,6 +59,13 @@ def test_an_empty_variable_counts_as_unset(home: Path, monkeypatch: pytest.Monke
     assert Settings.from_env().pipeline.batch_size == 100
 
 
+def test_an_empty_override_resets_its_variable(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "of the environment")
+    settings = Settings.from_env({"HF_TOKEN": ""}, override_source="Airflow Connection")
+    assert settings.gradio.hf_token is None
+    assert settings.source("HF_TOKEN") == "Airflow Connection"
+
+
 def test_an_error_names_the_variable_and_its_source_but_not_its_value(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from vigie.errors import DataError, TransientError
 
 #: `vigie check` and the first call of a job must fail within five seconds when nobody answers.
 CONNECT_S = 4.0
+DESCRIBE_S = 2.0  # `vigie check` tells within five seconds, the start of the command included
 MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 _quiet = logging.getLogger("vigie.kafka.client")
 _quiet.addHandler(logging.NullHandler())
@@ -121,7 +122,7 @@ class KafkaCluster:
     def describe(self) -> str:
         """Say what answers; the protocol does not tell a broker's version."""
         with translated(f"Kafka at {self.servers} did not answer"):
-            found = self.admin.describe_cluster(request_timeout=CONNECT_S).result()
+            found = self.admin.describe_cluster(request_timeout=DESCRIBE_S).result()
         return f"cluster {found.cluster_id}, {len(found.nodes)} broker(s)"
 
 

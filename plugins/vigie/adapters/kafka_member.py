@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, TopicPartition
 from vigie.adapters.kafka_client import CONNECT_S, KafkaCluster
 from vigie.adapters.kafka_errors import translated
 from vigie.adapters.kafka_reader import KafkaReader
+from vigie.errors import ConflictError
 from vigie.records import Position, StreamRecord
 
 #: How long a rebalance waits for a member's last batch: the caller keeps its batches below a third.
@@ -34,13 +35,11 @@ class KafkaMember:
         group: str,
         topic: str,
         member: str,
-        *,
-        max_gap_s: float = MAX_GAP_S,
-        session_s: float = SESSION_S,
     ) -> None:
-        self.max_gap_s = max_gap_s
+        self.max_gap_s = MAX_GAP_S
         self.assignment = 0
         self._is_idle = False
+        self._heard = time.monotonic()
         self._reader = KafkaReader(
             cluster,
             group,
@@ -48,8 +47,8 @@ class KafkaMember:
             member,
             group_instance_id=member,
             partition_assignment_strategy="range",
-            session_timeout_ms=int(min(session_s, max_gap_s) * 1000),
-            max_poll_interval_ms=int(max_gap_s * 1000),
+            session_timeout_ms=int(min(SESSION_S, MAX_GAP_S) * 1000),
+            max_poll_interval_ms=int(MAX_GAP_S * 1000),
         )
         self.committed = self._reader.committed
         with translated(f"group {group!r} was not joined"):
@@ -80,7 +79,10 @@ class KafkaMember:
         return self._reader.partitions
 
     def poll(self, max_records: int, timeout_s: float = 0.0) -> list[StreamRecord]:
-        return self._reader.poll(max_records, timeout_s)
+        try:
+            return self._reader.poll(max_records, timeout_s)
+        finally:
+            self._heard = time.monotonic()
 
     def idle(self, seconds: float) -> None:
         """Stay a member without reading: the broker hears of us, no line arrives."""
@@ -95,6 +97,7 @@ class KafkaMember:
                         reader.heed(message)
         finally:
             self._is_idle = False
+            self._heard = time.monotonic()
             with translated("reading did not go on"):
                 reader.client.resume(self._places())
 
@@ -106,8 +109,18 @@ class KafkaMember:
         return [TopicPartition(self._reader.topic, p) for p in self._reader.partitions]
 
     def commit(self, positions: Mapping[int, Position]) -> None:
-        """Commit under the group's generation, which the broker checks."""
+        """Commit under the group's generation, which the broker checks.
+
+        After too long a time away the library has left the group; the broker then takes us for
+        somebody who was replaced under his own name. Nobody was: joining again is right.
+        """
         self._reader.check(positions)
+        away_s = time.monotonic() - self._heard
+        if away_s > self.max_gap_s:
+            raise ConflictError(
+                f"this member of group {self._reader.group!r} was away for {away_s:.1f} s, longer "
+                f"than the {self.max_gap_s:.0f} s that the group waits; nothing was committed"
+            )
         self._reader.positions.write(positions)
 
     def close(self) -> None:

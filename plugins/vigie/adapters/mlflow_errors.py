@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import requests
 from sqlalchemy.exc import SQLAlchemyError
 
+from vigie.encoding import without_login
 from vigie.errors import DataError, SettingsError, TransientError
 
 SETTINGS_CODES = frozenset(
@@ -44,19 +45,20 @@ def translated(uri: str) -> Iterator[None]:
 
     A refused host name (403 with the words below) is a setting of the server.
     """
+    told = without_login(uri)
     from mlflow.exceptions import MlflowException  # 3 s, and only a server that answers is worth it
 
     try:
         yield
     except MlflowException as exc:
-        text = f"MLflow at {uri}: {str(exc)[:500]}"
+        text = f"MLflow at {told}: {str(exc)[:500]}"
         if exc.error_code in SETTINGS_CODES or "Invalid Host header" in str(exc):
             raise SettingsError(f"{text} (MLFLOW_TRACKING_URI, --allowed-hosts)") from exc
         if exc.error_code in DATA_CODES:
             raise DataError(text) from exc
         raise TransientError(text) from exc
     except (requests.RequestException, SQLAlchemyError, OSError) as exc:
-        raise TransientError(f"MLflow at {uri} did not answer: {exc}") from exc
+        raise TransientError(f"MLflow at {told} did not answer: {exc}") from exc
 
 
 def probe(uri: str, timeout_s: float) -> None:
@@ -75,5 +77,6 @@ def probe(uri: str, timeout_s: float) -> None:
         socket.create_connection((parts.hostname or "", port), timeout=timeout_s).close()
     except OSError as exc:
         raise TransientError(
-            f"MLflow at {uri} did not answer ({exc}); run `vigie up`, or set MLFLOW_ENABLED=false"
+            f"MLflow at {without_login(uri)} did not answer ({exc}); run `vigie up`, "
+            "or set MLFLOW_ENABLED=false"
         ) from exc

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vigie.adapters.mlflow_errors import probe, translated
-from vigie.encoding import digest
+from vigie.encoding import digest, without_login
 from vigie.errors import DataError, VigieError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class MlflowTracker:
             return None
         with self._reached():
             experiment_id = self._client.get_run(run_id).info.experiment_id
-        return f"{self.uri}/#/experiments/{experiment_id}/runs/{run_id}"
+        return f"{without_login(self.uri)}/#/experiments/{experiment_id}/runs/{run_id}"
 
     @contextmanager
     def _reached(self) -> Iterator[None]:

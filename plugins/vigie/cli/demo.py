@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vigie.cli.support import console
+
+if TYPE_CHECKING:
+    from vigie.demo.target import Target
+    from vigie.settings import Settings
+
+
+class PlatformKind(StrEnum):
+    """Which platform the demo acts on."""
+
+    LOCAL = "local"
+    COMPOSE = "compose"
 
 
 def register(app: typer.Typer) -> None:
@@ -19,27 +31,55 @@ def demo(
         "breast_cancer"
     ),
     rows: Annotated[int, typer.Option(min=100, help="How many predictions to send.")] = 240,
+    platform: Annotated[
+        PlatformKind,
+        typer.Option(
+            help="local: brought up here; compose: the stack that runs (docs/compose.md)."
+        ),
+    ] = PlatformKind.LOCAL,
 ) -> None:
-    """Bring the platform up and watch the whole loop run through Airflow; exit 0 if all held."""
+    """Watch the whole loop run through Airflow; exit 0 if all held."""
     from vigie.demo.run_demo import run_demo
+
+    console.rule("The platform")
+    settings, target = _compose() if platform is PlatformKind.COMPOSE else _local()
+    console.rule("The loop")
+    checks = run_demo(settings, target, model=model, rows=rows, console=console)
+    checks.require()
+    console.print(f"[bold green]All {len(list(checks))} assertions held.[/]")
+
+
+def _local() -> tuple[Settings, Target]:
+    """Bring the local platform up."""
+    from vigie.demo.target import Target
     from vigie.local.bring_up import bring_up
     from vigie.local.state import make_platform
     from vigie.settings import Settings, project_root
 
     platform, is_new = make_platform(project_root())
-    console.rule("The platform")
     if is_new:
         console.print(f"Generated ports, passwords and keys: {platform.file} (mode 600)")
     bring_up(platform, tell=console.print)
-    console.rule("The loop")
-    checks = run_demo(
-        Settings.from_env(),
+    target = Target(
         airflow_url=platform.url("airflow"),
-        airflow_login=("admin", platform.secrets["airflow_admin_password"]),
+        airflow_user="admin",
+        airflow_password=platform.secrets["airflow_admin_password"],
         serving_url=platform.url("serving"),
-        model=model,
-        rows=rows,
-        console=console,
+        logs=platform.folder / "logs",
+        password_from="vigie status --password",
+        stop_with="vigie down",
     )
-    checks.require()
-    console.print(f"[bold green]All {len(list(checks))} assertions held.[/]")
+    return Settings.from_env(), target
+
+
+def _compose() -> tuple[Settings, Target]:
+    """Find the Compose stack at its published ports; start nothing."""
+    from vigie.demo import compose
+    from vigie.settings import project_root
+
+    variables = compose.stack_variables(project_root())
+    settings = compose.stack_settings(variables)
+    compose.require_ports(variables)
+    target = compose.stack_target(project_root(), variables)
+    console.print(f"The Compose stack: Airflow at {target.airflow_url}", highlight=False)
+    return settings, target

@@ -14,6 +14,7 @@ from vigie.demo.airflow_api import AirflowApi
 from vigie.demo.checks import Checks
 from vigie.demo.stage import Stage
 from vigie.demo.steps import STEPS
+from vigie.encoding import without_login
 from vigie.errors import VigieError
 from vigie.models.catalog import get_model
 from vigie.wiring import open_services
@@ -24,15 +25,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
+    from vigie.demo.target import Target
     from vigie.settings import Settings
 
 
 def run_demo(
     settings: Settings,
+    target: Target,
     *,
-    airflow_url: str,
-    airflow_login: tuple[str, str],
-    serving_url: str,
     model: str,
     rows: int,
     console: Console,
@@ -47,9 +47,14 @@ def run_demo(
         stage = Stage(
             services=services,
             settings=settings,
-            airflow=stack.enter_context(AirflowApi(airflow_url, *airflow_login)),
-            serving=stack.enter_context(httpx.Client(base_url=serving_url, timeout=30)),
-            client=stack.enter_context(ServingClient(serving_url, api_key=_api_key(settings))),
+            airflow=stack.enter_context(
+                AirflowApi(target.airflow_url, target.airflow_user, target.airflow_password)
+            ),
+            serving=stack.enter_context(httpx.Client(base_url=target.serving_url, timeout=30)),
+            client=stack.enter_context(
+                ServingClient(target.serving_url, api_key=_api_key(settings))
+            ),
+            logs=target.logs,
             model=get_model(settings.paths.models, model),
             rows=rows,
             checks=checks,
@@ -57,7 +62,7 @@ def run_demo(
         )
         walk(stage, console)
     console.print(_summary(checks))
-    console.print(_notes(stage, airflow_url, serving_url, settings))
+    console.print(_notes(stage, target, settings))
     return checks
 
 
@@ -106,15 +111,16 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _notes(stage: Stage, airflow_url: str, serving_url: str, settings: Settings) -> Table:
+def _notes(stage: Stage, target: Target, settings: Settings) -> Table:
     table = Table(show_header=False, box=None)
     for name, note in stage.notes.items():
         table.add_row(name, note)
     table.add_row("", "")
-    table.add_row("Airflow", f"{airflow_url}  (login: admin, password: vigie status --password)")
-    table.add_row("MLflow", settings.mlflow.tracking_uri or "off")
-    table.add_row("Serving page", f"{serving_url}/ui")
+    login = f"login: {target.airflow_user}, password: {target.password_from}"
+    table.add_row("Airflow", f"{target.airflow_url}  ({login})")
+    table.add_row("MLflow", without_login(settings.mlflow.tracking_uri or "off"))
+    table.add_row("Serving page", f"{target.serving_url}/ui")
     table.add_row("Reports", str(settings.paths.reports))
     table.add_row("Why", f"vigie why --model {stage.model.name}")
-    table.add_row("Stop", "vigie down")
+    table.add_row("Stop", target.stop_with)
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -35,6 +36,7 @@ class Stage:
     serving: httpx.Client
     client: ServingClient
     model: ModelFile
+    logs: Path
     rows: int
     checks: Checks
     tell: Callable[[str], None]
@@ -84,7 +86,8 @@ class Stage:
         if gateway is None:
             text = self.serving.get("/metrics").text
         else:
-            text = httpx.get(f"{gateway.rstrip('/')}/metrics", timeout=10).text
+            address = gateway if "://" in gateway else f"http://{gateway}"
+            text = httpx.get(f"{address.rstrip('/')}/metrics", timeout=10, trust_env=False).text
         return {
             sample.labels["job"]
             for family in text_string_to_metric_families(text)

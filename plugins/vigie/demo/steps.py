@@ -95,7 +95,7 @@ def score(stage: Stage) -> None:
 
     services, names = stage.services, stage.settings.stream
     topic = names.topic
-    report = ingest_log_files(services, topic=topic, base_dir=services.paths.local / "logs")
+    report = ingest_log_files(services, topic=topic, base_dir=stage.logs)
     stage.airflow.unpause(SCORING)
     failed_before = set(_failed_runs(stage))
     wait_until(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,7 +56,7 @@ def ingest_log_files(
     services
         ``stream`` and ``state`` are used.
     topic
-        Created if it is not there.
+        Created if it is not there. A file's lines go to one partition, so they stay in order.
     base_dir, patterns
         Which files, see :func:`vigie.logs.files.find_files`.
     batch
@@ -76,11 +77,12 @@ def ingest_log_files(
     if not files:
         raise NotEnoughDataError(f"no file below {base_dir} matches {', '.join(patterns)}", found=0)
     services.stream.create_topic(topic)
+    partitions = services.stream.partitions(topic)
     ends = [path.stat().st_size for path in files]
     lines = blank = truncated = 0
     for path, end in zip(files, ends, strict=True):
         source = path.relative_to(base_dir).as_posix()
-        for part in _ingest_file(services, topic, path, source, end, batch):
+        for part in _ingest_file(services, topic, partitions, path, source, end, batch):
             written = [line for line in part if not line.is_blank]
             lines, blank = lines + len(written), blank + len(part) - len(written)
             truncated += sum(line.sha256 is not None for line in written)
@@ -97,7 +99,13 @@ def ingest_log_files(
 
 
 def _ingest_file(
-    services: Services, topic: str, path: Path, source: str, end: int, batch: int
+    services: Services,
+    topic: str,
+    partitions: int,
+    path: Path,
+    source: str,
+    end: int,
+    batch: int,
 ) -> Iterator[list[LogLine]]:
     """Write one file's new lines and save its position, batch by batch; yield what was written."""
     file = file_key(path)
@@ -112,10 +120,21 @@ def _ingest_file(
     for lines in _batches(read_lines(path, position.offset, end), batch):
         messages = [_message(position, source, line) for line in lines if not line.is_blank]
         if messages:
-            services.stream.produce(topic, messages)
+            services.stream.produce(topic, messages, partition_of(file, partitions))
         position = replace(position, offset=lines[-1].next_offset)
         services.state.put(key, position.as_state())
         yield lines
+
+
+def partition_of(file: str, partitions: int) -> int:
+    """Return a file's partition: always the same while their number is.
+
+    Examples
+    --------
+    >>> sorted({partition_of(f"file {n}", 4) for n in range(20)})
+    [0, 1, 2, 3]
+    """
+    return zlib.crc32(file.encode()) % partitions
 
 
 def _message(position: TailPosition, source: str, line: LogLine) -> Message:

@@ -137,21 +137,30 @@ def _airflow(platform: Platform, overrides: Mapping[str, str]) -> dict[str, str]
     }
 
 
+def broker_options(broker_url: str, mark: str) -> dict[str, str]:
+    """Keep a platform's tasks from the workers of another one on the same Redis.
+
+    Not a queue of its own: tasks that wait in the database while the executor is changed have the
+    name of the default one.
+    """
+    is_redis = broker_url.startswith(("redis://", "rediss://"))
+    return {"global_keyprefix": f"{mark}:"} if is_redis else {}
+
+
 def _use_celery(
     sections: dict[str, dict[str, str]], platform: Platform, overrides: Mapping[str, str]
 ) -> None:
-    """Let worker processes run the tasks; results go the way of the tasks, through the broker."""
+    """Let worker processes run the tasks."""
     broker = overrides["VIGIE_CELERY_BROKER_URL"]
     workers = int(overrides.get("VIGIE_CELERY_WORKERS", CelerySettings().workers))
     slots = 2  # as many tasks a worker: with two workers no more at once than with LocalExecutor
     sections["core"] |= {"executor": "CeleryExecutor", "parallelism": str(slots * workers)}
-    sections["operators"] = {"default_queue": platform.mark}
     sections["celery"] = {
         "broker_url": broker,
-        "result_backend": broker,
         "worker_concurrency": str(slots),
         "worker_umask": "0o077",
     }
+    sections["celery_broker_transport_options"] = broker_options(broker, platform.mark)
 
 
 def _core(platform: Platform, home: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ def program_command(platform: Platform, name: str) -> list[str]:
     """Return the command line of a program (not PostgreSQL's); there is no secret in it."""
     program = PROGRAMS[name]
     port = platform.ports[program.port] if program.port else ""
-    words = (word.format(port=port, mark=platform.mark) for word in program.arguments)
+    words = (word.format(port=port) for word in program.arguments)
     return [sys.executable, "-I", "-m", *words]
 
 

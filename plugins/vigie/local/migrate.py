@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
+from vigie.adapters.sql.migrate import upgrade
 from vigie.errors import VigieError
-from vigie.local.database import migrate_records
 from vigie.settings import Settings
 
 
@@ -19,7 +19,7 @@ def main() -> int:
         sys.stderr.write("no database: set VIGIE_DATABASE_URL\n")
         return 2
     try:
-        migrate_records(url.get_secret_value())
+        upgrade(url.get_secret_value())
     except VigieError as exc:
         sys.stderr.write(f"{exc}\n")
         return exc.exit_code

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vigie.local.airflow_database import migrate_airflow
 from vigie.local.database import migrate_records
-from vigie.local.environments import program_environment
+from vigie.local.environments import broker_options, program_environment
 from vigie.local.probes import Probe, probe_airflow, probe_mlflow, probe_serving, probe_workers
 from vigie.local.programs import AIRFLOW_PROGRAMS, MLFLOW, SERVING, WORKERS, Program
 from vigie.local.state import Platform
@@ -52,7 +52,7 @@ def _airflow(platform: Platform, environment: Mapping[str, str]) -> Service:
     def probe() -> None:
         probe_airflow(platform.url("airflow"))
         if workers:
-            probe_workers(broker, platform.mark, len(workers))
+            probe_workers(broker, broker_options(broker, platform.mark), len(workers))
 
     programs = (*AIRFLOW_PROGRAMS, *workers)
     return Service("airflow", programs, lambda: migrate_airflow(platform, environment), probe)

@@ -6,12 +6,13 @@ Each probe raises :class:`~vigie.errors.TransientError` while the answer is no.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any
 
 import httpx
 
+from vigie.encoding import without_login
 from vigie.errors import SettingsError, TransientError
 from vigie.local.ports import taken
 from vigie.local.processes import listens
@@ -24,13 +25,14 @@ Probe = Callable[[], None]
 
 def get(url: str, timeout_s: float = 3) -> Any:
     """Return the JSON (or text) that a URL answers; proxies of the shell are not asked."""
+    told = without_login(url)
     try:
         with httpx.Client(trust_env=False, timeout=timeout_s) as client:
             answer = client.get(url)
     except httpx.HTTPError as exc:
-        raise TransientError(f"{url} did not answer ({type(exc).__name__})") from exc
+        raise TransientError(f"{told} did not answer ({type(exc).__name__})") from exc
     if answer.status_code != httpx.codes.OK:
-        raise TransientError(f"{url} answered {answer.status_code}")
+        raise TransientError(f"{told} answered {answer.status_code}")
     is_json = "json" in answer.headers.get("content-type", "")
     return answer.json() if is_json else answer.text
 
@@ -55,8 +57,8 @@ def probe_serving(url: str) -> None:
     get(f"{url}/health")
 
 
-def probe_workers(broker_url: str, mark: str, wanted: int) -> None:
-    """Ask every worker on the broker for a sign of life; those of other platforms do not count.
+def probe_workers(broker_url: str, options: Mapping[str, str], wanted: int) -> None:
+    """Ask the platform's workers for a sign of life through the broker.
 
     Raises
     ------
@@ -67,13 +69,12 @@ def probe_workers(broker_url: str, mark: str, wanted: int) -> None:
     from kombu.exceptions import KombuError, OperationalError
 
     try:
-        answers = Celery(broker=broker_url).control.ping(timeout=1.0) or []
+        app = Celery(broker=broker_url, broker_transport_options=dict(options))
+        answers = app.control.ping(timeout=1.0) or []
     except (OSError, KombuError, OperationalError) as exc:
         raise TransientError(f"the Celery broker did not answer ({type(exc).__name__})") from exc
-    names = [name for answer in answers for name in answer]
-    found = sum(name.partition("@")[0].endswith(f".{mark}") for name in names)
-    if found < wanted:
-        raise TransientError(f"{found} of {wanted} Celery workers answer")
+    if len(answers) < wanted:
+        raise TransientError(f"{len(answers)} of {wanted} Celery workers answer")
 
 
 def probe_postgres(platform: Platform) -> None:

@@ -46,12 +46,11 @@ SERVING = Program(
 )
 
 MAX_WORKERS = 8  # of VIGIE_CELERY_WORKERS; the supervisor's configuration has them all
-# The name holds the platform's own mark, and so does its queue: two platforms may share a broker.
 _WORKER = ("airflow", "celery", "worker", "--skip-serve-logs")
 WORKERS = tuple(
     Program(
         f"airflow-worker-{n}",
-        (*_WORKER, "--celery-hostname", f"w{n}.{{mark}}@%h"),
+        (*_WORKER, "--celery-hostname", f"w{n}@%h"),
     )
     for n in range(1, MAX_WORKERS + 1)
 )

@@ -33,8 +33,9 @@ class LagTrigger(BaseTrigger):
 
     Parameters
     ----------
-    topic, group, detector
-        What to ask for.
+    detector
+        Who would score. Topic and group are read with the settings, so a change of these reaches a
+        run that waits.
     workers
         How many tasks the partitions are shared out to.
     poll_interval_s
@@ -48,16 +49,12 @@ class LagTrigger(BaseTrigger):
     def __init__(
         self,
         *,
-        topic: str,
-        group: str,
         detector: str,
         workers: int,
         poll_interval_s: float,
         max_wait_s: float,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.topic = topic
-        self.group = group
         self.detector = detector
         self.workers = workers
         self.poll_interval_s = poll_interval_s
@@ -65,7 +62,7 @@ class LagTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that build this trigger again."""
-        names = ("topic", "group", "detector", "workers", "poll_interval_s", "max_wait_s")
+        names = ("detector", "workers", "poll_interval_s", "max_wait_s")
         kwargs = {name: getattr(self, name) for name in names}
         return "vigie.operators.lag_trigger.LagTrigger", kwargs
 
@@ -103,8 +100,9 @@ class LagTrigger(BaseTrigger):
         from vigie.wiring import open_services
 
         settings = Settings.from_env(overrides, override_source="Airflow Connection")
+        topic, group = settings.stream.topic, settings.stream.group
         with open_services(settings) as services:
-            return stream_lag(services, topic=self.topic, group=self.group, detector=self.detector)
+            return stream_lag(services, topic=topic, group=group, detector=self.detector)
 
 
 def _event(payload: dict[str, Any]) -> TriggerEvent:

@@ -84,10 +84,7 @@ class WaitForLagOperator(JobOperator):
     def _wait(self) -> NoReturn:
         from vigie.operators.lag_trigger import LagTrigger
 
-        names = _stream()
         trigger = LagTrigger(
-            topic=names.topic,
-            group=names.group,
             detector=self.detector,
             workers=self._workers(),
             poll_interval_s=self.poll_interval_s,

@@ -1,0 +1,125 @@
+"""The Compose stack as seen from the machine it runs on: published ports, logins of ``.env``."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from dotenv import dotenv_values
+
+from vigie.demo.target import Target
+from vigie.errors import SettingsError, TransientError
+from vigie.settings import Settings
+
+HOST = "127.0.0.1"
+FILES = "docker compose -f docker-compose.yml -f docker-compose.ports.yml"
+# The variable of each published port and its default, as in the two Compose files.
+PORTS = {
+    "airflow": ("AIRFLOW_PORT", 8083),
+    "serving": ("VIGIE_SERVING_PORT", 8080),
+    "mlflow": ("MLFLOW_PORT", 5000),
+    "postgres": ("POSTGRES_PORT", 5432),
+    "elasticsearch": ("ELASTICSEARCH_PORT", 9200),
+    "kafka": ("KAFKA_PORT", 9092),
+    "pushgateway": ("PUSHGATEWAY_PORT", 9091),
+}
+_SECRETS = ("VIGIE_DB_PASSWORD", "VIGIE_ES_PASSWORD", "AIRFLOW_ADMIN_PASSWORD")
+# Settings of another Elasticsearch or Kafka: none of them holds for the stack's.
+_NOT_OURS = (
+    *("ELASTICSEARCH_SCHEME", "ELASTICSEARCH_API_KEY", "ELASTICSEARCH_CA_CERTS"),
+    *("KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME"),
+    *("KAFKA_SASL_PASSWORD", "KAFKA_SSL_CA_LOCATION"),
+)
+
+
+def stack_variables(root: Path, shell: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what compose knows: the shell's variables, and below them those of ``.env``.
+
+    Raises
+    ------
+    SettingsError
+        If a secret is missing: ``make secrets`` has not been run.
+    """
+    file = {name: value for name, value in dotenv_values(root / ".env").items() if value}
+    known = file | {name: v for name, v in (os.environ if shell is None else shell).items() if v}
+    missing = [name for name in _SECRETS if name not in known]
+    if missing:
+        raise SettingsError(
+            f"{', '.join(missing)} not set in {root / '.env'}: make secrets, then {FILES} up -d"
+        )
+    return known
+
+
+def port(service: str, variables: Mapping[str, str]) -> int:
+    """Return the port on which a service of the stack is published.
+
+    Raises
+    ------
+    SettingsError
+        If the variable is no port.
+
+    Examples
+    --------
+    >>> port("airflow", {}), port("airflow", {"AIRFLOW_PORT": "18083"})
+    (8083, 18083)
+    """
+    variable, default = PORTS[service]
+    text = variables.get(variable) or str(default)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise SettingsError(f"{variable} must be a port, found {text!r}")
+    return int(text)
+
+
+def stack_settings(variables: Mapping[str, str]) -> Settings:
+    """Return settings that name the stack's services at their published ports."""
+    at = {name: f"{HOST}:{port(name, variables)}" for name in PORTS}
+    password = quote(variables["VIGIE_DB_PASSWORD"], safe="")
+    values = {
+        "VIGIE_DATABASE_URL": f"postgresql+psycopg2://vigie:{password}@{at['postgres']}/vigie",
+        "ELASTICSEARCH_HOST": HOST,
+        "ELASTICSEARCH_PORT": str(port("elasticsearch", variables)),
+        "ELASTICSEARCH_USER": "vigie",
+        "ELASTICSEARCH_PASSWORD": variables["VIGIE_ES_PASSWORD"],
+        "KAFKA_BOOTSTRAP_SERVERS": at["kafka"],
+        "MLFLOW_TRACKING_URI": f"http://{at['mlflow']}",
+        "PROMETHEUS_PUSHGATEWAY_URL": f"http://{at['pushgateway']}",
+        "GRADIO_URL": f"http://{at['serving']}/ui",
+        "VIGIE_SERVING_PORT": str(port("serving", variables)),
+    }
+    others = dict.fromkeys(_NOT_OURS, "")
+    return Settings.from_env(values | others, override_source="the Compose stack")
+
+
+def stack_target(root: Path, variables: Mapping[str, str]) -> Target:
+    """Return where the demo acts; task logs of the stack are the lines to score."""
+    return Target(
+        airflow_url=f"http://{HOST}:{port('airflow', variables)}",
+        airflow_user=variables.get("AIRFLOW_ADMIN_USER") or "admin",
+        airflow_password=variables["AIRFLOW_ADMIN_PASSWORD"],
+        serving_url=f"http://{HOST}:{port('serving', variables)}",
+        logs=root / "data" / "stack" / "logs",
+        password_from="AIRFLOW_ADMIN_PASSWORD in .env",
+        stop_with="docker compose down",
+    )
+
+
+def require_ports(variables: Mapping[str, str], timeout_s: float = 3) -> None:
+    """Raise TransientError naming every published port that nobody answers on."""
+    silent = [
+        f"{name} at {HOST}:{port(name, variables)}"
+        for name in PORTS
+        if not _answers(port(name, variables), timeout_s)
+    ]
+    if silent:
+        raise TransientError(f"no answer from {', '.join(silent)}; start the stack: {FILES} up -d")
+
+
+def _answers(number: int, timeout_s: float) -> bool:
+    try:
+        socket.create_connection((HOST, number), timeout=timeout_s).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,415 @@
+"""The stack's commands run as they stand in the file; only addresses and folders are others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from vigie.demo.airflow_api import AirflowApi
+from vigie.errors import TransientError
+from vigie.local.postgres import EmbeddedPostgres
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+Check = Callable[..., subprocess.CompletedProcess[str]]
+pytestmark = [pytest.mark.timeout(400)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Moved:
+    """A service of the file, moved to this machine: its command and environment."""
+
+    def __init__(self, here: Path, database: EmbeddedPostgres) -> None:
+        self.folder = here
+        self.port = free_port()
+        self._changes = {
+            "/opt/vigie": str(here),
+            "/opt/airflow": str(here / "airflow-home"),
+            "http://airflow-api-server:8080": f"http://127.0.0.1:{self.port}",
+            "/mlflow/artifacts": str(here / "artifacts"),
+        }
+        self._sockets = str(database.sockets)
+
+    def text(self, value: str) -> str:
+        for old, new in self._changes.items():
+            value = value.replace(old, new)
+        if "@postgres:5432/" in value:
+            value = value.replace("@postgres:5432/", "@/") + f"?host={self._sockets}"
+        return value
+
+    def environment(self, service: dict[str, Any]) -> dict[str, str]:
+        own = {key: self.text(str(value)) for key, value in service["environment"].items()}
+        image = {  # what the images set
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "AIRFLOW_HOME": str(self.folder / "airflow-home"),
+            "VIGIE_HOME": str(self.folder),
+            "HOME": str(self.folder),
+            "PYTHONSAFEPATH": "1",
+        }
+        return image | own
+
+    def command(self, service: dict[str, Any], **replaced: str) -> list[str]:
+        return [replaced.get(word, self.text(word)) for word in service["command"]]
+
+
+@pytest.fixture(scope="module")
+def database(
+    tmp_path_factory: pytest.TempPathFactory, stack: dict[str, Any]
+) -> Iterator[EmbeddedPostgres]:
+    """Run PostgreSQL with what init-db.sql makes of the stack's passwords."""
+    folder = tmp_path_factory.mktemp("stack-postgres") / "data"
+    server = EmbeddedPostgres(folder, secrets.token_hex(8), durable=False)
+    environment = stack["services"]["postgres"]["environment"]
+    names = ("airflow", "mlflow", "vigie")
+    server.start()
+    try:
+        passwords = {name: environment[f"{name.upper()}_DB_PASSWORD"] for name in names}
+        server.create_databases(ROOT / "init-db.sql", passwords)
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def moved(here: Path, database: EmbeddedPostgres) -> Moved:
+    return Moved(here, database)
+
+
+@contextlib.contextmanager
+def running(command: list[str], environment: dict[str, str], folder: Path) -> Iterator[Path]:
+    """Run a server until the end of the block; yield its log."""
+    log = folder / f"{command[0]}-{secrets.token_hex(3)}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield log
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+
+
+def wait_for(url: str, log: Path, timeout_s: float = 120) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(url, timeout=5, trust_env=False).status_code < 500:
+                return
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.3)
+
+
+def health(service: dict[str, Any], moved: Moved, *what: str) -> int:
+    """Run the service's own health check, with another address where one is given."""
+    words = [*moved.command({"command": service["healthcheck"]["test"][1:]})]
+    command = [str(BIN / words[0]), *words[1 : len(words) - len(what)], *what]
+    done = subprocess.run(
+        command, env=moved.environment(service), capture_output=True, text=True, check=False
+    )
+    return done.returncode
+
+
+@pytest.fixture(scope="module")
+def airflow(moved: Moved, stack: dict[str, Any]) -> Iterator[Callable[..., str]]:
+    """Run the init script twice and the api-server; return a call of ``airflow`` in a container."""
+    init, server = (stack["services"][f"airflow-{name}"] for name in ("init", "api-server"))
+    for _ in range(2):
+        command = moved.command(init)
+        done = subprocess.run(
+            command, env=moved.environment(init), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def call(*arguments: str) -> str:
+        done = subprocess.run(
+            ["airflow", *arguments],
+            cwd=moved.folder,
+            env=moved.environment(server),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    command = moved.command(server, **{"0.0.0.0": "127.0.0.1", "8080": str(moved.port)})
+    with running(command, moved.environment(server), moved.folder) as log:
+        wait_for(f"http://127.0.0.1:{moved.port}/api/v2/version", log)
+        yield call
+
+
+@pytest.mark.airflow
+def test_airflow_takes_every_setting_of_the_stack(airflow: Callable[..., str]) -> None:
+    assert "No issues found" in airflow("config", "lint")
+
+
+@pytest.mark.airflow
+def test_airflow_is_healthy_part_by_part(
+    airflow: Callable[..., str], moved: Moved, stack: dict[str, Any]
+) -> None:
+    services = stack["services"]
+    assert health(services["airflow-api-server"], moved) == 0
+    assert health(services["airflow-scheduler"], moved) != 0  # none runs
+
+
+def status_of_login(url: str, user: str, password: str) -> int:
+    login = {"username": user, "password": password}
+    return httpx.post(f"{url}/auth/token", json=login, trust_env=False, timeout=30).status_code
+
+
+@pytest.mark.airflow
+def test_the_generated_login_opens_airflow_and_another_does_not(
+    airflow: Callable[..., str], moved: Moved, stack_secrets: dict[str, str]
+) -> None:
+    url = f"http://127.0.0.1:{moved.port}"
+    assert status_of_login(url, "admin", stack_secrets["AIRFLOW_ADMIN_PASSWORD"]) == 201
+    assert status_of_login(url, "admin", "admin") == 401
+    assert status_of_login(url, "nobody", "wrong") == 401
+    assert httpx.get(f"{url}/api/v2/dags", trust_env=False).status_code == 401
+
+
+@pytest.mark.airflow
+def test_users_are_added_changed_and_removed_as_documented(
+    airflow: Callable[..., str], moved: Moved
+) -> None:
+    url = f"http://127.0.0.1:{moved.port}"
+    names = ("--firstname", "Ana", "--lastname", "B", "--email", "ana@example.org")
+    create = ("users", "create", "--username", "ana", "--role", "Viewer", *names)
+    airflow(*create, "--password", "first-password")
+    assert status_of_login(url, "ana", "first-password") == 201
+    airflow("users", "reset-password", "--username", "ana", "--password", "second-password")
+    assert status_of_login(url, "ana", "first-password") == 401
+    with AirflowApi(url, "ana", "second-password") as viewer:
+        assert viewer.import_errors() == []
+        with pytest.raises(TransientError, match="refused"):
+            viewer.trigger("logs_to_elasticsearch")
+    airflow("users", "delete", "--username", "ana")
+    assert status_of_login(url, "ana", "second-password") == 401
+
+
+@pytest.mark.airflow
+def test_every_dag_is_found_where_the_stack_mounts_it(
+    airflow: Callable[..., str], moved: Moved, stack_secrets: dict[str, str]
+) -> None:
+    airflow("dags", "reserialize")
+    url, password = f"http://127.0.0.1:{moved.port}", stack_secrets["AIRFLOW_ADMIN_PASSWORD"]
+    with AirflowApi(url, "admin", password) as api:
+        assert api.import_errors() == []
+        found = api.dag_ids()
+        groups = api._ask("GET", "/api/v2/dags/ml_retrain_pipeline/tasks")["tasks"]
+    assert sorted(found) == sorted(p.stem for p in (ROOT / "airflow" / "dags").glob("*.py"))
+    # models/ was found beside the DAGs
+    assert "breast_cancer.check_triggers" in {task["task_id"] for task in groups}
+
+
+@pytest.mark.airflow
+def test_airflow_knows_every_command_line_of_the_file(stack: dict[str, Any]) -> None:
+    commands = [
+        service["command"][1:]
+        for name, service in stack["services"].items()
+        if service.get("command", [""])[0] == "airflow"
+    ]
+    assert len(commands) == 5
+    program = (
+        "import json, sys\nfrom airflow.cli import cli_parser\n"
+        "for command in json.loads(sys.argv[1]): cli_parser.get_parser().parse_args(command)\n"
+    )
+    environment = {**os.environ, "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"}
+    subprocess.run(
+        [sys.executable, "-I", "-c", program, json.dumps(commands)], env=environment, check=True
+    )
+
+
+def test_vigie_knows_every_command_line_of_the_file(stack: dict[str, Any]) -> None:
+    import click
+    from typer.main import get_command
+
+    from vigie.cli.main import app
+
+    commands = [
+        service["command"][1:]
+        for service in stack["services"].values()
+        if service.get("command", [""])[0] == "vigie"
+    ]
+    assert len(commands) == 2
+    for words in commands:
+        command: Any = get_command(app)
+        context, rest = click.Context(command), words
+        while isinstance(command, click.Group):
+            _, command, rest = command.resolve_command(context, rest)
+        assert command.make_context(command.name, list(rest))
+
+
+@pytest.fixture(scope="module")
+def mlflow(moved: Moved, stack: dict[str, Any], compose_port: int) -> Iterator[str]:
+    service = stack["services"]["mlflow"]
+    command = [
+        word.replace("--host=0.0.0.0", "--host=127.0.0.1")
+        .replace("--port=5000", f"--port={compose_port}")
+        .replace(":5000,127.0.0.1:5000", f":5000,127.0.0.1:{compose_port}")  # MLFLOW_PORT
+        for word in moved.command(service)
+    ]
+    with running(command, moved.environment(service), moved.folder) as log:
+        wait_for(f"http://127.0.0.1:{compose_port}/health", log)
+        yield f"http://127.0.0.1:{compose_port}"
+
+
+@pytest.fixture(scope="module")
+def compose_port() -> int:
+    return free_port()
+
+
+def test_mlflow_answers_a_call_under_its_service_name(mlflow: str) -> None:
+    call = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=1"
+    answer = httpx.get(call, headers={"Host": "mlflow:5000"}, trust_env=False)
+    assert answer.status_code == 200
+    assert [found["name"] for found in answer.json()["experiments"]] == ["Default"]
+
+
+def test_mlflow_refuses_another_host_name_while_its_health_page_does_not(mlflow: str) -> None:
+    stranger = {"Host": "attacker.example:5000"}
+    call = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=1"
+    assert httpx.get(call, headers=stranger, trust_env=False).status_code == 403
+    assert httpx.get(f"{mlflow}/health", headers=stranger, trust_env=False).status_code == 200
+
+
+def test_mlflow_refuses_a_page_of_another_origin(mlflow: str) -> None:
+    origin = {"Origin": "http://attacker.example"}
+    call = f"{mlflow}/api/2.0/mlflow/experiments/create"
+    answer = httpx.post(call, json={"name": "x"}, headers=origin, trust_env=False)
+    assert answer.status_code == 403
+
+
+def test_mlflows_health_check_sees_what_a_client_sees(
+    mlflow: str, moved: Moved, stack: dict[str, Any]
+) -> None:
+    service = stack["services"]["mlflow"]
+    assert health(service, moved, mlflow) == 0
+    assert health(service, moved, mlflow.replace("127.0.0.1", "localhost")) != 0  # not on the list
+
+
+def test_serving_is_healthy_before_there_is_a_model(
+    moved: Moved, stack: dict[str, Any], airflow: Callable[..., str]
+) -> None:
+    service, port = stack["services"]["serving-api"], free_port()
+    command = moved.command(service, **{"0.0.0.0": "127.0.0.1", "8080": str(port)})
+    with running(command, moved.environment(service), moved.folder) as log:
+        wait_for(f"http://127.0.0.1:{port}/health", log)
+        assert httpx.get(f"http://127.0.0.1:{port}/ready", trust_env=False).status_code == 503
+        deadline = time.monotonic() + 20
+        while health(service, moved, f"http://127.0.0.1:{port}") != 0:
+            assert time.monotonic() < deadline, log.read_text()[-2000:]
+            time.sleep(1)
+
+
+@pytest.fixture
+def recorder() -> Iterator[tuple[str, list[tuple[str, str, str, Any]]]]:
+    """Run a server that notes method, path, login and body."""
+    calls: list[tuple[str, str, str, Any]] = []
+
+    class Recorder(BaseHTTPRequestHandler):
+        def _note(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            login = self.headers["Authorization"]
+            calls.append((self.command, self.path, login, json.loads(body)))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        do_PUT = do_POST = _note  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Recorder)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", calls
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here; install curl")
+def test_elasticsearch_gets_its_users_with_the_least_rights(
+    recorder: tuple[str, list[tuple[str, str, str, Any]]],
+    stack: dict[str, Any],
+    stack_secrets: dict[str, str],
+) -> None:
+    url, calls = recorder
+    service = stack["services"]["elasticsearch-init"]
+    environment = {**os.environ, **service["environment"], "ELASTICSEARCH_URL": url}
+    script = ROOT / "compose" / "elasticsearch-init.sh"
+    subprocess.run(["sh", script], env=environment, check=True, stdout=subprocess.DEVNULL)
+    bodies = {path: body for _, path, _, body in calls}
+    assert {login for _, _, login, _ in calls} != {None}
+    assert bodies["/_security/user/kibana_system/_password"] == {
+        "password": stack_secrets["KIBANA_PASSWORD"]
+    }
+    assert bodies["/_security/user/vigie"]["roles"] == ["vigie"]
+    assert bodies["/_security/user/airflow"]["roles"] == ["airflow_logs"]
+    for role in ("vigie", "airflow_logs"):
+        granted = bodies[f"/_security/role/{role}"]
+        names = [name for index in granted["indices"] for name in index["names"]]
+        assert "*" not in names
+        assert "all" not in {p for index in granted["indices"] for p in index["privileges"]}
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="apt-get install redis-server")
+def test_redis_takes_its_password_from_standard_input(
+    stack: dict[str, Any], tmp_path: Path
+) -> None:
+    service, port = stack["services"]["redis"], free_port()
+    moved = f"dir {tmp_path}\\nport {port}\\nbind 127.0.0.1\\n"
+    command = [word.replace("dir /data\\n", moved) for word in service["command"]]
+    environment = {**os.environ, **service["environment"]}
+    ping = ["redis-cli", "-p", str(port), "ping"]
+    with running(command, environment, tmp_path):
+        deadline = time.monotonic() + 20
+        while (
+            "PONG"
+            not in subprocess.run(
+                ping, env=environment, capture_output=True, text=True, check=False
+            ).stdout
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        bare = {name: value for name, value in environment.items() if name != "REDISCLI_AUTH"}
+        refused = subprocess.run(ping, env=bare, capture_output=True, text=True, check=False)
+    assert "NOAUTH" in refused.stdout
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "compose").glob("*.sh")), ids=lambda p: p.name)
+def test_the_shell_reads_every_script(script: Path) -> None:
+    subprocess.run(["sh", "-n", script], check=True)
