@@ -45,11 +45,6 @@ def test_a_target_calls_its_command(target: str, command: str, project_root: Pat
     assert call.strip() == f".venv/bin/vigie {command}"
 
 
-@pytest.mark.parametrize("target", ["pipeline-elasticsearch-up", "pipeline-elasticsearch-down"])
-def test_the_embedded_index_needs_no_elasticsearch(target: str, project_root: Path) -> None:
-    assert "embedded in the platform's PostgreSQL" in make(project_root, target)
-
-
 def test_help_lists_every_target(project_root: Path, make_targets: set[str]) -> None:
     listed = make(project_root, "help")
     assert {target for target in make_targets if target not in listed} == set()
