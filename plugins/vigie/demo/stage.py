@@ -41,6 +41,7 @@ class Stage:
     checks: Checks
     tell: Callable[[str], None]
     is_first: bool = True
+    reported_on: int = 0  # the champion's version when the reports were asked for
     notes: dict[str, str] = field(default_factory=dict)
 
     def run_dag(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> DagRun:
