@@ -58,6 +58,7 @@ ELSEWHERE = {
     "vigie demo": ".ci/run",
     "vigie rollback": "tests/unit/test_cli_retrain.py",
     "vigie logs run": "tests/unit/test_cli_logs.py",
+    "vigie logs expire": "tests/unit/test_cli_logs.py",
     "vigie stream consume": "tests/unit/test_cli_stream.py",
     "vigie stream run": "tests/unit/test_cli_stream.py",
     "vigie anomaly train": "tests/unit/test_cli_stream.py",

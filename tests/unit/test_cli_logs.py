@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from vigie.cli import logs
-from vigie.errors import NotEnoughDataError, PermanentError, TransientError
+from vigie.cli import logs, logs_expire
+from vigie.errors import NotEnoughDataError, PermanentError, SettingsError, TransientError
 from vigie.logs.index_specs import MESSAGE
 from vigie.records import IndexSpec, Prediction
 from vigie.settings import Settings
@@ -39,6 +39,7 @@ def vigie_logs(
         yield services
 
     monkeypatch.setattr(logs, "services", opened)
+    monkeypatch.setattr(logs_expire, "services", opened)
     monkeypatch.setenv("COLUMNS", "200")
 
     def invoke(*arguments: str) -> Result:
@@ -176,3 +177,18 @@ def test_dead_letters_and_replay(vigie_logs: Invoke, services: FakeServices) -> 
     shown = json.loads(vigie_logs("dead-letters", "--json").output)
     assert (shown["total"], shown["letters"][0]["error_type"]) == (1, "unreadable_line")
     assert "Tried 1: 0 indexed, 1 still refused" in vigie_logs("replay").output
+
+
+@pytest.mark.usefixtures("calls")
+def test_expire_deletes_what_is_older_and_says_how_much(
+    vigie_logs: Invoke, services: FakeServices
+) -> None:
+    vigie_logs("once")
+    services.clock.advance(days=9)
+    assert f"{MESSAGE.name}: 3 documents before" in vigie_logs("expire", "--days", "7").output
+    assert services.index.count(MESSAGE.name) == 0
+
+
+def test_expire_without_a_number_of_days_deletes_nothing(vigie_logs: Invoke) -> None:
+    with pytest.raises(SettingsError, match="ELASTICSEARCH_RETENTION_DAYS"):
+        vigie_logs("expire")
