@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from confluent_kafka import TopicPartition
 
-from vigie.adapters.kafka_client import CONNECT_S, KafkaCluster
+from vigie.adapters.kafka_client import CONNECT_S, SESSION_S, KafkaCluster
 from vigie.adapters.kafka_errors import translated
 from vigie.adapters.kafka_reader import KafkaReader
 from vigie.errors import ConflictError
@@ -42,12 +42,18 @@ class KafkaConsumer:
     def _enter(self, partitions: Sequence[int]) -> None:
         """Take over: commit again what is committed, under our token.
 
-        A live subscription of the group makes the broker refuse that (ConflictError).
+        The broker refuses that while a follower is a member of the group.
         """
         reader = self._reader
         stored = reader.positions.stored(partitions, CONNECT_S)
         positions = {partition: position for partition, (_, position) in stored.items()}
-        reader.positions.write(positions)
+        try:
+            reader.positions.write(positions)
+        except ConflictError as exc:
+            raise ConflictError(
+                f"group {reader.group!r} has a follower (`vigie stream consume --follow`), or had "
+                f"one less than {SESSION_S:.0f} s ago: {exc}"
+            ) from exc
         starts = [TopicPartition(reader.topic, p, at.offset) for p, at in positions.items()]
         with translated(f"the partitions {list(partitions)} were not assigned"):
             reader.client.assign(starts)
