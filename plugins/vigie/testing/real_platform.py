@@ -75,7 +75,7 @@ class RealPlatform:
         )
 
     def forget(self) -> None:
-        """Remove databases, roles, topics, documents and the figures of the DAGs from the servers."""
+        """Remove databases, roles, topics, documents and the DAGs' figures from the servers."""
         with self._superuser() as connection:
             for name in self.roles:
                 connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
