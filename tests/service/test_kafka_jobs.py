@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from vigie.adapters.kafka_stream import KafkaStream
@@ -73,6 +75,26 @@ def test_a_topic_that_was_made_again_shorter_is_no_silent_jump(
         pytest.raises(DataError, match=r"line 12 .* is not there: its log is 0 to 4"),
     ):
         consumer.poll(10)
+
+
+def test_transactions_of_others_leave_no_lag_and_their_aborted_lines_are_not_read(
+    stream: KafkaStream, topic: str, services: FakeServices, kafka_servers: str
+) -> None:
+    services.stream = stream  # type: ignore[assignment]
+    deploy_detector(services)
+    other = Producer({"bootstrap.servers": kafka_servers, "transactional.id": topic})
+    other.init_transactions(20)
+    for end in (other.commit_transaction, other.abort_transaction, other.commit_transaction):
+        other.begin_transaction()
+        for n in range(3):
+            other.produce(topic, b"worker accepted request %d" % n, partition=0)
+        other.flush(20)
+        end(20)
+    while stream.end_offsets(topic) != {0: 12}:  # markers are written a little later
+        time.sleep(0.1)
+    report = score_stream(services, topic=topic, group=topic, index="scored")
+    assert report.read == 6
+    assert stream.lag(topic, topic) == 0
 
 
 def test_the_topic_is_recreated_only_when_asked_twice(
