@@ -9,7 +9,7 @@ MODEL ?=
 .PHONY: help install install-dev demo up down status check test lint format lock bench clean \
 	pipeline-check pipeline-once pipeline-continuous pipeline-test-indexes pipeline-clear-indexes \
 	pipeline-deduplicate pipeline-export-parquet pipeline-analyze-drift pipeline-elasticsearch-up \
-	pipeline-elasticsearch-down services services-down test-soak test-celery secrets pin-images dashboards docs
+	pipeline-elasticsearch-down services services-down test-soak test-celery secrets pin-images dashboards demo-services docs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-26s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ docs: install ## Write docs/commands.md from the commands' own help
 
 test-soak: install ## Kill consumers and servers again and again against real services (KILLS=50)
 	@VIGIE_TEST_KILLS=$(or $(KILLS),50) $(PY) -m pytest tests/service -k kill --timeout=3600 -p no:randomly
+
+demo-services: install ## The demo, Connections and outages on the real servers (after make services)
+	@VIGIE_PLATFORM_TEST=1 $(PY) -m pytest tests/service/test_demo_services.py --timeout=3600 -p no:randomly
 
 test-celery: install ## Run the demo on two Celery workers and kill one (ten minutes; after make services)
 	@VIGIE_CELERY_TEST=1 $(PY) -m pytest tests/service/test_celery.py --timeout=3600 -p no:randomly -s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,10 @@ from vigie.testing.real_platform import ROOT, RealPlatform
 from vigie.wiring import open_services
 
 pytestmark = pytest.mark.timeout(1800)
+slow = pytest.mark.skipif(
+    not os.environ.get("VIGIE_PLATFORM_TEST"),
+    reason="restarts the platform and waits out two outages; run: make services demo-services",
+)
 OWN = (KafkaBroker(), ElasticNode())
 
 
@@ -98,6 +103,7 @@ def test_no_embedded_database_was_started(clone: RealPlatform) -> None:
     assert not (clone.root / "data" / "local" / "postgres").exists()
 
 
+@slow
 def test_a_connection_wins_and_check_tells_the_difference(
     clone: RealPlatform, platform: Platform, tmp_path: Path
 ) -> None:
@@ -121,6 +127,7 @@ def test_a_connection_wins_and_check_tells_the_difference(
     assert "KAFKA_BOOTSTRAP_SERVERS: tasks take it from Connection kafka_default" in told.stderr
 
 
+@slow
 @pytest.mark.parametrize("server", OWN, ids=lambda server: server.name)
 def test_a_server_that_is_down_for_a_minute_in_the_middle_costs_nothing(
     clone: RealPlatform,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +17,8 @@ from vigie.errors import DataError, TransientError
 
 #: `vigie check` and the first call of a job must fail within five seconds when nobody answers.
 CONNECT_S = 4.0
+#: A follower that ended and does not come back is missed by its group after this time.
+SESSION_S = 30.0
 DESCRIBE_S = 2.0  # `vigie check` tells within five seconds, the start of the command included
 MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 _quiet = logging.getLogger("vigie.kafka.client")
@@ -75,9 +79,35 @@ class KafkaCluster:
         with translated("the settings of Kafka are wrong"):
             return AdminClient(self.options())
 
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        """Translate errors of administration; after an outage begin with a new client.
+
+        Seen with librdkafka 2.16: a client that lived through a broker's restart never gets a
+        group's offsets again.
+        """
+        try:
+            with translated(what):
+                yield
+        except TransientError:
+            self.__dict__.pop("admin", None)
+            raise
+
+    def _again(self, what: str, ask: Callable[[], dict[int, int]]) -> dict[int, int]:
+        """Ask once more, with a new client, what one with old metadata asked the wrong broker."""
+        give_up = time.monotonic() + CONNECT_S / 2
+        while True:
+            try:
+                with self._asking(what):
+                    return ask()
+            except TransientError:
+                if time.monotonic() > give_up:
+                    raise
+            time.sleep(0.1)
+
     def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has; 0 if there is no such topic."""
-        with translated(f"Kafka at {self.servers} did not answer"):
+        with self._asking(f"Kafka at {self.servers} did not answer"):
             found = self.admin.list_topics(topic, timeout=CONNECT_S).topics[topic]
         if found.error is None:
             return len(found.partitions)
@@ -90,13 +120,13 @@ class KafkaCluster:
     def create(self, topic: str, partitions: int) -> bool:
         """Create a topic with the cluster's own replication; return False if it is there."""
         new = NewTopic(topic, num_partitions=partitions, replication_factor=-1)
-        with translated(f"topic {topic!r} was not created"):
+        with self._asking(f"topic {topic!r} was not created"):
             future = self.admin.create_topics([new], request_timeout=CONNECT_S)[topic]
             return _done(future, KafkaError.TOPIC_ALREADY_EXISTS)
 
     def delete(self, topic: str) -> bool:
         """Delete a topic with the offsets of every group; return False if there was none."""
-        with translated(f"topic {topic!r} was not deleted"):
+        with self._asking(f"topic {topic!r} was not deleted"):
             future = self.admin.delete_topics([topic], request_timeout=CONNECT_S)[topic]
             return _done(future, *MISSING)
 
@@ -106,22 +136,28 @@ class KafkaCluster:
         wanted = {TopicPartition(topic, p): spec for p in range(self.partitions(topic))}
         if not wanted:
             return {}
-        with translated(f"the offsets of {topic!r} were not told"):
+
+        def ask() -> dict[int, int]:
             asked = self.admin.list_offsets(wanted, request_timeout=CONNECT_S)
             return {place.partition: future.result().offset for place, future in asked.items()}
+
+        return self._again(f"the offsets of {topic!r} were not told", ask)
 
     def committed(self, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """Return the group's offsets; partitions that it never committed are left out."""
         places = [TopicPartition(topic, p) for p in partitions]
         request = [ConsumerGroupTopicPartitions(group, places)]
-        with translated(f"the offsets of group {group!r} were not told"):
+
+        def ask() -> dict[int, int]:
             asked = self.admin.list_consumer_group_offsets(request, request_timeout=CONNECT_S)
             found = asked[group].result().topic_partitions
-        return {at.partition: at.offset for at in found if at.offset >= 0 and at.error is None}
+            return {at.partition: at.offset for at in found if at.offset >= 0 and at.error is None}
+
+        return self._again(f"the offsets of group {group!r} were not told", ask)
 
     def describe(self) -> str:
         """Say what answers; the protocol does not tell a broker's version."""
-        with translated(f"Kafka at {self.servers} did not answer"):
+        with self._asking(f"Kafka at {self.servers} did not answer"):
             found = self.admin.describe_cluster(request_timeout=DESCRIBE_S).result()
         return f"cluster {found.cluster_id}, {len(found.nodes)} broker(s)"
 

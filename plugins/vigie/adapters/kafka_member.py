@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from confluent_kafka import Consumer, TopicPartition
 
-from vigie.adapters.kafka_client import CONNECT_S, KafkaCluster
+from vigie.adapters.kafka_client import CONNECT_S, SESSION_S, KafkaCluster
 from vigie.adapters.kafka_errors import translated
 from vigie.adapters.kafka_reader import KafkaReader
 from vigie.errors import ConflictError
@@ -21,8 +21,6 @@ from vigie.records import Position, StreamRecord
 
 #: How long a rebalance waits for a member's last batch: the caller keeps its batches below a third.
 MAX_GAP_S = 90.0
-#: A member that was killed and does not come back is missed after this time.
-SESSION_S = 30.0
 _BEAT_S = 0.2
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vigie.errors import DataError, NotEnoughDataError
+from vigie.errors import DataError, NotEnoughDataError, TransientError, UndeliveredError
 from vigie.logs.files import PATTERNS, LogLine, find_files, read_lines
 from vigie.logs.tail import TailPosition, file_key, resume
 from vigie.records import JobReport, Message
@@ -120,7 +120,7 @@ def _ingest_file(
     for lines in _batches(read_lines(path, position.offset, end), batch):
         messages = [_message(position, source, line) for line in lines if not line.is_blank]
         if messages:
-            services.stream.produce(topic, messages, partition_of(file, partitions))
+            _write(services, topic, partition_of(file, partitions), path, lines, messages)
         position = replace(position, offset=lines[-1].next_offset)
         services.state.put(key, position.as_state())
         yield lines
@@ -135,6 +135,25 @@ def partition_of(file: str, partitions: int) -> int:
     [0, 1, 2, 3]
     """
     return zlib.crc32(file.encode()) % partitions
+
+
+def _write(
+    services: Services,
+    topic: str,
+    partition: int,
+    path: Path,
+    lines: list[LogLine],
+    messages: list[Message],
+) -> None:
+    """Produce a file's messages, or say which of its lines is the first that is missing."""
+    try:
+        services.stream.produce(topic, messages, partition)
+    except UndeliveredError as exc:
+        first = [line for line in lines if not line.is_blank][exc.first]
+        raise TransientError(
+            f"{path}: the line at byte {first.offset} was not written; the next run begins with "
+            f"its batch ({exc})"
+        ) from exc
 
 
 def _message(position: TailPosition, source: str, line: LogLine) -> Message:

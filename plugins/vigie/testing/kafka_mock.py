@@ -1,9 +1,9 @@
 """librdkafka's own mock cluster, with faults on demand: real sockets, real protocol, no server.
 
-It lives as long as its process and keeps nothing on disk. What it cannot do: create and delete
-topics through the protocol (:class:`MockKafkaStream` asks the cluster itself), enforce message
-sizes, fence idempotent producers as a broker does, forget a deleted topic's group offsets, TLS,
-ACLs, ``describe_cluster``.
+It lives as long as its process and keeps nothing on disk; a partition holds 5 MiB. The stream's
+whole contract passes on it. What it cannot do: create and delete topics through the protocol
+(:class:`MockKafkaStream` asks the cluster itself) or refuse an unknown one, list groups, enforce
+message sizes, TLS, SASL, permissions.
 """
 
 from __future__ import annotations

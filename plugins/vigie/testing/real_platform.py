@@ -7,12 +7,14 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import sqlalchemy as sa
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from vigie.settings import known_variables
 
@@ -73,12 +75,17 @@ class RealPlatform:
         )
 
     def forget(self) -> None:
-        """Remove databases, roles, documents and the figures of the DAGs from the servers."""
+        """Remove databases, roles, topics, documents and the DAGs' figures from the servers."""
         with self._superuser() as connection:
             for name in self.roles:
                 connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
                 connection.exec_driver_sql(f"DROP ROLE IF EXISTS {name}")
         self.clean_servers()
+        topics = [self.topic, f"{self.topic}.dlq"]
+        admin = AdminClient({"bootstrap.servers": self.urls["kafka"]})
+        for future in admin.delete_topics(topics, operation_timeout=10).values():
+            with suppress(KafkaException):  # it was never made
+                future.result(timeout=15)
 
     def clean_servers(self) -> None:
         """Delete what has a name that tests share."""
