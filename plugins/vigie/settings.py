@@ -83,6 +83,10 @@ class StreamSettings(_Group):
     sasl_username: str | None = Field(default=None, alias="KAFKA_SASL_USERNAME")
     sasl_password: SecretStr | None = Field(default=None, alias="KAFKA_SASL_PASSWORD")
     ssl_ca_location: str | None = Field(default=None, alias="KAFKA_SSL_CA_LOCATION")
+    ssl_certificate_location: str | None = Field(
+        default=None, alias="KAFKA_SSL_CERTIFICATE_LOCATION"
+    )
+    ssl_key_location: str | None = Field(default=None, alias="KAFKA_SSL_KEY_LOCATION")
     topic: str = Field(default="vigie-logs", alias="VIGIE_STREAM_TOPIC")
     group: str = Field(default="vigie-scorer", alias="VIGIE_STREAM_GROUP")
     index: str = Field(default="mozilla-clogs-index", alias="VIGIE_ANOMALY_INDEX")
@@ -106,9 +110,13 @@ class StreamSettings(_Group):
                 "KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD is set, but KAFKA_SECURITY_PROTOCOL is "
                 f"{self.security_protocol}, which does not use it; set SASL_SSL"
             )
+        files = {
+            "ssl.ca.location": self.ssl_ca_location,
+            "ssl.certificate.location": self.ssl_certificate_location,
+            "ssl.key.location": self.ssl_key_location,
+        }
         found: dict[str, str] = {"security.protocol": self.security_protocol}
-        if self.ssl_ca_location:
-            found["ssl.ca.location"] = self.ssl_ca_location
+        found |= {option: path for option, path in files.items() if path}
         if self.sasl_username and secret:
             found["sasl.mechanism"] = self.sasl_mechanism
             found["sasl.username"] = self.sasl_username

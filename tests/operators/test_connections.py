@@ -83,6 +83,8 @@ def test_kafka_is_a_configuration_of_librdkafka() -> None:
             "sasl.username": "vigie",
             "sasl.password": "secret",
             "ssl.ca.location": "/etc/ca.pem",
+            "ssl.certificate.location": "/etc/own.pem",
+            "ssl.key.location": "/etc/own.key",
             "group.id": "of somebody else",
         },
     ) == {
@@ -92,6 +94,8 @@ def test_kafka_is_a_configuration_of_librdkafka() -> None:
         "KAFKA_SASL_USERNAME": "vigie",
         "KAFKA_SASL_PASSWORD": "secret",
         "KAFKA_SSL_CA_LOCATION": "/etc/ca.pem",
+        "KAFKA_SSL_CERTIFICATE_LOCATION": "/etc/own.pem",
+        "KAFKA_SSL_KEY_LOCATION": "/etc/own.key",
     }
 
 

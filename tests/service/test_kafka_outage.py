@@ -14,8 +14,8 @@ from vigie.adapters.kafka_stream import KafkaStream
 from vigie.errors import TransientError
 from vigie.jobs.follow_stream import FollowOptions, follow_stream
 from vigie.jobs.ingest_log_files import ingest_log_files
-from vigie.local.services.kafka_broker import KafkaBroker
-from vigie.local.services.processes import process_of, start, stop
+from vigie.local.services.own_broker import OwnBroker
+from vigie.local.services.processes import process_of
 from vigie.local.services.state import Site
 from vigie.records import Message, Position
 from vigie.testing import FakeServices
@@ -25,57 +25,13 @@ AWAY_S = float(os.environ.get("VIGIE_TEST_OUTAGE_S", "4"))
 GROUP = "scorer"
 
 
-class OwnBroker:
-    """Kafka from the jars of ``make services``, with data and ports of its own."""
-
-    def __init__(self, site: Site) -> None:
-        self.site, self.server = site, KafkaBroker()
-        for name, port in (("kafka", 23092), ("kafka_controller", 23192)):
-            site.claim(name, port)
-        self.server.prepare(site)
-        self.begin()
-
-    @property
-    def servers(self) -> str:
-        return self.server.url(self.site)
-
-    def begin(self) -> None:
-        start(self.site, self.server)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                self.server.ask_version(self.site)
-                return
-            except TransientError:
-                assert time.monotonic() < deadline, self.site.log("kafka").read_text()[-2000:]
-                time.sleep(0.3)
-
-    def kill(self) -> None:
-        process = process_of(self.site, "kafka")
-        assert process is not None
-        process.kill()
-        process.wait(30)
-
-    def away(self, seconds: float) -> threading.Thread:
-        """Kill it now, start it again later."""
-        self.kill()
-        back = threading.Thread(target=lambda: (time.sleep(seconds), self.begin()))
-        back.start()
-        return back
-
-
 @pytest.fixture(scope="module")
 def broker(
     site: Site, kafka_servers: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OwnBroker]:
-    mine = Site(tmp_path_factory.mktemp("kafka"))
-    mine.folder.mkdir(parents=True)
-    (mine.folder / "lib").symlink_to(site.folder / "lib")
-    mine.sources.parent.mkdir(parents=True)
-    mine.sources.symlink_to(site.sources)
-    own = OwnBroker(mine)
+    own = OwnBroker(site, tmp_path_factory.mktemp("kafka"))
     yield own
-    stop(mine, own.server)
+    own.stop()
 
 
 def lines(n: int, start: int = 0) -> list[Message]:

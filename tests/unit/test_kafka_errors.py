@@ -82,6 +82,8 @@ def test_security_reaches_the_client() -> None:
             "KAFKA_SASL_USERNAME": "vigie",
             "KAFKA_SASL_PASSWORD": "CANARY",
             "KAFKA_SSL_CA_LOCATION": "/ca.pem",
+            "KAFKA_SSL_CERTIFICATE_LOCATION": "/own.pem",
+            "KAFKA_SSL_KEY_LOCATION": "/own.key",
         }
     )
     assert "CANARY" not in repr(settings)
@@ -94,6 +96,8 @@ def test_security_reaches_the_client() -> None:
         "sasl.username": "vigie",
         "sasl.password": "CANARY",
         "ssl.ca.location": "/ca.pem",
+        "ssl.certificate.location": "/own.pem",
+        "ssl.key.location": "/own.key",
     }
 
 

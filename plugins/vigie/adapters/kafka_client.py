@@ -12,8 +12,8 @@ from typing import Any
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from vigie.adapters.kafka_errors import MEANINGS, explain, translated
-from vigie.errors import DataError, TransientError
+from vigie.adapters.kafka_errors import MEANINGS, explain, meaning, translated
+from vigie.errors import DataError, SettingsError, TransientError
 
 #: `vigie check` and the first call of a job must fail within five seconds when nobody answers.
 CONNECT_S = 4.0
@@ -66,6 +66,7 @@ class KafkaCluster:
         self.servers = servers
         self.outage_s = outage_s
         self._security = dict(security)
+        self._heard: list[KafkaError] = []  # what connections of the administrator met
 
     def options(self, *kinds: Mapping[str, Any], **own: Any) -> dict[str, Any]:
         """Return the options of a client: what all have, its kind's, its own (``_`` for ``.``)."""
@@ -77,20 +78,26 @@ class KafkaCluster:
     @cached_property
     def admin(self) -> AdminClient:
         with translated("the settings of Kafka are wrong"):
-            return AdminClient(self.options())
+            return AdminClient(self.options() | {"error_cb": self._heard.append})
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
         """Translate errors of administration; after an outage begin with a new client.
 
         Seen with librdkafka 2.16: a client that lived through a broker's restart never gets a
-        group's offsets again.
+        group's offsets again. A refused login or certificate is told to the callback alone; the
+        call itself says "transport failure".
         """
         try:
             with translated(what):
                 yield
         except TransientError:
+            self.admin.poll(0)
+            heard, self._heard = self._heard, []
             self.__dict__.pop("admin", None)
+            for error in heard:
+                if is_refusal(error):
+                    raise SettingsError(f"{what}: {error.str()} ({error.name()})") from None
             raise
 
     def _again(self, what: str, ask: Callable[[], dict[int, int]]) -> dict[int, int]:
@@ -173,6 +180,15 @@ def _done(future: Any, *expected: int) -> bool:
             return False
         raise
     return True
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Return whether a connection was refused for what we are; brokers tell that late with TLS 1.3.
+
+    A client without the certificate that is asked for sees a "transport failure" whose text alone
+    has the broker's alert.
+    """
+    return meaning(error) is SettingsError or "SSL alert" in error.str()
 
 
 def is_passing(error: KafkaError) -> bool:

@@ -43,10 +43,9 @@ class KafkaBroker(Server):
         obtain_jars(site, self.name, tell, may_install=install)
 
     def prepare(self, site: Site) -> None:
-        ports = {"port": site.ports["kafka"], "controller": site.ports["kafka_controller"]}
         home = site.home(self.name)
         properties = home / "server.properties"
-        properties.write_text(_PROPERTIES.format(host=LOOPBACK, **ports))
+        properties.write_text(self.properties(site))
         if (home / "data" / "meta.properties").exists():
             return
         tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted"]
@@ -60,6 +59,11 @@ class KafkaBroker(Server):
         )
         if done.returncode != 0:
             raise SettingsError(f"Kafka's storage was not formatted: {done.stderr.strip()[-500:]}")
+
+    def properties(self, site: Site) -> str:
+        """Return the broker's configuration."""
+        ports = {"port": site.ports["kafka"], "controller": site.ports["kafka_controller"]}
+        return _PROPERTIES.format(host=LOOPBACK, **ports)
 
     def command(self, site: Site) -> list[str]:
         options = ["-XX:+UseG1GC", f"-Dkafka.logs.dir={site.home(self.name)}"]
