@@ -56,7 +56,7 @@ docs: install ## Write docs/commands.md from the commands' own help
 	@$(PY) scripts/commands_page.py > docs/commands.md.tmp && mv docs/commands.md.tmp docs/commands.md
 
 test-soak: install ## Kill consumers and servers again and again against real services (KILLS=50)
-	@VIGIE_TEST_KILLS=$(or $(KILLS),50) $(PY) -m pytest tests/service -k kill --timeout=3600 -p no:randomly
+	@VIGIE_TEST_KILLS=$(or $(KILLS),50) $(PY) -m pytest tests/service -k kill --timeout=3600 -p no:randomly --log-cli-level=INFO
 
 demo-services: install ## The demo, Connections and outages on the real servers (after make services)
 	@VIGIE_PLATFORM_TEST=1 $(PY) -m pytest tests/service/test_demo_services.py --timeout=3600 -p no:randomly
