@@ -270,6 +270,57 @@ def test_a_huge_line_is_cut_and_its_whole_is_named(ready: FakeServices) -> None:
     assert body["sha256"] == hashlib.sha256(whole).hexdigest()
 
 
+@pytest.mark.parametrize(
+    "length", ["abc", "", "-5", "1.5", "٣٤", "1_000", " 7 ", "9" * 12_000, "99999999999999999999"]
+)
+def test_a_foreign_length_that_is_none_is_ignored(ready: FakeServices, length: str) -> None:
+    produce(ready, b"good", original_length=length, sha256="x" * 40_000)
+    assert score(ready).indexed == 1
+    (body,) = bodies(ready)
+    assert not body.keys() & {"truncated", "original_length", "sha256"}
+
+
+def test_the_length_that_ingest_gave_is_kept(ready: FakeServices) -> None:
+    whole = hashlib.sha256(b"whole").hexdigest()
+    produce(ready, b"cut", original_length="209715200", sha256=whole)
+    produce(ready, b"cut too", original_length="209715200", sha256="of somebody else")
+    score(ready)
+    facts = [(b["truncated"], b["original_length"], b.get("sha256")) for b in bodies(ready)]
+    assert facts == [(True, 209715200, whole), (True, 209715200, None)]
+
+
+def test_headers_of_others_never_hold_up_the_stream(ready: FakeServices) -> None:
+    odd = {"": "", "\x00": "\x00\udcff", "k" * 40_000: "v" * 40_000, "line_id": "\n"}
+    many = {f"header {n}": "x" for n in range(5000)}
+    for headers in (odd, many):
+        ready.stream.produce(TOPIC, [Message(b"good", headers), Message(b"", headers)])
+    report = score(ready)
+    assert (report.indexed, report.dead_lettered, ready.stream.lag(GROUP, TOPIC)) == (2, 2, 0)
+    for letter in dead_letters(ready):
+        assert len(dumps(letter["extra"])) < 100_000
+        assert letter["extra"]["headers_cut"] is True
+
+
+def test_a_topic_made_again_has_lines_of_its_own(ready: FakeServices) -> None:
+    """Offsets begin at 0 again: without the line's time its id would be that of an old line."""
+    produce(ready, b"old line")
+    score(ready)
+    ready.stream.delete_topic(TOPIC)
+    ready.stream.create_topic(TOPIC)
+    ready.clock.advance(seconds=1)
+    produce(ready, b"new line")
+    report = score(ready)
+    assert (report.indexed, report.already_there) == (1, 0)
+    assert {body["message"] for body in bodies(ready)} == {"old line", "new line"}
+
+
+def test_without_an_id_of_its_own_a_line_is_its_place_and_its_time(ready: FakeServices) -> None:
+    produce(ready, b"a line", b"")
+    score(ready)
+    (line,), (letter,) = ready.index.scan(INDEX), ready.index.scan(DEAD_LETTERS.name)
+    assert [line.id, letter.id] == [f"{TOPIC}-0-{n}-1795255200000" for n in (0, 1)]
+
+
 def test_the_time_is_the_lines_own_if_it_has_one(ready: FakeServices) -> None:
     produce(ready, b"2026-11-21T09:59:59.5Z started", b"2005-06-03 15:42:50 old", b"no time")
     score(ready)

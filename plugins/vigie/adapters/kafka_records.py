@@ -13,22 +13,32 @@ if TYPE_CHECKING:
 
 _MARK = "v1"
 _NO_HEADERS: Mapping[str, str] = {}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_MS = 253_370_764_800_000  # the year 9999, the last that a datetime holds
 
 
 def records_of(topic: str, messages: Sequence[Message]) -> list[StreamRecord]:
-    """Decode messages of one topic; a missing value (a tombstone) is an empty line."""
+    """Decode messages of one topic; a missing value (a tombstone) is an empty line.
+
+    A timestamp that cannot be one in milliseconds (absent, negative, or beyond the year 9999: a
+    producer wrote micro- or nanoseconds) is 1970-01-01.
+    """
     instants: dict[int, datetime] = {}
     found: list[StreamRecord] = []
     for message in messages:
         ms = message.timestamp()[1]
         at = instants.get(ms)
         if at is None:
-            at = instants[ms] = datetime.fromtimestamp(max(ms, 0) / 1000, UTC)
+            at = instants[ms] = _instant(ms)
         pairs = message.headers()
         headers = {key: _text(value) for key, value in pairs} if pairs else _NO_HEADERS
         value = message.value() or b""
         found.append(StreamRecord(topic, message.partition(), message.offset(), value, headers, at))
     return found
+
+
+def _instant(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC) if 0 <= ms < _LATEST_MS else _EPOCH
 
 
 def _text(value: bytes | None) -> str:

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from vigie.anomaly.documents import Judged
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from vigie.anomaly.scorer import CachedScorer
     from vigie.anomaly.threshold import DynamicThreshold, Verdict
 
-_LINE_ID = re.compile(r"[0-9a-f]{64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")  # a line id is one too
+_LENGTH = re.compile(r"[0-9]{1,18}")  # fits the index's long; anybody may write a header
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _CONTROL = bytes({*range(32)} - {*b"\t\n\r\x0b\x0c\x1b"})
 _LOOKED_AT = 4096
 _BINARY_SHARE = 0.3
@@ -127,11 +130,16 @@ def is_line(value: bytes) -> bool:
 
 
 def document_id(record: StreamRecord) -> str:
-    """Return the id that ``ingest`` gave the line, else the record's coordinates."""
+    """Return the id that ``ingest`` gave the line, else its coordinates and its time in the stream.
+
+    A topic that was deleted and made again counts its offsets from 0: without the time a new line
+    would have the id of an old one. The stream keeps the time, so a replay finds the same id.
+    """
     given = record.headers.get("line_id", "")
-    if _LINE_ID.fullmatch(given):
+    if _SHA256.fullmatch(given):
         return given
-    return f"{record.topic}-{record.partition}-{record.offset}"
+    at = (record.timestamp - _EPOCH) // _MILLISECOND
+    return f"{record.topic}-{record.partition}-{record.offset}-{at}"
 
 
 def _judge(
@@ -167,13 +175,11 @@ def _message(record: StreamRecord) -> dict[str, Any]:
     if len(record.value) > MAX_LINE:
         checksum, length = hashlib.sha256(record.value).hexdigest(), len(record.value)
         return found | {"truncated": True, "sha256": checksum, "original_length": length}
-    if "original_length" in record.headers:
-        length = int(record.headers["original_length"])
-        return found | {
-            "truncated": True,
-            "sha256": record.headers.get("sha256"),
-            "original_length": length,
-        }
+    told = record.headers.get("original_length", "")
+    if _LENGTH.fullmatch(told):
+        given = record.headers.get("sha256", "")
+        found |= {"truncated": True, "original_length": int(told)}
+        found |= {"sha256": given} if _SHA256.fullmatch(given) else {}
     return found
 
 

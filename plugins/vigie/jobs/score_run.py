@@ -18,7 +18,8 @@ from vigie.jobs.dead_letter_topic import DeadRecord, bury_copies
 from vigie.jobs.dirty_windows import mark_dirty
 from vigie.jobs.score_metrics import Counts
 from vigie.jobs.score_records import RecordScorer, ScoredBatch, document_id
-from vigie.logs.dead_letters import dead_letter
+from vigie.logs.api_line import instant
+from vigie.logs.dead_letters import STREAM, dead_letter, kept_headers
 from vigie.logs.generations import GenerationCache
 from vigie.logs.index_specs import DEAD_LETTERS
 from vigie.records import Document, Position, StreamRecord
@@ -129,7 +130,7 @@ class ScoreRun:
     def _dead_letter(self, record: StreamRecord, kind: str, reason: str) -> Document:
         letter = dead_letter(
             record.value,
-            source_kind="stream",
+            source_kind=STREAM,
             source=record.headers.get("source", record.topic),
             offset=record.offset,
             partition=record.partition,
@@ -137,7 +138,11 @@ class ScoreRun:
             error_type=kind,
             reason=reason,
             at=self.services.now(),
-            extra={"topic": record.topic, "headers": dict(record.headers)},
+            extra={
+                "topic": record.topic,
+                "timestamp": instant(record.timestamp),
+                **kept_headers(record.headers),
+            },
         )
         return Document(document_id(record), letter.body)
 

@@ -13,7 +13,11 @@ from vigie.records import Document
 
 SCHEMA_VERSION = 1
 API_LOG = "api_log"
+STREAM = "stream"
 _REASON_LIMIT = 2_000  # characters: a store's error may quote the whole document
+#: Anybody may write headers: more, or longer ones, would have the letter itself refused.
+_HEADERS, _NAME_LIMIT, _VALUE_LIMIT = 50, 200, 1_000
+_OURS = frozenset({"source", "line_id", "sha256", "original_length"})
 
 
 def dead_letter(
@@ -64,6 +68,19 @@ def dead_letter(
     if extra:
         body["extra"] = dict(extra)
     return Document(digest(source_kind, source, target_index, original), body)
+
+
+def kept_headers(headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a letter keeps of a message's headers: ours first, each bounded.
+
+    Examples
+    --------
+    >>> kept_headers({"k": "v"}), kept_headers({"k" * 201: "v" * 2000})["headers_cut"]
+    ({'headers': {'k': 'v'}}, True)
+    """
+    first = sorted(headers.items(), key=lambda header: header[0] not in _OURS)[:_HEADERS]
+    kept = {name[:_NAME_LIMIT]: value[:_VALUE_LIMIT] for name, value in first}
+    return {"headers": kept} if kept == dict(headers) else {"headers": kept, "headers_cut": True}
 
 
 def original_bytes(body: Mapping[str, Any]) -> bytes:
