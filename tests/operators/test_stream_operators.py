@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from vigie.anomaly.detector import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
@@ -31,6 +33,7 @@ from vigie.operators.stream import (
 from vigie.records import Message
 from vigie.testing import FakeServices
 from vigie.testing.detectors import NORMAL, deploy_detector
+from vigie.wiring import LazyServices
 
 TOPIC = "vigie-logs"
 CONTEXT: Any = {"run_id": "manual__2026-11-21T10:00:00+00:00"}
@@ -203,6 +206,30 @@ def test_the_number_of_workers_is_a_param_or_a_setting(
     of_the_setting = WaitForLagOperator(task_id="t", detector=ISOLATION_FOREST, workers="None")
     of_the_param = WaitForLagOperator(task_id="u", detector=ISOLATION_FOREST, workers="2")
     assert [run(of_the_setting), run(of_the_param)] == [[[0], [1], [2]], [[0, 2], [1]]]
+
+
+def test_a_connection_to_kafka_has_a_topic_of_dead_letters(
+    waiting: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment alone does not say that the stream is Kafka's."""
+    monkeypatch.setattr(
+        "vigie.operators.connections._find",
+        lambda conn_id: (
+            Connection(
+                conn_id=conn_id,
+                conn_type="kafka",
+                extra=json.dumps({"bootstrap.servers": "kafka.example.org:9092"}),
+            )
+            if conn_id == "kafka_default"
+            else None
+        ),
+    )
+    for role in ("stream", "index", "state", "deployments", "bundles"):
+        monkeypatch.setattr(LazyServices, role, getattr(waiting, role))
+    waiting.stream.produce(TOPIC, [Message(b"\x00\x01")], 1)
+    operator = ScoreStreamOperator(task_id="t", detector=ISOLATION_FOREST)
+    assert operator.execute(CONTEXT)["dead_lettered"] == 1
+    assert waiting.stream.end_offsets(f"{TOPIC}.dlq") == {0: 1}
 
 
 @pytest.mark.usefixtures("waiting")

@@ -6,7 +6,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
     from vigie.records import JobReport
     from vigie.roles import Services
+    from vigie.settings import Settings
+    from vigie.wiring import LazyServices
 
 ServicesFactory = Callable[["Context"], AbstractContextManager["Services"]]
 
@@ -33,6 +35,11 @@ def task_services(context: Context) -> Iterator[Services]:
     settings = Settings.from_env(connection_overrides(), override_source="Airflow Connection")
     with open_services(settings) as services:
         yield services
+
+
+def settings_of(services: Services) -> Settings:
+    """Return the settings that opened the services; jobs are given values, so no role has them."""
+    return cast("LazyServices", services).settings
 
 
 def run_key(context: Context) -> str:

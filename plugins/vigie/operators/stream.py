@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vigie.anomaly.detector import LSTM_AUTOENCODER
 from vigie.errors import DataError, PermanentError, TransientError
-from vigie.operators.base import JobOperator
+from vigie.operators.base import JobOperator, settings_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def _stream() -> StreamSettings:
-    """Read the names of topic, group and index."""
-    from vigie.settings import Settings
+def _stream(services: Services) -> StreamSettings:
+    """Return the names of topic, group and index, of the settings that opened the services.
 
-    return Settings.from_env().stream
+    Not of the environment alone: a Connection may say that the stream is Kafka's.
+    """
+    return settings_of(services).stream
 
 
 class WaitForLagOperator(JobOperator):
@@ -63,7 +64,7 @@ class WaitForLagOperator(JobOperator):
     def run_job(self, services: Services, context: Context) -> LagReport:
         from vigie.jobs.stream_lag import stream_lag
 
-        names = _stream()
+        names = _stream(services)
         return stream_lag(services, topic=names.topic, group=names.group, detector=self.detector)
 
     def execute(self, context: Context) -> Any:  # a list where the base returns a report
@@ -94,8 +95,10 @@ class WaitForLagOperator(JobOperator):
         raise RuntimeError("unreachable: defer raises")
 
     def _workers(self) -> int:
+        from vigie.settings import Settings  # no Connection rules it, and it must not need one
+
         given = optional_number(self.workers)
-        return int(given) if given else _stream().workers
+        return int(given) if given else Settings.from_env().stream.workers
 
     def resume(self, context: Context, event: dict[str, Any]) -> list[list[int]]:
         """Go on with the trigger's event."""
@@ -146,7 +149,7 @@ class ScoreStreamOperator(JobOperator):
     def run_job(self, services: Services, context: Context) -> JobReport:
         from vigie.jobs.score_stream import score_stream
 
-        names = _stream()
+        names = _stream(services)
         return score_stream(
             services,
             topic=names.topic,
@@ -169,7 +172,7 @@ class GroupIncidentsOperator(JobOperator):
     def run_job(self, services: Services, context: Context) -> JobReport:
         from vigie.jobs.group_incidents import group_incidents
 
-        names = _stream()
+        names = _stream(services)
         return group_incidents(services, topic=names.topic, index=names.index)
 
 

@@ -18,6 +18,9 @@ from vigie.testing.stores import FakeDeployments, FakeLedger, FakeLocks, FakeSta
 from vigie.testing.stream import FakeStream
 from vigie.testing.telemetry import FakeMetrics, FakeTracker
 
+if TYPE_CHECKING:
+    from vigie.settings import Settings
+
 
 @dataclass(frozen=True)
 class FakePaths:
@@ -78,6 +81,13 @@ class FakeServices:
     @property
     def now(self) -> Callable[[], datetime]:
         return self.clock
+
+    @property
+    def settings(self) -> Settings:
+        """Read the environment when asked: what the services opened with these would have."""
+        from vigie.settings import Settings
+
+        return Settings.from_env()
 
     @cached_property
     def bundles(self) -> BundleStore:
