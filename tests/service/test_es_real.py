@@ -110,6 +110,37 @@ def test_a_dropped_index_is_not_brought_back_by_a_write(
     assert es_index.fields("facts") is None
 
 
+def test_an_index_that_takes_nothing_is_an_error_and_no_dead_letters(
+    es_index: PrefixedIndex, raw: EsClient
+) -> None:
+    es_index.ensure(SPEC)
+    name = f"{es_index.prefix}facts"
+    raw.request("POST", f"/{name}/_close")
+    with pytest.raises(PermanentError, match="index_closed_exception.*_open") as closed:
+        es_index.create("facts", [Document("1", {})])
+    raw.request("POST", f"/{name}/_open")
+    raw.request("PUT", f"/{name}/_settings", {"index.default_pipeline": "gone"})
+    with pytest.raises(PermanentError, match="pipeline with id .gone. does not exist") as piped:
+        es_index.create("facts", [Document("1", {})])
+    assert not isinstance(closed.value, DataError)
+    assert not isinstance(piped.value, DataError)
+    raw.request("PUT", f"/{name}/_settings", {"index.default_pipeline": None})
+    assert es_index.create("facts", [Document("1", {})]) == IndexOutcome(1, 0)
+
+
+def test_an_alias_of_two_indices_is_an_error_and_no_dead_letters(
+    es_index: PrefixedIndex, raw: EsClient
+) -> None:
+    """Somebody put an alias in the index's place, and none of its indices is to be written."""
+    names = [f"{es_index.prefix}facts-{n}" for n in (1, 2)]
+    for name in names:
+        raw.request("PUT", f"/{name}", {"aliases": {f"{es_index.prefix}facts": {}}})
+    with pytest.raises(PermanentError, match="no write index .* alias"):
+        es_index.create("facts", [Document("1", {})])
+    for name in names:
+        raw.request("DELETE", f"/{name}")
+
+
 def test_one_node_is_green(es_index: PrefixedIndex, raw: EsClient) -> None:
     es_index.ensure(SPEC)
     path = f"/_cluster/health/{es_index.prefix}facts"

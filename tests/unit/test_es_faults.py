@@ -274,3 +274,31 @@ def test_something_that_is_not_elasticsearch_is_a_wrong_setting() -> None:
         with pytest.raises(SettingsError, match="not Elasticsearch"):
             index.ensure(SPEC)
         index.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "advice"),
+    [
+        ("index_closed_exception", "closed", "_open"),
+        ("illegal_argument_exception", "pipeline with id [gone] does not exist", "pipeline"),
+        ("illegal_argument_exception", "no write index is defined for alias [logs].", "alias"),
+    ],
+)
+def test_an_index_that_takes_nothing_is_no_fault_of_the_documents(
+    kind: str, reason: str, advice: str
+) -> None:
+    """Else the whole stream would go to the dead letters, with exit code 0."""
+    with FakeEs() as es, opened(es) as index:
+        es.faults = [Fault(refuse=lambda key: (400, kind, reason))]
+        with pytest.raises(PermanentError, match=advice) as caught:
+            index.create("logs", documents(10))
+        assert not isinstance(caught.value, DataError)
+        assert index.create("logs", documents(10)) == IndexOutcome(10, 0)
+
+
+def test_another_illegal_argument_is_of_one_document() -> None:
+    with FakeEs() as es, opened(es) as index:
+        refusal = (400, "illegal_argument_exception", "the text 'pipeline with id' is no number")
+        es.faults = [Fault(refuse=lambda key: refusal if key == "d0003" else None)]
+        outcome = index.create("logs", documents(10))
+        assert (outcome.created, [r.id for r in outcome.rejected]) == (9, ["d0003"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from vigie.adapters.es_client import EsClient
 from vigie.adapters.es_encode import Entry
-from vigie.adapters.es_errors import RequestTooLargeError, of_status
+from vigie.adapters.es_errors import RequestTooLargeError, of_status, of_the_index
 from vigie.adapters.es_retry import Waits
 from vigie.errors import TransientError
 from vigie.records import IndexOutcome, Rejection
@@ -34,7 +34,7 @@ class Tally:
             self.created += 1
         elif status == 409:  # our own id: written before, by us or by a faster twin
             self.already_there += 1
-        elif status in (400, 413):
+        elif status in (400, 413) and not of_the_index(kind, reason):
             self.rejected.append(Rejection(entry.id, kind, reason))
         else:
             raise of_status(status, kind, reason)

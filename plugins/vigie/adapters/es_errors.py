@@ -35,6 +35,14 @@ _BY_STATUS: dict[int, tuple[type[VigieError], str]] = {
 }
 
 
+#: A 400 that every document of the index would meet: kind, how its reason begins, what to do.
+_OF_THE_INDEX = (
+    ("index_closed_exception", "", "open the index: POST /INDEX/_open"),
+    ("illegal_argument_exception", "pipeline with id", "create the ingest pipeline, or unset it"),
+    ("illegal_argument_exception", "no write index", "give the alias one index to write to"),
+)
+
+
 class DiskBlockedError(TransientError):
     """The cluster takes no writes because a disk is full; it looks like "too busy", but lasts."""
 
@@ -78,12 +86,26 @@ def of_status(status: int, kind: str, reason: str) -> VigieError:
     words = f"Elasticsearch: {status} {kind}: {reason:.400}"
     if kind == "cluster_block_exception":
         return _blocked(status, reason, words)
+    if advice := of_the_index(kind, reason):
+        return PermanentError(f"{words}; {advice}")
     if status == 413:
         return RequestTooLargeError(words)
     if status in _RETRY or status >= 500:
         return TransientError(words)
     error, advice = _BY_STATUS.get(status, (PermanentError, "this should not happen"))
     return error(f"{words}; {advice}")
+
+
+def of_the_index(kind: str, reason: str) -> str:
+    """Return what to do about an index that takes no document at all; empty: it is one document.
+
+    Examples
+    --------
+    >>> of_the_index("index_closed_exception", "closed")
+    'open the index: POST /INDEX/_open'
+    """
+    found = (advice for k, start, advice in _OF_THE_INDEX if k == kind and reason.startswith(start))
+    return next(found, "")
 
 
 def _blocked(status: int, reason: str, words: str) -> VigieError:
