@@ -5,6 +5,7 @@
     VigieError
     ├── PermanentError        fix the input, code or settings · Airflow: no retry · exit code 2
     │   ├── SettingsError
+    │   ├── RefusedMessageError
     │   └── DataError
     │       └── UnknownTransactionError
     ├── TransientError        a service did not answer · Airflow: retry · exit code 3
@@ -30,6 +31,17 @@ class PermanentError(VigieError):
 
 class SettingsError(PermanentError):
     """A setting is missing or wrong."""
+
+
+class RefusedMessageError(PermanentError):
+    """A stream refuses the message at place ``first`` of a call for good; later ones may be missing
+    too.
+    """
+
+    def __init__(self, message: str, *, first: int, is_too_large: bool = False) -> None:
+        super().__init__(message)
+        self.first = first
+        self.is_too_large = is_too_large
 
 
 class DataError(PermanentError):

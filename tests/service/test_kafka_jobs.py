@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 import secrets
 import time
 from collections.abc import Iterator
@@ -9,12 +11,15 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from typer.testing import CliRunner
 
 from vigie.adapters.kafka_stream import KafkaStream
-from vigie.errors import DataError
+from vigie.errors import DataError, PermanentError
+from vigie.jobs.ingest_log_files import ingest_log_files
 from vigie.jobs.score_stream import score_stream
 from vigie.local.check import check_everything
+from vigie.logs.dead_letters import original_bytes
 from vigie.logs.index_specs import DEAD_LETTERS
 from vigie.records import Message, Position
 from vigie.settings import Settings
@@ -62,6 +67,78 @@ def test_a_poison_message_between_good_ones_is_copied_to_the_dead_letter_topic(
         "partition": "0",
         "offset": "1",
     }
+
+
+def limited(kafka_servers: str, topic: str, n_bytes: int) -> None:
+    """Have the topic refuse what is larger."""
+    entry = ConfigEntry("max.message.bytes", str(n_bytes))
+    entry.incremental_operation = AlterConfigOpType.SET
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": kafka_servers})
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(20)
+
+
+@pytest.mark.parametrize("limit", [1_048_588, 100_000, 2_000, 300])
+def test_poison_too_large_to_be_copied_whole_blocks_nothing(
+    stream: KafkaStream, topic: str, services: FakeServices, kafka_servers: str, limit: int
+) -> None:
+    """What the topic took, with our headers on top, the dead-letter topic may not take."""
+    services.stream = stream  # type: ignore[assignment]
+    deploy_detector(services)
+    stream.create_topic(f"{topic}.dlq")
+    limited(kafka_servers, f"{topic}.dlq", limit)
+    noise = random.Random(1).randbytes
+    poison = [
+        b"\x00\x01" + noise(1_000),
+        b"\x00" * 300 + noise(1_047_900),
+        b"\x00\x02" + noise(900),
+    ]
+    stream.produce(topic, [Message(value) for value in [*poison, b"worker finished request 1"]])
+    report = score_stream(
+        services, topic=topic, group=topic, index="scored", dead_letter_topic=f"{topic}.dlq"
+    )
+    assert (report.indexed, report.dead_lettered, report.lag) == (1, 3, 0)
+    kept = {original_bytes(letter.body) for letter in services.index.scan(DEAD_LETTERS.name)}
+    assert kept == set(poison)
+    with stream.consumer("operator", f"{topic}.dlq") as consumer:
+        copies = consumer.poll(10)
+    if limit >= 2_000:
+        assert {copy.headers["offset"] for copy in copies} == {"0", "1", "2"}
+    for copy in copies:
+        original = poison[int(copy.headers["offset"])]
+        assert original.startswith(copy.value)
+        if copy.value != original:
+            assert copy.headers["original_length"] == str(len(original))
+            assert copy.headers["sha256"] == hashlib.sha256(original).hexdigest()
+
+
+def test_small_lines_pass_where_a_whole_batch_is_too_large(
+    stream: KafkaStream, topic: str, kafka_servers: str
+) -> None:
+    limited(kafka_servers, topic, 20_000)
+    noise = random.Random(1).randbytes
+    messages = [Message(noise(5_000).hex().encode()) for _ in range(20)]
+    assert stream.produce(topic, messages) == 0
+    with stream.consumer("reader", topic) as consumer:
+        assert {record.value for record in consumer.poll(100)} == {m.value for m in messages}
+
+
+def test_a_line_that_the_topic_refuses_is_named_with_what_to_change(
+    stream: KafkaStream,
+    topic: str,
+    services: FakeServices,
+    kafka_servers: str,
+    tmp_path: Path,
+) -> None:
+    services.stream = stream  # type: ignore[assignment]
+    limited(kafka_servers, topic, 20_000)
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    long = random.Random(1).randbytes(40_000).hex().encode()
+    (folder / "a.log").write_bytes(b"short\n" + long + b"\nlast\n")
+    with pytest.raises(PermanentError, match=r"a\.log: the line at byte 6 .*max\.message\.bytes"):
+        ingest_log_files(services, topic=topic, base_dir=folder)
 
 
 def test_a_topic_that_was_made_again_shorter_is_no_silent_jump(

@@ -193,6 +193,28 @@ def test_poison_never_blocks_what_follows(ready: FakeServices) -> None:
     assert [letter["source_offset"] for letter in letters] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("limit", [10_000_000, 300_000, 20_000, 2_000, 10, 0, -1])
+def test_a_copy_that_is_too_large_costs_neither_the_batch_nor_the_other_copies(
+    ready: FakeServices, limit: int
+) -> None:
+    copies = f"{TOPIC}.dlq"
+    ready.stream.max_bytes[copies] = limit
+    poison = [b"\x00" * n for n in (5, 1_048_588, 7, 300_000)]
+    produce(ready, poison[0], poison[1], b"good", poison[2], poison[3], source="app")
+    report = score(ready, dead_letter_topic=copies)
+    assert (report.indexed, report.dead_lettered, report.lag) == (1, 4, 0)
+    assert {base64.b64decode(d["original_b64"]) for d in dead_letters(ready)} == {*poison}
+    with ready.stream.consumer("operator", copies) as consumer:
+        found = {record.headers["offset"]: record for record in consumer.poll(100)}
+    assert sorted(found) == (["0", "1", "3", "4"] if limit >= 0 else [])
+    for offset, record in found.items():
+        whole = {"0": poison[0], "1": poison[1], "3": poison[2], "4": poison[3]}[offset]
+        assert len(record.value) <= limit
+        if record.value != whole:
+            assert record.headers["original_length"] == str(len(whole))
+            assert record.headers["sha256"] == hashlib.sha256(whole).hexdigest()
+
+
 def test_equal_poison_is_as_many_dead_letters(ready: FakeServices) -> None:
     produce(ready, b"", b"", b"")
     assert score(ready).dead_lettered == 3

@@ -10,7 +10,13 @@ import pytest
 from confluent_kafka import KafkaError
 
 from vigie.adapters.kafka_stream import KafkaStream
-from vigie.errors import ConflictError, DataError, TransientError, UndeliveredError
+from vigie.errors import (
+    ConflictError,
+    DataError,
+    RefusedMessageError,
+    TransientError,
+    UndeliveredError,
+)
 from vigie.records import Message, Position
 from vigie.testing.kafka_mock import (
     FETCH,
@@ -130,12 +136,36 @@ def test_passing_errors_of_produce_are_retried_without_a_double(
     assert drained(stream) == list(range(50))
 
 
-def test_a_message_that_brokers_refuse_is_an_error_of_the_data(
+def test_a_message_that_brokers_refuse_is_named_with_the_setting_to_change(
     mock: KafkaMock, stream: MockKafkaStream
 ) -> None:
-    with pytest.raises(DataError, match="0 of 1"):
-        stream.produce(TOPIC, [Message(b"x" * 2_000_000)])
+    mock.fail(PRODUCE, *[KafkaError.MSG_SIZE_TOO_LARGE] * 2)
+    with pytest.raises(RefusedMessageError, match=r"0 of 2 .*max\.message\.bytes") as caught:
+        stream.produce(TOPIC, lines(2))
+    assert (caught.value.first, caught.value.is_too_large) == (0, True)
     assert stream.produce(TOPIC, lines(1)) == 0
+
+
+def test_a_refusal_for_another_reason_names_its_message_too(
+    mock: KafkaMock, stream: MockKafkaStream
+) -> None:
+    mock.fail(PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    with pytest.raises(RefusedMessageError, match="TOPIC_AUTHORIZATION_FAILED") as caught:
+        stream.produce(TOPIC, lines(2))
+    assert (caught.value.first, caught.value.is_too_large) == (0, False)
+
+
+def test_a_batch_that_is_too_large_as_a_whole_is_written_message_by_message(
+    mock: KafkaMock, stream: MockKafkaStream
+) -> None:
+    mock.fail(PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE)
+    assert stream.produce(TOPIC, lines(20)) == 0
+    assert drained(stream) == list(range(20))
+
+
+def test_a_message_beyond_the_librarys_own_default_is_written(stream: MockKafkaStream) -> None:
+    """Brokers take 1,048,588 bytes where librdkafka stops at 1,000,000, and more if told to."""
+    assert stream.produce(TOPIC, [Message(b"x" * 3_000_000)]) == 0
 
 
 @pytest.mark.parametrize("code", [KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID])

@@ -36,6 +36,9 @@ PRODUCER: Mapping[str, Any] = {
     "acks": "all",
     "linger.ms": 5,
     "compression.type": "lz4",
+    # What a topic takes is the broker's word; librdkafka's own limit (1 MB) is below a broker's
+    # default. This one is the most that its consumers receive by default.
+    "message.max.bytes": 100_000_000,
 }
 CONSUMER: Mapping[str, Any] = {
     "enable.auto.commit": False,

@@ -11,10 +11,13 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from vigie.adapters.kafka_client import PRODUCER, KafkaCluster
 from vigie.adapters.kafka_errors import explain, meaning, translated
-from vigie.errors import DataError, TransientError, UndeliveredError, VigieError
+from vigie.errors import RefusedMessageError, TransientError, UndeliveredError, VigieError
 from vigie.records import Message
 
 _POLL_S = 0.1
+_TOO_LARGE = frozenset(
+    {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.RECORD_LIST_TOO_LARGE}
+)
 
 
 class KafkaWriter:
@@ -35,16 +38,43 @@ class KafkaWriter:
             return Producer(options)
 
     def write(self, topic: str, partition: int, messages: Sequence[Message]) -> int:
-        """Append messages in order; return the offset of the first."""
+        """Append messages in order; return the offset of the first.
+
+        A topic with a low limit refuses what the library sent together although no message is too
+        large: alone they pass, behind those that passed already.
+
+        Raises
+        ------
+        RefusedMessageError
+            Brokers refuse a message for good: it is too large, or this user may not write.
+        UndeliveredError
+            Brokers did not answer in time.
+        """
         call = _Call(len(messages))
-        for place, message in enumerate(messages):
-            self._enqueue(topic, partition, message, partial(call.answered, place))
-        deadline = time.monotonic() + self._cluster.outage_s + 5.0
-        while call.missing and time.monotonic() < deadline:
-            self._producer.poll(_POLL_S)
+        self._send(topic, partition, messages, range(len(messages)), call)
+        for place in call.too_large() if len(messages) > 1 else ():
+            call.forget(place)
+            self._send(topic, partition, messages, [place], call)
+            if call.missing or place in call.failed:
+                break
         if call.failed or call.missing:
             raise self._failure(topic, messages, call)
         return call.first_offset
+
+    def _send(
+        self,
+        topic: str,
+        partition: int,
+        messages: Sequence[Message],
+        places: Sequence[int],
+        call: _Call,
+    ) -> None:
+        """Hand over the messages at these places and wait for their answers."""
+        for place in places:
+            self._enqueue(topic, partition, messages[place], partial(call.answered, place))
+        deadline = time.monotonic() + self._cluster.outage_s + 5.0
+        while call.missing and time.monotonic() < deadline:
+            self._producer.poll(_POLL_S)
 
     def _enqueue(
         self, topic: str, partition: int, message: Message, answered: Callable[..., None]
@@ -80,9 +110,16 @@ class KafkaWriter:
         kind = meaning(error)
         if kind is TransientError or error.fatal():
             return UndeliveredError(f"{what}: {error.str()} ({error.name()})", first=first)
+        is_too_large = error.code() in _TOO_LARGE
         if error.code() == KafkaError._UNKNOWN_PARTITION:
-            return DataError(f"{what}: there is no such partition; create the topic first")
-        return explain(error, what)
+            what += ": there is no such partition; create the topic first"
+        elif is_too_large:
+            what += (
+                f" ({len(messages[first].value)} bytes); raise max.message.bytes of the topic, or "
+                "message.max.bytes of the brokers"
+            )
+        text = str(explain(error, what))
+        return RefusedMessageError(text, first=first, is_too_large=is_too_large)
 
     def _drop(self) -> None:
         producer = self._producer
@@ -114,6 +151,17 @@ class _Call:
         self.delivered += 1
         if place == 0:
             self.first_offset = message.offset()
+
+    def too_large(self) -> list[int]:
+        """Return the places to try alone: only when nothing else went wrong."""
+        codes = {error.code() for error in self.failed.values()}
+        return sorted(self.failed) if codes <= _TOO_LARGE and not self.missing else []
+
+    def forget(self, place: int) -> None:
+        """Expect another answer to this message."""
+        self.missing += 1
+        self.seen.discard(place)
+        del self.failed[place]
 
     def first_failure(self) -> tuple[int, KafkaError | None]:
         """Return the first message without a confirmation, and why (None: no answer yet)."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from threading import RLock
 
 from vigie.adapters.values import as_stored, check_metadata, utcnow
-from vigie.errors import ConflictError, DataError
+from vigie.errors import ConflictError, DataError, RefusedMessageError
 from vigie.records import Message, Position, StreamRecord
 
 _Key = tuple[str, str, int]  # group, topic, partition
@@ -23,6 +23,7 @@ class FakeStream:
         self.positions: dict[_Key, Position] = {}
         self.owners: dict[_Key, FakeConsumer] = {}
         self.lock = RLock()
+        self.max_bytes: dict[str, int] = {}  # of a message's value, by topic
 
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
         if partitions < 1:
@@ -46,6 +47,10 @@ class FakeStream:
         with self.lock:
             base = len(log)
             for offset, message in enumerate(messages, base):
+                if len(message.value) > self.max_bytes.get(topic, len(message.value)):
+                    raise RefusedMessageError(
+                        f"{topic} refuses a message", first=offset - base, is_too_large=True
+                    )
                 headers = as_stored(message.headers)
                 log.append(
                     StreamRecord(topic, partition, offset, message.value, headers, self.now())
