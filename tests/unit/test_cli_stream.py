@@ -70,6 +70,27 @@ def test_ingest_takes_folder_batch_and_delay(opened: FakeServices, logs: Path) -
     assert opened.stream.end_offsets("x") == {0: 240}
 
 
+def test_a_file_that_cannot_be_read_is_told_after_the_others(
+    opened: FakeServices, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (logs / "b.log").write_text("one\n")
+    deploy_detector(opened)
+    stat = Path.stat
+
+    def forbidden(path: Path, **values: bool) -> Any:
+        if path.name == "b.log":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **values)
+
+    monkeypatch.setattr(Path, "stat", forbidden)
+    for command in ("ingest", "run"):
+        result = CliRunner().invoke(stream.app, [command, "--base-dir", str(logs)])
+        assert result.exit_code == 2
+        assert "1 files could not be read" in result.output
+    assert opened.stream.end_offsets(TOPIC) == {0: 240}
+    assert opened.index.count("mozilla-clogs-index") == 240
+
+
 def test_a_pattern_chooses_the_files(opened: FakeServices, logs: Path) -> None:
     with pytest.raises(NotEnoughDataError, match=r"\*\.txt"):
         run(stream.app, "ingest", "--base-dir", logs, "--pattern", "*.txt")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from vigie.errors import DataError, NotEnoughDataError
+from vigie.errors import (
+    DataError,
+    NotEnoughDataError,
+    PermanentError,
+    RefusedMessageError,
+    TransientError,
+    UndeliveredError,
+    VigieError,
+)
 from vigie.jobs.ingest_log_files import MAX_BATCH_BYTES, IngestReport, ingest_log_files
 from vigie.logs.files import MAX_LINE
 from vigie.records import StreamRecord
@@ -162,6 +171,101 @@ def test_a_batch_of_long_lines_is_cut_by_size(services: FakeServices, folder: Pa
     batches: list[float] = []
     assert ingest(services, folder, sleep=batches.append, delay_s=0.5).lines == 100
     assert batches == [0.5] * 3
+
+
+def test_a_file_that_is_gone_costs_the_others_nothing(
+    services: FakeServices, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rotation: it was listed, and is no more when its turn comes."""
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.log").write_text(f"line of {name}\n")
+
+    def rotate(_: float) -> None:
+        (folder / "b.log").unlink(missing_ok=True)
+
+    report = ingest(services, folder, sleep=rotate)
+    assert (report.lines, report.files, report.unreadable) == (2, 3, 1)
+    assert {record.headers["source"] for record in records(services)} == {"a.log", "c.log"}
+    assert "b.log" in caplog.text
+    assert "No such file" in caplog.text
+
+
+def test_a_file_that_may_not_be_read_costs_the_others_nothing(
+    services: FakeServices,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.log").write_text(f"line of {name}\n")
+    opened = Path.open
+
+    def forbidden(path: Path, *args: object, **values: object) -> object:
+        if path.name == "b.log":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *args, **values)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    assert ingest(services, folder).unreadable == 1
+    assert "Permission denied" in caplog.text
+    monkeypatch.undo()
+    report = ingest(services, folder)
+    assert (report.lines, report.unreadable) == (1, 0)
+    assert len(records(services)) == 3
+
+
+def test_a_folder_that_may_not_be_looked_into_is_left_out(
+    services: FakeServices, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.log").write_text("one\n")
+    (folder / "b.log").write_text("two\n")
+    stat = Path.stat
+
+    def forbidden(path: Path, **values: bool) -> os.stat_result:
+        if path.name == "b.log":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **values)
+
+    monkeypatch.setattr(Path, "stat", forbidden)
+    assert (report := ingest(services, folder)).lines == 1
+    assert report.unreadable == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (UndeliveredError("away", first=1), TransientError),
+        (RefusedMessageError("too large", first=1, is_too_large=True), PermanentError),
+        (RefusedMessageError("not authorised", first=1), PermanentError),
+    ],
+)
+def test_every_failure_names_file_and_byte_of_the_first_line_that_is_missing(
+    services: FakeServices,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: VigieError,
+    kind: type[VigieError],
+) -> None:
+    (folder / "a.log").write_bytes(b"one\n\ntwo\n")
+
+    def refuse(*_: object) -> int:
+        raise raised
+
+    monkeypatch.setattr(services.stream, "produce", refuse)
+    with pytest.raises(kind, match=rf"a\.log: the line at byte 5 .*{raised}"):
+        ingest(services, folder)
+    monkeypatch.undo()
+    assert ingest(services, folder).lines == 2, "its position stayed"
+
+
+def test_a_failure_before_anything_was_sent_is_of_the_first_line(
+    services: FakeServices, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        (folder / f"{number}.log").write_text(f"first of {number}\n")
+    monkeypatch.setattr(services.stream, "partitions", lambda topic: 9)  # of which one is there
+    with pytest.raises(DataError, match=r"\d\.log: the line at byte 0 .*no partition"):
+        ingest(services, folder)
 
 
 def test_no_file_is_nothing_to_do(services: FakeServices, folder: Path) -> None:

@@ -14,6 +14,7 @@ from vigie.cli.support import console, errors, services
 from vigie.errors import DataError
 
 if TYPE_CHECKING:
+    from vigie.jobs.ingest_log_files import IngestReport
     from vigie.wiring import LazyServices
 
 app = typer.Typer(no_args_is_help=True)
@@ -72,9 +73,10 @@ def ingest(
     batch: Batch = 1000,
     topic: Topic = None,
 ) -> None:
-    """Write every new complete line of the log files to the topic."""
+    """Write every new complete line of the log files to the topic (exit code 2: not all files)."""
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
-        _ingest(opened, base_dir, pattern, delay, batch)
+        report = _ingest(opened, base_dir, pattern, delay, batch)
+    _fail_if_unreadable(report)
 
 
 @app.command()
@@ -135,13 +137,14 @@ def run(
 
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
         ensure_topic(opened, topic=opened.settings.stream.topic)
-        _ingest(opened, base_dir, pattern, delay, batch)
+        report = _ingest(opened, base_dir, pattern, delay, batch)
         _consume(opened, factor, threshold, update, batch, max_lines, detector)
+    _fail_if_unreadable(report)
 
 
 def _ingest(
     opened: LazyServices, base_dir: Path | None, pattern: list[str] | None, delay: float, batch: int
-) -> None:
+) -> IngestReport:
     from vigie.jobs.ingest_log_files import ingest_log_files
     from vigie.logs.files import PATTERNS, log_folder
 
@@ -156,6 +159,13 @@ def _ingest(
         delay_s=delay,
     )
     console.print(ingest_line(report), highlight=False)
+    return report
+
+
+def _fail_if_unreadable(report: IngestReport) -> None:
+    """End with exit code 2 after the rest was done: somebody must look at these files."""
+    if report.unreadable:
+        raise typer.Exit(2)
 
 
 def _consume(

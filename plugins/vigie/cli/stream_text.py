@@ -21,9 +21,10 @@ TOKENS_SHOWN = 5
 def ingest_line(report: IngestReport) -> str:
     """Say how many lines were written."""
     cut = f", {report.truncated} of them shortened" if report.truncated else ""
+    bad = f" {report.unreadable} files could not be read." if report.unreadable else ""
     return (
         f"{report.lines} new lines of {report.files} files written to {escape(report.topic)}{cut}; "
-        f"{report.blank} blank ones left out."
+        f"{report.blank} blank ones left out.{bad}"
     )
 
 

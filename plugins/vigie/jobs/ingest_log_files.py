@@ -6,14 +6,15 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vigie.errors import DataError, NotEnoughDataError, TransientError, UndeliveredError
+from vigie.errors import DataError, NotEnoughDataError
+from vigie.jobs.produce_lines import produce_lines
 from vigie.logs.files import PATTERNS, LogLine, find_files, read_lines
-from vigie.logs.tail import TailPosition, file_key, resume
-from vigie.records import JobReport, Message
+from vigie.logs.tail import file_key, resume
+from vigie.records import JobReport
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -25,7 +26,11 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestReport(JobReport):
-    """How many lines were written; ``blank`` ones carry nothing and were left out."""
+    """How many lines were written; ``blank`` ones carry nothing and were left out.
+
+    ``unreadable`` files (no permission, gone meanwhile) were passed over, wholly or from some line
+    on; the next run tries them again.
+    """
 
     topic: str
     base_dir: str
@@ -33,6 +38,7 @@ class IngestReport(JobReport):
     lines: int
     blank: int
     truncated: int
+    unreadable: int
 
 
 def ingest_log_files(
@@ -46,6 +52,8 @@ def ingest_log_files(
     sleep: Callable[[float], None] = time.sleep,
 ) -> IngestReport:
     """Produce every complete line that was there at the start and not written before.
+
+    A file that cannot be read is warned of and counted; the others are read all the same.
 
     A file's position is saved after its batch is durable. A crash in between writes that batch
     again, with the same line ids, which the index absorbs; nothing is skipped. What is appended
@@ -78,24 +86,45 @@ def ingest_log_files(
         raise NotEnoughDataError(f"no file below {base_dir} matches {', '.join(patterns)}", found=0)
     services.stream.create_topic(topic)
     partitions = services.stream.partitions(topic)
-    ends = [path.stat().st_size for path in files]
-    lines = blank = truncated = 0
-    for path, end in zip(files, ends, strict=True):
+    ends = {path: end for path in files if (end := _size(path)) is not None}
+    tally = _Tally(unreadable=len(files) - len(ends))
+    for path, end in ends.items():
         source = path.relative_to(base_dir).as_posix()
-        for part in _ingest_file(services, topic, partitions, path, source, end, batch):
-            written = [line for line in part if not line.is_blank]
-            lines, blank = lines + len(written), blank + len(part) - len(written)
-            truncated += sum(line.sha256 is not None for line in written)
-            sleep(delay_s)
-    log.info("wrote %d lines of %d files to %s", lines, len(files), topic)
-    return IngestReport(
-        topic=topic,
-        base_dir=str(base_dir),
-        files=len(files),
-        lines=lines,
-        blank=blank,
-        truncated=truncated,
-    )
+        try:
+            for part in _ingest_file(services, topic, partitions, path, source, end, batch):
+                tally.add(part)
+                sleep(delay_s)
+        except OSError as exc:  # of the file: what stores raise is ours
+            tally.unreadable += 1
+            _warn(path, exc)
+    log.info("wrote %d lines of %d files to %s", tally.lines, len(files), topic)
+    return IngestReport(topic=topic, base_dir=str(base_dir), files=len(files), **asdict(tally))
+
+
+@dataclass(slots=True)
+class _Tally:
+    lines: int = 0
+    blank: int = 0
+    truncated: int = 0
+    unreadable: int = 0
+
+    def add(self, part: Sequence[LogLine]) -> None:
+        written = [line for line in part if not line.is_blank]
+        self.lines += len(written)
+        self.blank += len(part) - len(written)
+        self.truncated += sum(line.sha256 is not None for line in written)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError as exc:
+        _warn(path, exc)
+        return None
+
+
+def _warn(path: Path, exc: OSError) -> None:
+    log.warning("%s was passed over: %s", path, exc.strerror or exc)
 
 
 def _ingest_file(
@@ -118,9 +147,10 @@ def _ingest_file(
         log.info("%s was cut; reading it from the start", path)
         services.state.put(key, position.as_state())
     for lines in _batches(read_lines(path, position.offset, end), batch):
-        messages = [_message(position, source, line) for line in lines if not line.is_blank]
-        if messages:
-            _write(services, topic, partition_of(file, partitions), path, lines, messages)
+        written = [line for line in lines if not line.is_blank]
+        if written:
+            where = (topic, partition_of(file, partitions))
+            produce_lines(services, where, path, source, position, written)
         position = replace(position, offset=lines[-1].next_offset)
         services.state.put(key, position.as_state())
         yield lines
@@ -135,32 +165,6 @@ def partition_of(file: str, partitions: int) -> int:
     [0, 1, 2, 3]
     """
     return zlib.crc32(file.encode()) % partitions
-
-
-def _write(
-    services: Services,
-    topic: str,
-    partition: int,
-    path: Path,
-    lines: list[LogLine],
-    messages: list[Message],
-) -> None:
-    """Produce a file's messages, or say which of its lines is the first that is missing."""
-    try:
-        services.stream.produce(topic, messages, partition)
-    except UndeliveredError as exc:
-        first = [line for line in lines if not line.is_blank][exc.first]
-        raise TransientError(
-            f"{path}: the line at byte {first.offset} was not written; the next run begins with "
-            f"its batch ({exc})"
-        ) from exc
-
-
-def _message(position: TailPosition, source: str, line: LogLine) -> Message:
-    headers = {"source": source, "line_id": position.line_id(line.offset, line.raw)}
-    if line.sha256 is not None:
-        headers |= {"sha256": line.sha256, "original_length": str(line.length)}
-    return Message(line.raw, headers)
 
 
 def _batches(lines: Iterator[LogLine], size: int) -> Iterator[list[LogLine]]:

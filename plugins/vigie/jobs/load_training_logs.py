@@ -121,6 +121,9 @@ def sample_lines(base: Path, patterns: Sequence[str], max_lines: int, seed: int 
 
 def _complete_lines(files: Sequence[Path]) -> Iterator[bytes]:
     for path in files:
-        for line in read_lines(path, 0, path.stat().st_size):
-            if not line.is_blank:
-                yield line.raw[:MAX_BYTES]
+        try:
+            for line in read_lines(path, 0, path.stat().st_size):
+                if not line.is_blank:
+                    yield line.raw[:MAX_BYTES]
+        except OSError as exc:  # no permission, or gone meanwhile
+            log.warning("%s was passed over: %s", path, exc.strerror or exc)

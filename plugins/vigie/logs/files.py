@@ -43,7 +43,8 @@ def log_folder(data: Path, local: Path) -> Path:
 def find_files(base: Path, patterns: Sequence[str] = PATTERNS) -> list[Path]:
     """Return the files below ``base`` that match a pattern, each once, in order of their paths.
 
-    Links that lead out of ``base`` are left out; so is what is not a file, or cannot be read.
+    Links that lead out of ``base`` are left out; so is what is not a file. What cannot even be
+    looked at is not left out: who reads it learns why.
 
     Raises
     ------
@@ -57,8 +58,15 @@ def find_files(base: Path, patterns: Sequence[str] = PATTERNS) -> list[Path]:
     found = {path for pattern in patterns for path in base.glob(pattern)}
     real = {path.resolve(): path for path in sorted(found, reverse=True)}
     return sorted(
-        path for target, path in real.items() if target.is_file() and target.is_relative_to(root)
+        path for target, path in real.items() if target.is_relative_to(root) and _is_file(target)
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True
 
 
 def read_lines(path: Path, offset: int = 0, end: int | None = None) -> Iterator[LogLine]:

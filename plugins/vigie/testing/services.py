@@ -82,9 +82,9 @@ class FakeServices:
     def now(self) -> Callable[[], datetime]:
         return self.clock
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
-        """Read the environment when asked: what the services opened with these would have."""
+        """What the environment says when first asked; a test may set others."""
         from vigie.settings import Settings
 
         return Settings.from_env()
