@@ -18,6 +18,7 @@ from vigie.errors import (
     UndeliveredError,
     VigieError,
 )
+from vigie.jobs.ensure_topic import ensure_topic
 from vigie.jobs.ingest_log_files import MAX_BATCH_BYTES, IngestReport, ingest_log_files
 from vigie.logs.files import MAX_LINE
 from vigie.records import StreamRecord
@@ -69,6 +70,20 @@ def test_a_second_run_writes_nothing_new(services: FakeServices, folder: Path) -
     ingest(services, folder)
     assert ingest(services, folder).lines == 0
     assert len(records(services)) == 2
+
+
+def test_a_topic_that_was_made_again_gets_every_line_again(
+    services: FakeServices, folder: Path
+) -> None:
+    (folder / "a.log").write_bytes(b"one\ntwo\n")
+    for topic in (TOPIC, f"{TOPIC}-other"):
+        ingest_log_files(services, topic=topic, base_dir=folder)
+    ids = [record.headers["line_id"] for record in records(services)]
+    assert ensure_topic(services, topic=TOPIC, recreate=True).lines_deleted == 2
+    assert ingest(services, folder).lines == 2
+    assert [record.headers["line_id"] for record in records(services)] == ids
+    other = ingest_log_files(services, topic=f"{TOPIC}-other", base_dir=folder)
+    assert other.lines == 0, "what was ingested elsewhere is not forgotten"
 
 
 def test_appended_lines_follow(services: FakeServices, folder: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vigie.errors import DataError
+from vigie.logs.tail import state_key
 from vigie.records import JobReport
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ def ensure_topic(
     services: Services, *, topic: str, partitions: int = 1, recreate: bool = False
 ) -> TopicReport:
     """Create the topic unless it exists; only with ``recreate`` its lines and offsets are deleted
-    first.
+    first, and how far its log files were read: ``ingest`` writes them again, with the same ids.
 
     Parameters
     ----------
     services
-        Only ``stream`` is used.
+        ``stream`` is used, with ``recreate`` also ``state``.
     topic, partitions
         The topic, and how many partitions a new one has.
     recreate
@@ -42,6 +43,8 @@ def ensure_topic(
     deleted = 0
     if recreate and services.stream.partitions(topic):
         deleted = sum(services.stream.end_offsets(topic).values())
+        # First: a crash in between has lines written twice, which their ids absorb.
+        services.state.forget(state_key(topic))
         services.stream.delete_topic(topic)
     created = services.stream.create_topic(topic, partitions)
     return TopicReport(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vigie.errors import DataError, NotEnoughDataError
 from vigie.jobs.produce_lines import produce_lines
 from vigie.logs.files import PATTERNS, LogLine, find_files, read_lines
-from vigie.logs.tail import file_key, resume
+from vigie.logs.tail import file_key, resume, state_key
 from vigie.records import JobReport
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _ingest_file(
     file = file_key(path)
     if file is None:
         return
-    key = f"ingest:{topic}:{file}"
+    key = state_key(topic, file)
     stored = services.state.get(key)
     position = resume(path, file, stored)
     if stored and position.generation != stored.get("generation"):

@@ -124,6 +124,9 @@ class StateStore(Protocol):
 
     def put(self, key: str, value: Mapping[str, Any]) -> None: ...
 
+    def forget(self, prefix: str) -> int:
+        """Delete the values whose keys begin with ``prefix``; return how many there were."""
+
 
 class Locks(Protocol):
     """Locks that any process on the same database sees; released when the holder dies."""

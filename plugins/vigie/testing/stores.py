@@ -107,6 +107,12 @@ class FakeState:
     def put(self, key: str, value: Mapping[str, Any]) -> None:
         self.values[key] = as_stored(value)
 
+    def forget(self, prefix: str) -> int:
+        gone = [key for key in self.values if key.startswith(prefix)]
+        for key in gone:
+            del self.values[key]
+        return len(gone)
+
 
 class FakeLocks:
     """Satisfies :class:`vigie.roles.Locks` between the threads of one process."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from vigie.adapters.sql.engine import connected, transaction
@@ -32,3 +32,8 @@ class SqlState:
                     index_elements=[state.c.key], set_={"value": row.excluded.value}
                 )
             )
+
+    def forget(self, prefix: str) -> int:
+        gone = delete(state).where(state.c.key.startswith(prefix, autoescape=True))
+        with transaction(self._engine) as connection:
+            return int(connection.execute(gone).rowcount)

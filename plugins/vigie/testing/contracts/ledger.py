@@ -116,6 +116,16 @@ def values_are_not_shared_with_the_caller(records: Records) -> None:
 
 
 @STATE_CHECKS
+def values_are_forgotten_by_the_start_of_their_keys(records: Records) -> None:
+    for key in ("a_b:1", "a_b:2", "a_bc", "axb:1", "%"):
+        records.state.put(key, {})
+    assert records.state.forget("a_b:") == 2
+    assert records.state.forget("a_b:") == 0
+    assert [key for key in ("a_b:1", "a_b:2") if records.state.get(key) is not None] == []
+    assert [key for key in ("a_bc", "axb:1", "%") if records.state.get(key) is None] == []
+
+
+@STATE_CHECKS
 def ugly_state_is_kept_in_visible_form(records: Records) -> None:
     records.state.put("k", {UGLY: UGLY, "nan": float("nan"), "float": 0.1})
     assert records.state.get("k") == {CLEAN: CLEAN, "nan": None, "float": 0.1}
