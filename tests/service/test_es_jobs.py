@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from vigie.jobs.check_indices import check_indices
@@ -11,7 +13,9 @@ from vigie.jobs.ingest_logs import SOURCE, ingest_logs
 from vigie.logs.cursor import state_key
 from vigie.logs.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
 from vigie.records import Document, Prediction
+from vigie.roles import LogIndex
 from vigie.testing import FakeServices
+from vigie.testing.contracts import replays
 from vigie.testing.prefixed_index import PrefixedIndex
 
 N = 250
@@ -57,3 +61,12 @@ def test_old_documents_expire(collected: FakeServices) -> None:
     report = expire_documents(collected, indices=[MESSAGE.name], days=2)
     assert report.deleted[MESSAGE.name] == N - 101
     assert collected.index.count(MESSAGE.name) == 101
+
+
+@pytest.mark.parametrize("check", replays.CHECKS, ids=lambda check: check.__name__)
+def test_replay(
+    check: Callable[[FakeServices, LogIndex], None],
+    services: FakeServices,
+    es_index: PrefixedIndex,
+) -> None:
+    check(services, es_index)

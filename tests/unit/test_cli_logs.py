@@ -176,7 +176,10 @@ def test_dead_letters_and_replay(vigie_logs: Invoke, services: FakeServices) -> 
     assert "[red]no log line" in vigie_logs("dead-letters").output
     shown = json.loads(vigie_logs("dead-letters", "--json").output)
     assert (shown["total"], shown["letters"][0]["error_type"]) == (1, "unreadable_line")
-    assert "Tried 1: 0 indexed, 1 still refused" in vigie_logs("replay").output
+    dry = vigie_logs("replay", "--dry-run").output
+    assert "Would try 1 (1 of the API log, 0 of the stream): 0 can be read now" in dry
+    wet = vigie_logs("replay").output
+    assert "Tried 1 (1 of the API log, 0 of the stream): 0 indexed, 1 still refused." in wet
 
 
 @pytest.mark.usefixtures("calls")

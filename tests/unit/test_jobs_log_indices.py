@@ -145,7 +145,10 @@ def test_replay_moves_what_can_be_read_now(services: FakeServices) -> None:
     readable = render(Prediction("t9", "toy", 1, {"a": 1}, "NO", 0.5, "", at, latency_ms=1.0))
     refuse(services, readable, offset=4)
     refuse(services, "still unreadable")
-    refuse(services, "of the stream", kind="stream")
+    refuse(services, "of somebody else", kind="other")
+    dry = replay_dead_letters(services, dry_run=True)
+    assert (dry.tried, dry.replayed, dry.still_dead, dry.dry_run) == (2, 1, 1, True)
+    assert (services.index.count(DEAD_LETTERS.name), services.index.fields(RAW.name)) == (3, None)
     report = replay_dead_letters(services)
     assert (report.tried, report.replayed, report.still_dead, report.others) == (2, 1, 1, 1)
     assert services.index.count(DEAD_LETTERS.name) == 2

@@ -17,6 +17,7 @@ from vigie.cli.logs_text import (
     ingest_line,
     ingest_table,
     letters_table,
+    replay_text,
 )
 from vigie.cli.support import console, errors, services
 
@@ -167,8 +168,11 @@ def dead_letters(
 @app.command()
 def replay(
     limit: Annotated[int | None, typer.Option(min=1, help="Try at most so many.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would be tried.")
+    ] = False,
 ) -> None:
-    """Try the API log's dead letters again; those that pass now leave the list."""
+    """Try dead letters of the API log and of the stream again; those that pass leave the list."""
     from vigie.jobs.replay_dead_letters import replay_dead_letters
 
     with services() as opened:
@@ -178,12 +182,9 @@ def replay(
             limit=limit,
             filter_pattern=settings.pipeline.filter_pattern,
             raw_index=settings.elasticsearch.index,
+            dry_run=dry_run,
         )
-    console.print(
-        f"Tried {report.tried}: {report.replayed} indexed, {report.still_dead} still refused"
-        f" ({report.others} of other sources left alone).",
-        highlight=False,
-    )
+    console.print(replay_text(report), highlight=False)
 
 
 def _collect(opened: LazyServices, limit: int) -> IngestReport:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vigie.jobs.export_dataset import ExportReport
     from vigie.jobs.ingest_logs import IngestReport
     from vigie.jobs.list_dead_letters import DeadLettersReport
+    from vigie.jobs.replay_dead_letters import ReplayReport
 
 
 def ingest_table(report: IngestReport) -> Table:
@@ -64,6 +65,21 @@ def export_text(report: ExportReport) -> str:
         f"Columns: {report.columns}\n"
         f"File: {report.path} ({report.size_bytes / 1024:.1f} KB)\n"
         "Target: the model's own predictions, not what really happened"
+    )
+
+
+def replay_text(report: ReplayReport) -> str:
+    """Say what became of dead letters, or what would be tried."""
+    others = f" ({report.others} of other sources left alone)" if report.others else ""
+    if report.dry_run:
+        return (
+            f"Would try {report.tried} ({report.api_log} of the API log, {report.stream} of the "
+            f"stream): {report.replayed} can be read now, {report.still_dead} cannot; "
+            f"nothing was changed{others}."
+        )
+    return (
+        f"Tried {report.tried} ({report.api_log} of the API log, {report.stream} of the stream): "
+        f"{report.replayed} indexed, {report.still_dead} still refused{others}."
     )
 
 

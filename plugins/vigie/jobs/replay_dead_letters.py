@@ -1,4 +1,4 @@
-"""Try the API log's dead letters again, after a fix."""
+"""Try dead letters again, after a fix."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from vigie.jobs.index_lines import ensure_api_log_indices, index_lines
 from vigie.jobs.ingest_logs import BATCH_SIZE
-from vigie.logs.dead_letters import API_LOG, bytes_to_line, original_bytes
-from vigie.logs.documents import to_documents
+from vigie.jobs.replay_stream_letters import replay_stream_letters
+from vigie.jobs.score_records import is_line
+from vigie.logs.dead_letters import API_LOG, STREAM, bytes_to_line, original_bytes
+from vigie.logs.documents import LineDocuments, to_documents
 from vigie.logs.filtering import DEFAULT_PATTERN, LineFilter
 from vigie.logs.index_specs import DEAD_LETTERS, RAW
 from vigie.records import Document, JobReport
@@ -20,12 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayReport(JobReport):
-    """``tried == replayed + still_dead``; ``others`` came from elsewhere and were left alone."""
+    """``tried == api_log + stream == replayed + still_dead``; ``others`` are of neither kind.
+
+    Of a dry run ``replayed`` is how many can be read now; the index was not asked.
+    """
 
     tried: int
+    api_log: int
+    stream: int
     replayed: int
     still_dead: int
     others: int
+    dry_run: bool = False
 
 
 def replay_dead_letters(
@@ -34,46 +42,83 @@ def replay_dead_letters(
     limit: int | None = None,
     filter_pattern: str = DEFAULT_PATTERN,
     raw_index: str = RAW.name,
+    dry_run: bool = False,
 ) -> ReplayReport:
-    """Read each dead line again; those that pass now are indexed, then leave the dead letters.
+    """Try each dead line again; those that pass now are indexed, then leave the dead letters.
 
-    A dead letter is deleted only after its documents are durable: a crash in between leaves it
-    there, and the next replay finds the documents already there. ``limit`` takes the oldest; None
-    takes all.
+    Lines of the API log are read again, lines of the stream scored again (see
+    :func:`vigie.jobs.replay_stream_letters.replay_stream_letters`). A dead letter is deleted only
+    after its documents are durable: a crash in between leaves it there, and the next replay finds
+    the documents already there.
+
+    Parameters
+    ----------
+    services
+        ``index`` is used; for lines of the stream ``deployments`` and ``bundles`` too.
+    limit
+        Take the oldest; None: all.
+    filter_pattern, raw_index
+        As for collecting.
+    dry_run
+        Tell what would be tried and change nothing.
     """
-    ensure_api_log_indices(services, raw_index)
-    ours, others = _ours(services, limit)
+    api_log, stream, others = _by_kind(services, limit)
     line_filter = LineFilter(filter_pattern)
-    replayed = 0
-    for source, batch in _batches(ours):
-        lines = [
-            to_documents(
-                bytes_to_line(original_bytes(letter.body)),
-                source=source,
-                offset=letter.body["source_offset"],
-                ingested_at=services.now(),
-                line_filter=line_filter,
-            )
-            for letter in batch
-        ]
-        dead = index_lines(services, lines, source=source, raw_index=raw_index).dead
-        passed = [letter.id for i, letter in enumerate(batch) if i not in dead]
-        replayed += services.index.delete(DEAD_LETTERS.name, passed) if passed else 0
+    if dry_run:
+        passed = sum(not _read(services, d, line_filter).error for d in api_log)
+        passed += sum(is_line(original_bytes(d.body)) for d in stream)
+    else:
+        passed = _replay_api_log(services, api_log, line_filter, raw_index) if api_log else 0
+        passed += replay_stream_letters(services, stream) if stream else 0
+    tried = len(api_log) + len(stream)
     return ReplayReport(
-        tried=len(ours), replayed=replayed, still_dead=len(ours) - replayed, others=others
+        tried=tried,
+        api_log=len(api_log),
+        stream=len(stream),
+        replayed=passed,
+        still_dead=tried - passed,
+        others=others,
+        dry_run=dry_run,
     )
 
 
-def _ours(services: Services, limit: int | None) -> tuple[list[Document], int]:
-    """Return the API log's letters (all, before one is deleted) and how many others there are."""
-    ours: list[Document] = []
-    others = 0
+def _replay_api_log(
+    services: Services, letters: Sequence[Document], line_filter: LineFilter, raw_index: str
+) -> int:
+    ensure_api_log_indices(services, raw_index)
+    replayed = 0
+    for source, batch in _batches(letters):
+        lines = [_read(services, letter, line_filter) for letter in batch]
+        dead = index_lines(services, lines, source=source, raw_index=raw_index).dead
+        passed = [letter.id for i, letter in enumerate(batch) if i not in dead]
+        replayed += services.index.delete(DEAD_LETTERS.name, passed) if passed else 0
+    return replayed
+
+
+def _read(services: Services, letter: Document, line_filter: LineFilter) -> LineDocuments:
+    return to_documents(
+        bytes_to_line(original_bytes(letter.body)),
+        source=letter.body["source"],
+        offset=letter.body["source_offset"],
+        ingested_at=services.now(),
+        line_filter=line_filter,
+    )
+
+
+def _by_kind(services: Services, limit: int | None) -> tuple[list[Document], list[Document], int]:
+    """Return the letters of the API log and of the stream (the oldest; all, before one is deleted),
+    and how many others there are.
+    """
+    found: dict[str, list[Document]] = {API_LOG: [], STREAM: []}
+    others = taken = 0
     for letter in services.index.scan(DEAD_LETTERS.name):
-        if letter.body["source_kind"] != API_LOG:
+        kind = letter.body["source_kind"]
+        if kind not in found:
             others += 1
-        elif limit is None or len(ours) < limit:
-            ours.append(letter)
-    return ours, others
+        elif limit is None or taken < limit:
+            found[kind].append(letter)
+            taken += 1
+    return found[API_LOG], found[STREAM], others
 
 
 def _batches(letters: Sequence[Document]) -> Iterator[tuple[str, Sequence[Document]]]:

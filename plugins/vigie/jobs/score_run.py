@@ -141,6 +141,7 @@ class ScoreRun:
             extra={
                 "topic": record.topic,
                 "timestamp": instant(record.timestamp),
+                "detector": self.champion.detector.name,
                 **kept_headers(record.headers),
             },
         )
