@@ -76,6 +76,13 @@ class Deployment:
     reason: str
     run_id: str | None = None
 
+    def is_older_than(self, other: Deployment) -> bool:
+        """Return whether this one came before; of two databases the time tells, in one the number.
+
+        A database that was made anew counts from 1 again.
+        """
+        return self.number < other.number or self.deployed_at < other.deployed_at
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

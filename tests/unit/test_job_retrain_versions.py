@@ -17,6 +17,7 @@ from vigie.errors import (
 )
 from vigie.jobs.backup_current_model import backup_current_model
 from vigie.jobs.explain_decisions import explain_decisions
+from vigie.jobs.merge_training_data import merge_training_data
 from vigie.jobs.promote_version import promote_version
 from vigie.jobs.reconcile_champion import reconcile_champion
 from vigie.jobs.retrain_model import retrain_model
@@ -46,6 +47,32 @@ def model(services: FakeServices, project_root: Path) -> ModelFile:
 
 def damage(services: FakeServices, version: int) -> None:
     (services.paths.artifacts / NAME / f"v{version}" / "model.skops").write_bytes(b"damaged")
+
+
+def test_a_new_database_over_old_artifacts_serves_what_it_trained(
+    services: FakeServices, model: ModelFile, project_root: Path
+) -> None:
+    """The folder outlives the database, whose versions and deployments begin with 1 again."""
+    anew = FakeServices(services.paths.root)
+    anew.clock.set(services.clock())
+    table = merge_training_data(services, model=model, run_id="r1").path
+    table.write_bytes(b"rows of the old database")
+    retrain_model(anew, model=model, run_id="r1", force=True, actor="airflow")
+    champion = anew.deployments.champion(NAME)
+    assert (champion.number, champion.version) == (1, 3)
+    assert anew.bundles.open(NAME, 3).info["run_id"] == "r1"
+    assert anew.bundles.read_champion(NAME) == champion
+    assert reconcile_champion(anew, model=NAME).problems == ()
+
+
+def test_a_version_of_another_run_is_never_deployed(
+    services: FakeServices, model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another platform may publish to the folder between the choice of a number and its use."""
+    monkeypatch.setattr("vigie.jobs.promote_model.version_of_run", lambda *_: 2)
+    with pytest.raises(ConflictError, match=r"v2 was published by run r2 .*ARTIFACTS_DIR"):
+        retrain_model(services, model=model, run_id="r3", force=True, actor="airflow")
+    assert services.deployments.champion(NAME).version == 2
 
 
 def test_a_rollback_goes_to_the_version_before(services: FakeServices, model: ModelFile) -> None:

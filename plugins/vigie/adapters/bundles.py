@@ -84,13 +84,16 @@ class BundleDirectory:
         return sorted(int(match[1]) for match in found if match)
 
     def write_champion(self, deployment: Deployment) -> None:
-        """Write the copy of a deployment, unless the one there has the same or a higher number."""
+        """Write the copy of a deployment, unless the one there is the same or newer.
+
+        A copy of a database that is no more may have the higher number; then the time tells.
+        """
         path = self._model(deployment.model) / CHAMPION
         try:
             there = self.read_champion(deployment.model)
         except DataError:
             there = None  # a damaged copy is mended by the next one
-        if there is not None and there.number >= deployment.number:
+        if there is not None and not there.is_older_than(deployment):
             return
         data = dumps(asdict(deployment))
         with writing(path, len(data)):

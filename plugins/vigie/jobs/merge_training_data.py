@@ -57,11 +57,14 @@ def merge_training_data(services: Services, *, model: ModelFile, run_id: str) ->
     crash_point("merge_after_claim")
     rows = list(services.labels.claimed(model.name, run_id))
     usable = [row for row in rows if row.actual in model.labels]
-    if not path.is_file():
+    key = f"retrain:{model.name}:merged:{run_id}"
+    # A file that the records do not know is of another database: scheduled runs have equal ids.
+    if services.state.get(key) is None or not path.is_file():
         frame = _merged(services, model, usable)
         _require_both_classes(model, frame)
         with atomic_path(path) as temporary:
             frame.to_parquet(temporary, index=False)
+        services.state.put(key, {"rows": len(frame)})
     return _report(model, run_id, path, n_unusable=len(rows) - len(usable))
 
 

@@ -14,6 +14,7 @@ from vigie.faults import crash_point
 from vigie.jobs.champion_copies import write_copies
 from vigie.jobs.reconcile_champion import reconcile_champion
 from vigie.jobs.retraining import REPORT, decide, decided, staged_files
+from vigie.jobs.version_numbers import version_of_run
 from vigie.records import Decision, Deployment, JobReport, Sample
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def promote_model(
     """
     gate = _gate(services, model.name, run_id)
     reconcile_champion(services, model=model.name)
-    version = _version(services, model.name, run_id)
+    version = version_of_run(services, model.name, f"retrain:{model.name}:version:{run_id}")
     info = _publish(services, model.name, run_id, version, gate)
     crash_point("promote_after_publish")
     deployment = _deploy_once(services, gate, version, actor)
@@ -82,25 +83,20 @@ def _gate(services: Services, model: str, run_id: str) -> Decision:
     return gate
 
 
-def _version(services: Services, model: str, run_id: str) -> int:
-    """Return the run's version number: allocated by its first try, kept by the others."""
-    key = f"retrain:{model}:version:{run_id}"
-    known = services.state.get(key)
-    if known is not None:
-        return int(known["version"])
-    version = services.deployments.next_version(model)
-    services.state.put(key, {"version": version})
-    return version
-
-
 def _publish(
     services: Services, model: str, run_id: str, version: int, gate: Decision
 ) -> Mapping[str, Any]:
     """Publish the staged files; what is recorded with them depends on the run alone."""
     if version in services.bundles.versions(model):  # an earlier try's; the staging may be swept
-        return services.bundles.open(model, version).info
+        info = services.bundles.open(model, version).info
+        if info.get("run_id") != run_id:
+            raise ConflictError(
+                f"{model} v{version} was published by run {info.get('run_id')} meanwhile; does "
+                "another platform write to this ARTIFACTS_DIR?"
+            )
+        return info
     files = staged_files(services, model, run_id, gate.facts["candidate"])
-    info: dict[str, Any] = {**json.loads(files.pop(REPORT)), "gate": dict(gate.facts)}
+    info = {**json.loads(files.pop(REPORT)), "gate": dict(gate.facts)}
     services.bundles.publish(model, version, files, info)
     return info
 

@@ -72,7 +72,7 @@ def _mend_copy(services: Services, truth: Deployment) -> tuple[list[str], list[s
         copy = None
     if copy == truth:
         return [], []
-    if copy is not None and copy.number > truth.number:
+    if copy is not None and not copy.is_older_than(truth):
         found = f"deployment {copy.number} (v{copy.version})"
         return [], [f"champion.json names {found}, which is newer than the database's newest"]
     services.bundles.write_champion(truth)

@@ -12,6 +12,7 @@ import orjson
 from vigie.catalogue import DETECTOR_PROMOTED
 from vigie.jobs.champion_copies import write_copies
 from vigie.jobs.training_folder import read_staged
+from vigie.jobs.version_numbers import version_of_run
 from vigie.records import Decision, Deployment, JobReport, Sample
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _promote(
 ) -> tuple[Deployment, tuple[str, ...]]:
     """Publish and deploy; a registry that is down is a note, as in every other promotion."""
     facts = orjson.loads(files["detector.json"])
-    version = _version(services, name, run_id)
+    version = version_of_run(services, name, f"detector-version:{name}:{run_id}")
     info = {
         "run_id": run_id,
         "kind": "log_detector",
@@ -112,16 +113,6 @@ def _promote(
     if services.deployments.champion(name) != deployment:
         return deployment, ()  # a try after somebody deployed another one: its copies stay
     return deployment, write_copies(services, deployment, info)
-
-
-def _version(services: Services, name: str, run_id: str) -> int:
-    """Return the run's version: the one that its first try was given."""
-    key = f"detector-version:{name}:{run_id}"
-    known = services.state.get(key)
-    if known is None:
-        known = {"version": services.deployments.next_version(name)}
-        services.state.put(key, known)
-    return int(known["version"])
 
 
 def _deploy(

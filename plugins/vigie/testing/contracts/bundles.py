@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -123,3 +123,12 @@ def the_champion_never_goes_back(store: BundleStore) -> None:
     newer = dataclasses.replace(DEPLOYMENT, number=4, version=5)
     store.write_champion(newer)
     assert store.read_champion("fraud") == newer
+
+
+@CHECKS
+def a_database_that_was_made_anew_takes_the_copy_over(store: BundleStore) -> None:
+    store.write_champion(DEPLOYMENT)
+    later = DEPLOYMENT.deployed_at + timedelta(days=1)
+    fresh = dataclasses.replace(DEPLOYMENT, number=1, deployed_at=later)
+    store.write_champion(fresh)
+    assert store.read_champion("fraud") == fresh
