@@ -160,7 +160,9 @@ def test_one_file_for_several_models_is_refused(vigie_logs: Invoke) -> None:
         vigie_logs("export", "--output", "x.parquet")
 
 
-def test_dead_letters_and_replay(vigie_logs: Invoke, services: FakeServices) -> None:
+def test_dead_letters_and_replay(
+    vigie_logs: Invoke, services: FakeServices, caplog: pytest.LogCaptureFixture
+) -> None:
     class Source:
         def check(self) -> str:
             return "lines"
@@ -172,7 +174,12 @@ def test_dead_letters_and_replay(vigie_logs: Invoke, services: FakeServices) -> 
             return LogPage(offset, lines, offset + len(lines))
 
     services.api_logs = Source()  # type: ignore[assignment]
-    vigie_logs("once")
+    once = vigie_logs("once")
+    assert once.exit_code == 0, "one bad line fails nothing"
+    assert "1 lines went to vigie-dead-letters, the first because: " in caplog.text
+    assert [record.levelname for record in caplog.records if "went to" in record.message] == [
+        "WARNING"
+    ]
     assert "[red]no log line" in vigie_logs("dead-letters").output
     shown = json.loads(vigie_logs("dead-letters", "--json").output)
     assert (shown["total"], shown["letters"][0]["error_type"]) == (1, "unreadable_line")

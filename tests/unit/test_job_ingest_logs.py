@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vigie import catalogue
 from vigie.encoding import dumps
 from vigie.errors import DataError, TransientError
 from vigie.jobs.ingest_logs import IngestReport, ingest_logs
@@ -252,6 +253,15 @@ def test_nothing_moves_when_the_counts_do_not_add_up(mixed: FakeServices) -> Non
     with pytest.raises(DataError, match="accounted for"):
         collect(mixed)
     assert mixed.state.get(state_key("api")) is None
+
+
+def test_dead_letters_are_measured(mixed: FakeServices) -> None:
+    """Those of the run and all that there are; a run without any says so."""
+    for of_the_run in (2, 0):
+        samples = ingest_logs(mixed, limit=100).metrics
+        found = {(s.name, s.labels.get("index", "")): s.value for s in samples}
+        assert found[catalogue.DEAD_LETTERS, ""] == 2
+        assert found[catalogue.LOGS_DEAD_LETTERED, PERFS.name] == of_the_run
 
 
 def test_nothing_moves_when_the_dead_letters_are_refused(mixed: FakeServices) -> None:

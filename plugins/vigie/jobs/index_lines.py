@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from vigie.records import Document, IndexOutcome, Rejection
 
 if TYPE_CHECKING:
     from vigie.roles import Services
+
+log = logging.getLogger(__name__)
 
 UNREADABLE = "unreadable_line"
 
@@ -114,3 +117,11 @@ def _keep(services: Services, letters: list[Document]) -> None:
             f"{DEAD_LETTERS.name} refused {len(rejected)} documents, the first because: "
             f"{rejected[0].reason}; nothing is lost, the cursor stays where it was"
         )
+    first = letters[0].body
+    log.warning(
+        "%d lines went to %s, the first because: %s: %.200s",
+        len(letters),
+        DEAD_LETTERS.name,
+        first["error_type"],
+        first["reason"],
+    )

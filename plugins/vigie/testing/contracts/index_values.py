@@ -104,6 +104,16 @@ def ugly_values_are_kept_in_visible_form(index: LogIndex) -> None:
 
 
 @CHECKS
+def an_immense_keyword_is_kept(index: LogIndex) -> None:
+    """Lucene refuses a term of more than 32,766 bytes, and with it the whole document."""
+    index.ensure(SPEC)
+    for number, immense in enumerate(("k" * 40_000, "é" * 40_000, "😀" * 20_000)):
+        body = {"level": immense, "input_data": {"id": immense}}
+        assert index.create(SPEC.name, [Document(str(number), body)]) == IndexOutcome(1, 0)
+        assert index.get(SPEC.name, str(number)) == body
+
+
+@CHECKS
 def dates_are_compared_as_instants(index: LogIndex) -> None:
     index.ensure(SPEC)
     times = ["2026-11-21T13:00:00+02:00", "2026-11-21T12:00:00Z", "2026-11-21", 1795258800000]
