@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,21 @@ def test_airflow_settings_in_dotenv_are_meant_for_this_one(platform: Platform) -
     (platform.root / ".env").write_text("AIRFLOW__CORE__PARALLELISM=2\n")
     environment = program_environment(platform, user_overrides(platform.root), "airflow-scheduler")
     assert environment["AIRFLOW__CORE__PARALLELISM"] == "2"
+
+
+def test_secrets_of_the_compose_stack_reach_no_local_program(
+    platform: Platform, project_root: Path
+) -> None:
+    shutil.copy(project_root / "docker-compose.yml", platform.root)
+    secrets = (
+        "POSTGRES_PASSWORD",
+        "ELASTIC_PASSWORD",
+        "AIRFLOW_ADMIN_PASSWORD",
+        "VIGIE_DB_PASSWORD",
+    )
+    lines = [f"{name}=CANARY" for name in secrets]
+    (platform.root / ".env").write_text("\n".join([*lines, "RETRAIN_THRESHOLD=7", "AWS_REGION=x"]))
+    assert user_overrides(platform.root) == {"RETRAIN_THRESHOLD": "7", "AWS_REGION": "x"}
 
 
 def test_without_a_broker_the_scheduler_runs_the_tasks(platform: Platform) -> None:

@@ -9,7 +9,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from vigie.adapters.kafka_errors import MEANINGS, explain, meaning, translated
@@ -97,7 +102,7 @@ class KafkaCluster:
         except TransientError:
             self.admin.poll(0)
             heard, self._heard = self._heard, []
-            self.__dict__.pop("admin", None)
+            self.close()
             for error in heard:
                 if is_refusal(error):
                     raise SettingsError(f"{what}: {error.str()} ({error.name()})") from None
@@ -115,10 +120,14 @@ class KafkaCluster:
                     raise
             time.sleep(0.1)
 
-    def partitions(self, topic: str) -> int:
+    def close(self) -> None:
+        """Let go of the administrator's threads and connections; the next question makes others."""
+        self.__dict__.pop("admin", None)
+
+    def partitions(self, topic: str, wait_s: float = CONNECT_S) -> int:
         """Return how many partitions a topic has; 0 if there is no such topic."""
         with self._asking(f"Kafka at {self.servers} did not answer"):
-            found = self.admin.list_topics(topic, timeout=CONNECT_S).topics[topic]
+            found = self.admin.list_topics(topic, timeout=wait_s).topics[topic]
         if found.error is None:
             return len(found.partitions)
         if found.error.code() in MISSING:
@@ -148,7 +157,12 @@ class KafkaCluster:
             return {}
 
         def ask() -> dict[int, int]:
-            asked = self.admin.list_offsets(wanted, request_timeout=CONNECT_S)
+            asked = self.admin.list_offsets(
+                wanted,
+                request_timeout=CONNECT_S,
+                # as our consumers read: lines of a transaction that is open are not there yet
+                isolation_level=IsolationLevel.READ_COMMITTED,
+            )
             return {place.partition: future.result().offset for place, future in asked.items()}
 
         return self._again(f"the offsets of {topic!r} were not told", ask)

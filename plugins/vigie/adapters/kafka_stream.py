@@ -105,16 +105,16 @@ class KafkaStream:
         partitions: Sequence[int] | None = None,
         member: str | None = None,
     ) -> Iterator[StreamConsumer]:
-        known = range(self.partitions(topic))
-        wanted = sorted(known if partitions is None else partitions)
-        if not wanted or not set(known) >= set(wanted):
-            raise DataError(f"topic {topic!r} has the partitions {list(known)}, not {wanted}")
         with ExitStack() as leases:
-            if member is not None:
+            if member is not None:  # asks nothing here: whoever follows waits for brokers itself
                 joined = KafkaMember(self.cluster, group, topic, member)
                 leases.callback(joined.close)
                 yield joined
                 return
+            known = range(self.partitions(topic))
+            wanted = sorted(known if partitions is None else partitions)
+            if not wanted or not set(known) >= set(wanted):
+                raise DataError(f"topic {topic!r} has the partitions {list(known)}, not {wanted}")
             if self._locks is not None:
                 for partition in wanted:
                     name = f"stream:{group}:{topic}:{partition}"
@@ -124,5 +124,6 @@ class KafkaStream:
             yield consumer
 
     def close(self) -> None:
-        """Let go of the producer."""
+        """Let go of the producer and the administrator: their threads end."""
         self._writer.close()
+        self.cluster.close()

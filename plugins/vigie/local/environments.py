@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,10 +31,21 @@ _FOREIGN = ("AIRFLOW", "MLFLOW_", "_AIRFLOW", "VIGIE_")
 
 
 def user_overrides(root: Path) -> dict[str, str]:
-    """Return what the user sets: all of ``.env``, and our variables of the shell, which win."""
+    """Return what the user sets: ``.env``, and our variables of the shell, which win.
+
+    Left out is what the Compose files alone ask for: the passwords of the stack's superusers are
+    nothing to a program of this platform.
+    """
     known = set(known_variables())
     shell = {name: value for name, value in os.environ.items() if name in known and value}
-    return {name: value for name, value in _dotenv(root / ".env").items() if value} | shell
+    foreign = _compose_variables(root) - known
+    file = _dotenv(root / ".env").items()
+    return {name: value for name, value in file if value and name not in foreign} | shell
+
+
+def _compose_variables(root: Path) -> set[str]:
+    texts = (path.read_text(encoding="utf-8") for path in root.glob("docker-compose*.yml"))
+    return {name for text in texts for name in re.findall(r"\$\{(\w+)", text)}
 
 
 def _dotenv(path: Path) -> dict[str, str]:
