@@ -16,6 +16,10 @@ from vigie.adapters.values import check_metadata
 from vigie.errors import ConflictError, DataError
 from vigie.records import Position, StreamRecord
 
+MAX_POLL_BYTES = 16 << 20
+"""Bytes of lines after which a poll takes no further one: a thousand huge lines never are in memory
+at once."""
+
 #: How often an idle reader looks again.
 _IDLE_S = 0.1
 _theirs = stream_positions.c
@@ -24,7 +28,9 @@ _theirs = stream_positions.c
 # over at most 512 small rows decides, before any payload is read.
 _PAGE = text("""
     SELECT base, at, payload FROM (
-        SELECT *, sum(count) OVER (ORDER BY base) - count AS lines_before FROM (
+        SELECT *, sum(count) OVER (ORDER BY base) - count AS lines_before,
+            sum(octet_length(payload)) OVER (ORDER BY base) - octet_length(payload) AS bytes_before
+        FROM (
             SELECT * FROM stream_batches
             WHERE topic = :topic AND partition = :partition AND base >= coalesce((
                 SELECT max(base) FROM stream_batches
@@ -32,7 +38,8 @@ _PAGE = text("""
             ORDER BY base LIMIT 512
         ) AS near
     ) AS counted
-    WHERE lines_before < :wanted AND base + count > :position ORDER BY base
+    WHERE lines_before < :wanted AND bytes_before < :bytes AND base + count > :position
+    ORDER BY base
 """)
 
 
@@ -100,31 +107,44 @@ class PgConsumer:
         return records
 
     def _read(self, max_records: int) -> list[StreamRecord]:
-        """Take up to ``max_records`` from the partitions, a different one first each time."""
+        """Take up to ``max_records`` from the partitions, a different one first each time; fewer
+        of long lines.
+        """
         self._turn += 1
         order = self.partitions
         found: list[StreamRecord] = []
+        n_bytes = 0
         for at in range(len(order)):
             partition = order[(self._turn + at) % len(order)]
             ready = self._ready[partition]
-            while len(found) < max_records and (ready or self._fetch(partition, max_records)):
-                found += [ready.popleft() for _ in range(min(len(ready), max_records - len(found)))]
+            while len(found) < max_records and n_bytes < MAX_POLL_BYTES:
+                if not ready and not self._fetch(partition, max_records):
+                    break
+                found.append(ready.popleft())
+                n_bytes += len(found[-1].value)
         return found
 
     def _fetch(self, partition: int, wanted: int) -> bool:
-        """Decode the next batches; what the caller does not take at once stays ready: one batch."""
+        """Decode the next batches, up to about what one poll takes; what the caller does not take
+        at once stays ready: one batch.
+        """
         position, ready = self._next[partition], self._ready[partition]
         place = {"topic": self._topic, "partition": partition, "position": position}
         with connected(self._engine) as connection:
-            rows = connection.execute(_PAGE, {**place, "wanted": wanted}).all()
+            bounds = {"wanted": wanted, "bytes": MAX_POLL_BYTES}
+            rows = connection.execute(_PAGE, {**place, **bounds}).all()
             first = rows[0].base if rows else self._oldest(connection, partition)
         if first > position:
             raise DataError(
                 f"lines {position} to {first - 1} of {self._topic!r}/{partition} were dropped by "
                 f"retention before group {self._group!r} read them"
             )
+        n_bytes = 0
         for row in rows:
+            if n_bytes >= MAX_POLL_BYTES:  # repeated lines compress a thousand times
+                break
             for offset, (value, headers) in enumerate(unpack(row.payload), row.base):
+                n_bytes += len(value)
                 if offset >= position:
                     record = (self._topic, partition, offset, value, headers, row.at)
                     ready.append(StreamRecord(*record))
