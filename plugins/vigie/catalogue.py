@@ -93,6 +93,12 @@ LOGS_DEAD_LETTERED = metric(
     ("index",),
 )
 DEAD_LETTERS = metric("vigie_dead_letters_documents", "gauge", "Documents among the dead letters")
+ES_BACKOFF = metric(
+    "vigie_es_backoff_seconds",
+    "gauge",
+    "Time that the last run of collecting or scoring waited for a busy Elasticsearch (429, 503)",
+    ("worker",),
+)
 EXPORTED_ROWS = metric(
     "vigie_exported_rows", "gauge", "Rows of the exported inference data set", ("model",)
 )

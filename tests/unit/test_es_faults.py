@@ -11,11 +11,17 @@ from typing import Any
 
 import pytest
 
+from vigie import catalogue
 from vigie.adapters.es_errors import DiskBlockedError
 from vigie.adapters.es_index import EsIndex
 from vigie.adapters.es_retry import Patience
+from vigie.anomaly.detector import ISOLATION_FOREST
 from vigie.errors import DataError, PermanentError, SettingsError, TransientError
-from vigie.records import Document, IndexOutcome, IndexSpec
+from vigie.jobs.ingest_logs import ingest_logs
+from vigie.jobs.score_stream import score_stream
+from vigie.records import Document, IndexOutcome, IndexSpec, JobReport, LogPage, Message
+from vigie.testing import FakeServices
+from vigie.testing.detectors import deploy_detector
 from vigie.testing.fake_es import FakeEs
 from vigie.testing.fake_es_http import Fault
 from vigie.testing.fake_es_store import error
@@ -82,6 +88,41 @@ def test_only_the_rejected_items_are_sent_again() -> None:
         sent = [bulk.ids for bulk in es.bulks()]
         assert [len(ids) for ids in sent] == [100, 40, 40, 40]
         assert set(sent[1]) == set(sent[3]) == {d.id for d in documents(100) if refuse(d.id)}
+
+
+def test_the_waits_of_a_run_are_measured_and_begin_anew(services: FakeServices) -> None:
+    sleeper = Sleeper()
+    services.api_logs = NoLogs()  # type: ignore[assignment]
+    deploy_detector(services, ISOLATION_FOREST)
+    services.stream.create_topic("t")
+    services.stream.produce("t", [Message(b"unit accepted request 1")])
+    with FakeEs() as es, opened(es, sleeper) as index:
+        services.index = index  # type: ignore[assignment]
+        es.faults = [Fault(times=3, answer=BUSY)]
+        report = score_stream(
+            services, topic="t", group="g", index="scored", detector=ISOLATION_FOREST
+        )
+        assert backoff(report) == sleeper.now() > 0
+        assert backoff(ingest_logs(services, limit=1)) == 0
+        es.faults = [Fault("/_count", times=2, answer=error(503, "unavailable", "no shard"))]
+        before = sleeper.now()
+        assert backoff(ingest_logs(services, limit=1)) == sleeper.now() - before > 0
+        assert backoff(ingest_logs(services, limit=1)) == 0
+
+
+def backoff(report: JobReport) -> float:
+    (value,) = (s.value for s in report.metrics if s.name == catalogue.ES_BACKOFF)
+    return value
+
+
+class NoLogs:
+    """An API log without a line."""
+
+    def check(self) -> str:
+        return "nothing"
+
+    def page(self, offset: int, limit: int) -> LogPage:
+        return LogPage(offset, (), offset)
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])

@@ -85,6 +85,7 @@ class EsClient:
     ) -> None:
         self.url = url
         self.patience = patience or Patience()
+        self.backoff_s = 0.0
         self._has_answered = False
         try:
             client = elasticsearch.Elasticsearch(
@@ -141,11 +142,13 @@ class EsClient:
         return self._perform(self._client, method, path, body, headers, params)
 
     def wait(self, waits: Waits, problem: TransientError) -> None:
-        """Sleep before another attempt, or raise ``problem``."""
+        """Sleep before another attempt, or raise ``problem``; ``backoff_s`` adds up the sleeps."""
+        began = self.patience.clock()
         if isinstance(problem, DiskBlockedError):
             waits.wait(problem, self.patience.disk_s)
         else:
             waits.wait(problem, None if self._has_answered else self.patience.greeting_s)
+        self.backoff_s += self.patience.clock() - began
 
     def _greet(self) -> None:
         """Find out within seconds whether anybody is there; what it answers does not matter."""

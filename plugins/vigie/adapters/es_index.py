@@ -33,7 +33,8 @@ _IF_THERE = {"ignore_unavailable": "true"}
 
 
 class EsIndex:
-    """Satisfies :class:`vigie.roles.LogIndex` and :class:`vigie.roles.ClusterIndex`.
+    """Satisfies :class:`vigie.roles.LogIndex`, :class:`vigie.roles.ClusterIndex` and
+    :class:`vigie.roles.BusyIndex`.
 
     Parameters
     ----------
@@ -73,6 +74,10 @@ class EsIndex:
             "GET", "/_cluster/health", params={"filter_path": "cluster_name"}
         )
         return str(health["cluster_name"])
+
+    def take_backoff_s(self) -> float:
+        waited_s, self.client.backoff_s = self.client.backoff_s, 0.0
+        return waited_s
 
     def ensure(self, spec: IndexSpec) -> None:
         check_spec(spec)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vigie import catalogue
 from vigie.faults import crash_point
+from vigie.jobs.index_backoff import index_backoff
 from vigie.jobs.index_lines import ensure_api_log_indices, index_lines
 from vigie.logs.counts import LineCounts
 from vigie.logs.cursor import Cursor, state_key
@@ -75,7 +76,8 @@ def ingest_logs(
         lag=tally.lag(cursor.offset),
         counts=tally.counts,
     )
-    return replace(report, metrics=_samples(report, services.index.count(DEAD_LETTERS.name)))
+    samples = _samples(report, services.index.count(DEAD_LETTERS.name))
+    return replace(report, metrics=(*samples, *index_backoff(services)))
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from vigie.anomaly.documents import anomaly_index
 from vigie.anomaly.threshold import FACTOR, DynamicThreshold
 from vigie.errors import DataError, NotEnoughDataError
 from vigie.jobs.champion_detector import champion_detector
+from vigie.jobs.index_backoff import index_backoff
 from vigie.jobs.score_metrics import ScoreReport, score_report
 from vigie.jobs.score_run import ScoreRun
 from vigie.logs.index_specs import DEAD_LETTERS
@@ -93,4 +94,5 @@ def score_stream(
         detector=detector,
         model_version=champion.version,
         seconds=time.monotonic() - started,
+        more=index_backoff(services, worker=min(run.thresholds, default=0)),
     )

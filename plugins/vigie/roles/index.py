@@ -50,6 +50,14 @@ class LogIndex(Protocol):
 
 
 @runtime_checkable
+class BusyIndex(Protocol):
+    """A log index on a server that may push back."""
+
+    def take_backoff_s(self) -> float:
+        """Return for how many seconds it was waited for since the last call."""
+
+
+@runtime_checkable
 class ClusterIndex(Protocol):
     """A log index on a server that others may use too."""
 
