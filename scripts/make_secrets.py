@@ -1,7 +1,9 @@
 """``make secrets``: write the secrets that docker-compose.yml asks for to ``.env`` (mode 600).
 
 What ``.env`` already sets is kept, whoever wrote it; only what is missing is added. Nothing that is
-generated is printed. Python's standard library only: it runs before anything is installed.
+generated is printed. The folders that the containers write to are made and given to their user, and
+what they read is made readable for all: each image has a user of its own, whatever the checkout's
+umask was. Python's standard library only: it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -10,24 +12,36 @@ import base64
 import os
 import re
 import secrets
+import stat
+import string
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 IMAGE_USER = 50000  # of the image, where the folders need not belong to anybody in particular
-FOLDERS = ("data", "data/local", "data/stack", "artifacts", "reports")
+MOUNTED = ("data", "data/stack", "artifacts", "reports")  # to be written by the containers
+PRIVATE = "data/local"  # the local platform's, which has a PostgreSQL of another user there
+READ_BY_CONTAINERS = (
+    *("airflow/dags", "compose", "grafana", "init-db.sql", "models", "plugins", "prometheus"),
+    *("prometheus.yml", "pyproject.toml", "README.md"),
+)
 HEADER = """\
 # Secrets of the Compose stack, written by `make secrets`. Keep this file private. The services'
 # volumes know these passwords: a value changed here is to be changed there too, docs/compose.md.
 """
 
 
+def _token(n_bytes: int) -> str:
+    """Return a secret that begins with a letter: no program takes it for an option."""
+    return secrets.choice(string.ascii_letters) + secrets.token_urlsafe(n_bytes)
+
+
 def _key() -> str:
-    return secrets.token_urlsafe(32)
+    return _token(32)
 
 
 def _typed_by_people() -> str:
-    return secrets.token_urlsafe(12)
+    return _token(12)
 
 
 def _fernet() -> str:
@@ -47,7 +61,7 @@ SECRETS: dict[str, Callable[[], str]] = {
     "VIGIE_DB_PASSWORD": _key,
     "AIRFLOW_FERNET_KEY": _fernet,
     "AIRFLOW_SECRET_KEY": _key,
-    "AIRFLOW_JWT_SECRET": lambda: secrets.token_urlsafe(64),  # HS512 asks for 64 bytes
+    "AIRFLOW_JWT_SECRET": lambda: _token(64),  # HS512 asks for 64 bytes
     "AIRFLOW_ADMIN_PASSWORD": _typed_by_people,
     "ELASTIC_PASSWORD": _typed_by_people,
     "KIBANA_PASSWORD": _key,
@@ -75,7 +89,14 @@ def write_secrets(root: Path) -> list[str]:
 
 
 def _is_set(name: str, text: str) -> bool:
-    return re.search(rf"^\s*(export\s+)?{name}\s*=\s*\S", text, re.MULTILINE) is not None
+    return _value(name, text) != ""
+
+
+def _value(name: str, text: str) -> str:
+    """Return what a variable is set to, quotes and comments aside; empty where it is not."""
+    line = rf"^[ \t]*(?:export[ \t]+)?{name}[ \t]*=[ \t]*(.*)$"
+    found = re.findall(line, text, re.MULTILINE)
+    return re.sub(r"^#.*|[ \t]+#.*", "", found[-1]).strip(" \t\r'\"") if found else ""
 
 
 def _replace(path: Path, text: str) -> None:
@@ -86,32 +107,89 @@ def _replace(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def make_folders(root: Path) -> list[str]:
-    """Make the mounted folders, which Docker would make as root; name those that are not ours."""
-    foreign = []
-    for name in FOLDERS:
-        folder = root / name
-        if not folder.exists():
-            folder.mkdir(mode=0o750 if name == "data/stack" else 0o700, parents=True)
-            if os.getuid() == 0 and name == "data/stack":
-                os.chown(folder, IMAGE_USER, 0)
-        if name != "data/local" and folder.stat().st_uid != int(_user()):
-            foreign.append(name)
+def user_of_containers(root: Path) -> int:
+    """Return ``AIRFLOW_UID`` of ``.env``; root's containers would be root in the folders."""
+    text = _value("AIRFLOW_UID", (root / ".env").read_text(encoding="utf-8"))
+    if not re.fullmatch("[0-9]+", text) or not int(text):
+        raise SystemExit(f"AIRFLOW_UID in .env must be a user id above 0, found {text!r}")
+    return int(text)
+
+
+def make_folders(root: Path, user: int) -> list[str]:
+    """Make the mounted folders, which Docker would make as root; name those not the user's."""
+    for name in (*MOUNTED, PRIVATE):
+        mode = 0o750 if name == "data/stack" else 0o700
+        (root / name).mkdir(mode=mode, parents=True, exist_ok=True)
+    foreign = [name for name in MOUNTED if (root / name).stat().st_uid != user]
+    if foreign and os.getuid() == 0:
+        for name in foreign:
+            _give(root, name, user)
+        return []
     return foreign
+
+
+def _give(root: Path, name: str, user: int) -> None:
+    """Give a folder away with what is in it, but for the local platform's own state."""
+    for folder, names, files in os.walk(root / name):
+        if Path(folder) == root / "data":
+            names[:] = [found for found in names if root / "data" / found != root / PRIVATE]
+        os.chown(folder, user, -1)
+        for found in files:
+            os.chown(Path(folder, found), user, -1, follow_symlinks=False)
+
+
+def giving_command(foreign: list[str], user: int) -> str:
+    """Return what somebody who may do it has to run."""
+    whole = " ".join(name for name in foreign if name != "data")
+    some = f"sudo find data -path {PRIVATE} -prune -o -exec chown -h {user} {{}} +"
+    commands = [some] if "data" in foreign else []
+    return " && ".join([*commands, *([f"sudo chown -hR {user} {whole}"] if whole else [])])
+
+
+def make_readable(root: Path) -> list[str]:
+    """Let everybody read what is mounted read-only; name what is not ours to change."""
+    return [name for name in READ_BY_CONTAINERS if not all(map(_let_in, _below(root / name)))]
+
+
+def _let_in(path: Path) -> bool:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    wanted = mode | (0o005 if path.is_dir() else 0o004)
+    try:
+        if wanted != mode:
+            path.chmod(wanted)
+    except PermissionError:
+        return False
+    return True
+
+
+def _below(path: Path) -> Iterator[Path]:
+    """Yield a file or a folder and all in it; what a link names stays as it is."""
+    if not path.exists() or path.is_symlink():
+        return
+    yield path
+    for found in path.rglob("*") if path.is_dir() else ():
+        if not found.is_symlink():
+            yield found
 
 
 def main(root: Path) -> int:
     """Write, and tell the names; return the exit code."""
     added = write_secrets(root)
-    foreign = make_folders(root)
     sys.stdout.write(f"Added to .env (mode 600): {', '.join(added)}\n" if added else "")
     sys.stdout.write("" if added else "Every secret is set in .env; nothing changed.\n")
+    user = user_of_containers(root)
+    foreign, unread = make_folders(root, user), make_readable(root)
     if foreign:
         sys.stdout.write(
-            f"The containers run as user {_user()}, to whom {', '.join(foreign)} do not belong; "
-            f"once: chown -R {_user()} {' '.join(foreign)}\n"
+            f"The containers run as user {user} (AIRFLOW_UID in .env), who cannot write to "
+            f"{', '.join(foreign)}. Once:\n  {giving_command(foreign, user)}\n"
         )
-    return 0
+    if unread:
+        sys.stdout.write(
+            "The containers' users cannot read all of what is mounted. Once:\n"
+            f"  sudo chmod -R o+rX {' '.join(unread)}\n"
+        )
+    return 1 if foreign or unread else 0
 
 
 if __name__ == "__main__":

@@ -66,7 +66,9 @@ def base_image(root: Path) -> str:
 
 def main(root: Path) -> int:
     """Ask compose what it runs, the registries for the digests, and write the file."""
-    command = ["docker", "compose", "--profile", "*", "config", "--format", "json"]
+    # The main file by its name: COMPOSE_FILE in .env may choose the file that is written here.
+    command = ["docker", "compose", "-f", "docker-compose.yml", "--profile", "*"]
+    command += ["config", "--format", "json"]
     config = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if config.returncode:
         raise SystemExit(f"docker compose config: {config.stderr.strip()}")

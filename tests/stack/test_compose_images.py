@@ -1,14 +1,12 @@
-"""The images: locked versions, files that exist, digests on demand; and the secrets' file."""
+"""The images: locked versions, files that exist, compiled packages, digests on demand."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import shutil
-import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -95,78 +93,69 @@ def test_nothing_private_reaches_the_build() -> None:
     assert not re.search(r"\.env|data|artifacts|reports|\.git|!\*", let_in)
 
 
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module")
+def pin_images(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("pin_images")
 
 
-def test_pin_images_names_each_image_by_its_digest() -> None:
+def test_pin_images_names_each_image_by_its_digest(pin_images: ModuleType) -> None:
     services = {
         "db": {"image": "postgres:15.18"},
         "init": {"image": "ours:1", "build": {}},
         "app": {"image": "ours:1"},
     }
     digests = {"postgres:15.18": "a", "python:3": "b"}
-    text = script("pin_images").pinned(
-        services, "python:3", lambda image: f"sha256:{digests[image] * 64}"
-    )
+    text = pin_images.pinned(services, "python:3", lambda image: f"sha256:{digests[image] * 64}")
     assert f"image: postgres:15.18@sha256:{'a' * 64}" in text
     assert f"BASE_IMAGE: python:3@sha256:{'b' * 64}" in text
     assert "ours" not in text
 
 
-def test_pin_images_takes_nothing_that_is_no_digest() -> None:
+def test_pin_images_takes_nothing_that_is_no_digest(pin_images: ModuleType) -> None:
     with pytest.raises(SystemExit, match="no digest"):
-        script("pin_images").pinned({"db": {"image": "a:1"}}, "a:1", lambda _: "sha256:short")
+        pin_images.pinned({"db": {"image": "a:1"}}, "a:1", lambda _: "sha256:short")
 
 
-def test_both_images_have_one_base() -> None:
-    assert script("pin_images").base_image(ROOT).startswith("python:3.11.")
+def test_both_images_have_one_base(pin_images: ModuleType) -> None:
+    assert pin_images.base_image(ROOT).startswith("python:3.11.")
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    (tmp_path / "scripts").mkdir()
-    shutil.copy(ROOT / "scripts" / "make_secrets.py", tmp_path / "scripts")
-    return tmp_path
+def test_pin_images_asks_for_the_tags_whatever_files_are_chosen(
+    pin_images: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("airflow", "mlflow"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Dockerfile").write_text("ARG BASE_IMAGE=python:3.11\n")
+    docker = tmp_path / "docker"  # as compose: COMPOSE_FILE counts only without --file
+    docker.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in\n'
+        "  compose*docker-compose.yml*) pinned= ;;\n"
+        f"  compose*) pinned=@sha256:{'a' * 64} ;;\n"
+        f'  *) echo \'{{"digest": "sha256:{"b" * 64}"}}\'; exit ;;\n'
+        "esac\n"
+        'echo "{\\"services\\": {\\"db\\": {\\"image\\": \\"postgres:15$pinned\\"}}}"\n'
+    )
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for _ in range(2):
+        pin_images.main(tmp_path)
+    text = (tmp_path / "docker-compose.images.yml").read_text()
+    assert f"image: postgres:15@sha256:{'b' * 64}\n" in text
 
 
-def make_secrets(checkout: Path) -> str:
-    command = [sys.executable, "-I", str(checkout / "scripts" / "make_secrets.py")]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_what_is_imported_is_compiled_when_the_image_is_built(file: Path) -> None:
+    steps = file.read_text().replace("\\\n", " ").splitlines()
+    installs = [step for line in steps for step in line.split("&&") if "uv pip install" in step]
+    assert installs
+    assert [step for step in installs if "--compile-bytecode" not in step] == []
+    final = file.read_text().rpartition("\nFROM ")[2]
+    assert "python -m compileall" in final  # the base image comes without the library's bytecode
+    assert "PYTHONDONTWRITEBYTECODE=1" in final  # whose root is read-only when it runs
 
 
-def test_secrets_are_private_and_never_printed(checkout: Path) -> None:
-    told = make_secrets(checkout)
-    file = checkout / ".env"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    values = [line.partition("=")[2] for line in file.read_text().splitlines() if "=" in line]
-    assert len(values) == len(set(values)) == 17
-    assert [value for value in values if value in told.replace("50000", "")] in ([], [values[0]])
-
-
-def test_secrets_that_are_there_stay_and_only_missing_ones_are_added(checkout: Path) -> None:
-    (checkout / ".env").write_text("# mine\nPOSTGRES_PASSWORD=kept\nexport ELASTIC_PASSWORD=too")
-    make_secrets(checkout)
-    once = (checkout / ".env").read_text()
-    assert once.startswith("# mine\nPOSTGRES_PASSWORD=kept\nexport ELASTIC_PASSWORD=too\n")
-    assert once.count("POSTGRES_PASSWORD=") == once.count("ELASTIC_PASSWORD=") == 1
-    assert "nothing changed" in make_secrets(checkout)
-    assert (checkout / ".env").read_text() == once
-
-
-def test_an_empty_secret_counts_as_missing(checkout: Path) -> None:
-    (checkout / ".env").write_text("REDIS_PASSWORD=\n")
-    make_secrets(checkout)
-    assert re.findall(r"^REDIS_PASSWORD=(\S{40,})$", (checkout / ".env").read_text(), re.MULTILINE)
-
-
-def test_folders_are_made_before_docker_makes_them_as_root(checkout: Path) -> None:
-    make_secrets(checkout)
-    for name in ("data/local", "data/stack", "artifacts", "reports"):
-        assert (checkout / name).is_dir()
-    assert (checkout / "data" / "stack").stat().st_uid == (os.getuid() or 50000)
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_numeric_libraries_do_not_start_a_thread_per_core_of_the_host(file: Path) -> None:
+    final = file.read_text().rpartition("\nFROM ")[2]
+    assert {"OMP_NUM_THREADS=2", "OPENBLAS_NUM_THREADS=2"} <= set(final.split())
