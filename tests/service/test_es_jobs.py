@@ -6,16 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
+from vigie.anomaly.detector import ISOLATION_FOREST
 from vigie.jobs.check_indices import check_indices
 from vigie.jobs.deduplicate_indices import deduplicate_indices
 from vigie.jobs.expire_documents import expire_documents
 from vigie.jobs.ingest_logs import SOURCE, ingest_logs
+from vigie.jobs.score_stream import score_stream
 from vigie.logs.cursor import state_key
 from vigie.logs.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
-from vigie.records import Document, Prediction
+from vigie.records import Document, Message, Prediction
 from vigie.roles import LogIndex
 from vigie.testing import FakeServices
 from vigie.testing.contracts import replays
+from vigie.testing.detectors import deploy_detector
 from vigie.testing.prefixed_index import PrefixedIndex
 
 N = 250
@@ -70,3 +73,19 @@ def test_replay(
     es_index: PrefixedIndex,
 ) -> None:
     check(services, es_index)
+
+
+def test_headers_of_others_never_hold_up_the_stream(
+    services: FakeServices, es_index: PrefixedIndex
+) -> None:
+    """Elasticsearch refuses a key of 40 KB, and with it the dead letter that would hold it."""
+    services.index = es_index  # type: ignore[assignment]
+    deploy_detector(services, ISOLATION_FOREST)
+    services.stream.create_topic("t")
+    odd = {"": "", "\x00": "\udcff", "k" * 40_000: "v" * 40_000, "source": "s" * 40_000}
+    foreign = [odd, {"original_length": "abc"}, {f"header {n}": "x" for n in range(5000)}]
+    messages = [Message(value, headers) for headers in foreign for value in (b"good line", b"")]
+    services.stream.produce("t", messages)
+    report = score_stream(services, topic="t", group="g", index="scored", detector=ISOLATION_FOREST)
+    assert (report.indexed, report.dead_lettered, report.lag) == (3, 3, 0)
+    assert es_index.count(DEAD_LETTERS.name) == 3
