@@ -22,7 +22,7 @@ from vigie.settings import Settings
 from vigie.testing.real_platform import ROOT, RealPlatform
 from vigie.wiring import open_services
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.long]
 slow = pytest.mark.skipif(
     not os.environ.get("VIGIE_PLATFORM_TEST"),
     reason="restarts the platform and waits out two outages; run: make services demo-services",
