@@ -23,10 +23,20 @@ if TYPE_CHECKING:
 
 
 class LazyServices:
-    """Opens what is asked for; closes what it opened."""
+    """Opens what is asked for; closes what it opened.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    settings
+        Where everything is.
+    index_wait_s
+        How long a call of the log index waits for a server that is busy or away, at most; None:
+        minutes, as long as there is progress.
+    """
+
+    def __init__(self, settings: Settings, index_wait_s: float | None = None) -> None:
         self.settings = settings
+        self.index_wait_s = index_wait_s
         self.stack = ExitStack()
 
     @property
@@ -95,6 +105,7 @@ class LazyServices:
     def _elasticsearch(self) -> roles.LogIndex:
         from vigie.adapters.es_client import Access
         from vigie.adapters.es_index import EsIndex
+        from vigie.adapters.es_retry import Patience
 
         found = self.settings.elasticsearch
         access = Access(
@@ -104,7 +115,12 @@ class LazyServices:
             ca_certs=str(found.ca_certs) if found.ca_certs else None,
             verify_certs=found.verify_certs,
         )
-        index = EsIndex(found.url, access, replicas=found.replicas)
+        patience = (
+            Patience()
+            if self.index_wait_s is None
+            else Patience(total_s=self.index_wait_s, is_absolute=True)
+        )
+        index = EsIndex(found.url, access, replicas=found.replicas, patience=patience)
         self.stack.callback(index.close)
         return index
 
@@ -140,7 +156,7 @@ class LazyServices:
             raise TransientError("no MLflow server yet: run `vigie up`, or set MLFLOW_TRACKING_URI")
         from vigie.adapters.mlflow_tracker import MlflowTracker
 
-        return MlflowTracker(mlflow.tracking_uri)
+        return MlflowTracker(mlflow.tracking_uri, mlflow.login())
 
     @cached_property
     def metrics(self) -> roles.MetricsSink:
@@ -170,9 +186,9 @@ class LazyServices:
 
 
 @contextmanager
-def open_services(settings: Settings) -> Iterator[LazyServices]:
+def open_services(settings: Settings, index_wait_s: float | None = None) -> Iterator[LazyServices]:
     """Yield the services of these settings; close connections at the end of the block."""
-    services = LazyServices(settings)
+    services = LazyServices(settings, index_wait_s)
     with services.stack:
         yield services
 

@@ -79,7 +79,7 @@ class Follower(threading.Thread):
                 self.services,
                 self.options,
                 should_stop=self.stop.is_set,
-                on_quiet=lambda report: None,
+                on_report=lambda report: None,
                 wait_s=0.2,
             )
         except Exception as exc:  # noqa: BLE001 (the test looks at it)

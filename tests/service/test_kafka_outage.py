@@ -86,7 +86,7 @@ def test_a_follower_outlives_an_outage(broker: OwnBroker, services: FakeServices
             services,
             options,
             should_stop=stop_it.is_set,
-            on_quiet=lambda report: None,
+            on_report=lambda report: None,
             wait_s=0.2,
         )
         reports.append(report)

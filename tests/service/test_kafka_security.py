@@ -219,7 +219,7 @@ def test_the_documented_permissions_are_enough(
             services,
             FollowOptions(**options, member="m"),
             should_stop=lambda: stream.lag(group, TOPIC) == 0,
-            on_quiet=lambda report: None,
+            on_report=lambda report: None,
             wait_s=0.2,
         )
         assert followed.indexed == 1

@@ -24,7 +24,9 @@ def opened(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> FakeServi
     """Let the commands open the fakes instead of the platform."""
 
     @contextmanager
-    def fake(overrides: dict[str, str | None] | None = None) -> Iterator[FakeServices]:
+    def fake(
+        overrides: dict[str, str | None] | None = None, index_wait_s: float | None = None
+    ) -> Iterator[FakeServices]:
         given = {name: value for name, value in (overrides or {}).items() if value}
         services.settings = Settings.from_env(given)  # type: ignore[attr-defined]
         yield services

@@ -43,13 +43,15 @@ class Tally:
         return IndexOutcome(self.created, self.already_there, tuple(self.rejected))
 
 
-def send(client: EsClient, index: str, entries: Sequence[Entry], settle: Settle) -> None:
+def send(
+    client: EsClient, index: str, entries: Sequence[Entry], settle: Settle, waits: Waits
+) -> None:
     """Send one chunk until every entry is settled, each exactly once.
 
     Only what the server was too busy for is sent again. An answer that was cut, or never came,
     tells nothing: everything is sent again, and what was applied comes back as a conflict.
     """
-    waits = Waits(client.patience)
+    waits = waits.of_next_part()
     pending = entries
     while pending:
         body = b"".join(entry.lines for entry in pending)
@@ -57,7 +59,7 @@ def send(client: EsClient, index: str, entries: Sequence[Entry], settle: Settle)
             answer = client.once("POST", f"/{index}/_bulk", body, params=_FILTER)
             left, problem = _settled(pending, answer, settle)
         except RequestTooLargeError as exc:
-            return _halve(client, index, pending, settle, exc)
+            return _halve(client, index, pending, settle, waits, exc)
         except TransientError as exc:
             left, problem = pending, exc
         if problem is not None:
@@ -72,13 +74,14 @@ def _halve(
     index: str,
     entries: Sequence[Entry],
     settle: Settle,
+    waits: Waits,
     problem: RequestTooLargeError,
 ) -> None:
     if len(entries) == 1:
         return settle(entries[0], 413, "content_too_long_exception", str(problem))
     middle = len(entries) // 2
-    send(client, index, entries[:middle], settle)
-    send(client, index, entries[middle:], settle)
+    send(client, index, entries[:middle], settle, waits)
+    send(client, index, entries[middle:], settle, waits)
     return None
 
 

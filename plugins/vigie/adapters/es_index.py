@@ -13,7 +13,7 @@ from vigie.adapters.es_bulk import Tally, send
 from vigie.adapters.es_client import Access, EsClient
 from vigie.adapters.es_encode import Entry, chunks, deletions, encoded
 from vigie.adapters.es_errors import of_status
-from vigie.adapters.es_retry import Patience
+from vigie.adapters.es_retry import Patience, Waits
 from vigie.adapters.es_scan import PAGE, Window, scan
 from vigie.adapters.es_templates import (
     ORDER,
@@ -100,9 +100,9 @@ class EsIndex:
         if name not in self._known and self._mapping(name) is None:
             raise DataError(f"no index {index!r}; create it with ensure first")
         self._known.add(name)
-        tally = Tally()
+        tally, waits = Tally(), Waits(self.client.patience)
         for chunk in chunks(encoded(documents, tally.rejected)):
-            send(self.client, name, chunk, tally.settle)
+            send(self.client, name, chunk, tally.settle, waits)
         return tally.outcome()
 
     def count(self, index: str) -> int:
@@ -135,8 +135,9 @@ class EsIndex:
                 raise of_status(status, kind, reason)
             gone += status < 300
 
+        waits = Waits(self.client.patience)
         for chunk in chunks(deletions(ids)):
-            send(self.client, name, chunk, settle)
+            send(self.client, name, chunk, settle, waits)
         return gone
 
     def drop(self, index: str) -> int:

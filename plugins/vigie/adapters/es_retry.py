@@ -20,6 +20,7 @@ class Patience:
     first_s: float = 0.25
     longest_s: float = 10.0  # a server that comes back is noticed within this
     total_s: float = 90.0  # without any progress; then TransientError, and Airflow retries
+    is_absolute: bool = False  # progress does not renew ``total_s``: the caller must be back
     disk_s: float = 60.0  # a full disk is not freed by waiting: tell sooner
     greeting_s: float = 1.0  # until a server has answered once: fail fast
     sleep: Callable[[float], None] = time.sleep
@@ -44,11 +45,16 @@ class Waits:
         self.patience = patience
         self.total_s = patience.total_s if total_s is None else total_s
         self.attempt = 0
-        self.progressed()
+        self.began = patience.clock()
 
     def progressed(self) -> None:
         """Allow the whole time again: something was achieved (the server is still busy, though)."""
-        self.began = self.patience.clock()
+        if not self.patience.is_absolute:
+            self.began = self.patience.clock()
+
+    def of_next_part(self) -> Waits:
+        """Return the waits of an operation's next part, which goes on after a success."""
+        return self if self.patience.is_absolute else Waits(self.patience, self.total_s)
 
     def wait(self, problem: TransientError, limit_s: float | None = None) -> None:
         """Sleep before the next attempt; raise ``problem`` when that would be too long."""

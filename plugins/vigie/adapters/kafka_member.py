@@ -4,6 +4,8 @@ Membership is static: a member that comes back under its name within the session
 at once, without a rebalance. The caller polls only when every line that it got is stored and
 committed, or given up: when a partition is taken away (this happens inside ``poll`` and ``idle``)
 nothing of it waits, and the broker has accepted the commits until then.
+
+No call waits long for brokers that are away: TransientError, and the same call may be made again.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Mapping
 
 from confluent_kafka import Consumer, TopicPartition
 
+from vigie.adapters.errand import Errand
 from vigie.adapters.kafka_client import CONNECT_S, SESSION_S, KafkaCluster
 from vigie.adapters.kafka_errors import translated
 from vigie.adapters.kafka_reader import KafkaReader
@@ -21,6 +24,8 @@ from vigie.records import Position, StreamRecord
 
 #: How long a rebalance waits for a member's last batch: the caller keeps its batches below a third.
 MAX_GAP_S = 90.0
+#: How long one call waits for brokers that are away; then the caller decides (and may be stopped).
+PATIENCE_S = 1.0
 _BEAT_S = 0.2
 
 
@@ -35,7 +40,6 @@ class KafkaMember:
         member: str,
     ) -> None:
         self.max_gap_s = MAX_GAP_S
-        self.assignment = 0
         self._is_idle = False
         self._heard = time.monotonic()
         self._reader = KafkaReader(
@@ -43,12 +47,14 @@ class KafkaMember:
             group,
             topic,
             member,
+            patience_s=PATIENCE_S,
             group_instance_id=member,
             partition_assignment_strategy="range",
             session_timeout_ms=int(min(SESSION_S, MAX_GAP_S) * 1000),
             max_poll_interval_ms=int(MAX_GAP_S * 1000),
         )
         self.committed = self._reader.committed
+        self._commits = Errand(self._reader.positions.write)
         with translated(f"group {group!r} was not joined"):
             self._reader.client.subscribe(
                 [topic], on_assign=self._taken, on_revoke=self._given, on_lost=self._given
@@ -57,47 +63,52 @@ class KafkaMember:
     def _taken(self, client: Consumer, places: list[TopicPartition]) -> None:
         """Begin where the group committed; a fresh group at the oldest line."""
         reader = self._reader
-        self.assignment += 1
+        reader.own({})
         partitions = [place.partition for place in places]
         stored = reader.positions.stored(partitions, CONNECT_S) if partitions else {}
         starts = [TopicPartition(reader.topic, p, at.offset) for p, (_, at) in stored.items()]
         client.assign(starts)
-        reader.next = {p: position.offset for p, (_, position) in stored.items()}
+        reader.own({p: position.offset for p, (_, position) in stored.items()})
         if self._is_idle and starts:
             client.pause(starts)
 
     def _given(self, client: Consumer, places: list[TopicPartition]) -> None:
         """Let go: what was read and not committed is the next owner's to read."""
-        self.assignment += 1
-        self._reader.next = {}
+        self._reader.own({})
         client.unassign()
+
+    @property
+    def assignment(self) -> int:
+        return self._reader.assignment
 
     @property
     def partitions(self) -> tuple[int, ...]:
         return self._reader.partitions
 
     def poll(self, max_records: int, timeout_s: float = 0.0) -> list[StreamRecord]:
+        if self._is_idle:
+            self._is_idle = False
+            with translated("reading did not go on"):
+                self._reader.client.resume(self._places())
         try:
             return self._reader.poll(max_records, timeout_s)
         finally:
             self._heard = time.monotonic()
 
     def idle(self, seconds: float) -> None:
-        """Stay a member without reading: the broker hears of us, no line arrives."""
+        """Stay a member without reading, until the next poll: no line arrives."""
         reader, until = self._reader, time.monotonic() + seconds
-        self._is_idle = True
         try:
             with translated(f"group {reader.group!r} was left"):
-                self._pause()
+                if not self._is_idle:
+                    self._is_idle = True
+                    self._pause()
                 while (left_s := until - time.monotonic()) > 0:
                     message = reader.client.poll(min(_BEAT_S, left_s))
                     if message is not None:
                         reader.heed(message)
         finally:
-            self._is_idle = False
             self._heard = time.monotonic()
-            with translated("reading did not go on"):
-                reader.client.resume(self._places())
 
     def _pause(self) -> None:
         if places := self._places():
@@ -119,7 +130,8 @@ class KafkaMember:
                 f"this member of group {self._reader.group!r} was away for {away_s:.1f} s, longer "
                 f"than the {self.max_gap_s:.0f} s that the group waits; nothing was committed"
             )
-        self._reader.positions.write(positions)
+        self._commits.run(dict(positions), PATIENCE_S)
 
     def close(self) -> None:
-        self._reader.client.close()
+        """Leave; the library hangs if that happens during a commit, which then comes first."""
+        self._commits.afterwards(self._reader.client.close)

@@ -24,12 +24,20 @@ class KafkaPositions:
     ----------
     token
         Written into every commit, so that another member of the group is told from this one.
+    ask_s
+        How long one question waits for its answer.
     """
 
     def __init__(
-        self, cluster: KafkaCluster, client: Consumer, group: str, topic: str, token: str
+        self,
+        cluster: KafkaCluster,
+        client: Consumer,
+        group: str,
+        topic: str,
+        token: str,
+        ask_s: float = CONNECT_S,
     ) -> None:
-        self._cluster, self._client = cluster, client
+        self._cluster, self._client, self._ask_s = cluster, client, ask_s
         self.group, self.topic, self.token = group, topic, token
 
     def bounds(self, partition: int, wait_s: float) -> tuple[int, int]:
@@ -46,12 +54,12 @@ class KafkaPositions:
         """Ask once; a partition without a leader is not there, says the library."""
         try:
             found: tuple[int, int] | None = self._client.get_watermark_offsets(
-                place, timeout=CONNECT_S, cached=False
+                place, timeout=self._ask_s, cached=False
             )
             return found
         except KafkaException as exc:
             is_missing = exc.args[0].code() == KafkaError._UNKNOWN_PARTITION
-            if is_missing and self._cluster.partitions(self.topic) > place.partition:
+            if is_missing and self._cluster.partitions(self.topic, self._ask_s) > place.partition:
                 return None
             raise
 
@@ -59,7 +67,7 @@ class KafkaPositions:
         """Return token and position of what the group committed; the oldest line if nothing."""
         places = [TopicPartition(self.topic, p) for p in partitions]
         found = self._patiently(
-            lambda: self._of_topic(lambda: self._client.committed(places, timeout=CONNECT_S)),
+            lambda: self._of_topic(lambda: self._client.committed(places, timeout=self._ask_s)),
             wait_s,
             f"the positions of group {self.group!r} in {self.topic!r} were not told",
         )

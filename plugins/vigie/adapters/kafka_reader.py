@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from vigie.adapters.kafka_client import CONNECT_S, CONSUMER, KafkaCluster, is_passing
 from vigie.adapters.kafka_errors import explain, translated
@@ -23,18 +23,43 @@ _SLICE_S = 0.5
 
 
 class KafkaReader:
-    """Reads partitions of one topic, in order; a line is handed out once, commits come after it."""
+    """Reads partitions of one topic, in order; a line is handed out once, commits come after it.
+
+    Parameters
+    ----------
+    cluster, group, topic, token
+        What is read, as whom.
+    patience_s
+        How long one call waits for brokers that are away; None: as long as the cluster allows.
+    options
+        librdkafka's, ``_`` for ``.``.
+    """
 
     def __init__(
-        self, cluster: KafkaCluster, group: str, topic: str, token: str, **options: Any
+        self,
+        cluster: KafkaCluster,
+        group: str,
+        topic: str,
+        token: str,
+        *,
+        patience_s: float | None = None,
+        **options: Any,
     ) -> None:
         self.cluster, self.group, self.topic = cluster, group, topic
+        self.patience_s = cluster.outage_s if patience_s is None else patience_s
+        self.assignment = 0
         self.next: dict[int, int] = {}  # of each owned partition: the next offset to hand out
         with translated("the settings of Kafka are wrong"):
             self.client = Consumer(
                 cluster.options(CONSUMER, group_id=group, enable_partition_eof=True, **options)
             )
-        self.positions = KafkaPositions(cluster, self.client, group, topic, token)
+        ask_s = min(CONNECT_S, self.patience_s)
+        self.positions = KafkaPositions(cluster, self.client, group, topic, token, ask_s)
+
+    def own(self, starts: Mapping[int, int]) -> None:
+        """Own these partitions from now on, and no other; each begins at its offset."""
+        self.assignment += 1
+        self.next = dict(starts)
 
     @property
     def partitions(self) -> tuple[int, ...]:
@@ -51,38 +76,58 @@ class KafkaReader:
             Lines that are there do not arrive: brokers are away for longer than an outage may take.
         """
         deadline = time.monotonic() + timeout_s
-        give_up = time.monotonic() + self.cluster.outage_s
+        give_up = time.monotonic() + self.patience_s
         wait_s = 0.0
         while not (records := self._consume(max_records, wait_s)):
             if self._is_behind():
                 if time.monotonic() > give_up:
                     raise TransientError(
                         f"lines of {self.topic!r} did not arrive from Kafka at "
-                        f"{self.cluster.servers} within {self.cluster.outage_s:.0f} s"
+                        f"{self.cluster.servers} within {self.patience_s:.0f} s"
                     )
                 wait_s = _GATHER_S
                 continue
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 break
-            if records := self._consume(1, min(_SLICE_S, left_s)):  # comes back with the first
-                return records + self._consume(max_records - 1, 0.0)
+            if records := self._consume(1, min(_SLICE_S, left_s), more=max_records - 1):
+                break  # it came back with the first line
             wait_s = 0.0
         return records
 
-    def _consume(self, max_records: int, wait_s: float) -> list[StreamRecord]:
-        if max_records < 1:
-            return []
+    def _consume(self, max_records: int, wait_s: float, more: int = 0) -> list[StreamRecord]:
+        """Take lines; after the first that was waited for, take what is there of ``more``."""
+        assignment = self.assignment
         with translated(f"{self.topic!r} cannot be read from {self.cluster.servers}"):
             messages = self.client.consume(max_records, timeout=wait_s)
+            if messages and more:
+                messages += self.client.consume(more, timeout=0.0)
+            if self.assignment != assignment:
+                messages = self._without_lines(messages)
         good = [message for message in messages if message.error() is None]
-        if len(good) < len(messages):
-            for message in messages:
-                self.heed(message)
         records = records_of(self.topic, good)
         for record in records:
-            self.next[record.partition] = record.offset + 1
+            self._passed(record.partition, record.offset + 1)
+        if len(good) < len(messages):  # an end of a partition counts after the lines before it
+            for message in messages:
+                self.heed(message)
         return records
+
+    def _without_lines(self, messages: list[Any]) -> list[Any]:
+        """Drop what was read while partitions came or went: some of it is somebody else's now.
+
+        A partition that we (still, or again) own begins anew at its position.
+        """
+        lines = [message for message in messages if _is_of_the_log(message)]
+        if any(message.partition() in self.next for message in lines):
+            starts = [TopicPartition(self.topic, p, at) for p, at in self.next.items()]
+            self.client.assign(starts)
+        return [message for message in messages if not _is_of_the_log(message)]
+
+    def _passed(self, partition: int, offset: int) -> None:
+        """Go on behind a line, or behind transaction markers, which are nobody's; never back."""
+        if partition in self.next:
+            self.next[partition] = max(self.next[partition], offset)
 
     def heed(self, message: Any) -> None:
         """Take what is no line: the end of a partition, a passing trouble, or an error."""
@@ -91,8 +136,7 @@ class KafkaReader:
             return
         partition = message.partition()
         if error.code() == KafkaError._PARTITION_EOF:
-            if partition in self.next:  # offsets of transaction markers are nobody's lines
-                self.next[partition] = max(self.next[partition], message.offset())
+            self._passed(partition, message.offset())
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise self._lost(partition, *self.positions.bounds(partition, CONNECT_S))
         else:
@@ -101,7 +145,7 @@ class KafkaReader:
     def _is_behind(self) -> bool:
         """Ask the brokers whether an owned partition has lines that were not handed out."""
         for partition, position in self.next.items():
-            low, high = self.positions.bounds(partition, self.cluster.outage_s)
+            low, high = self.positions.bounds(partition, self.patience_s)
             if position < low:
                 raise self._lost(partition, low, high)
             if position != high:
@@ -119,7 +163,8 @@ class KafkaReader:
 
     def committed(self) -> dict[int, Position]:
         """Return what the group committed of the owned partitions."""
-        found = self.positions.stored(self.partitions, self.cluster.outage_s)
+        wait_s = max(CONNECT_S, self.patience_s)
+        found = self.positions.stored(self.partitions, wait_s)
         return {partition: position for partition, (_, position) in sorted(found.items())}
 
     def check(self, positions: Mapping[int, Position]) -> None:
@@ -131,3 +176,9 @@ class KafkaReader:
                 f"partitions {foreign} of {self.topic!r} belong to another member of group "
                 f"{self.group!r} now; nothing was committed"
             )
+
+
+def _is_of_the_log(message: Any) -> bool:
+    """Return whether a message is a line or the end of a partition, and no trouble."""
+    error: KafkaError | None = message.error()
+    return error is None or error.code() == KafkaError._PARTITION_EOF

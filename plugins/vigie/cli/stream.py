@@ -96,7 +96,10 @@ def consume(
     ] = None,
 ) -> None:
     """Score the waiting lines, index them, group anomalies into incidents."""
-    with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
+    from vigie.jobs.follow_stream import INDEX_WAIT_S
+
+    index_wait_s = INDEX_WAIT_S if follow else None
+    with services({"VIGIE_STREAM_TOPIC": topic}, index_wait_s) as opened:
         if not follow:
             _consume(opened, factor, threshold, update, batch, max_lines, detector)
             return

@@ -16,7 +16,9 @@ errors = Console(stderr=True)
 
 
 @contextmanager
-def services(overrides: Mapping[str, str | None] | None = None) -> Iterator[LazyServices]:
+def services(
+    overrides: Mapping[str, str | None] | None = None, index_wait_s: float | None = None
+) -> Iterator[LazyServices]:
     """Open services with these flags; start the embedded PostgreSQL alone if it is needed and
     down.
     """
@@ -26,5 +28,5 @@ def services(overrides: Mapping[str, str | None] | None = None) -> Iterator[Lazy
 
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     settings = ensure_database(Settings.from_env(given), tell=errors.print)
-    with open_services(settings) as opened:
+    with open_services(settings, index_wait_s) as opened:
         yield opened

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vigie.roles import Services
 
 log = logging.getLogger(__name__)
+_SUCCESS = {"outcome": "success"}
 _Group = tuple[dict[str, str], list[Sample]]  # grouping, samples
 
 
@@ -73,6 +74,15 @@ def push_metrics(
     )
 
 
+def forget_metrics(services: Services, *, dag_id: str) -> None:
+    """Delete what a job that ended for good pushed of itself; a sink that fails keeps it."""
+    try:
+        for grouping in ({}, _SUCCESS):
+            services.metrics.delete(dag_id, grouping)
+    except VigieError as exc:
+        log.warning("the figures of %s are still there: %s", dag_id, exc)
+
+
 def _by_model(reports: Iterable[Mapping[str, Any]]) -> dict[str, list[Sample]]:
     groups: dict[str, list[Sample]] = defaultdict(list)
     for report in reports:
@@ -96,7 +106,7 @@ def _groups(
     groups: list[_Group] = [({}, _latest([*by_model.get("", ()), *run]))]
     groups += [({"model": model}, _latest(found)) for model, found in by_model.items() if model]
     if failed_tasks == 0:
-        groups.append(({"outcome": "success"}, [Sample(JOB_LAST_SUCCESS, now)]))
+        groups.append((_SUCCESS, [Sample(JOB_LAST_SUCCESS, now)]))
     return groups
 
 

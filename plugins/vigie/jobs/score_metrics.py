@@ -59,7 +59,7 @@ class ScoreReport(JobReport):
     warming_up: int
     unscored: int
     seconds: float
-    lag: int  # lines of all partitions that wait now
+    lag: int | None  # lines of all partitions that wait now; None: the stream did not tell
     filtered: int = 0  # every line of the stream is scored
 
 
@@ -69,7 +69,7 @@ def score_report(
     *,
     topic: str,
     seconds: float,
-    lag: int,
+    lag: int | None,
     more: Sequence[Sample] = (),
     **names: Any,
 ) -> ScoreReport:
@@ -87,7 +87,8 @@ def score_report(
     samples = [Sample(name, float(getattr(counts, key)), labels) for key, name in _FIGURES.items()]
     samples += more
     samples.append(Sample(catalogue.STREAM_RATE, counts.read / max(seconds, 1e-9), labels))
-    samples.append(Sample(catalogue.STREAM_LAG, float(lag), {"topic": topic}))
+    if lag is not None:
+        samples.append(Sample(catalogue.STREAM_LAG, float(lag), {"topic": topic}))
     for partition, rule in thresholds.items():
         value = _next_threshold(rule)
         if value is not None:

@@ -1,0 +1,235 @@
+"""Following a stream in memory: when it tells, when it ends, what it measures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from vigie.errors import DataError, TransientError
+from vigie.jobs import follow_session
+from vigie.jobs.follow_stream import FollowOptions, follow_stream
+from vigie.jobs.score_metrics import ScoreReport
+from vigie.records import Document, IndexOutcome, Message, StreamRecord
+from vigie.testing import FakeServices
+from vigie.testing.detectors import deploy_detector
+from vigie.testing.stream import FakeConsumer
+
+TOPIC, INDEX = "logs", "scored"
+OPTIONS = FollowOptions(topic=TOPIC, group="scorer", index=INDEX, member="m")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> FakeServices:
+    services = FakeServices(tmp_path_factory.mktemp("trained"))
+    deploy_detector(services)
+    return services
+
+
+@pytest.fixture
+def ready(services: FakeServices, trained: FakeServices) -> FakeServices:
+    services.deployments, services.bundles = trained.deployments, trained.bundles
+    services.stream.create_topic(TOPIC)
+    return services
+
+
+def produce(services: FakeServices, n: int) -> None:
+    lines = [Message(b"worker accepted request %d from 10.0.0.9 in 3 ms" % i) for i in range(n)]
+    services.stream.produce(TOPIC, lines)
+
+
+def follow(
+    services: FakeServices,
+    until: Callable[[], bool],
+    on_report: Callable[[ScoreReport], None] = lambda report: None,
+    **changes: Any,
+) -> ScoreReport:
+    """Follow until something is true; a test that waits for more than 20 s fails."""
+    deadline = time.monotonic() + 20
+
+    def should_stop() -> bool:
+        assert time.monotonic() < deadline, "it does not end"
+        return until()
+
+    options: dict[str, Any] = {"wait_s": 0.01} | changes
+    return follow_stream(services, OPTIONS, should_stop=should_stop, on_report=on_report, **options)
+
+
+def figures(report: ScoreReport) -> dict[str, float]:
+    return {sample.name: sample.value for sample in report.metrics}
+
+
+def test_a_topic_that_is_not_there_is_an_error(services: FakeServices) -> None:
+    with pytest.raises(DataError, match="vigie stream topic"):
+        follow(services, lambda: False)
+
+
+def test_it_tells_while_lines_keep_arriving_and_trims(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_session, "_REPORT_S", 0.2)
+    poll, told = FakeConsumer.poll, []
+
+    def steady(self: FakeConsumer, most: int, timeout_s: float = 0.0) -> list[StreamRecord]:
+        produce(ready, 5)
+        time.sleep(0.01)
+        return poll(self, most, timeout_s)
+
+    monkeypatch.setattr(FakeConsumer, "poll", steady)
+    follow(ready, lambda: len(told) == 3, told.append, wait_s=5.0)
+    assert 0 < told[0].read < told[1].read < told[2].read
+    assert ready.stream.first_offset(TOPIC, 0) >= told[2].read, "the stream grows without end"
+
+
+def test_quiet_is_told_once(ready: FakeServices) -> None:
+    produce(ready, 20)
+    told: list[ScoreReport] = []
+    begun = time.monotonic()
+    follow(ready, lambda: time.monotonic() - begun > 0.5, told.append)
+    assert [report.read for report in told] == [20]
+
+
+def test_batches_grow_while_they_are_fast_and_the_gap_is_told(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = polled_sizes(ready, monkeypatch, max_gap_s=90.0)
+    create = ready.index.create
+
+    def slow(index: str, documents: Sequence[Document]) -> IndexOutcome:
+        if len(asked) == 1:
+            time.sleep(0.3)
+        return create(index, documents)
+
+    monkeypatch.setattr(ready.index, "create", slow)
+    produce(ready, 900)
+    report = follow(ready, lambda: ready.stream.lag("scorer", TOPIC) == 0)
+    assert asked[:4] == [100, 200, 400, 800]
+    assert 0.3 <= figures(report)["vigie_stream_poll_gap_seconds"] < 5.0
+
+
+def test_time_in_which_the_member_is_heard_of_neither_counts_nor_shrinks_batches(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = polled_sizes(ready, monkeypatch, max_gap_s=3.0)
+    monkeypatch.setattr(FakeConsumer, "idle", lambda self, seconds: time.sleep(seconds))
+    refuse(ready, monkeypatch, times=2)
+    produce(ready, 300)
+    report = follow(ready, lambda: ready.stream.lag("scorer", TOPIC) == 0, wait_s=0.5)
+    assert figures(report)["vigie_stream_poll_gap_seconds"] < 0.5
+    assert asked[1] == 200
+
+
+def polled_sizes(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch, max_gap_s: float
+) -> list[int]:
+    poll, asked = FakeConsumer.poll, []
+
+    def noting(self: FakeConsumer, most: int, timeout_s: float = 0.0) -> list[StreamRecord]:
+        asked.append(most)
+        return poll(self, most, timeout_s)
+
+    monkeypatch.setattr(FakeConsumer, "poll", noting)
+    monkeypatch.setattr(FakeConsumer, "max_gap_s", max_gap_s)
+    return asked
+
+
+def refuse(services: FakeServices, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    create, refusals = services.index.create, iter(range(times))
+
+    def refusing(index: str, documents: Sequence[Document]) -> IndexOutcome:
+        if index == INDEX and next(refusals, None) is not None:
+            raise TransientError("the sink is full")
+        return create(index, documents)
+
+    monkeypatch.setattr(services.index, "create", refusing)
+
+
+def test_a_stop_while_the_sink_is_away_tells_and_says_what_is_left(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeConsumer, "idle", lambda self, seconds: time.sleep(seconds))
+    refuse(ready, monkeypatch, times=1000)
+    produce(ready, 30)
+    told: list[ScoreReport] = []
+    begun = time.monotonic()
+    with pytest.raises(TransientError, match=r"30 lines.*not committed.*the sink is full"):
+        follow(ready, lambda: time.monotonic() - begun > 2.0, told.append, wait_s=30.0)
+    assert time.monotonic() - begun < 4.0
+    assert [(report.read, report.lag) for report in told] == [(0, None)]
+
+
+class Away:
+    """A stream whose brokers go away after the first membership."""
+
+    def __init__(self, services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.joins = 0
+        self.consumer = services.stream.consumer
+        monkeypatch.setattr(services.stream, "consumer", self.join)
+        monkeypatch.setattr(FakeConsumer, "poll", self.poll)
+        monkeypatch.setattr(follow_session, "_SILENCE_S", 0.0)
+
+    @contextmanager
+    def join(self, *names: Any, **more: Any) -> Iterator[FakeConsumer]:
+        self.joins += 1
+        if self.joins > 1:
+            raise TransientError("nobody answers")
+        with self.consumer(*names, **more) as consumer:
+            yield consumer
+
+    def poll(self, most: int, timeout_s: float = 0.0) -> list[StreamRecord]:
+        raise TransientError("nobody answers")
+
+
+def test_a_stop_while_brokers_are_away_ends_it_at_once(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, begun = Away(ready, monkeypatch), time.monotonic()
+    report = follow(ready, lambda: time.monotonic() - begun > 2.0, wait_s=30.0)
+    assert time.monotonic() - begun < 3.5
+    assert away.joins >= 1
+    assert (report.read, report.lag) == (0, None)
+
+
+def test_brokers_may_stay_away_for_any_number_of_joins(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Away(ready, monkeypatch)
+    report = follow(ready, lambda: away.joins > 1200, wait_s=0.0)
+    assert figures(report)["vigie_stream_rejoins"] >= 1200
+
+
+def test_a_silence_is_outlived_as_a_member(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll, silent = FakeConsumer.poll, iter(range(3))
+
+    def sometimes(self: FakeConsumer, most: int, timeout_s: float = 0.0) -> list[StreamRecord]:
+        if next(silent, None) is not None:
+            raise TransientError("nobody answers")
+        return poll(self, most, timeout_s)
+
+    monkeypatch.setattr(FakeConsumer, "poll", sometimes)
+    produce(ready, 30)
+    report = follow(ready, lambda: ready.stream.lag("scorer", TOPIC) == 0)
+    assert (report.read, report.lag, figures(report)["vigie_stream_rejoins"]) == (30, 0, 0.0)
+
+
+def test_a_database_that_is_away_leaves_the_champion_as_it_is(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_session, "_CHAMPION_S", 0.0)
+    champion, asked = ready.deployments.champion, []
+
+    def gone(name: str) -> Any:
+        asked.append(name)
+        if len(asked) > 1:
+            raise TransientError("the database is away")
+        return champion(name)
+
+    monkeypatch.setattr(ready.deployments, "champion", gone)
+    produce(ready, 30)
+    report = follow(ready, lambda: len(asked) > 3)
+    assert (report.read, figures(report)["vigie_stream_rejoins"]) == (30, 0.0)
