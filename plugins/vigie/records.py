@@ -197,6 +197,7 @@ class ServiceStatus:
     latency_ms: float | None = None
     source: str = "default"  # where the setting came from
     advice: str = ""  # what to do when it fails
+    is_permanent: bool = False  # it fails for a wrong setting: waiting does not help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

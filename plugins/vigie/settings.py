@@ -129,18 +129,40 @@ class MlflowSettings(_Group):
 
     enabled: bool = Field(default=True, alias="MLFLOW_ENABLED")
     tracking_uri: str | None = Field(default=None, alias="MLFLOW_TRACKING_URI")
+    tracking_username: str | None = Field(default=None, alias="MLFLOW_TRACKING_USERNAME")
+    tracking_password: SecretStr | None = Field(default=None, alias="MLFLOW_TRACKING_PASSWORD")
+    tracking_token: SecretStr | None = Field(default=None, alias="MLFLOW_TRACKING_TOKEN")
     experiment_name: str = Field(default="anomaly-detection", alias="MLFLOW_EXPERIMENT_NAME")
 
     @field_validator("tracking_uri")
     @classmethod
-    def _without_password(cls, uri: str | None) -> str | None:
-        """Refuse a password in the address, which reports, links and messages tell."""
-        if uri and urlsplit(uri).password is not None:
+    def _without_login(cls, uri: str | None) -> str | None:
+        """Refuse a login in the address, which reports, links and messages tell."""
+        if uri and urlsplit(uri).username is not None:
             raise ValueError(
-                "expected no password in it; "
+                "expected no user and no password in it; "
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             )
         return uri
+
+    def login(self) -> dict[str, str]:
+        """Return the login as the variables of MLflow's client; they hold the secret in clear."""
+        user, password, token = self.tracking_username, self.tracking_password, self.tracking_token
+        if bool(user) != bool(password):
+            raise SettingsError(
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD belong together; "
+                "set both or none"
+            )
+        if user and token:
+            raise SettingsError(
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN are two logins; unset one"
+            )
+        if user and password:
+            return {
+                "MLFLOW_TRACKING_USERNAME": user,
+                "MLFLOW_TRACKING_PASSWORD": password.get_secret_value(),
+            }
+        return {"MLFLOW_TRACKING_TOKEN": token.get_secret_value()} if token else {}
 
 
 class MetricsSettings(_Group):

@@ -129,10 +129,6 @@ def test_postgres_becomes_a_quoted_url() -> None:
         ({"conn_type": "http", "host": "mlflow", "schema": "https"}, "https://mlflow"),
         ({"conn_type": "http", "host": "https://mlflow.org/base/"}, "https://mlflow.org/base"),
         ({"conn_type": "http", "host": "::1", "port": 5000}, "http://[::1]:5000"),
-        (
-            {"conn_type": "http", "host": "mlflow", "login": "me", "password": "p@:"},
-            "http://me:p%40%3A@mlflow",
-        ),
     ],
 )
 def test_a_web_address_is_put_together(fields: dict[str, Any], url: str) -> None:
@@ -140,6 +136,31 @@ def test_a_web_address_is_put_together(fields: dict[str, Any], url: str) -> None
         fields = fields | {"host": "http://[::1]"}
     assert read("mlflow_default", **fields) == {"MLFLOW_TRACKING_URI": url}
     assert read("pushgateway_default", **fields) == {"PROMETHEUS_PUSHGATEWAY_URL": url}
+
+
+LOGIN = {"conn_type": "http", "host": "mlflow", "login": "me", "password": "p@:"}
+
+
+def test_the_pushgateways_login_is_in_its_address() -> None:
+    found = read("pushgateway_default", **LOGIN)
+    assert found == {"PROMETHEUS_PUSHGATEWAY_URL": "http://me:p%40%3A@mlflow"}
+
+
+def test_the_login_of_mlflow_is_not_in_its_address() -> None:
+    found = read("mlflow_default", **LOGIN)
+    assert found == {
+        "MLFLOW_TRACKING_URI": "http://mlflow",
+        "MLFLOW_TRACKING_USERNAME": "me",
+        "MLFLOW_TRACKING_PASSWORD": "p@:",
+    }
+    settings = Settings.from_env(found).mlflow
+    assert settings.tracking_uri == "http://mlflow"
+    assert settings.login()["MLFLOW_TRACKING_PASSWORD"] == "p@:"
+
+
+def test_mlflow_may_have_a_token() -> None:
+    found = read("mlflow_default", conn_type="http", host="mlflow", extra={"token": "CANARY"})
+    assert found == {"MLFLOW_TRACKING_URI": "http://mlflow", "MLFLOW_TRACKING_TOKEN": "CANARY"}
 
 
 def test_the_pages_password_is_the_spaces_token() -> None:
@@ -191,6 +212,23 @@ def test_a_password_of_the_environment_never_goes_to_a_connections_server(
     assert settings.elasticsearch.password is None
     assert settings.elasticsearch.user is None
     assert settings.source("ELASTICSEARCH_PASSWORD") == "Airflow Connection"
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "for mine only"},
+        {"MLFLOW_TRACKING_TOKEN": "for mine only"},
+    ],
+)
+def test_a_login_of_the_environment_never_goes_to_a_connections_mlflow(
+    monkeypatch: pytest.MonkeyPatch, ours: dict[str, str]
+) -> None:
+    for variable, value in ours.items():
+        monkeypatch.setenv(variable, value)
+    conn = Connection(conn_id="mlflow_default", conn_type="http", host="theirs")
+    settings = Settings.from_env(overrides({"mlflow_default": conn}))
+    assert settings.mlflow.login() == {}
 
 
 def test_the_log_names_variables_and_no_value(caplog: pytest.LogCaptureFixture) -> None:
@@ -251,6 +289,12 @@ def test_a_hidden_password_differs_only_where_there_is_none(
     assert differing("vigie_default", conn) == ["VIGIE_DATABASE_URL"]
     monkeypatch.setenv("VIGIE_DATABASE_URL", url.format("secret"))
     assert differing("vigie_default", conn) == []
+    tracking = listed(host="http://mlflow", login="me", password=HIDDEN)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+    assert differing("mlflow_default", tracking) == ["MLFLOW_TRACKING_PASSWORD"]
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+    assert differing("mlflow_default", tracking) == []
     token = listed(host="http://space", password=HIDDEN)
     monkeypatch.setenv("GRADIO_URL", "http://space")
     assert differing("gradio_default", token) == ["HF_TOKEN"]

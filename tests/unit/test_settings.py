@@ -77,13 +77,47 @@ def test_an_error_names_the_variable_and_its_source_but_not_its_value(
 
 
 def test_secrets_do_not_show(home: Path) -> None:
-    settings = Settings.from_env({"HF_TOKEN": "CANARY", "VIGIE_DATABASE_URL": "CANARY"})
+    secret = ("HF_TOKEN", "VIGIE_DATABASE_URL", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+    settings = Settings.from_env(dict.fromkeys(secret, "CANARY"))
     assert "CANARY" not in repr(settings)
 
 
-def test_a_password_in_the_address_of_mlflow_is_refused(home: Path) -> None:
+@pytest.mark.parametrize("login", ["ana:CANARY", "CANARY", ":CANARY"])
+def test_a_login_in_the_address_of_mlflow_is_refused(home: Path, login: str) -> None:
     with pytest.raises(SettingsError, match="MLFLOW_TRACKING_PASSWORD") as caught:
-        Settings.from_env({"MLFLOW_TRACKING_URI": "https://ana:CANARY@mlflow.example"})
+        Settings.from_env({"MLFLOW_TRACKING_URI": f"https://{login}@mlflow.example"})
+    assert "CANARY" not in str(caught.value)
+
+
+def test_a_login_of_mlflow_is_the_variables_that_its_client_reads(home: Path) -> None:
+    assert Settings.from_env().mlflow.login() == {}
+    both = {"MLFLOW_TRACKING_USERNAME": "ana", "MLFLOW_TRACKING_PASSWORD": "p"}
+    token = {"MLFLOW_TRACKING_TOKEN": "t"}
+    assert Settings.from_env(both).mlflow.login() == both
+    assert Settings.from_env(token).mlflow.login() == token
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"MLFLOW_TRACKING_USERNAME": "CANARY"},
+        {"MLFLOW_TRACKING_PASSWORD": "CANARY"},
+        {"MLFLOW_TRACKING_PASSWORD": "CANARY", "MLFLOW_TRACKING_TOKEN": "CANARY"},
+    ],
+)
+def test_half_a_login_of_mlflow_is_refused(home: Path, given: dict[str, str]) -> None:
+    settings = Settings.from_env(given).mlflow  # what does not track works all the same
+    with pytest.raises(SettingsError, match="both or none") as caught:
+        settings.login()
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in str(caught.value)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_mlflow_takes_a_login_or_a_token(home: Path) -> None:
+    names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+    settings = Settings.from_env(dict.fromkeys(names, "CANARY")).mlflow
+    with pytest.raises(SettingsError, match="MLFLOW_TRACKING_TOKEN") as caught:
+        settings.login()
     assert "CANARY" not in str(caught.value)
 
 

@@ -13,11 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from vigie.encoding import without_login
 from vigie.errors import DataError, SettingsError, TransientError
 
+REFUSED = frozenset({401, 403})
+REFUSED_CODES = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
 SETTINGS_CODES = frozenset(
     {
-        "PERMISSION_DENIED",
-        "UNAUTHENTICATED",
-        "CUSTOMER_UNAUTHORIZED",
         "ENDPOINT_NOT_FOUND",
         "FEATURE_DISABLED",
         "NOT_IMPLEMENTED",
@@ -37,13 +36,14 @@ DATA_CODES = frozenset(
         "DATA_LOSS",
     }
 )
+_WRONG_HOST = "Invalid Host header"
 
 
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
     """Turn foreign errors into ours: what is wrong with our input is permanent, the rest may pass.
 
-    A refused host name (403 with the words below) is a setting of the server.
+    Records are refused with MLflow's own error, artifacts with one of ``requests``.
     """
     told = without_login(uri)
     from mlflow.exceptions import MlflowException  # 3 s, and only a server that answers is worth it
@@ -51,14 +51,32 @@ def translated(uri: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as exc:
+        if exc.error_code in REFUSED_CODES or _WRONG_HOST in str(exc):
+            raise refused(uri, str(exc)) from exc
         text = f"MLflow at {told}: {str(exc)[:500]}"
-        if exc.error_code in SETTINGS_CODES or "Invalid Host header" in str(exc):
-            raise SettingsError(f"{text} (MLFLOW_TRACKING_URI, --allowed-hosts)") from exc
+        if exc.error_code in SETTINGS_CODES:
+            raise SettingsError(f"{text}; check MLFLOW_TRACKING_URI") from exc
         if exc.error_code in DATA_CODES:
             raise DataError(text) from exc
         raise TransientError(text) from exc
     except (requests.RequestException, SQLAlchemyError, OSError) as exc:
+        response = getattr(exc, "response", None)
+        if response is not None and response.status_code in REFUSED:
+            raise refused(uri, str(exc)) from exc
         raise TransientError(f"MLflow at {told} did not answer: {exc}") from exc
+
+
+def refused(uri: str, words: str) -> SettingsError:
+    """Say what to check when a server let nobody in (401, 403); ``words`` are the server's.
+
+    It refuses so, too, whoever calls it by a name that it does not know: a setting of its own.
+    """
+    advice = (
+        "check MLFLOW_TRACKING_URI, or add its host to the server's --allowed-hosts"
+        if _WRONG_HOST in words
+        else "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or _TOKEN)"
+    )
+    return SettingsError(f"MLflow at {without_login(uri)} refused us: {words[:500]}; {advice}")
 
 
 def probe(uri: str, timeout_s: float) -> None:

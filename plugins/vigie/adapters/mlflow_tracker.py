@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vigie.adapters.mlflow_errors import probe, translated
+from vigie.adapters.mlflow_login import lent
 from vigie.encoding import digest, without_login
 from vigie.errors import DataError, VigieError
 
@@ -33,12 +34,17 @@ class MlflowTracker:
     ----------
     uri
         ``http://host:port`` of the server; any other URI that MlflowClient takes works too.
+    login
+        The variables of a login that MLflow's client reads, and their values; none: no login.
     connect_timeout_s
         How long a call may wait for a server that is down.
     """
 
-    def __init__(self, uri: str, *, connect_timeout_s: float = 2.0) -> None:
+    def __init__(
+        self, uri: str, login: Mapping[str, str] | None = None, *, connect_timeout_s: float = 2.0
+    ) -> None:
         self.uri = uri.rstrip("/")
+        self._login = dict(login or {})
         self._connect_timeout_s = connect_timeout_s
 
     @cached_property
@@ -60,7 +66,7 @@ class MlflowTracker:
             found = self._find_run(experiment_id, key) or self._create_run(experiment_id, name, key)
         from vigie.adapters.mlflow_run import MlflowRun
 
-        run = MlflowRun(self._client, self.uri, found, experiment_id)
+        run = MlflowRun(self._client, self._asked, found, experiment_id)
         run.set_tags(tags or {})
         try:
             yield run
@@ -116,7 +122,12 @@ class MlflowTracker:
     @contextmanager
     def _reached(self) -> Iterator[None]:
         probe(self.uri, self._connect_timeout_s)
-        with translated(self.uri):
+        with self._asked():
+            yield
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        with lent(self.uri, self._login), translated(self.uri):
             yield
 
     def _end(self, run_id: str, status: str) -> None:

@@ -149,7 +149,8 @@ def check() -> None:
     _print_statuses(found)
     down = [status.role for status in found if not status.ok]
     if down:
-        raise TransientError(f"not available: {', '.join(down)}")
+        is_wrong = any(status.is_permanent for status in found)
+        raise (SettingsError if is_wrong else TransientError)(f"not available: {', '.join(down)}")
     platform = read_platform(settings.paths.root)
     differing = connection_differences(platform, settings) if platform else ()
     if differing:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from vigie.errors import VigieError
+from vigie.errors import PermanentError, VigieError
 from vigie.local import check_probes as probes
 from vigie.local.environments import differences
 from vigie.local.es_probe import elasticsearch
@@ -51,7 +51,13 @@ def _ask(question: Question, settings: Settings) -> ServiceStatus:
     try:
         detail = question.probe()
     except VigieError as exc:
-        return replace(status, ok=False, detail=str(exc), advice=question.advice)
+        return replace(
+            status,
+            ok=False,
+            detail=str(exc),
+            advice=question.advice,
+            is_permanent=isinstance(exc, PermanentError),
+        )
     return replace(status, detail=detail, latency_ms=(time.monotonic() - begin) * 1000)
 
 
@@ -117,7 +123,6 @@ def _stream(settings: Settings, records: Question) -> Question:
 
 
 def _tracking(settings: Settings) -> Question:
-    uri = settings.mlflow.tracking_uri
     if not settings.mlflow.enabled:
         off = "runs and models are not tracked"
         return Question("tracking", "off (null tracker)", "MLFLOW_ENABLED", lambda: off)
@@ -126,8 +131,8 @@ def _tracking(settings: Settings) -> Question:
         "tracking",
         "MLflow server",
         "MLFLOW_TRACKING_URI",
-        lambda: probes.mlflow(uri),
-        _UP if is_ours else "start that server, or set MLFLOW_ENABLED=false",
+        lambda: probes.mlflow(settings.mlflow),
+        _UP if is_ours else "start that server, correct its login, or set MLFLOW_ENABLED=false",
     )
 
 

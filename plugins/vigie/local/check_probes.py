@@ -6,6 +6,7 @@ No slow client library is imported (mlflow alone takes 3 s): plain HTTP, one log
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import psycopg2
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from vigie.encoding import without_login
 from vigie.errors import SettingsError, TransientError
 from vigie.local import probes
+from vigie.settings import MlflowSettings
 
 _NOT_UP = "the local platform has not been started here yet"
 
@@ -45,17 +48,47 @@ def kafka(servers: str, security: Mapping[str, str]) -> str:
     return KafkaCluster(servers, security, outage_s=0).describe()
 
 
-def mlflow(url: str | None) -> str:
-    """Ask a real question, because ``/health`` answers whatever is wrong."""
-    if url is None:
+def mlflow(settings: MlflowSettings) -> str:
+    """Ask a real question, because ``/health`` answers whatever is wrong.
+
+    Raises
+    ------
+    SettingsError
+        The login is wrong, or there is none and the server asks for one.
+    """
+    if settings.tracking_uri is None:
         raise TransientError(_NOT_UP)
-    probes.get(f"{url}/api/2.0/mlflow/experiments/search?max_results=1")
-    return f"MLflow {probes.get(f'{url}/version')}"
+    url, headers = settings.tracking_uri.rstrip("/"), _authorization(settings.login())
+
+    def refused(words: str) -> SettingsError:
+        from vigie.adapters.mlflow_errors import refused
+
+        return refused(url, words)
+
+    question = f"{url}/api/2.0/mlflow/experiments/search?max_results=1"
+    probes.get(question, headers=headers, refused=refused)
+    return f"MLflow {probes.get(f'{url}/version', headers=headers, refused=refused)}"
+
+
+def _authorization(login: Mapping[str, str]) -> dict[str, str]:
+    """Return the header that MLflow's client would send."""
+    if token := login.get("MLFLOW_TRACKING_TOKEN"):
+        return {"Authorization": f"Bearer {token}"}
+    if not login:
+        return {}
+    pair = f"{login['MLFLOW_TRACKING_USERNAME']}:{login['MLFLOW_TRACKING_PASSWORD']}"
+    return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
 
 def pushgateway(url: str) -> str:
+    """Ask whether it is ready; a login is in the address, as the sink sends it."""
     base = url if "://" in url else f"http://{url}"
-    probes.get(f"{base}/-/ready")
+
+    def refused(words: str) -> SettingsError:
+        told = without_login(base)
+        return SettingsError(f"{told} refused us: {words}; check PROMETHEUS_PUSHGATEWAY_URL")
+
+    probes.get(f"{base}/-/ready", refused=refused)
     return "ready"
 
 

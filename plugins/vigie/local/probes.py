@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 
-from vigie.encoding import without_login
 from vigie.errors import SettingsError, TransientError
 from vigie.local.ports import taken
 from vigie.local.processes import listens
@@ -23,14 +22,27 @@ from vigie.local.supervision import Supervisor
 Probe = Callable[[], None]
 
 
-def get(url: str, timeout_s: float = 3) -> Any:
-    """Return the JSON (or text) that a URL answers; proxies of the shell are not asked."""
-    told = without_login(url)
+def get(
+    url: str,
+    timeout_s: float = 3,
+    headers: Mapping[str, str] | None = None,
+    refused: Callable[[str], SettingsError] | None = None,
+) -> Any:
+    """Return the JSON (or text) that a URL answers; proxies of the shell are not asked.
+
+    A login of the URL goes beside it, because httpx logs each URL that it asks.
+    With ``refused``, an answer that lets nobody in (401, 403) raises what it makes of the words.
+    """
+    given = httpx.URL(url)
+    told = str(given.copy_with(userinfo=b""))
+    auth = (given.username, given.password) if given.userinfo else None
     try:
-        with httpx.Client(trust_env=False, timeout=timeout_s) as client:
-            answer = client.get(url)
+        with httpx.Client(trust_env=False, timeout=timeout_s, headers=headers, auth=auth) as client:
+            answer = client.get(told)
     except httpx.HTTPError as exc:
         raise TransientError(f"{told} did not answer ({type(exc).__name__})") from exc
+    if refused and answer.status_code in (401, 403):
+        raise refused(f"{answer.status_code} {answer.text.strip()[:200]}")
     if answer.status_code != httpx.codes.OK:
         raise TransientError(f"{told} answered {answer.status_code}")
     is_json = "json" in answer.headers.get("content-type", "")

@@ -125,13 +125,19 @@ def postgres(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
     return {"VIGIE_DATABASE_URL": url.render_as_string(hide_password=False)}
 
 
-def web_address(variable: str) -> Reader:
-    """Return a reader of a Connection of type ``http`` or ``generic`` that names a web address."""
+def mlflow(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
+    """Read where the tracking server is, and the login; extra: ``token``, instead of one."""
+    return {
+        "MLFLOW_TRACKING_URI": _url(conn_id, conn, ""),
+        "MLFLOW_TRACKING_USERNAME": conn.login or "",
+        "MLFLOW_TRACKING_PASSWORD": conn.password or "",
+        "MLFLOW_TRACKING_TOKEN": _text(_extra(conn_id, conn).get("token")),
+    }
 
-    def read(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-        return {variable: _url(conn_id, conn, _login(conn))}
 
-    return read
+def pushgateway(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
+    """Read where the Pushgateway is; its address is the only place for a login."""
+    return {"PROMETHEUS_PUSHGATEWAY_URL": _url(conn_id, conn, _login(conn))}
 
 
 def gradio(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
@@ -143,8 +149,8 @@ READERS: Mapping[str, Reader] = {
     "vigie_default": postgres,
     "elasticsearch_default": elasticsearch,
     "kafka_default": kafka,
-    "mlflow_default": web_address("MLFLOW_TRACKING_URI"),
-    "pushgateway_default": web_address("PROMETHEUS_PUSHGATEWAY_URL"),
+    "mlflow_default": mlflow,
+    "pushgateway_default": pushgateway,
     "gradio_default": gradio,
 }
 
