@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from vigie import catalogue
 from vigie.adapters.metrics_files import MetricsFiles
 from vigie.adapters.pushgateway import Pushgateway
 from vigie.errors import DataError, SettingsError, TransientError, VigieError
+from vigie.local import check_probes
 from vigie.records import Sample
 from vigie.settings import Settings
 from vigie.wiring import open_services
@@ -29,7 +31,7 @@ def gateway(answer: Answer) -> Iterator[str]:
         def do_PUT(self) -> None:
             answer(self)
 
-        do_DELETE = do_PUT  # noqa: N815  (the standard library's name)
+        do_DELETE = do_GET = do_PUT  # noqa: N815  (the standard library's names)
 
         def log_message(self, *_: object) -> None: ...
 
@@ -105,7 +107,9 @@ def test_the_shell_s_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None
         Pushgateway(url).push("dag", SAMPLES)
 
 
-def test_user_and_password_of_the_url_are_sent() -> None:
+def test_user_and_password_of_the_url_are_sent_and_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     seen: list[str | None] = []
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -113,8 +117,20 @@ def test_user_and_password_of_the_url_are_sent() -> None:
         status(200)(handler)
 
     with gateway(answer) as url:
-        Pushgateway(url.replace("://", "://user:secret@")).push("dag", SAMPLES)
-    assert seen == ["Basic dXNlcjpzZWNyZXQ="]
+        address = url.replace("://", "://user:s%40cret@")
+        with caplog.at_level(logging.DEBUG):
+            Pushgateway(address).push("dag", SAMPLES)
+            check_probes.pushgateway(address)
+    assert seen == ["Basic dXNlcjpzQGNyZXQ="] * 2
+    assert url in caplog.text  # httpx tells each address that it asks
+    assert "cret" not in caplog.text
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_check_names_the_variable_of_a_login_that_is_refused(code: int) -> None:
+    with gateway(status(code)) as url, pytest.raises(SettingsError) as caught:
+        check_probes.pushgateway(url.replace("://", "://user:s%40cret@"))
+    assert str(caught.value) == f"{url} refused us: {code} why!; check PROMETHEUS_PUSHGATEWAY_URL"
 
 
 def test_no_message_repeats_the_password() -> None:

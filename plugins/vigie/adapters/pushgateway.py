@@ -35,9 +35,11 @@ class Pushgateway:
     """
 
     def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
-        self._url = (url if "://" in url else f"http://{url}").rstrip("/")
+        address = (url if "://" in url else f"http://{url}").rstrip("/")
         self._timeout_s = timeout_s
-        self._told = _without_password(self._url)
+        self._told = _without_password(address)
+        given = httpx.URL(address)
+        self._auth = (given.username, given.password) if given.userinfo else None
 
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
@@ -55,7 +57,7 @@ class Pushgateway:
         labels = {**(grouping or {}), "job": job}
         registry = Families(families(samples, labels))
         push_to_gateway(
-            self._url,
+            self._told,
             job,
             registry,
             dict(grouping or {}),
@@ -72,7 +74,7 @@ class Pushgateway:
             When the gateway does not answer.
         """
         delete_from_gateway(
-            self._url, job, dict(grouping or {}), timeout=self._timeout_s, handler=self._handler
+            self._told, job, dict(grouping or {}), timeout=self._timeout_s, handler=self._handler
         )
 
     def _handler(
@@ -83,14 +85,19 @@ class Pushgateway:
         headers: Sequence[tuple[str, str]],
         data: bytes,
     ) -> Callable[[], None]:
-        """Send as prometheus_client asks to; its own handler would use the shell's proxy."""
+        """Send as prometheus_client asks to; its own handler would use the shell's proxy.
+
+        The login goes beside the address: httpx logs each address that it asks.
+        """
 
         transport = httpx.HTTPTransport(retries=_CONNECT_RETRIES, trust_env=False)
         limits = httpx.Timeout(timeout, connect=min(timeout or _CONNECT_S, _CONNECT_S))
 
         def send() -> None:
             try:
-                with httpx.Client(transport=transport, trust_env=False, timeout=limits) as client:
+                with httpx.Client(
+                    transport=transport, trust_env=False, timeout=limits, auth=self._auth
+                ) as client:
                     answer = client.request(method, url, headers=list(headers), content=data)
             except (httpx.HTTPError, httpx.InvalidURL) as exc:
                 name = type(exc).__name__
