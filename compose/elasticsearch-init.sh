@@ -19,9 +19,10 @@ send POST /_security/user/kibana_system/_password <<END
 {"password": "$KIBANA_PASSWORD"}
 END
 
+lines=${ELASTICSEARCH_INDEX:-ml-api-logs} anomalies=${VIGIE_ANOMALY_INDEX:-mozilla-clogs-index}
 send PUT /_security/role/vigie <<END
 {"cluster": ["monitor", "manage_index_templates"],
- "indices": [{"names": ["ml-api-*", "mozilla-clogs-index*", "vigie-*"],
+ "indices": [{"names": ["ml-api-*", "vigie-*", "$lines*", "$anomalies*"],
               "privileges": ["create_index", "create_doc", "delete", "delete_index", "manage", "read"]}]}
 END
 send PUT /_security/user/vigie <<END

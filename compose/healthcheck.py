@@ -4,13 +4,14 @@ Python's standard library only, run in the container: ``python -I healthcheck.py
 
 ``airflow PART``    Airflow's own health of ``metadatabase``, ``scheduler``, ``triggerer`` or
                     ``dag_processor`` (by the heartbeats in the database), through the api-server
-``mlflow URL``      an API call under that host name: ``/health`` answers 200 even where the server
-                    refuses every call
+``mlflow URL``      an API call under that host name, with the login of the environment: ``/health``
+                    answers 200 even where the server refuses every call
 ``serving URL``     it answers, and its last look at the database succeeded
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -32,7 +33,9 @@ def airflow(part: str) -> str:
 
 
 def mlflow(url: str) -> str:
-    answer = json.loads(_get(f"{url}/api/2.0/mlflow/experiments/search?max_results=1"))
+    pair = f"{os.environ['MLFLOW_TRACKING_USERNAME']}:{os.environ['MLFLOW_TRACKING_PASSWORD']}"
+    login = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    answer = json.loads(_get(f"{url}/api/2.0/mlflow/experiments/search?max_results=1", login))
     return "" if answer.get("experiments") else "no experiment, not even the default one"
 
 
@@ -42,9 +45,11 @@ def serving(url: str) -> str:
     return "" if up and float(up[0]) == 1 else "the database does not answer"
 
 
-def _get(url: str) -> str:
+def _get(url: str, headers: dict[str, str] | None = None) -> str:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=TIMEOUT_S) as answer:
+    with opener.open(
+        urllib.request.Request(url, headers=headers or {}), timeout=TIMEOUT_S
+    ) as answer:
         return str(answer.read().decode())
 
 

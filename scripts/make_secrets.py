@@ -59,6 +59,9 @@ SECRETS: dict[str, Callable[[], str]] = {
     "AIRFLOW_DB_PASSWORD": _key,
     "MLFLOW_DB_PASSWORD": _key,
     "VIGIE_DB_PASSWORD": _key,
+    "MLFLOW_ADMIN_PASSWORD": _typed_by_people,
+    "VIGIE_MLFLOW_PASSWORD": _key,
+    "MLFLOW_SECRET_KEY": _key,
     "AIRFLOW_FERNET_KEY": _fernet,
     "AIRFLOW_SECRET_KEY": _key,
     "AIRFLOW_JWT_SECRET": lambda: _token(64),  # HS512 asks for 64 bytes

@@ -59,6 +59,7 @@ class Moved:
 
     def environment(self, service: dict[str, Any]) -> dict[str, str]:
         own = {key: self.text(str(value)) for key, value in service["environment"].items()}
+        own |= {"PGHOST": self._sockets} if own.get("PGHOST") == "postgres" else {}
         image = {  # what the images set
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "AIRFLOW_HOME": str(self.folder / "airflow-home"),
@@ -272,7 +273,28 @@ def test_vigie_knows_every_command_line_of_the_file(stack: dict[str, Any]) -> No
 
 
 @pytest.fixture(scope="module")
-def mlflow(moved: Moved, stack: dict[str, Any], compose_port: int) -> Iterator[str]:
+def mlflow_init(moved: Moved, stack: dict[str, Any]) -> Callable[[], None]:
+    """Return a call of the service that makes MLflow's users."""
+    service = stack["services"]["mlflow-init"]
+
+    def call() -> None:
+        done = subprocess.run(
+            moved.command(service),
+            env=moved.environment(service),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def mlflow(
+    moved: Moved, stack: dict[str, Any], compose_port: int, mlflow_init: Callable[[], None]
+) -> Iterator[str]:
+    mlflow_init()
     service = stack["services"]["mlflow"]
     command = [
         word.replace("--host=0.0.0.0", "--host=127.0.0.1")
@@ -290,25 +312,112 @@ def compose_port() -> int:
     return free_port()
 
 
-def test_mlflow_answers_a_call_under_its_service_name(mlflow: str) -> None:
-    call = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=1"
-    answer = httpx.get(call, headers={"Host": "mlflow:5000"}, trust_env=False)
+SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
+
+
+@pytest.fixture(scope="module")
+def mlflow_client(mlflow: str, stack_secrets: dict[str, str]) -> Iterator[httpx.Client]:
+    """Return a client with the login that tasks have."""
+    login = ("vigie", stack_secrets["VIGIE_MLFLOW_PASSWORD"])
+    with httpx.Client(base_url=mlflow, auth=login, trust_env=False, timeout=60) as client:
+        yield client
+
+
+def test_mlflow_answers_a_call_under_its_service_name(mlflow_client: httpx.Client) -> None:
+    answer = mlflow_client.get(SEARCH, headers={"Host": "mlflow:5000"})
     assert answer.status_code == 200
     assert [found["name"] for found in answer.json()["experiments"]] == ["Default"]
 
 
-def test_mlflow_refuses_another_host_name_while_its_health_page_does_not(mlflow: str) -> None:
+def test_mlflow_refuses_another_host_name_while_its_health_page_does_not(
+    mlflow_client: httpx.Client,
+) -> None:
     stranger = {"Host": "attacker.example:5000"}
-    call = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=1"
-    assert httpx.get(call, headers=stranger, trust_env=False).status_code == 403
-    assert httpx.get(f"{mlflow}/health", headers=stranger, trust_env=False).status_code == 200
+    assert mlflow_client.get(SEARCH, headers=stranger).status_code == 403
+    assert mlflow_client.get("/health", headers=stranger).status_code == 200
 
 
-def test_mlflow_refuses_a_page_of_another_origin(mlflow: str) -> None:
+def test_mlflow_refuses_a_page_of_another_origin(mlflow_client: httpx.Client) -> None:
     origin = {"Origin": "http://attacker.example"}
-    call = f"{mlflow}/api/2.0/mlflow/experiments/create"
-    answer = httpx.post(call, json={"name": "x"}, headers=origin, trust_env=False)
-    assert answer.status_code == 403
+    call = "/api/2.0/mlflow/experiments/create"
+    assert mlflow_client.post(call, json={"name": "x"}, headers=origin).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(SEARCH, SEARCH.replace("/api/", "/ajax-api/"), "/", "/version", "/metrics", "/signup"),
+        *("/api/2.0/mlflow-artifacts/artifacts", "/graphql", "/openapi.json"),
+    ],
+)
+def test_mlflow_tells_nothing_without_a_login(mlflow: str, path: str) -> None:
+    assert httpx.get(f"{mlflow}{path}", trust_env=False).status_code == 401
+    wrong = httpx.get(f"{mlflow}{path}", auth=("vigie", "wrong"), trust_env=False)
+    assert wrong.status_code == 401
+
+
+def test_mlflow_lets_nobody_delete_a_model_without_a_login(mlflow: str) -> None:
+    call = f"{mlflow}/api/2.0/mlflow/registered-models/delete"
+    answer = httpx.request("DELETE", call, json={"name": "any"}, trust_env=False)
+    assert answer.status_code == 401
+
+
+TRACK = """
+import os, sys
+import mlflow
+from mlflow import MlflowClient
+client = MlflowClient()
+experiment = client.create_experiment("anomaly-detection")
+mlflow.set_experiment("anomaly-detection")
+with mlflow.start_run() as run:
+    mlflow.log_metric("f1", 0.5)
+    mlflow.log_text("weights", "model/weights.txt")
+client.create_registered_model("detector")
+version = client.create_model_version("detector", run.info.artifact_uri, run.info.run_id)
+client.set_registered_model_alias("detector", "champion", version.version)
+assert client.get_model_version_by_alias("detector", "champion").version == version.version
+assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/model/weights.txt") == "weights"
+client.rename_registered_model("admins", "renamed")
+"""
+
+
+def test_the_tasks_login_tracks_registers_and_writes_to_what_others_made(
+    mlflow: str, moved: Moved, stack: dict[str, Any], stack_secrets: dict[str, str]
+) -> None:
+    admin = ("admin", stack_secrets["MLFLOW_ADMIN_PASSWORD"])
+    call = f"{mlflow}/api/2.0/mlflow/registered-models/create"
+    made = httpx.post(call, json={"name": "admins"}, auth=admin, trust_env=False, timeout=60)
+    assert made.status_code == 200
+    environment = moved.environment(stack["services"]["airflow-scheduler"])
+    done = subprocess.run(
+        [sys.executable, "-I", "-W", "ignore", "-c", TRACK],
+        env=environment | {"MLFLOW_TRACKING_URI": mlflow},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_tasks_login_manages_no_user(mlflow_client: httpx.Client) -> None:
+    users = "/api/2.0/mlflow/users"
+    new = {"username": "mallory", "password": "long enough to do"}
+    taken = {"username": "admin", "password": "long enough to do"}
+    assert mlflow_client.post(f"{users}/create", json=new).status_code == 403
+    assert mlflow_client.patch(f"{users}/update-password", json=taken).status_code == 403
+
+
+def test_a_password_of_env_holds_again_after_the_next_start(
+    mlflow: str, stack_secrets: dict[str, str], mlflow_init: Callable[[], None]
+) -> None:
+    changed = {"username": "vigie", "password": "changed in the meantime"}
+    with httpx.Client(base_url=mlflow, trust_env=False, timeout=60) as client:
+        admin = ("admin", stack_secrets["MLFLOW_ADMIN_PASSWORD"])
+        answer = client.patch("/api/2.0/mlflow/users/update-password", json=changed, auth=admin)
+        assert answer.status_code == 200
+        mlflow_init()
+        login = ("vigie", stack_secrets["VIGIE_MLFLOW_PASSWORD"])
+        assert client.get(SEARCH, auth=login).status_code == 200
 
 
 def test_mlflows_health_check_sees_what_a_client_sees(
@@ -317,6 +426,8 @@ def test_mlflows_health_check_sees_what_a_client_sees(
     service = stack["services"]["mlflow"]
     assert health(service, moved, mlflow) == 0
     assert health(service, moved, mlflow.replace("127.0.0.1", "localhost")) != 0  # not on the list
+    other = service | {"environment": service["environment"] | {"MLFLOW_TRACKING_PASSWORD": "x"}}
+    assert health(other, moved, mlflow) != 0
 
 
 def test_serving_is_healthy_before_there_is_a_model(
@@ -379,6 +490,8 @@ def test_elasticsearch_gets_its_users_with_the_least_rights(
     }
     assert bodies["/_security/user/vigie"]["roles"] == ["vigie"]
     assert bodies["/_security/user/airflow"]["roles"] == ["airflow_logs"]
+    allowed = bodies["/_security/role/vigie"]["indices"][0]["names"]
+    assert {"ml-api-logs*", "mozilla-clogs-index*", "vigie-*"} <= set(allowed)
     for role in ("vigie", "airflow_logs"):
         granted = bodies[f"/_security/role/{role}"]
         names = [name for index in granted["indices"] for name in index["names"]]
@@ -386,28 +499,81 @@ def test_elasticsearch_gets_its_users_with_the_least_rights(
         assert "all" not in {p for index in granted["indices"] for p in index["privileges"]}
 
 
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="apt-get install redis-server")
-def test_redis_takes_its_password_from_standard_input(
-    stack: dict[str, Any], tmp_path: Path
-) -> None:
+@pytest.fixture
+def redis(stack: dict[str, Any], tmp_path: Path) -> tuple[list[str], dict[str, str], list[str]]:
+    """Return the service's command, its environment and a question, all for this machine."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server here; apt-get install redis-server")
     service, port = stack["services"]["redis"], free_port()
-    moved = f"dir {tmp_path}\\nport {port}\\nbind 127.0.0.1\\n"
-    command = [word.replace("dir /data\\n", moved) for word in service["command"]]
+    moved = f"dir {tmp_path}\nport {port}\nbind 127.0.0.1\n"
+    command = [word.replace("dir /data\n", moved) for word in service["command"]]
     environment = {**os.environ, **service["environment"]}
-    ping = ["redis-cli", "-p", str(port), "ping"]
+    return command, environment, ["redis-cli", "-p", str(port), "ping"]
+
+
+def answer_of(question: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(question, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def wait_for_redis(question: list[str], environment: dict[str, str]) -> None:
+    deadline = time.monotonic() + 20
+    while "PONG" not in answer_of(question, environment):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_redis_takes_its_password_from_standard_input(
+    redis: tuple[list[str], dict[str, str], list[str]], tmp_path: Path
+) -> None:
+    command, environment, ping = redis
     with running(command, environment, tmp_path):
-        deadline = time.monotonic() + 20
-        while (
-            "PONG"
-            not in subprocess.run(
-                ping, env=environment, capture_output=True, text=True, check=False
-            ).stdout
-        ):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for_redis(ping, environment)
         bare = {name: value for name, value in environment.items() if name != "REDISCLI_AUTH"}
-        refused = subprocess.run(ping, env=bare, capture_output=True, text=True, check=False)
-    assert "NOAUTH" in refused.stdout
+        refused = answer_of(ping, bare)
+    assert "NOAUTH" in refused
+
+
+def test_redis_itself_is_told_to_stop_and_writes_what_it_has(
+    redis: tuple[list[str], dict[str, str], list[str]], tmp_path: Path
+) -> None:
+    command, environment, ping = redis
+    with running(command, environment, tmp_path) as log:
+        wait_for_redis(ping, environment)
+    told = log.read_text()
+    assert "Received SIGTERM scheduling shutdown" in told
+    assert "ready to exit, bye bye" in told
+
+
+@pytest.mark.airflow
+@pytest.mark.parametrize("password", ["-starts-with-a-dash", "--role", "plain"])
+def test_airflow_takes_any_first_password(password: str, tmp_path: Path) -> None:
+    for name in ("python", "airflow"):
+        (tmp_path / name).write_text(
+            '#!/bin/sh\n[ "$1" = users ] && printf "%s\\n" "$@" > "$ARGUMENTS"\nexit 0\n'
+        )
+        (tmp_path / name).chmod(0o755)
+    told = tmp_path / "arguments"
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "ARGUMENTS": str(told),
+        "AIRFLOW_ADMIN_USER": "admin",
+        "AIRFLOW_ADMIN_PASSWORD": password,
+    }
+    subprocess.run(["sh", ROOT / "compose" / "airflow-init.sh"], env=environment, check=True)
+    program = (
+        "import sys\nfrom airflow.cli import cli_parser\n"
+        "print(cli_parser.get_parser().parse_args(sys.argv[1:]).password)\n"
+    )
+    manager = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+    done = subprocess.run(
+        [sys.executable, "-I", "-W", "ignore", "-c", program, *told.read_text().splitlines()],
+        env={**os.environ, "AIRFLOW__CORE__AUTH_MANAGER": manager, "AIRFLOW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip().splitlines()[-1:] == [password], done.stderr[-1000:]
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "compose").glob("*.sh")), ids=lambda p: p.name)

@@ -28,6 +28,20 @@ DOCUMENTED = {
     *("elasticsearch", "kibana", "prometheus", "pushgateway", "alertmanager", "grafana"),
     *("serving-api", "redis", "airflow-worker"),
 }
+# Settings that the stack answers by itself: its own services and their logins, mounts and ports.
+OWN = {
+    *("VIGIE_DATABASE_URL", "ELASTICSEARCH_HOST", "ELASTICSEARCH_PORT", "ELASTICSEARCH_USER"),
+    *("ELASTICSEARCH_PASSWORD", "KAFKA_BOOTSTRAP_SERVERS", "PROMETHEUS_PUSHGATEWAY_URL"),
+    *("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
+    *("GRADIO_URL", "VIGIE_SERVING_HOST", "VIGIE_SERVING_PORT"),
+    *("DATA_DIR", "ARTIFACTS_DIR", "REPORTS_DIR"),
+}
+# Settings of another cluster, or of the local platform: no container is told them.
+NOT_OURS = {
+    *("ELASTICSEARCH_SCHEME", "ELASTICSEARCH_API_KEY", "ELASTICSEARCH_CA_CERTS"),
+    *("ELASTICSEARCH_VERIFY_CERTS", "MLFLOW_TRACKING_TOKEN"),
+    *("VIGIE_CELERY_BROKER_URL", "VIGIE_CELERY_WORKERS"),
+}
 Docker = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -215,7 +229,7 @@ def test_what_a_service_waits_for_exists_and_can_be_waited_for(stack: dict[str, 
 def test_documented_service_names_are_kept_and_no_container_name_is_fixed(
     stack: dict[str, Any],
 ) -> None:
-    assert stack["services"].keys() - {"elasticsearch-init"} == DOCUMENTED
+    assert stack["services"].keys() - {"elasticsearch-init", "mlflow-init"} == DOCUMENTED
     assert [n for n, s in stack["services"].items() if "container_name" in s] == []
     scale = {n for n, s in stack["services"].items() if s.get("profiles") == ["scale"]}
     assert scale == {"redis", "airflow-worker"}
@@ -224,6 +238,7 @@ def test_documented_service_names_are_kept_and_no_container_name_is_fixed(
 
 def test_our_containers_are_told_only_variables_that_somebody_reads(stack: dict[str, Any]) -> None:
     known = {*known_variables(), "AIRFLOW_ADMIN_USER", "AIRFLOW_ADMIN_PASSWORD"}
+    known |= {"NO_PROXY", "no_proxy"}
     unread = {
         variable
         for name, service in stack["services"].items()
@@ -232,6 +247,42 @@ def test_our_containers_are_told_only_variables_that_somebody_reads(stack: dict[
         if variable not in known and not variable.startswith("AIRFLOW__")
     }
     assert unread == set()
+
+
+def test_every_other_setting_of_env_reaches_a_container(compose_texts: dict[str, str]) -> None:
+    text = compose_texts["docker-compose.yml"]
+    forwarded = set(re.findall(r"^ *(\w+): \$\{\1:-", text, re.MULTILINE))
+    settings = {n for n in known_variables() if not re.match("KAFKA_(SECURITY|SASL|SSL)", n)}
+    assert settings - OWN - NOT_OURS - forwarded == set()
+
+
+def test_a_name_that_is_chosen_holds_where_it_is_made_and_where_it_is_used(
+    compose_texts: dict[str, str],
+) -> None:
+    services = yaml.safe_load(compose_texts["docker-compose.yml"])["services"]
+    for variable, makes in (
+        ("VIGIE_STREAM_TOPIC", "kafka-init"),
+        ("ELASTICSEARCH_INDEX", "elasticsearch-init"),
+        ("VIGIE_ANOMALY_INDEX", "elasticsearch-init"),
+    ):
+        for name in (makes, "airflow-scheduler"):
+            assert services[name]["environment"][variable].startswith(f"${{{variable}:-")
+
+
+def test_no_client_proxy_stands_between_two_services(stack: dict[str, Any]) -> None:
+    for name, service in stack["services"].items():
+        for variable in ("NO_PROXY", "no_proxy"):
+            direct = set(service["environment"][variable].split(","))
+            missing = {*stack["services"], "localhost", "127.0.0.1"} - direct
+            assert missing == set(), f"{variable} of {name}"
+
+
+def test_an_image_that_is_built_here_is_never_pulled(stack: dict[str, Any]) -> None:
+    ours = {n: s for n, s in stack["services"].items() if s["image"].startswith("vigie-")}
+    pulled = [name for name, service in ours.items() if service.get("pull_policy") != "never"]
+    assert pulled == []
+    built = {service["image"] for service in ours.values() if "build" in service}
+    assert built == {service["image"] for service in ours.values()}
 
 
 def test_addresses_name_services_and_their_ports(stack: dict[str, Any]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 Service = dict[str, Any]
@@ -135,7 +137,8 @@ def test_tasks_get_no_superuser(
     service: str, stack: dict[str, Any], stack_secrets: dict[str, str]
 ) -> None:
     environment = " ".join(map(str, stack["services"][service]["environment"].values()))
-    superusers = ("POSTGRES_PASSWORD", "ELASTIC_PASSWORD", "AIRFLOW_ADMIN_PASSWORD")
+    superusers = ["POSTGRES_PASSWORD", "ELASTIC_PASSWORD"]
+    superusers += ["AIRFLOW_ADMIN_PASSWORD", "MLFLOW_ADMIN_PASSWORD"]
     assert [name for name in superusers if stack_secrets[name] in environment] == []
 
 
@@ -150,15 +153,71 @@ def test_no_secret_stands_on_a_command_line(
     assert [line for line in lines if any(secret in line for secret in secrets)] == []
 
 
+def scripts_of(service: Service) -> list[str]:
+    """Return what a shell reads of a service: of its health check, of its command."""
+    test, command = service.get("healthcheck", {}).get("test", []), service.get("command", [])
+    found = [test[1]] if test[:1] == ["CMD-SHELL"] else []
+    return [*found, *([command[2]] if command[:2] == ["sh", "-c"] else [])]
+
+
+def test_a_shell_hands_no_secret_to_a_program_as_an_argument(
+    stack: dict[str, Any], stack_secrets: dict[str, str], tmp_path: Path
+) -> None:
+    programs = ("curl", "wget", "psql", "redis-cli", "redis-server", "celery", "hostname", "grep")
+    for name in programs:
+        (tmp_path / name).write_text('#!/bin/sh\nprintf "%s " "$0" "$@" >> "$SEEN"\n')
+        (tmp_path / name).chmod(0o755)
+    seen, ran = tmp_path / "seen", 0
+    for service in stack["services"].values():
+        environment = {name: str(value) for name, value in service["environment"].items()}
+        for script in scripts_of(service):
+            given = environment | {"PATH": str(tmp_path), "SEEN": str(seen)}
+            subprocess.run(["/bin/sh", "-c", script], env=given, check=False, capture_output=True)
+            ran += 1
+    assert ran > 5
+    told = seen.read_text()
+    assert all(f"/{name} " in told for name in programs)
+    secrets = {name: value for name, value in stack_secrets.items() if name != "AIRFLOW_UID"}
+    assert [name for name, value in secrets.items() if value in told] == []
+
+
 def test_elasticsearch_is_behind_a_login(stack: dict[str, Any]) -> None:
     environment = stack["services"]["elasticsearch"]["environment"]
     assert environment["xpack.security.enabled"] == "true"
-    users = {
-        stack["services"][name]["environment"].get("ELASTICSEARCH_USER")
-        or stack["services"][name]["environment"].get("ELASTICSEARCH_USERNAME")
-        for name in ("airflow-scheduler", "kibana")
-    }
-    assert users == {"vigie", "kibana_system"}
+    assert stack["services"]["airflow-scheduler"]["environment"]["ELASTICSEARCH_USER"] == "vigie"
+    kibana = yaml.safe_load((ROOT / "compose" / "kibana.yml").read_text())
+    assert kibana["elasticsearch.username"] == "kibana_system"
+
+
+def test_kibana_gets_its_secrets_by_names_that_its_image_makes_no_arguments_of(
+    stack: dict[str, Any], stack_secrets: dict[str, str]
+) -> None:
+    service, text = stack["services"]["kibana"], (ROOT / "compose" / "kibana.yml").read_text()
+    assert "./compose/kibana.yml:/usr/share/kibana/config/kibana.yml:ro" in service["volumes"]
+    filled = set(re.findall(r"\$\{(\w+)\}", text))
+    secret = {n for n, value in service["environment"].items() if value in stack_secrets.values()}
+    assert secret == filled == {"KIBANA_PASSWORD", "KIBANA_ENCRYPTION_KEY"}
+    settings = {name.upper().replace(".", "_") for name in yaml.safe_load(text)}
+    assert {"ELASTICSEARCH_PASSWORD", "XPACK_REPORTING_ENCRYPTIONKEY"} <= settings
+    assert settings & service["environment"].keys() == set()
+
+
+def test_mlflow_asks_for_a_login_and_tasks_have_one_that_is_no_administrators(
+    stack: dict[str, Any], stack_secrets: dict[str, str]
+) -> None:
+    server = stack["services"]["mlflow"]
+    assert "--app-name=basic-auth" in server["command"]
+    task = stack["services"]["airflow-scheduler"]["environment"]
+    assert task["MLFLOW_TRACKING_USERNAME"] == "vigie"
+    assert task["MLFLOW_TRACKING_PASSWORD"] == stack_secrets["VIGIE_MLFLOW_PASSWORD"]
+    admin = stack_secrets["MLFLOW_ADMIN_PASSWORD"]
+    holders = [
+        name
+        for name, service in stack["services"].items()
+        if admin in map(str, service["environment"].values())
+    ]
+    assert holders == ["mlflow-init"]
+    assert server["depends_on"]["mlflow-init"]["condition"] == "service_completed_successfully"
 
 
 def test_airflow_asks_for_a_password_and_hides_its_configuration(stack: dict[str, Any]) -> None:

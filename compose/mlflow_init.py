@@ -1,0 +1,44 @@
+"""Make MLflow's users before its server starts: ``admin``, and ``vigie`` with the least rights.
+
+``vigie`` writes to every experiment and every model, whoever made it, and manages no user. Safe to
+repeat: the passwords of ``.env`` are set again. Run in MLflow's image: ``python -I mlflow_init.py``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mlflow.exceptions import MlflowException
+from mlflow.server.auth.config import read_auth_config
+from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+
+USER = "vigie"
+
+
+def main() -> None:
+    """Make the tables, the users and the grants that are not there yet."""
+    config, store = read_auth_config(), SqlAlchemyStore()
+    store.init_db(config.database_uri)
+    _set_user(store, str(config.admin_username), os.environ["MLFLOW_ADMIN_PASSWORD"], True)
+    _set_user(store, USER, os.environ["VIGIE_MLFLOW_PASSWORD"], False)
+    for kind in ("experiment", "registered_model"):
+        _grant(store, kind)
+
+
+def _set_user(store: SqlAlchemyStore, name: str, secret: str, is_admin: bool) -> None:
+    if store.has_user(name):
+        store.update_user(name, password=secret, is_admin=is_admin)
+    else:
+        store.create_user(name, secret, is_admin=is_admin)
+
+
+def _grant(store: SqlAlchemyStore, kind: str) -> None:
+    try:
+        store.grant_user_resource_permission(USER, kind, "*", "MANAGE")
+    except MlflowException as exc:
+        if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+if __name__ == "__main__":
+    main()
