@@ -233,3 +233,12 @@ def test_a_database_that_is_away_leaves_the_champion_as_it_is(
     produce(ready, 30)
     report = follow(ready, lambda: len(asked) > 3)
     assert (report.read, figures(report)["vigie_stream_rejoins"]) == (30, 0.0)
+
+
+def test_waits_for_a_busy_index_are_told(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ready.index, "take_backoff_s", lambda: 1.5, raising=False)
+    produce(ready, 5)
+    report = follow(ready, lambda: ready.stream.lag("scorer", TOPIC) == 0)
+    assert figures(report)["vigie_es_backoff_seconds"] == 1.5

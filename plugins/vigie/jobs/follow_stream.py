@@ -16,6 +16,7 @@ from vigie.catalogue import STREAM_POLL_GAP, STREAM_REJOINS
 from vigie.errors import ConflictError, DataError, FencedError, TransientError
 from vigie.jobs.champion_detector import champion_detector
 from vigie.jobs.follow_session import MAX_PAUSE_S, SLICE_S, Followed, Session
+from vigie.jobs.index_backoff import index_backoff
 from vigie.jobs.score_metrics import ScoreReport, score_report
 from vigie.logs.index_specs import DEAD_LETTERS
 from vigie.records import Sample
@@ -197,7 +198,7 @@ class _Follower:
             model_version=session.champion.version if session else self.champion.version,
             seconds=time.monotonic() - self.started,
             lag=self._lag(),
-            more=more,
+            more=[*more, *index_backoff(self.services)],
         )
 
 

@@ -108,6 +108,7 @@ def _everybody(platform: Platform) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONSAFEPATH": "1",  # folders called airflow/ and mlflow/ must not shadow packages
         "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",  # its client takes DO_NOT_TRACK only as "true"
         "SCARF_ANALYTICS": "false",
         "GRADIO_ANALYTICS_ENABLED": "False",
     }
@@ -118,7 +119,6 @@ def _mlflow(platform: Platform) -> dict[str, str]:
         "MLFLOW_BACKEND_STORE_URI": platform.database_url("mlflow"),
         "MLFLOW_ARTIFACTS_DESTINATION": (platform.folder / "mlflow").as_uri(),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # nine idle processes, 2 GB
-        "MLFLOW_DISABLE_TELEMETRY": "true",
     }
 
 
