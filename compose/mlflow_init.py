@@ -1,16 +1,16 @@
 """Make MLflow's users before its server starts: ``admin``, and ``vigie`` with the least rights.
 
 ``vigie`` writes to every experiment and every model, whoever made it, and manages no user. Safe to
-repeat: the passwords of ``.env`` are set again. Run in MLflow's image: ``python -I mlflow_init.py``.
+repeat: the passwords of ``.env`` are set again. Run in MLflow's image, with ``python -I``.
 """
 
 from __future__ import annotations
 
 import os
 
-from mlflow.exceptions import MlflowException
-from mlflow.server.auth.config import read_auth_config
-from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+from mlflow.exceptions import MlflowException  # noqa: TID253
+from mlflow.server.auth.config import read_auth_config  # noqa: TID253
+from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore  # noqa: TID253
 
 USER = "vigie"
 

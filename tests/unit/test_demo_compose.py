@@ -17,6 +17,7 @@ from vigie.errors import SettingsError, TransientError
 SECRETS = {
     "VIGIE_DB_PASSWORD": "d/b@1",
     "VIGIE_ES_PASSWORD": "es",
+    "VIGIE_MLFLOW_PASSWORD": "mlflow",
     "AIRFLOW_ADMIN_PASSWORD": "airflow",
 }
 
@@ -56,6 +57,10 @@ def test_every_service_is_addressed_at_its_published_port(home: Path) -> None:
     assert settings.elasticsearch.host == "127.0.0.1"
     assert settings.stream.bootstrap_servers == "127.0.0.1:19092"
     assert settings.mlflow.tracking_uri == "http://127.0.0.1:5000"
+    assert settings.mlflow.login() == {
+        "MLFLOW_TRACKING_USERNAME": "vigie",
+        "MLFLOW_TRACKING_PASSWORD": "mlflow",
+    }
     assert settings.metrics.pushgateway_url == "http://127.0.0.1:9091"
     assert settings.source("KAFKA_BOOTSTRAP_SERVERS") == "the Compose stack"
     assert target.airflow_url == "http://127.0.0.1:18083"
@@ -80,6 +85,24 @@ def test_settings_of_another_elasticsearch_or_kafka_do_not_hold_for_the_stacks(
     assert settings.source("KAFKA_SECURITY_PROTOCOL") == "the Compose stack"
     assert "SASL_SSL" not in repr(settings.stream)
     assert "https" not in repr(settings.elasticsearch)
+
+
+def test_a_login_of_another_mlflow_does_not_hold_for_the_stacks(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "another")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "another")
+    assert compose.stack_settings(SECRETS).mlflow.login()["MLFLOW_TRACKING_USERNAME"] == "vigie"
+
+
+def test_folders_of_the_local_platform_do_not_hold_for_the_stacks_mounts(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("DATA_DIR", "ARTIFACTS_DIR", "REPORTS_DIR"):
+        monkeypatch.setenv(variable, "/elsewhere")
+    paths = compose.stack_settings(SECRETS).paths
+    assert (paths.data, paths.artifacts) == (home / "data", home / "artifacts")
+    assert paths.reports == home / "reports"
 
 
 def test_a_missing_secret_names_the_command_that_makes_it(home: Path) -> None:

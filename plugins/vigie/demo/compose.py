@@ -26,13 +26,17 @@ PORTS = {
     "kafka": ("KAFKA_PORT", 9092),
     "pushgateway": ("PUSHGATEWAY_PORT", 9091),
 }
-_SECRETS = ("VIGIE_DB_PASSWORD", "VIGIE_ES_PASSWORD", "AIRFLOW_ADMIN_PASSWORD")
-# Settings of another Elasticsearch or Kafka: none of them holds for the stack's.
+_SECRETS = (
+    *("VIGIE_DB_PASSWORD", "VIGIE_ES_PASSWORD", "VIGIE_MLFLOW_PASSWORD"),
+    "AIRFLOW_ADMIN_PASSWORD",
+)
+# Settings of another server, or of other folders than those mounted: none holds for the stack.
 _NOT_OURS = (
     *("ELASTICSEARCH_SCHEME", "ELASTICSEARCH_API_KEY", "ELASTICSEARCH_CA_CERTS"),
     *("KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME"),
     *("KAFKA_SASL_PASSWORD", "KAFKA_SSL_CA_LOCATION"),
     *("KAFKA_SSL_CERTIFICATE_LOCATION", "KAFKA_SSL_KEY_LOCATION"),
+    *("MLFLOW_TRACKING_TOKEN", "DATA_DIR", "ARTIFACTS_DIR", "REPORTS_DIR"),
 )
 
 
@@ -86,6 +90,8 @@ def stack_settings(variables: Mapping[str, str]) -> Settings:
         "ELASTICSEARCH_PASSWORD": variables["VIGIE_ES_PASSWORD"],
         "KAFKA_BOOTSTRAP_SERVERS": at["kafka"],
         "MLFLOW_TRACKING_URI": f"http://{at['mlflow']}",
+        "MLFLOW_TRACKING_USERNAME": "vigie",
+        "MLFLOW_TRACKING_PASSWORD": variables["VIGIE_MLFLOW_PASSWORD"],
         "PROMETHEUS_PUSHGATEWAY_URL": f"http://{at['pushgateway']}",
         "GRADIO_URL": f"http://{at['serving']}/ui",
         "VIGIE_SERVING_PORT": str(port("serving", variables)),
