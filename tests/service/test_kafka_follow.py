@@ -120,21 +120,25 @@ def test_lines_that_arrive_later_are_scored_too(ready: FakeServices, topic: str)
     assert coordinates(ready) == expected(ready, topic)
 
 
-def test_members_that_come_and_go_leave_every_line_once(ready: FakeServices, topic: str) -> None:
+def test_members_that_come_and_go_score_every_line_once(ready: FakeServices, topic: str) -> None:
     dice = random.Random(7)
-    followers = [Follower(ready, topic, "m0")]
-    for round_ in range(1, 5):
+    followers = [Follower(ready, topic, "m0"), Follower(ready, topic, "m1")]
+    for round_ in range(2, 7):
         produce(ready.stream, topic, LINES[:200])  # type: ignore[arg-type]
-        if dice.random() < 0.7:
-            followers.append(Follower(ready, topic, f"m{round_}"))
         time.sleep(dice.uniform(0.5, 2.0))
+        if round_ % 2:
+            dice.choice([f for f in followers if f.is_alive()]).end()
+        else:
+            followers.append(Follower(ready, topic, f"m{round_}"))
     until(lambda: ready.stream.lag(topic, topic) == 0, 90)
     for follower in followers:
         follower.end()
         assert follower.error is None
-    assert coordinates(ready) == expected(ready, topic)
+    lines = expected(ready, topic)
+    assert coordinates(ready) == lines
     reports = [follower.report for follower in followers if follower.report]
-    assert sum(report.indexed for report in reports) <= sum(expected(ready, topic).values())
+    assert sum(report.read for report in reports) == sum(lines.values()), "two read the same line"
+    assert sum(report.already_there for report in reports) == 0, "a line was written twice"
 
 
 def test_a_sink_that_is_away_is_waited_for_as_a_member(

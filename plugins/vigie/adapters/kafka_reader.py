@@ -163,6 +163,8 @@ class KafkaReader:
 
     def committed(self) -> dict[int, Position]:
         """Return what the group committed of the owned partitions."""
+        if not self.next:  # the library would ask nevertheless
+            return {}
         wait_s = max(CONNECT_S, self.patience_s)
         found = self.positions.stored(self.partitions, wait_s)
         return {partition: position for partition, (_, position) in sorted(found.items())}

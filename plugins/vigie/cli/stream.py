@@ -89,7 +89,9 @@ def consume(
     detector: Detector = "log_lstm_autoencoder",
     topic: Topic = None,
     follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C.")] = False,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
+    interval: Annotated[
+        float, typer.Option(min=0.1, help="Seconds without a line until it is quiet.")
+    ] = 2.0,
     member: Annotated[
         str | None,
         typer.Option(help="This follower's own name in its group (else the machine's)."),

@@ -88,6 +88,7 @@ class Session:
         self.should_stop, self.tell, self.wait_s = should_stop, tell, wait_s
         self.size = BatchSize(options.batch_size, consumer.max_gap_s)
         self.heard = self.busy = self.asked = time.monotonic()
+        self.joined_as = consumer.assignment
         self.scoring = self._scoring()
 
     def _scoring(self) -> ScoreRun:
@@ -130,7 +131,8 @@ class Session:
             time.sleep(min(self.wait_s, SLICE_S))
             return ()
         self.heard = time.monotonic()
-        self.followed.trouble = None
+        if self.consumer.partitions or assignment != self.joined_as:  # the group answered once
+            self.followed.trouble = None
         return records
 
     def _process(self, records: Sequence[StreamRecord]) -> None:

@@ -1,0 +1,249 @@
+"""A follower and faults that a broker or an index does not make on demand."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaError
+
+from vigie.adapters import kafka_member
+from vigie.adapters.es_index import EsIndex
+from vigie.errors import TransientError
+from vigie.jobs import follow_session
+from vigie.jobs.follow_stream import INDEX_WAIT_S, FollowOptions, follow_stream
+from vigie.jobs.score_metrics import ScoreReport
+from vigie.records import Message
+from vigie.settings import Settings
+from vigie.testing import FakeServices
+from vigie.testing.detectors import deploy_detector
+from vigie.testing.fake_es import FakeEs
+from vigie.testing.fake_es_http import Fault
+from vigie.testing.fake_es_store import error
+from vigie.testing.kafka_mock import OFFSET_COMMIT, KafkaMock, MockKafkaStream
+from vigie.wiring import LazyServices
+
+TOPIC, GROUP, INDEX = "logs", "scorer", "scored"
+BUSY = error(429, "es_rejected_execution_exception", "rejected execution of bulk")
+
+
+@pytest.fixture
+def mock() -> Iterator[KafkaMock]:
+    with KafkaMock() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> FakeServices:
+    services = FakeServices(tmp_path_factory.mktemp("trained"))
+    deploy_detector(services)
+    return services
+
+
+@pytest.fixture
+def ready(tmp_path: Path, trained: FakeServices, mock: KafkaMock) -> Iterator[FakeServices]:
+    services = FakeServices(tmp_path)
+    services.deployments, services.bundles = trained.deployments, trained.bundles
+    stream = MockKafkaStream(mock)
+    stream.create_topic(TOPIC, 2)
+    services.stream = stream  # type: ignore[assignment]
+    yield services
+    stream.close()
+
+
+def produce(services: FakeServices, n: int = 100) -> None:
+    for partition in range(2):
+        lines = [Message(b"worker accepted request %d" % i) for i in range(n)]
+        services.stream.produce(TOPIC, lines, partition)
+
+
+class Follower(threading.Thread):
+    def __init__(self, services: FakeServices) -> None:
+        super().__init__()
+        self.services, self.stop = services, threading.Event()
+        self.reports: list[ScoreReport] = []
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            report = follow_stream(
+                self.services,
+                FollowOptions(topic=TOPIC, group=GROUP, index=INDEX, member="m", batch_size=20),
+                should_stop=self.stop.is_set,
+                on_report=self.reports.append,
+                wait_s=0.2,
+            )
+            self.reports.append(report)
+        except Exception as exc:  # noqa: BLE001 (the test looks at it)
+            self.error = exc
+
+    def end(self) -> float:
+        """Stop it; return how long that took."""
+        begun = time.monotonic()
+        self.stop.set()
+        self.join(60)
+        assert not self.is_alive()
+        return time.monotonic() - begun
+
+    def figure(self, name: str) -> float:
+        return {sample.name: sample.value for sample in self.reports[-1].metrics}[name]
+
+
+def until(condition: Callable[[], bool], seconds: float = 40.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)
+
+
+def is_done(services: FakeServices) -> Callable[[], bool]:
+    return lambda: services.stream.lag(GROUP, TOPIC) == 0
+
+
+def test_a_commit_that_the_group_refuses_leads_to_a_new_membership(
+    ready: FakeServices, mock: KafkaMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_member, "MAX_GAP_S", 6.0)  # the mock does not know static members
+    produce(ready)
+    mock.fail(OFFSET_COMMIT, KafkaError.ILLEGAL_GENERATION)
+    follower = Follower(ready)
+    until(is_done(ready))
+    follower.end()
+    assert follower.error is None
+    assert follower.figure("vigie_stream_rejoins") == 1
+    assert ready.index.count(INDEX) == follower.reports[-1].read == 200
+
+
+@pytest.mark.parametrize("away_s", [0.1, 3.0])
+def test_a_stop_while_brokers_are_away_takes_about_a_second(
+    ready: FakeServices, mock: KafkaMock, away_s: float
+) -> None:
+    produce(ready)
+    follower = Follower(ready)
+    until(is_done(ready))
+    until(lambda: bool(follower.reports))
+    mock.down()
+    time.sleep(away_s)
+    assert follower.end() < 3.0
+    assert follower.error is None, "everything was committed"
+    assert (follower.reports[-1].read, follower.reports[-1].lag) == (200, None)
+    mock.up()
+
+
+def test_a_stop_while_the_follower_joins_again_takes_about_a_second(
+    ready: FakeServices, mock: KafkaMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_session, "_SILENCE_S", 1.0)
+    produce(ready)
+    follower = Follower(ready)
+    until(is_done(ready))
+    mock.down()
+    time.sleep(6.0)
+    assert follower.end() < 3.0
+    assert follower.error is None
+    mock.up()
+
+
+def test_a_stop_in_the_middle_of_a_commit_says_what_is_left(
+    ready: FakeServices, mock: KafkaMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, stored = ready.index.create, threading.Event()
+
+    def cut_off(*arguments: object) -> object:
+        outcome = create(*arguments)  # type: ignore[arg-type]
+        mock.down()
+        stored.set()
+        return outcome
+
+    monkeypatch.setattr(ready.index, "create", cut_off)
+    produce(ready, 10)
+    follower = Follower(ready)
+    assert stored.wait(20)
+    time.sleep(0.5)
+    assert follower.end() < 3.0
+    assert isinstance(follower.error, TransientError)
+    assert "not committed" in str(follower.error)
+    mock.up()
+
+
+def test_a_silence_of_the_brokers_in_the_middle_of_a_commit_is_outlived(
+    ready: FakeServices, mock: KafkaMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, cuts = ready.index.create, iter(range(1))
+
+    def cut_off(*arguments: object) -> object:
+        outcome = create(*arguments)  # type: ignore[arg-type]
+        if next(cuts, None) is not None:
+            mock.down()
+            threading.Timer(3.0, mock.up).start()
+        return outcome
+
+    monkeypatch.setattr(ready.index, "create", cut_off)
+    produce(ready)
+    follower = Follower(ready)
+    until(lambda: ready.index.count(INDEX) == 200)
+    until(is_done(ready))
+    follower.end()
+    assert follower.error is None
+    assert follower.reports[-1].read == 200
+
+
+def test_an_index_that_is_busy_for_longer_than_the_group_waits_costs_no_membership(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_member, "MAX_GAP_S", 6.0)
+    with FakeEs() as es:
+        monkeypatch.setenv("ELASTICSEARCH_HOST", "127.0.0.1")
+        monkeypatch.setenv("ELASTICSEARCH_PORT", str(es.port))
+        opened = LazyServices(Settings.from_env(), index_wait_s=1.0)
+        ready.index = opened.index  # type: ignore[assignment]
+        busy = Fault(times=10_000, answer=BUSY)
+        es.faults = [busy]
+        produce(ready)
+        follower = Follower(ready)
+        until(lambda: len(es.bulks()) > 3)
+        time.sleep(12.0)  # twice the gap
+        assert ready.stream.lag(GROUP, TOPIC) == 200
+        busy.times = 0
+        until(is_done(ready))
+        follower.end()
+        assert follower.error is None
+        assert follower.figure("vigie_stream_rejoins") == 0
+        assert follower.figure("vigie_stream_poll_gap_seconds") < 3.0
+        assert len(es.store.documents[INDEX]) == follower.reports[-1].read == 200
+        opened.stack.close()
+
+
+def test_a_followers_index_is_back_before_the_group_gives_it_up() -> None:
+    assert 2 * INDEX_WAIT_S < kafka_member.MAX_GAP_S / 3
+
+
+def test_the_wait_of_a_followers_index_is_not_renewed_by_progress(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with FakeEs() as es:
+        monkeypatch.setenv("ELASTICSEARCH_HOST", "127.0.0.1")
+        monkeypatch.setenv("ELASTICSEARCH_PORT", str(es.port))
+        opened = LazyServices(Settings.from_env(), index_wait_s=1.5)
+        index = opened.index
+        assert isinstance(index, EsIndex)
+        from vigie.logs.index_specs import DEAD_LETTERS
+        from vigie.records import Document
+
+        index.ensure(DEAD_LETTERS)
+        sent = iter(range(1_000_000))
+
+        def refuse(key: str) -> tuple[int, str, str] | None:
+            is_taken = next(sent) % 50 == 0  # one of fifty each time: always some progress
+            return None if is_taken else (429, "es_rejected_execution_exception", "queue is full")
+
+        es.faults = [Fault(times=10_000, refuse=refuse)]
+        begun = time.monotonic()
+        with pytest.raises(TransientError):
+            index.create(DEAD_LETTERS.name, [Document(f"d{i}", {}) for i in range(500)])
+        assert time.monotonic() - begun < 3.0
+        opened.stack.close()
