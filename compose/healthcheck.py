@@ -47,9 +47,8 @@ def serving(url: str) -> str:
 
 def _get(url: str, headers: dict[str, str] | None = None) -> str:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(
-        urllib.request.Request(url, headers=headers or {}), timeout=TIMEOUT_S
-    ) as answer:
+    request = urllib.request.Request(url, headers=headers or {})
+    with opener.open(request, timeout=TIMEOUT_S) as answer:
         return str(answer.read().decode())
 
 
