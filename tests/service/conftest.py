@@ -12,8 +12,6 @@ from vigie.local.services.processes import process_of
 from vigie.local.services.state import Site, read_site
 from vigie.testing.prefixed_index import PrefixedIndex
 
-pytest.register_assert_rewrite("vigie.testing.contracts")
-
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 

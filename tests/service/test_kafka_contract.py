@@ -13,8 +13,6 @@ from vigie.testing.contracts.stream import TOPIC, StreamSubject
 from vigie.testing.index import FakeIndex
 from vigie.testing.stores import FakeLocks
 
-pytest.register_assert_rewrite("vigie.testing.contracts")
-
 _CHECKS = [*stream.CHECKS, *stream_groups.CHECKS, *stream_faults.CHECKS]
 
 

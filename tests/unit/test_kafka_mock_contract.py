@@ -12,8 +12,6 @@ from vigie.testing.index import FakeIndex
 from vigie.testing.kafka_mock import KafkaMock, MockKafkaStream
 from vigie.testing.stores import FakeLocks
 
-pytest.register_assert_rewrite("vigie.testing.contracts")
-
 _CHECKS = [*stream.CHECKS, *stream_groups.CHECKS, *stream_faults.CHECKS]
 
 
