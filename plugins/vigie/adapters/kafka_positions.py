@@ -51,14 +51,18 @@ class KafkaPositions:
         return found
 
     def _watermarks(self, place: TopicPartition) -> tuple[int, int] | None:
-        """Ask once; a partition without a leader is not there, says the library."""
+        """Ask once; None while only this broker, or the library, does not know the partition.
+
+        A partition without a leader is not there, says the library; so says a broker that has not
+        heard of a new topic yet.
+        """
         try:
             found: tuple[int, int] | None = self._client.get_watermark_offsets(
                 place, timeout=self._ask_s, cached=False
             )
             return found
         except KafkaException as exc:
-            is_missing = exc.args[0].code() == KafkaError._UNKNOWN_PARTITION
+            is_missing = exc.args[0].code() in (KafkaError._UNKNOWN_PARTITION, *MISSING)
             if is_missing and self._cluster.partitions(self.topic, self._ask_s) > place.partition:
                 return None
             raise
