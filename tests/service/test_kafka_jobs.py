@@ -154,8 +154,9 @@ def test_a_topic_that_was_made_again_shorter_is_no_silent_jump(
         consumer.poll(10)
 
 
+@pytest.mark.parametrize("batch_size", [1000, 4, 1])  # the end comes with lines, or after them
 def test_transactions_of_others_leave_no_lag_and_their_aborted_lines_are_not_read(
-    stream: KafkaStream, topic: str, services: FakeServices, kafka_servers: str
+    stream: KafkaStream, topic: str, services: FakeServices, kafka_servers: str, batch_size: int
 ) -> None:
     services.stream = stream  # type: ignore[assignment]
     deploy_detector(services)
@@ -169,7 +170,7 @@ def test_transactions_of_others_leave_no_lag_and_their_aborted_lines_are_not_rea
         end(20)
     while stream.end_offsets(topic) != {0: 12}:  # markers are written a little later
         time.sleep(0.1)
-    report = score_stream(services, topic=topic, group=topic, index="scored")
+    report = score_stream(services, topic=topic, group=topic, index="scored", batch_size=batch_size)
     assert report.read == 6
     assert stream.lag(topic, topic) == 0
 
