@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from threading import Event, Thread
 
 import psutil
 from confluent_kafka import Producer
@@ -43,3 +44,22 @@ def test_a_stream_that_is_closed_leaves_no_thread_behind(kafka_servers: str) -> 
     while me.num_threads() > before + 1 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert me.num_threads() <= before + 1
+
+
+def test_a_question_is_answered_although_another_thread_began_anew(kafka_servers: str) -> None:
+    """A thread that met an outage lets go of the client, while this one asks through it."""
+    stream, stop = KafkaStream(kafka_servers), Event()
+
+    def let_go() -> None:
+        while not stop.is_set():
+            stream.cluster.close()
+
+    thread = Thread(target=let_go)
+    thread.start()
+    try:
+        for _ in range(50):
+            assert stream.cluster.committed("nobody", "nothing", [0]) == {}
+    finally:
+        stop.set()
+        thread.join()
+        stream.close()

@@ -79,7 +79,7 @@ def test_a_follower_outlives_an_outage(broker: OwnBroker, services: FakeServices
     stream.create_topic("followed", 2)
     stream.produce("followed", lines(300))
     stop_it, reports = threading.Event(), []
-    options = FollowOptions(topic="followed", group=GROUP, index="scored", member="m")
+    options = FollowOptions(topic="followed", group="followers", index="scored", member="m")
 
     def follow() -> None:
         report = follow_stream(
@@ -93,10 +93,10 @@ def test_a_follower_outlives_an_outage(broker: OwnBroker, services: FakeServices
 
     thread = threading.Thread(target=follow)
     thread.start()
-    wait_for(lambda: stream.lag(GROUP, "followed") == 0)
+    wait_for(lambda: stream.lag("followers", "followed") == 0)
     broker.away(AWAY_S).join()
     KafkaStream(broker.servers).produce("followed", lines(100, 300), partition=1)
-    wait_for(lambda: stream.lag(GROUP, "followed") == 0)
+    wait_for(lambda: stream.lag("followers", "followed") == 0)
     stop_it.set()
     thread.join(60)
     [report] = reports

@@ -13,6 +13,7 @@ from confluent_kafka import (
     ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
+    KafkaException,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
@@ -89,32 +90,37 @@ class KafkaCluster:
             return AdminClient(self.options() | {"error_cb": self._heard.append})
 
     @contextmanager
-    def _asking(self, what: str) -> Iterator[None]:
+    def _asking(self, what: str) -> Iterator[AdminClient]:
         """Translate errors of administration; after an outage begin with a new client.
 
         Seen with librdkafka 2.16: a client that lived through a broker's restart never gets a
         group's offsets again. A refused login or certificate is told to the callback alone; the
         call itself says "transport failure".
+
+        The block keeps the client: another thread may have begun with a new one, and questions to
+        a client that is gone are never answered.
         """
+        admin = self.admin
         try:
             with translated(what):
-                yield
+                yield admin
         except TransientError:
-            self.admin.poll(0)
-            heard, self._heard = self._heard, []
-            self.close()
+            admin.poll(0)
+            heard, self._heard[:] = list(self._heard), []
+            if self.__dict__.get("admin") is admin:
+                self.close()
             for error in heard:
                 if is_refusal(error):
                     raise SettingsError(f"{what}: {error.str()} ({error.name()})") from None
             raise
 
-    def _again(self, what: str, ask: Callable[[], dict[int, int]]) -> dict[int, int]:
+    def _again(self, what: str, ask: Callable[[AdminClient], dict[int, int]]) -> dict[int, int]:
         """Ask once more, with a new client, what one with old metadata asked the wrong broker."""
         give_up = time.monotonic() + CONNECT_S / 2
         while True:
             try:
-                with self._asking(what):
-                    return ask()
+                with self._asking(what) as admin:
+                    return ask(admin)
             except TransientError:
                 if time.monotonic() > give_up:
                     raise
@@ -126,8 +132,8 @@ class KafkaCluster:
 
     def partitions(self, topic: str, wait_s: float = CONNECT_S) -> int:
         """Return how many partitions a topic has; 0 if there is no such topic."""
-        with self._asking(f"Kafka at {self.servers} did not answer"):
-            found = self.admin.list_topics(topic, timeout=wait_s).topics[topic]
+        with self._asking(f"Kafka at {self.servers} did not answer") as admin:
+            found = admin.list_topics(topic, timeout=wait_s).topics[topic]
         if found.error is None:
             return len(found.partitions)
         if found.error.code() in MISSING:
@@ -139,14 +145,14 @@ class KafkaCluster:
     def create(self, topic: str, partitions: int) -> bool:
         """Create a topic with the cluster's own replication; return False if it is there."""
         new = NewTopic(topic, num_partitions=partitions, replication_factor=-1)
-        with self._asking(f"topic {topic!r} was not created"):
-            future = self.admin.create_topics([new], request_timeout=CONNECT_S)[topic]
+        with self._asking(f"topic {topic!r} was not created") as admin:
+            future = admin.create_topics([new], request_timeout=CONNECT_S)[topic]
             return _done(future, KafkaError.TOPIC_ALREADY_EXISTS)
 
     def delete(self, topic: str) -> bool:
         """Delete a topic with the offsets of every group; return False if there was none."""
-        with self._asking(f"topic {topic!r} was not deleted"):
-            future = self.admin.delete_topics([topic], request_timeout=CONNECT_S)[topic]
+        with self._asking(f"topic {topic!r} was not deleted") as admin:
+            future = admin.delete_topics([topic], request_timeout=CONNECT_S)[topic]
             return _done(future, *MISSING)
 
     def bounds(self, topic: str, *, oldest: bool) -> dict[int, int]:
@@ -156,14 +162,14 @@ class KafkaCluster:
         if not wanted:
             return {}
 
-        def ask() -> dict[int, int]:
-            asked = self.admin.list_offsets(
+        def ask(admin: AdminClient) -> dict[int, int]:
+            asked = admin.list_offsets(
                 wanted,
                 request_timeout=CONNECT_S,
                 # as our consumers read: lines of a transaction that is open are not there yet
                 isolation_level=IsolationLevel.READ_COMMITTED,
             )
-            return {place.partition: future.result().offset for place, future in asked.items()}
+            return {place.partition: _answer(future).offset for place, future in asked.items()}
 
         return self._again(f"the offsets of {topic!r} were not told", ask)
 
@@ -172,26 +178,32 @@ class KafkaCluster:
         places = [TopicPartition(topic, p) for p in partitions]
         request = [ConsumerGroupTopicPartitions(group, places)]
 
-        def ask() -> dict[int, int]:
-            asked = self.admin.list_consumer_group_offsets(request, request_timeout=CONNECT_S)
-            found = asked[group].result().topic_partitions
+        def ask(admin: AdminClient) -> dict[int, int]:
+            asked = admin.list_consumer_group_offsets(request, request_timeout=CONNECT_S)
+            found = _answer(asked[group]).topic_partitions
             return {at.partition: at.offset for at in found if at.offset >= 0 and at.error is None}
 
         return self._again(f"the offsets of group {group!r} were not told", ask)
 
     def describe(self) -> str:
         """Say what answers; the protocol does not tell a broker's version."""
-        with self._asking(f"Kafka at {self.servers} did not answer"):
-            found = self.admin.describe_cluster(request_timeout=DESCRIBE_S).result()
+        with self._asking(f"Kafka at {self.servers} did not answer") as admin:
+            found = _answer(admin.describe_cluster(request_timeout=DESCRIBE_S))
         return f"cluster {found.cluster_id}, {len(found.nodes)} broker(s)"
+
+
+def _answer(future: Any) -> Any:
+    """Wait for an administrative answer, a little longer than the library itself does."""
+    try:
+        return future.result(timeout=CONNECT_S + 1.0)
+    except TimeoutError:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
 
 
 def _done(future: Any, *expected: int) -> bool:
     """Wait for an administrative answer; the expected errors are False."""
-    from confluent_kafka import KafkaException
-
     try:
-        future.result()
+        _answer(future)
     except KafkaException as exc:
         if exc.args[0].code() in expected:
             return False
