@@ -62,10 +62,11 @@ class KafkaPositions:
             )
             return found
         except KafkaException as exc:
-            is_missing = exc.args[0].code() in (KafkaError._UNKNOWN_PARTITION, *MISSING)
-            if is_missing and self._cluster.partitions(self.topic, self._ask_s) > place.partition:
+            if exc.args[0].code() not in (KafkaError._UNKNOWN_PARTITION, *MISSING):
+                raise
+            if self._cluster.partitions(self.topic, self._ask_s) > place.partition:
                 return None
-            raise
+            raise self._deleted() from exc
 
     def stored(self, partitions: Sequence[int], wait_s: float) -> dict[int, tuple[str, Position]]:
         """Return token and position of what the group committed; the oldest line if nothing."""
@@ -125,7 +126,8 @@ class KafkaPositions:
             return answer
         except KafkaException as exc:
             if exc.args[0].code() in MISSING:
-                raise ConflictError(
-                    f"topic {self.topic!r} was deleted under group {self.group!r}"
-                ) from exc
+                raise self._deleted() from exc
             raise
+
+    def _deleted(self) -> ConflictError:
+        return ConflictError(f"topic {self.topic!r} was deleted under group {self.group!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from pathlib import Path
@@ -33,8 +34,8 @@ class OwnBroker:
         (self.site.folder / "lib").symlink_to(site.folder / "lib")
         self.site.sources.parent.mkdir(parents=True)
         self.site.sources.symlink_to(site.sources)
-        for number, name in enumerate(self.server.ports):
-            self.site.claim(name, 23092 + 100 * number)
+        for name in self.server.ports:  # by chance: tests of another process look for ports, too
+            self.site.claim(name, 21_000 + secrets.randbelow(9_000))
         self.server.prepare(self.site)
         self.begin()
 
