@@ -117,6 +117,17 @@ def services(tmp_path: Path) -> FakeServices:
     return FakeServices(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> FakeServices:
+    """Return services whose detector the tests of a file share: training takes a second."""
+    from vigie.testing import FakeServices
+    from vigie.testing.detectors import deploy_detector
+
+    services = FakeServices(tmp_path_factory.mktemp("trained"))
+    deploy_detector(services)
+    return services
+
+
 @pytest.fixture(scope="session")
 def fitted() -> tuple[Any, Any]:
     """Return a small fitted pipeline and rows that it can answer."""

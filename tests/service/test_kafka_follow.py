@@ -19,7 +19,6 @@ from vigie.jobs.follow_stream import FollowOptions, follow_stream
 from vigie.jobs.score_metrics import ScoreReport
 from vigie.records import Document, IndexOutcome, Message, Position
 from vigie.testing import FakeServices
-from vigie.testing.detectors import deploy_detector
 
 LINES = [f"worker accepted request {n} from 10.0.0.9 in {n} ms".encode() for n in range(400)]
 INDEX = "scored"
@@ -37,13 +36,6 @@ def stream(kafka_servers: str, topic: str) -> Iterator[KafkaStream]:
     yield kafka
     kafka.delete_topic(topic)
     kafka.close()
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> FakeServices:
-    services = FakeServices(tmp_path_factory.mktemp("trained"))
-    deploy_detector(services)
-    return services
 
 
 @pytest.fixture

@@ -22,17 +22,9 @@ from vigie.jobs.follow_stream import INDEX_WAIT_S
 from vigie.records import Message
 from vigie.settings import Settings
 from vigie.testing import FakeServices
-from vigie.testing.detectors import deploy_detector
 
 TOPIC, INDEX, GROUP = "vigie-logs", "mozilla-clogs-index", "vigie-scorer"
 JOB = "stream_follow_m"
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> FakeServices:
-    services = FakeServices(tmp_path_factory.mktemp("trained"))
-    deploy_detector(services)
-    return services
 
 
 @pytest.fixture

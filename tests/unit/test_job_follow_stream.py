@@ -15,18 +15,10 @@ from vigie.jobs.follow_stream import FollowOptions, follow_stream
 from vigie.jobs.score_metrics import ScoreReport
 from vigie.records import Document, IndexOutcome, Message, StreamRecord
 from vigie.testing import FakeServices
-from vigie.testing.detectors import deploy_detector
 from vigie.testing.stream import FakeConsumer
 
 TOPIC, INDEX = "logs", "scored"
 OPTIONS = FollowOptions(topic=TOPIC, group="scorer", index=INDEX, member="m")
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> FakeServices:
-    services = FakeServices(tmp_path_factory.mktemp("trained"))
-    deploy_detector(services)
-    return services
 
 
 @pytest.fixture

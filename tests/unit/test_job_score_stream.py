@@ -27,14 +27,6 @@ TOPIC, GROUP, INDEX = "logs", "scorer", "scored"
 NORMAL = [f"worker accepted request {n} from 10.0.0.9 in {n} ms".encode() for n in range(99)]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> FakeServices:
-    """Return services whose deployment and bundle the tests share: training takes a second."""
-    services = FakeServices(tmp_path_factory.mktemp("trained"))
-    deploy_detector(services)
-    return services
-
-
 @pytest.fixture
 def ready(services: FakeServices, trained: FakeServices) -> FakeServices:
     services.deployments = trained.deployments
