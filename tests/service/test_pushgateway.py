@@ -141,14 +141,13 @@ def test_a_run_s_figures_reach_prometheus(
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
 
-    wait_for(lambda: found(catalogue.STREAM_THRESHOLD), "a sample in Prometheus")
+    wait_for(lambda: len(found("push_time_seconds")) == 3, "all groups in Prometheus")
     (series,) = found(catalogue.STREAM_THRESHOLD)
     name = {"__name__": catalogue.STREAM_THRESHOLD}
     assert series["metric"] == name | {"job": job, "model": "fraud", "topic": "t"}
     assert series["value"][1] == "2.5"
     (success,) = found(catalogue.JOB_LAST_SUCCESS)
     assert float(success["value"][1]) == services.now().timestamp()
-    assert len(found("push_time_seconds")) == 3
 
 
 RULES = """\

@@ -312,7 +312,7 @@ def compose_port() -> int:
     return free_port()
 
 
-SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
+SEARCH = "/api/2.0/mlflow/experiments/search?max_results=100"
 
 
 @pytest.fixture(scope="module")
@@ -326,7 +326,7 @@ def mlflow_client(mlflow: str, stack_secrets: dict[str, str]) -> Iterator[httpx.
 def test_mlflow_answers_a_call_under_its_service_name(mlflow_client: httpx.Client) -> None:
     answer = mlflow_client.get(SEARCH, headers={"Host": "mlflow:5000"})
     assert answer.status_code == 200
-    assert [found["name"] for found in answer.json()["experiments"]] == ["Default"]
+    assert "Default" in {found["name"] for found in answer.json()["experiments"]}
 
 
 def test_mlflow_refuses_another_host_name_while_its_health_page_does_not(

@@ -21,7 +21,6 @@ from vigie.logs.index_specs import DEAD_LETTERS
 from vigie.records import Document, Message
 from vigie.settings import Settings
 from vigie.testing import FakeServices
-from vigie.testing.detectors import deploy_detector
 from vigie.testing.fake_es import FakeEs
 from vigie.testing.fake_es_http import Fault
 from vigie.testing.fake_es_store import error
@@ -36,13 +35,6 @@ BUSY = error(429, "es_rejected_execution_exception", "rejected execution of bulk
 def mock() -> Iterator[KafkaMock]:
     with KafkaMock() as cluster:
         yield cluster
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> FakeServices:
-    services = FakeServices(tmp_path_factory.mktemp("trained"))
-    deploy_detector(services)
-    return services
 
 
 @pytest.fixture
