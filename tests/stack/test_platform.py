@@ -191,13 +191,20 @@ def test_down_finds_what_a_killed_supervisor_left(
     platform = make_clone(tmp_path / "a clone")
     monkeypatch.setenv("VIGIE_HOME", str(platform.root))
     ensure_database(Settings.from_env(), tell=tell)
-    for process in platform_processes(platform):
-        if "supervisor.supervisord" in " ".join(process.cmdline()):
-            process.kill()
-            psutil.wait_procs([process], timeout=5)
+    supervisors = [process for process in platform_processes(platform) if is_supervisor(process)]
+    assert len(supervisors) == 1
+    supervisors[0].kill()
+    psutil.wait_procs(supervisors, timeout=5)
     assert platform.postgres.is_running()
     assert take_down(platform, tell=tell) > 0
     assert platform_processes(platform) == []
+
+
+def is_supervisor(process: psutil.Process) -> bool:
+    try:
+        return "supervisor.supervisord" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # PostgreSQL's own come and go
+        return False
 
 
 def test_a_port_that_somebody_else_holds_is_named_with_its_holder(tmp_path: Path) -> None:
