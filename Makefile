@@ -36,7 +36,7 @@ check: install ## Check every service, dependency and setting
 	@$(VIGIE) check
 
 test: install ## Run the tests
-	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest -rs -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: install ## Ruff, mypy --strict, import rules
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

@@ -7,7 +7,8 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,28 @@ os.environ |= {
 if TYPE_CHECKING:
     from vigie.local.postgres import EmbeddedPostgres
     from vigie.testing import FakeServices
+
+
+def pytest_report_header() -> list[str]:
+    """Tell which real servers the tests of ``tests/service`` will meet, and which libraries."""
+    from vigie.local.services.processes import process_of
+    from vigie.local.services.registry import SERVERS
+    from vigie.local.services.state import read_site
+
+    site = read_site(ROOT)
+    told = {
+        name: site.versions.get(name, "?") if process_of(site, name) else "not running"
+        for name in SERVERS
+    }
+    libraries = ("apache-airflow", "mlflow", "evidently", "elasticsearch", "confluent-kafka")
+    return [
+        "real servers (make services): " + _joined(told),
+        "libraries: " + _joined({name: version(name) for name in libraries}),
+    ]
+
+
+def _joined(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {found}" for name, found in versions.items())
 
 
 @pytest.hookimpl(trylast=True)
