@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -18,7 +20,10 @@ from vigie.adapters.es_retry import Patience
 from vigie.anomaly.detector import ISOLATION_FOREST
 from vigie.errors import DataError, PermanentError, SettingsError, TransientError
 from vigie.jobs.ingest_logs import ingest_logs
+from vigie.jobs.replay_dead_letters import replay_dead_letters
 from vigie.jobs.score_stream import score_stream
+from vigie.logs.dead_letters import is_cut, original_bytes
+from vigie.logs.index_specs import DEAD_LETTERS, RAW
 from vigie.records import Document, IndexOutcome, IndexSpec, JobReport, LogPage, Message
 from vigie.testing import FakeServices
 from vigie.testing.detectors import deploy_detector
@@ -244,15 +249,20 @@ def test_a_server_that_goes_away_is_waited_for() -> None:
     with FakeEs() as es:
         index = EsIndex(es.url, patience=Patience(longest_s=0.5, total_s=20))
         index.ensure(SPEC)
-        store = es.store
-    again = FakeEs(port=es.port)
-    again.store = store
-    starter = threading.Timer(1.0, again.__enter__)
-    starter.start()
-    assert index.create("logs", documents(20)) == IndexOutcome(20, 0)
-    index.close()
-    starter.join()
-    again.__exit__()
+    with ExitStack() as later:
+
+        def come_back() -> None:
+            again = FakeEs(port=es.port)
+            again.store = es.store
+            later.enter_context(again)
+
+        starter = threading.Timer(1.0, come_back)
+        starter.start()
+        began = time.monotonic()
+        assert index.create("logs", documents(20)) == IndexOutcome(20, 0)
+        assert time.monotonic() - began > 0.9  # nobody answered before
+        index.close()
+        starter.join()
 
 
 def test_an_index_that_somebody_dropped_is_not_brought_back_by_a_write() -> None:
@@ -343,3 +353,77 @@ def test_another_illegal_argument_is_of_one_document() -> None:
         es.faults = [Fault(refuse=lambda key: refusal if key == "d0003" else None)]
         outcome = index.create("logs", documents(10))
         assert (outcome.created, [r.id for r in outcome.rejected]) == (9, ["d0003"])
+
+
+LARGE = 100_000
+
+
+@dataclass(frozen=True)
+class OnePage:
+    """A source of a few lines."""
+
+    lines: tuple[str, ...]
+
+    def check(self) -> str:
+        return "lines"
+
+    def page(self, offset: int, limit: int) -> LogPage:
+        lines = self.lines[offset : offset + limit]
+        return LogPage(offset, lines, offset + len(lines), len(self.lines))
+
+
+@pytest.fixture
+def narrow(services: FakeServices) -> Iterator[FakeServices]:
+    """Services on an Elasticsearch behind a proxy that takes requests of 64 KiB."""
+    with FakeEs(max_bytes=64 << 10) as es:
+        index = EsIndex(es.url)
+        services.index = index  # type: ignore[assignment]
+        yield services
+        index.close()
+
+
+def letters(services: FakeServices) -> list[dict[str, Any]]:
+    return [dict(document.body) for document in services.index.scan(DEAD_LETTERS.name)]
+
+
+def is_start_of(letter: dict[str, Any], line: bytes) -> bool:
+    kept = original_bytes(letter)
+    whole = {"original_length": len(line), "sha256": hashlib.sha256(line).hexdigest()}
+    return (
+        0 < len(kept) < len(line)
+        and line.startswith(kept)
+        and whole.items() <= letter["extra"].items()
+    )
+
+
+def test_a_line_larger_than_the_server_takes_does_not_hold_up_the_collection(
+    narrow: FakeServices,
+) -> None:
+    """Its dead letter is larger still: the start of the line is kept, and what the whole was."""
+    long = "2026-01-01T00:00:00Z - vigie.api - INFO - [t1] API Call - GET /health - " + "x" * LARGE
+    narrow.api_logs = OnePage(("first", long, "last"))  # type: ignore[assignment]
+    report = ingest_logs(narrow, limit=10)
+    assert (report.offset, report.lag) == (3, 0)
+    raw = report.counts[RAW.name]
+    assert (raw.read, raw.indexed, raw.dead_lettered) == (3, 2, 1)
+    (letter,) = (each for each in letters(narrow) if is_cut(each))
+    assert is_start_of(letter, long.encode())
+    replayed = replay_dead_letters(narrow)
+    assert (replayed.others, replayed.replayed) == (1, 0)
+    assert is_start_of(letter, long.encode())
+
+
+def test_a_line_of_the_stream_larger_than_the_server_takes_does_not_hold_it_up(
+    narrow: FakeServices,
+) -> None:
+    deploy_detector(narrow, ISOLATION_FOREST)
+    lines = [b"gateway accepted request", b"x" * LARGE, b"gateway accepted request"]
+    narrow.stream.create_topic("lines", 1)
+    narrow.stream.produce("lines", [Message(line) for line in lines])
+    report = score_stream(
+        narrow, topic="lines", group="g", index="scored", detector=ISOLATION_FOREST
+    )
+    assert (report.read, report.indexed, report.dead_lettered) == (3, 2, 1)
+    assert narrow.stream.lag("g", "lines") == 0
+    (letter,) = letters(narrow)
+    assert is_start_of(letter, lines[1])

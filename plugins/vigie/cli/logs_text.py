@@ -70,7 +70,7 @@ def export_text(report: ExportReport) -> str:
 
 def replay_text(report: ReplayReport) -> str:
     """Say what became of dead letters, or what would be tried."""
-    others = f" ({report.others} of other sources left alone)" if report.others else ""
+    others = f" ({report.others} of other sources, or cut, left alone)" if report.others else ""
     if report.dry_run:
         return (
             f"Would try {report.tried} ({report.api_log} of the API log, {report.stream} of the "

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from vigie.errors import RefusedMessageError
-from vigie.logs.files import MAX_LINE
+from vigie.logs.dead_letters import SHORTER
 from vigie.records import Message, StreamRecord
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ DeadRecord = tuple[StreamRecord, str, str]
 log = logging.getLogger(__name__)
 
 _REASON_LIMIT = 500
-_SHORTER = (MAX_LINE, 16 * 1024, 1024, 0)
-"""Bytes that a copy keeps when the topic refuses more."""
 
 
 def bury_copies(stream: LogStream, topic: str, dead: Sequence[DeadRecord]) -> None:
@@ -65,7 +63,7 @@ def _copies(record: StreamRecord, kind: str, reason: str) -> Iterator[Message]:
         "original_length": str(len(record.value)),
         "sha256": hashlib.sha256(record.value).hexdigest(),
     }
-    for size in _SHORTER:
+    for size in SHORTER:
         yield Message(record.value[:size], {**_about(record, kind, reason), **whole})
 
 

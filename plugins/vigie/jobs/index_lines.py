@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vigie.errors import DataError
+from vigie.jobs.keep_letters import keep_letters
 from vigie.logs.counts import LineCounts
 from vigie.logs.dead_letters import API_LOG, dead_letter, line_to_bytes
 from vigie.logs.documents import LineDocuments
@@ -16,8 +15,6 @@ from vigie.records import Document, IndexOutcome, Rejection
 
 if TYPE_CHECKING:
     from vigie.roles import Services
-
-log = logging.getLogger(__name__)
 
 UNREADABLE = "unreadable_line"
 
@@ -50,7 +47,7 @@ def index_lines(
     Raises
     ------
     DataError
-        A line is unaccounted for, or the dead letters themselves refused one.
+        A line is unaccounted for, or the dead letters themselves refused one, even cut.
     """
     letters = {
         i: _letter(services, line, source, MESSAGE.name, UNREADABLE, line.error)
@@ -73,7 +70,7 @@ def index_lines(
             filtered=sum(d is None and not lines[i].error for i, d in enumerate(documents)),
             dead_lettered=len(outcome.rejected) + (0 if index == raw_index else unreadable),
         ).checked(index)
-    _keep(services, list(letters.values()))
+    keep_letters(services, list(letters.values()))
     return IndexedLines(counts, frozenset(letters))
 
 
@@ -105,23 +102,4 @@ def _letter(
         error_type=kind,
         reason=reason or "",
         at=services.now(),
-    )
-
-
-def _keep(services: Services, letters: list[Document]) -> None:
-    if not letters:
-        return
-    rejected = services.index.create(DEAD_LETTERS.name, letters).rejected
-    if rejected:
-        raise DataError(
-            f"{DEAD_LETTERS.name} refused {len(rejected)} documents, the first because: "
-            f"{rejected[0].reason}; nothing is lost, the cursor stays where it was"
-        )
-    first = letters[0].body
-    log.warning(
-        "%d lines went to %s, the first because: %s: %.200s",
-        len(letters),
-        DEAD_LETTERS.name,
-        first["error_type"],
-        first["reason"],
     )

@@ -10,7 +10,7 @@ from vigie.jobs.index_lines import ensure_api_log_indices, index_lines
 from vigie.jobs.ingest_logs import BATCH_SIZE
 from vigie.jobs.replay_stream_letters import replay_stream_letters
 from vigie.jobs.score_records import is_line
-from vigie.logs.dead_letters import API_LOG, STREAM, bytes_to_line, original_bytes
+from vigie.logs.dead_letters import API_LOG, STREAM, bytes_to_line, is_cut, original_bytes
 from vigie.logs.documents import LineDocuments, to_documents
 from vigie.logs.filtering import DEFAULT_PATTERN, LineFilter
 from vigie.logs.index_specs import DEAD_LETTERS, RAW
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayReport(JobReport):
-    """``tried == api_log + stream == replayed + still_dead``; ``others`` are of neither kind.
+    """``tried == api_log + stream == replayed + still_dead``; ``others`` are of neither kind, or
+    hold only the start of a line that was too large.
 
     Of a dry run ``replayed`` is how many can be read now; the index was not asked.
     """
@@ -113,7 +114,7 @@ def _by_kind(services: Services, limit: int | None) -> tuple[list[Document], lis
     others = taken = 0
     for letter in services.index.scan(DEAD_LETTERS.name):
         kind = letter.body["source_kind"]
-        if kind not in found:
+        if kind not in found or is_cut(letter.body):
             others += 1
         elif limit is None or taken < limit:
             found[kind].append(letter)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,23 +10,20 @@ from typing import TYPE_CHECKING
 from vigie.anomaly.scorer import CachedScorer, Scored
 from vigie.anomaly.threshold import DynamicThreshold, pack_state, unpack_state
 from vigie.anomaly.welford import Welford
-from vigie.errors import DataError
 from vigie.faults import crash_point
 from vigie.jobs.champion_detector import ChampionDetector
 from vigie.jobs.dead_letter_topic import DeadRecord, bury_copies
 from vigie.jobs.dirty_windows import mark_dirty
+from vigie.jobs.keep_letters import keep_letters
 from vigie.jobs.score_metrics import Counts
 from vigie.jobs.score_records import RecordScorer, ScoredBatch, document_id
 from vigie.logs.api_line import instant
 from vigie.logs.dead_letters import STREAM, dead_letter, kept_headers
 from vigie.logs.generations import GenerationCache
-from vigie.logs.index_specs import DEAD_LETTERS
 from vigie.records import Document, Position, StreamRecord
 
 if TYPE_CHECKING:
     from vigie.roles import Services, StreamConsumer
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -119,13 +115,9 @@ class ScoreRun:
 
     def _bury(self, dead: Sequence[DeadRecord]) -> None:
         letters = [self._dead_letter(*each) for each in dead]
-        outcome = self.services.index.create(DEAD_LETTERS.name, letters)
-        if outcome.rejected:
-            first = outcome.rejected[0]
-            raise DataError(f"a dead letter was refused ({first.kind}): {first.reason}")
+        keep_letters(self.services, letters)
         if self.dead_letter_topic is not None:
             bury_copies(self.services.stream, self.dead_letter_topic, dead)
-        log.warning("%d lines went to %s", len(letters), DEAD_LETTERS.name)
 
     def _dead_letter(self, record: StreamRecord, kind: str, reason: str) -> Document:
         letter = dead_letter(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from vigie.encoding import digest
 from vigie.logs.api_line import instant
+from vigie.logs.files import MAX_LINE
 from vigie.records import Document
 
 SCHEMA_VERSION = 1
@@ -17,6 +19,8 @@ STREAM = "stream"
 _REASON_LIMIT = 2_000  # characters: a store's error may quote the whole document
 #: Anybody may write headers: more, or longer ones, would have the letter itself refused.
 _HEADERS, _NAME_LIMIT, _VALUE_LIMIT = 50, 200, 1_000
+#: Bytes of the original that a letter keeps when a store refuses more.
+SHORTER = (MAX_LINE, 16 * 1024, 1024, 0)
 _OURS = frozenset({"source", "line_id", "sha256", "original_length"})
 
 
@@ -81,6 +85,33 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, Any]:
     first = sorted(headers.items(), key=lambda header: header[0] not in _OURS)[:_HEADERS]
     kept = {name[:_NAME_LIMIT]: value[:_VALUE_LIMIT] for name, value in first}
     return {"headers": kept} if kept == dict(headers) else {"headers": kept, "headers_cut": True}
+
+
+def cut(letter: Document, size: int) -> Document:
+    """Return the letter with the first ``size`` bytes of its original, and what the whole was.
+
+    Examples
+    --------
+    >>> letter = Document("1", {"original_b64": "YWJj", "extra": {"topic": "t"}})
+    >>> body = cut(letter, 2).body
+    >>> original_bytes(body), body["extra"]["original_length"], is_cut(body), is_cut(letter.body)
+    (b'ab', 3, True, False)
+    """
+    original = original_bytes(letter.body)
+    whole = {"original_length": len(original), "sha256": hashlib.sha256(original).hexdigest()}
+    return Document(
+        letter.id,
+        {
+            **letter.body,
+            "original_b64": base64.b64encode(original[:size]).decode("ascii"),
+            "extra": {**letter.body.get("extra", {}), **whole},
+        },
+    )
+
+
+def is_cut(body: Mapping[str, Any]) -> bool:
+    """Say whether a letter keeps only the start of its original."""
+    return "original_length" in body.get("extra", {})
 
 
 def original_bytes(body: Mapping[str, Any]) -> bytes:

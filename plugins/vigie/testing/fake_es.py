@@ -6,7 +6,9 @@ It knows only what :class:`~vigie.adapters.es_index.EsIndex` asks for.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 import ssl
 from http.server import ThreadingHTTPServer
 from threading import Lock, Thread
@@ -37,6 +39,7 @@ class FakeEs:
         self.store = FakeEsStore()
         self.faults: list[Fault] = []
         self.seen: list[Seen] = []
+        self.connections: set[socket.socket] = set()
         self.authorization = authorization
         self.max_bytes = max_bytes
         self.product = product
@@ -56,8 +59,12 @@ class FakeEs:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        """Stop as a process does that ends: connections that a client keeps end too."""
         self.server.shutdown()
         self.server.server_close()
+        for connection in self.connections.copy():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def bulks(self) -> list[Seen]:
         return [seen for seen in self.seen if seen.path.endswith("/_bulk")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -47,6 +48,7 @@ class Server(Protocol):
     seen: list[Seen]
     authorization: str | None
     product: str
+    connections: set[socket.socket]
 
     def take_fault(self, path: str) -> Fault: ...
     def answer(self, method: str, path: str, body: bytes, fault: Fault) -> Answer: ...
@@ -99,5 +101,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         """A client that went away is no news."""
+        self.es.connections.add(self.connection)
         with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
             super().handle()
+        self.es.connections.discard(self.connection)
