@@ -195,7 +195,11 @@ def test_expire_deletes_what_is_older_and_says_how_much(
 ) -> None:
     vigie_logs("once")
     services.clock.advance(days=9)
-    assert f"{MESSAGE.name}: 3 documents before" in vigie_logs("expire", "--days", "7").output
+    with pytest.raises(PermanentError, match=r"older than 7 days of ml-api-logs.*add --yes"):
+        vigie_logs("expire", "--days", "7")
+    assert services.index.count(MESSAGE.name) == 3
+    told = vigie_logs("expire", "--days", "7", "--yes").output
+    assert f"{MESSAGE.name}: 3 documents before" in told
     assert services.index.count(MESSAGE.name) == 0
 
 

@@ -10,6 +10,7 @@ import pytest
 from vigie.adapters.es_index import EsIndex
 from vigie.errors import PermanentError
 from vigie.jobs.clear_indices import clear_indices
+from vigie.jobs.confirmation import require_confirmation
 from vigie.local.check import check_everything
 from vigie.logs.index_specs import MESSAGE, api_log_specs
 from vigie.records import Document
@@ -37,6 +38,20 @@ def test_a_cluster_is_not_cleared_unless_it_is_named(
     with pytest.raises(PermanentError, match="--expect-cluster fake-cluster"):
         clear_indices(on_cluster, confirmed=True, expect_cluster=expected)
     assert on_cluster.index.count(MESSAGE.name) == 1
+
+
+def test_an_old_document_is_not_expired_on_a_cluster_that_was_not_named(
+    on_cluster: FakeServices,
+) -> None:
+    told = "older than a day of ml-api-message .1 documents. for good.*--expect-cluster fake"
+    with pytest.raises(PermanentError, match=told):
+        require_confirmation(
+            on_cluster,
+            [MESSAGE.name],
+            confirmed=True,
+            expect_cluster=None,
+            only="what is older than a day of ",
+        )
 
 
 def test_naming_the_cluster_is_not_enough(on_cluster: FakeServices) -> None:

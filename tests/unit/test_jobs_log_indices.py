@@ -111,6 +111,32 @@ def test_after_clearing_the_next_run_collects_everything_again(services: FakeSer
     assert services.index.count(MESSAGE.name) == 2
 
 
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_collector_at_work_begins_anew_when_the_indices_are_cleared(
+    services: FakeServices, before: int
+) -> None:
+    """Cleared after it read a page and before it wrote it: at offset 0, and further on."""
+    send(services, "t1", "t2", "t3", "t4")
+    clear_indices(services, confirmed=True)
+    ingest_logs(services, limit=before)
+    source = services.api_logs
+
+    class ClearedMeanwhile:
+        cleared = 0
+
+        def page(self, offset: int, limit: int) -> LogPage:
+            page = source.page(offset, limit)
+            if limit > 1 and not self.cleared:  # 1: it looks whether the source began anew
+                self.cleared = clear_indices(services, confirmed=True).deleted[RAW.name] + 1
+            return page
+
+    services.api_logs = ClearedMeanwhile()  # type: ignore[assignment]
+    report = ingest_logs(services, limit=10)
+    assert services.api_logs.cleared == before + 1
+    assert (report.read, report.offset) == (4, 4)
+    assert [services.index.count(spec.name) for spec in (RAW, MESSAGE, PERFS)] == [4, 4, 4]
+
+
 def test_our_own_documents_have_no_duplicates(services: FakeServices) -> None:
     send(services, "t1", "t2")
     assert deduplicate_indices(services).removed == 0

@@ -14,9 +14,15 @@ def expire(
         int | None,
         typer.Option(min=1, help="Keep so many days (else ELASTICSEARCH_RETENTION_DAYS)."),
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Really delete them.")] = False,
+    expect_cluster: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Elasticsearch: the cluster that is meant."),
+    ] = None,
 ) -> None:
     """Delete documents of the log indices that are older than they need be kept."""
     from vigie.errors import SettingsError
+    from vigie.jobs.confirmation import require_confirmation
     from vigie.jobs.expire_documents import expire_documents
     from vigie.logs.index_specs import api_log_specs
 
@@ -28,6 +34,13 @@ def expire(
                 "documents are kept for ever; say --days or set ELASTICSEARCH_RETENTION_DAYS"
             )
         names = [spec.name for spec in api_log_specs(found.index)]
+        require_confirmation(
+            opened,
+            names,
+            confirmed=yes,
+            expect_cluster=expect_cluster,
+            only=f"what is older than {keep} days of ",
+        )
         report = expire_documents(opened, indices=names, days=keep)
     for name, documents in report.deleted.items():
         console.print(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vigie.errors import PermanentError
+from vigie.jobs.confirmation import require_confirmation
 from vigie.jobs.ingest_logs import SOURCE
-from vigie.logs.cursor import Cursor, state_key
+from vigie.logs.cursor import lock_name, reset_state, state_key
 from vigie.logs.index_specs import RAW, api_log_specs
 from vigie.records import JobReport
-from vigie.roles import ClusterIndex
 
 if TYPE_CHECKING:
     from vigie.roles import Services
+
+_LOCK_WAIT_S = 60.0  # more than a batch of a collector takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,31 +35,19 @@ def clear_indices(
     """Delete the three indices and the cursor: the next run collects from the beginning.
 
     Dead letters stay. The cursor goes first, so that a crash in between loses nothing: what is
-    still there is found ``already_there``.
+    still there is found ``already_there``. A collector at work begins anew after it.
 
     Raises
     ------
     PermanentError
         Without ``confirmed``, saying what would be deleted; or when the index is on a cluster that
         was not named, or is another one than was named.
+    ConflictError
+        When a collector writes one batch for longer than ``_LOCK_WAIT_S``.
     """
     names = [spec.name for spec in api_log_specs(raw_index)]
-    cluster = services.index.cluster_name() if isinstance(services.index, ClusterIndex) else None
-    if not confirmed or expect_cluster != cluster:
-        raise PermanentError(_what_it_takes(services, names, cluster, expect_cluster))
-    services.state.put(state_key(source_id), Cursor().as_state())
-    return ClearReport(deleted={name: services.index.drop(name) for name in names})
-
-
-def _what_it_takes(
-    services: Services, names: list[str], cluster: str | None, expected: str | None
-) -> str:
-    counts = ", ".join(f"{name} ({services.index.count(name)} documents)" for name in names)
-    if cluster is None:
-        where = f"; the log index is embedded, not on cluster {expected}" if expected else ""
-        return f"this deletes {counts} for good{where}; add --yes{' alone' * bool(expected)}"
-    other = f", not on {expected!r}" if expected not in (None, cluster) else ""
-    return (
-        f"this deletes {counts} for good, on the Elasticsearch cluster {cluster!r}{other}; "
-        f"add --yes --expect-cluster {cluster}"
-    )
+    require_confirmation(services, names, confirmed=confirmed, expect_cluster=expect_cluster)
+    with services.locks.hold(lock_name(source_id), wait_s=_LOCK_WAIT_S):
+        services.state.put(state_key(source_id), reset_state())
+        deleted = {name: services.index.drop(name) for name in names}
+    return ClearReport(deleted=deleted)

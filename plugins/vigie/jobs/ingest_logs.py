@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from vigie import catalogue
 from vigie.faults import crash_point
 from vigie.jobs.index_backoff import index_backoff
 from vigie.jobs.index_lines import ensure_api_log_indices, index_lines
 from vigie.logs.counts import LineCounts
-from vigie.logs.cursor import Cursor, state_key
+from vigie.logs.cursor import Cursor, lock_name, state_key
 from vigie.logs.documents import LineDocuments, to_documents
 from vigie.logs.filtering import DEFAULT_PATTERN, LineFilter
 from vigie.logs.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 SOURCE = "api"  # not its address: the same API behind another address has the same transactions
 BATCH_SIZE = 500
+_LOCK_WAIT_S = 60.0  # a batch takes a second; longer only while the index makes somebody wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,28 +53,36 @@ def ingest_logs(
 
     The cursor moves after a batch's documents and dead letters are durable: what a crash or a
     TransientError leaves behind is completed by the next run, and counted as ``already_there``.
+    When somebody else moved the cursor meanwhile (another collector, or ``vigie logs clear``), the
+    batch is dropped and read from there.
+
+    Raises
+    ------
+    ConflictError
+        When somebody else writes a batch for longer than ``_LOCK_WAIT_S``.
     """
-    ensure_api_log_indices(services, raw_index)
     line_filter = LineFilter(filter_pattern)
-    cursor, restarted = _resume(services, source_id)
+    place = _Place.found(services, source_id, raw_index)
     tally = _Tally(dict.fromkeys((raw_index, MESSAGE.name, PERFS.name), LineCounts()))
     while tally.read < limit and not tally.at_end:
         size = min(batch_size, limit - tally.read)
-        page = services.api_logs.page(cursor.offset, size)
+        page = services.api_logs.page(place.cursor.offset, size)
         batch = _documents(services, page, source_id, line_filter)
         crash_point("before_bulk")
-        indexed = index_lines(services, batch, source=source_id, raw_index=raw_index)
-        crash_point("after_bulk")
-        tally.add(page, indexed.counts, expected=cursor.offset)
-        if page.next_offset > cursor.offset:
-            cursor = Cursor.after(page.next_offset, page.lines[-1])
-            services.state.put(state_key(source_id), cursor.as_state())
+        with services.locks.hold(lock_name(source_id), wait_s=_LOCK_WAIT_S):
+            if place.has_moved():
+                place = _Place.found(services, source_id, raw_index)
+                continue
+            indexed = index_lines(services, batch, source=source_id, raw_index=raw_index)
+            crash_point("after_bulk")
+            tally.add(page, indexed.counts, expected=place.cursor.offset)
+            place.advance(page)
     report = IngestReport(
         read=tally.read,
-        offset=cursor.offset,
-        restarted=restarted,
+        offset=place.cursor.offset,
+        restarted=place.restarted,
         lost=tally.lost,
-        lag=tally.lag(cursor.offset),
+        lag=tally.lag(place.cursor.offset),
         counts=tally.counts,
     )
     samples = _samples(report, services.index.count(DEAD_LETTERS.name))
@@ -110,9 +119,39 @@ class _Tally:
         return 0 if self.at_end else None
 
 
-def _resume(services: Services, source: str) -> tuple[Cursor, bool]:
+@dataclass(slots=True)
+class _Place:
+    """Where a collection of one source is, and the stored state that says so."""
+
+    services: Services
+    source: str
+    stored: Mapping[str, Any] | None
+    cursor: Cursor
+    restarted: bool  # for want of a cursor that holds
+
+    @classmethod
+    def found(cls, services: Services, source: str, raw_index: str) -> Self:
+        """Return the place to go on from; the indices are there afterwards."""
+        ensure_api_log_indices(services, raw_index)
+        stored = services.state.get(state_key(source))
+        return cls(services, source, stored, *_resume(services, source, stored))
+
+    def has_moved(self) -> bool:
+        """Whether somebody else moved the cursor since it was read or written here."""
+        return self.services.state.get(state_key(self.source)) != self.stored
+
+    def advance(self, page: LogPage) -> None:
+        """Go on behind a page whose lines are durable."""
+        if page.next_offset > self.cursor.offset:
+            self.cursor = Cursor.after(page.next_offset, page.lines[-1])
+            self.stored = self.cursor.as_state()
+            self.services.state.put(state_key(self.source), self.stored)
+
+
+def _resume(
+    services: Services, source: str, stored: Mapping[str, Any] | None
+) -> tuple[Cursor, bool]:
     """Return where to go on, and whether that is the beginning for want of a cursor that holds."""
-    stored = services.state.get(state_key(source))
     if stored is None:
         return Cursor(), False
     cursor = Cursor.from_state(stored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+from uuid import uuid4
 
 from vigie.encoding import digest
 
@@ -48,6 +49,19 @@ class Cursor:
 
     def as_state(self) -> dict[str, Any]:
         return {"offset": self.offset, "last_line": self.last_line}
+
+
+def reset_state() -> dict[str, Any]:
+    """Return a state of a source that is to be read from the beginning.
+
+    It equals no state before it: a collector that is at work sees that its cursor was moved.
+    """
+    return {**Cursor().as_state(), "reset": uuid4().hex}
+
+
+def lock_name(source: str) -> str:
+    """Return the lock under which documents are written and the cursor moves."""
+    return f"collector:{source}"
 
 
 def state_key(source: str) -> str:
