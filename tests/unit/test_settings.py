@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
 from vigie.errors import SettingsError
 from vigie.settings import Settings, known_variables
@@ -134,3 +135,18 @@ def test_the_example_lists_every_variable_and_sets_none(project_root: Path) -> N
     assert stack
     assert listed == set(known_variables())
     assert not re.findall(r"^[A-Z]", text, re.MULTILINE)
+
+
+def test_uncommenting_any_line_of_the_example_sets_what_it_shows(
+    project_root: Path, tmp_path: Path
+) -> None:
+    """No remark beside a value, which would become part of it; no value that is refused."""
+    text = (project_root / ".env.example").read_text()
+    lines = re.findall(r"^# ([A-Z][A-Z_]+=.*)$", text, re.MULTILINE)
+    for line in lines:
+        assert not re.search(r"\s[(#]", line)
+    file = tmp_path / ".env"
+    file.write_text("\n".join(lines))
+    values = {name: value or "" for name, value in dotenv_values(file).items()}
+    alone = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"}  # these need a login beside them
+    Settings.from_env({name: value for name, value in values.items() if name not in alone})

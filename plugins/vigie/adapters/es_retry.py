@@ -12,6 +12,8 @@ from vigie.errors import TransientError
 
 log = logging.getLogger(__name__)
 
+_DOUBLINGS = 30  # by then any longest wait is reached; 2.0 ** 1024 is no float any more
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -59,7 +61,8 @@ class Waits:
     def wait(self, problem: TransientError, limit_s: float | None = None) -> None:
         """Sleep before the next attempt; raise ``problem`` when that would be too long."""
         patience = self.patience
-        step = min(patience.longest_s, patience.first_s * 2**self.attempt)
+        doubled = patience.first_s * 2 ** min(self.attempt, _DOUBLINGS)
+        step = min(patience.longest_s, doubled)
         pause = step * (0.5 + patience.jitter() / 2)
         waited = patience.clock() - self.began
         if waited + pause > min(self.total_s, limit_s or self.total_s):

@@ -19,7 +19,10 @@ PAGE = 1000
 #: How long the reader may take over one page.
 _KEEP_ALIVE = "5m"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HIT = "pit_id,hits.hits._id,hits.hits._source,hits.hits.sort"
+_WHOLE = {
+    "filter_path": "pit_id,hits.hits._id,hits.hits._source,hits.hits.sort",
+    "allow_partial_search_results": "false",  # a lost shard is an error
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def _pages(
         while pit is not None:
             request["pit"] = {"id": pit, "keep_alive": _KEEP_ALIVE}
             try:
-                answer = client.request("POST", "/_search", request, params={"filter_path": _HIT})
+                answer = client.request("POST", "/_search", request, params=_WHOLE)
             except DataError as exc:
                 if "search_context_missing" not in str(exc):
                     raise
