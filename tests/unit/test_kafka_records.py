@@ -33,6 +33,8 @@ class Foreign:
         return self.content
 
     def headers(self) -> Any:
+        if isinstance(self.pairs, Exception):
+            raise self.pairs
         return self.pairs
 
 
@@ -58,3 +60,12 @@ def test_a_tombstone_is_an_empty_line() -> None:
 def test_headers_of_others_are_text() -> None:
     pairs = [("a", None), ("b", b"\xff\x00"), ("a", b"last")]
     assert record_of(headers=pairs).headers == {"a": "last", "b": "\\xff\x00"}
+
+
+@pytest.mark.parametrize(
+    "trouble", [SystemError("headers"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid")]
+)
+def test_headers_that_the_library_cannot_decode_cost_no_line(trouble: Exception) -> None:
+    found = record_of(headers=trouble)
+    assert (found.value, found.offset) == (b"x", 7)
+    assert found.headers == {"headers_unreadable": "the key of a header is not UTF-8"}

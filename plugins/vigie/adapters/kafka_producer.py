@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from vigie.adapters.kafka_client import PRODUCER, KafkaCluster
 from vigie.adapters.kafka_errors import explain, meaning, translated
+from vigie.encoding import clean
 from vigie.errors import RefusedMessageError, TransientError, UndeliveredError, VigieError
 from vigie.records import Message
 
@@ -79,7 +80,8 @@ class KafkaWriter:
     def _enqueue(
         self, topic: str, partition: int, message: Message, answered: Callable[..., None]
     ) -> None:
-        headers = [(key, str(value).encode()) for key, value in message.headers.items()]
+        kept = clean(message.headers)  # a file's name may be no UTF-8; as every store keeps it
+        headers = [(key, str(value).encode()) for key, value in kept.items()]
         options: dict[str, Any] = {"headers": headers} if headers else {}
         while True:
             try:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MARK = "v1"
 _NO_HEADERS: Mapping[str, str] = {}
+_UNREADABLE: Mapping[str, str] = {"headers_unreadable": "the key of a header is not UTF-8"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MS = 253_370_764_800_000  # the year 9999, the last that a datetime holds
 
@@ -30,11 +31,21 @@ def records_of(topic: str, messages: Sequence[Message]) -> list[StreamRecord]:
         at = instants.get(ms)
         if at is None:
             at = instants[ms] = _instant(ms)
-        pairs = message.headers()
-        headers = {key: _text(value) for key, value in pairs} if pairs else _NO_HEADERS
-        value = message.value() or b""
+        value, headers = message.value() or b"", _headers_of(message)
         found.append(StreamRecord(topic, message.partition(), message.offset(), value, headers, at))
     return found
+
+
+def _headers_of(message: Message) -> Mapping[str, str]:
+    """Decode headers; a message whose keys the library cannot decode is still a line.
+
+    It says so with a SystemError; raised here it would come again at each reading, for ever.
+    """
+    try:
+        pairs = message.headers()
+    except (SystemError, UnicodeDecodeError):
+        return _UNREADABLE
+    return {key: _text(value) for key, value in pairs} if pairs else _NO_HEADERS
 
 
 def _instant(ms: int) -> datetime:

@@ -98,6 +98,16 @@ def any_bytes_survive_exactly(subject: StreamSubject) -> None:
 
 
 @CHECKS
+def headers_that_no_store_takes_are_kept_as_visible_escapes(subject: StreamSubject) -> None:
+    """The name of a file that is not UTF-8 has lone surrogates in Python."""
+    subject.stream.create_topic(TOPIC)
+    subject.stream.produce(TOPIC, [Message(b"a", {"source": "caf\udce9.log", "n\x00": "\x00"})])
+    with subject.stream.consumer(GROUP, TOPIC) as consumer:
+        [record] = drain(consumer)
+    assert record.headers == {"source": "caf\\udce9.log", "n\\x00": "\\x00"}
+
+
+@CHECKS
 def headers_are_those_of_their_message(subject: StreamSubject) -> None:
     subject.stream.create_topic(TOPIC)
     subject.stream.produce(TOPIC, [Message(b"a"), Message(b"b", {"x": "1"}), Message(b"c")])
