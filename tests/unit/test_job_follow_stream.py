@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from vigie.errors import DataError, TransientError
+from vigie.errors import ConflictError, DataError, TransientError
 from vigie.jobs import follow_session
-from vigie.jobs.follow_stream import FollowOptions, follow_stream
+from vigie.jobs.champion_detector import champion_detector
+from vigie.jobs.follow_stream import MAX_REJOINS, FollowOptions, follow_stream
 from vigie.jobs.score_metrics import ScoreReport
-from vigie.records import Document, IndexOutcome, Message, StreamRecord
+from vigie.records import Document, IndexOutcome, Message, Position, StreamRecord
 from vigie.testing import FakeServices
 from vigie.testing.stream import FakeConsumer
 
@@ -207,6 +209,160 @@ def test_a_silence_is_outlived_as_a_member(
     produce(ready, 30)
     report = follow(ready, lambda: ready.stream.lag("scorer", TOPIC) == 0)
     assert (report.read, report.lag, figures(report)["vigie_stream_rejoins"]) == (30, 0, 0.0)
+
+
+def lose_at_polls(
+    monkeypatch: pytest.MonkeyPatch, errors: Sequence[Exception]
+) -> Iterator[Exception]:
+    """Let each of the first polls end a membership; return the errors that are left."""
+    poll, coming = FakeConsumer.poll, iter(errors)
+
+    def failing(self: FakeConsumer, most: int, timeout_s: float = 0.0) -> list[StreamRecord]:
+        if error := next(coming, None):
+            raise error
+        return poll(self, most, timeout_s)
+
+    monkeypatch.setattr(FakeConsumer, "poll", failing)
+    monkeypatch.setattr(follow_session, "_SILENCE_S", 0.0)
+    return coming
+
+
+def test_partitions_that_are_lost_after_a_long_outage_are_joined_again(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = [TransientError("nobody answers")] * (MAX_REJOINS + 2)
+    lose_at_polls(monkeypatch, [*outage, ConflictError("another generation")])
+    produce(ready, 30)
+    report = follow(ready, lambda: ready.stream.lag("scorer", TOPIC) == 0, wait_s=0.0)
+    assert report.read == 30
+
+
+def test_partitions_that_are_lost_again_and_again_in_vain_end_it(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = [ConflictError("another generation"), TransientError("nobody answers")] * 20
+    left = lose_at_polls(monkeypatch, lost)
+    with pytest.raises(ConflictError):
+        follow(ready, lambda: False, wait_s=0.0)
+    assert len(list(left)) == len(lost) - 2 * MAX_REJOINS - 1
+
+
+def test_a_scorer_that_is_slow_takes_smaller_batches_as_the_next_member(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = polled_sizes(ready, monkeypatch, max_gap_s=0.6)
+    give_up_when_away(monkeypatch, 0.6)
+    create = ready.index.create
+
+    def slow(index: str, documents: Sequence[Document]) -> IndexOutcome:
+        time.sleep(0.01 * len(documents))  # 100 lines, the first batch, never fit
+        return create(index, documents)
+
+    monkeypatch.setattr(ready.index, "create", slow)
+    produce(ready, 150)
+    report = follow(ready, lambda: ready.stream.lag("scorer", TOPIC) == 0)
+    assert report.read == 150
+    assert asked[0] == 100
+    assert max(asked[1:]) <= 40
+
+
+def give_up_when_away(monkeypatch: pytest.MonkeyPatch, gap_s: float) -> None:
+    """Refuse the commits of a member that polled too long ago, as a group does."""
+    poll, commit, heard = FakeConsumer.poll, FakeConsumer.commit, [0.0]
+
+    def noting(self: FakeConsumer, most: int, timeout_s: float = 0.0) -> list[StreamRecord]:
+        records = poll(self, most, timeout_s)
+        heard[0] = time.monotonic()
+        return records
+
+    def in_time(self: FakeConsumer, positions: Mapping[int, Position]) -> None:
+        if time.monotonic() - heard[0] > gap_s:
+            raise ConflictError("away for too long")
+        commit(self, positions)
+
+    monkeypatch.setattr(FakeConsumer, "poll", noting)
+    monkeypatch.setattr(FakeConsumer, "commit", in_time)
+
+
+def test_lines_that_somebody_else_committed_are_not_in_hand(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, refused = FakeConsumer.commit, []
+
+    def too_late(self: FakeConsumer, positions: Mapping[int, Position]) -> None:
+        commit(self, positions)  # stands for the other's commit
+        refused.append(positions)
+        raise ConflictError("partitions lost")
+
+    monkeypatch.setattr(FakeConsumer, "commit", too_late)
+    produce(ready, 30)
+    report = follow(ready, lambda: bool(refused))
+    assert (report.read, report.lag) == (0, 0)
+
+
+def test_lines_whose_partitions_went_while_the_sink_was_away_are_not_in_hand(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll, polled_without = FakeConsumer.poll, []
+
+    def losing(self: FakeConsumer, seconds: float) -> None:
+        self.assignment, self.keys = 2, []
+
+    def noting(self: FakeConsumer, most: int, timeout_s: float = 0.0) -> list[StreamRecord]:
+        if not self.keys:
+            polled_without.append(most)
+        return poll(self, most, timeout_s)
+
+    monkeypatch.setattr(FakeConsumer, "idle", losing)
+    monkeypatch.setattr(FakeConsumer, "poll", noting)
+    refuse(ready, monkeypatch, times=1000)
+    produce(ready, 30)
+    report = follow(ready, lambda: bool(polled_without))
+    assert (report.read, report.lag) == (0, 30)
+
+
+def test_a_champion_that_was_not_taken_over_is_taken_over_later(
+    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_session, "_CHAMPION_S", 0.0)
+    second = promote_later(ready, monkeypatch)
+    committed, asked = FakeConsumer.committed, []
+
+    def sometimes(self: FakeConsumer) -> dict[int, Position]:
+        if second:
+            asked.append(self)
+            if len(asked) == 1:
+                raise TransientError("positions are not told")
+        return committed(self)
+
+    def is_done() -> bool:
+        if not second and ready.index.count(INDEX) == 10:
+            second.append(2)
+        elif len(asked) > 1 and ready.stream.end_offsets(TOPIC)[0] == 10:
+            produce(ready, 10)
+        return ready.index.count(INDEX) == 20
+
+    monkeypatch.setattr(FakeConsumer, "committed", sometimes)
+    produce(ready, 10)
+    report = follow(ready, is_done)
+    scored_by = [document.body["model_version"] for document in ready.index.scan(INDEX)]
+    assert sorted(scored_by) == [1] * 10 + [2] * 10
+    assert report.model_version == 2
+
+
+def promote_later(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list: once a version is in it, the champion has that version."""
+    first, version = champion_detector(services, OPTIONS.detector), list[int]()
+
+    def deployed(name: str) -> Any:
+        return dataclasses.replace(first.deployment, version=[1, *version][-1])
+
+    def opened(services: FakeServices, name: str) -> Any:
+        return dataclasses.replace(first, deployment=deployed(name))
+
+    monkeypatch.setattr(services.deployments, "champion", deployed)
+    monkeypatch.setattr(follow_session, "champion_detector", opened)
+    return version
 
 
 def test_a_database_that_is_away_leaves_the_champion_as_it_is(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vigie.anomaly.threshold import DynamicThreshold
-from vigie.errors import TransientError
+from vigie.errors import ConflictError, TransientError
 from vigie.jobs.batch_size import BatchSize
 from vigie.jobs.champion_detector import ChampionDetector, champion_detector
 from vigie.jobs.score_metrics import Counts
@@ -41,6 +41,7 @@ class Followed:
     longest_gap_s: float = 0.0
     in_hand: int = 0  # lines that were read and are not committed
     trouble: TransientError | None = None  # why it does not go on just now
+    size: BatchSize | None = None  # a new member scores no faster than the one before
     told_at: float = field(default_factory=time.monotonic)
     told_read: int = 0
 
@@ -86,17 +87,18 @@ class Session:
         self.services, self.options, self.consumer = services, options, consumer
         self.champion, self.followed = champion, followed
         self.should_stop, self.tell, self.wait_s = should_stop, tell, wait_s
-        self.size = BatchSize(options.batch_size, consumer.max_gap_s)
+        self.size = followed.size or BatchSize(options.batch_size, consumer.max_gap_s)
+        followed.size = self.size
         self.heard = self.busy = self.asked = time.monotonic()
         self.joined_as = consumer.assignment
-        self.scoring = self._scoring()
+        self.scoring = self._scoring(champion)
 
-    def _scoring(self) -> ScoreRun:
+    def _scoring(self, champion: ChampionDetector) -> ScoreRun:
         names = self.options
         return ScoreRun(
             self.services,
             self.consumer,
-            self.champion,
+            champion,
             DynamicThreshold(names.factor, names.threshold, names.update),
             names.topic,
             names.index,
@@ -132,7 +134,7 @@ class Session:
             return ()
         self.heard = time.monotonic()
         if self.consumer.partitions or assignment != self.joined_as:  # the group answered once
-            self.followed.trouble = None
+            self.followed.in_hand, self.followed.trouble = 0, None  # lost lines are not ours
         return records
 
     def _process(self, records: Sequence[StreamRecord]) -> None:
@@ -153,6 +155,9 @@ class Session:
         except TransientError as exc:
             self._note(exc, f"{len(records)} lines wait")
             return False
+        except ConflictError:  # perhaps for being away too long, which must not happen again
+            self.size.took(len(records), time.monotonic() - begun)
+            raise
         self.size.took(len(records), time.monotonic() - begun)
         self.followed.in_hand, self.followed.trouble = 0, None
         return True
@@ -179,8 +184,9 @@ class Session:
         try:
             newest = self.services.deployments.champion(self.options.detector)
             if newest is not None and newest.version != self.champion.version:
-                self.champion = champion_detector(self.services, self.options.detector)
-                self.scoring = self._scoring()
+                champion = champion_detector(self.services, self.options.detector)
+                scoring = self._scoring(champion)  # asks the stream, which may not answer
+                self.champion, self.scoring = champion, scoring
         except TransientError as exc:
             log.warning("version %d goes on to score: %s", self.champion.version, exc)
 

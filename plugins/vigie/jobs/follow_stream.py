@@ -104,7 +104,8 @@ class _Follower:
     followed: Followed = field(default_factory=Followed)
     session: Session | None = None
     rejoins: int = 0
-    in_vain: int = 0
+    in_vain: int = 0  # joins since the last committed batch, for whatever reason they ended
+    lost: int = 0  # those of them that ended because the partitions were lost
     read_before: int = 0
 
     def run(self) -> ScoreReport:
@@ -119,7 +120,7 @@ class _Follower:
             self.on_report(report)
             raise TransientError(
                 f"stopped with {self.followed.in_hand} lines that are not committed; they are "
-                f"read again: {self.followed.trouble or 'their partitions were lost'}"
+                f"read again: {self.followed.trouble}"
             )
         return report
 
@@ -132,6 +133,8 @@ class _Follower:
                 raise
             if isinstance(exc, TransientError):
                 self.followed.trouble = exc
+            else:
+                self.followed.in_hand = 0  # somebody else's now
             log.warning("joining group %s again: %s", self.options.group, exc)
         return self.should_stop()
 
@@ -157,11 +160,15 @@ class _Follower:
     def _is_hopeless(self, error: ConflictError | TransientError) -> bool:
         """Say whether to give up: never joined, or partitions lost again and again in vain."""
         read = self.followed.counts.read
-        self.in_vain = self.in_vain + 1 if read == self.read_before else 0
+        if read == self.read_before:
+            self.in_vain += 1
+            self.lost += isinstance(error, ConflictError)
+        else:
+            self.in_vain = self.lost = 0
         self.read_before = read
         if isinstance(error, TransientError):
             return self.session is None
-        return isinstance(error, FencedError) or self.in_vain > MAX_REJOINS
+        return isinstance(error, FencedError) or self.lost > MAX_REJOINS
 
     def _rest(self, seconds: float) -> None:
         for _ in range(math.ceil(seconds / SLICE_S)):
