@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from vigie.cli import anomaly, stream
-from vigie.errors import DataError, NotEnoughDataError
+from vigie.errors import DataError, NotEnoughDataError, SettingsError
+from vigie.records import Position
 from vigie.settings import Settings
 from vigie.testing import FakeServices
 from vigie.testing.detectors import NORMAL, deploy_detector
@@ -61,6 +62,28 @@ def test_recreating_deletes_nothing_without_a_yes(opened: FakeServices, logs: Pa
     with pytest.raises(DataError, match="240 lines"):
         run(stream.app, "topic", "--recreate")
     assert opened.stream.end_offsets(TOPIC) == {0: 240}
+    assert "240 lines deleted" in run(stream.app, "topic", "--recreate", "--yes")
+
+
+def test_recreating_counts_the_lines_that_are_still_there(opened: FakeServices, logs: Path) -> None:
+    run(stream.app, "ingest", "--base-dir", logs)
+    with opened.stream.consumer("vigie-scorer", TOPIC) as consumer:
+        consumer.commit({0: Position(200)})
+    assert opened.stream.trim(TOPIC) == 200
+    with pytest.raises(DataError, match="delete 40 lines"):
+        run(stream.app, "topic", "--recreate")
+    assert " 40 lines deleted" in run(stream.app, "topic", "--recreate", "--yes")
+
+
+def test_a_cluster_that_tells_only_of_our_group_has_its_topic_made_again(
+    opened: FakeServices, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(stream.app, "ingest", "--base-dir", logs)
+
+    def forbidden(group: str, topic: str) -> int:
+        raise SettingsError(f"group {group!r} is not ours to ask for")
+
+    monkeypatch.setattr(opened.stream, "lag", forbidden)
     assert "240 lines deleted" in run(stream.app, "topic", "--recreate", "--yes")
 
 

@@ -49,13 +49,13 @@ def topic(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
 ) -> None:
     """Create the topic unless it exists."""
-    from vigie.jobs.ensure_topic import ensure_topic
+    from vigie.jobs.ensure_topic import ensure_topic, readable_lines
 
     with services({"VIGIE_STREAM_TOPIC": name}) as opened:
         wanted = opened.settings.stream.topic
-        waiting = sum(opened.stream.end_offsets(wanted).values()) if recreate else 0
         if recreate and not yes:
-            raise DataError(f"this would delete {waiting} lines of {wanted!r}; add --yes to do it")
+            lines = readable_lines(opened.stream, wanted)
+            raise DataError(f"this would delete {lines} lines of {wanted!r}; add --yes to do it")
         report = ensure_topic(opened, topic=wanted, partitions=partitions, recreate=recreate)
         verb = "created" if report.created else "was already there"
         deleted = f", {report.lines_deleted} lines deleted" if report.lines_deleted else ""
