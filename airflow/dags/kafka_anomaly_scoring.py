@@ -46,9 +46,7 @@ SCHEDULE = "@continuous"
             description="Dynamic threshold: mean + factor x std of the scores so far.",
         ),
         "threshold": Param(
-            None,
-            type=["null", "number"],
-            description="Fixed threshold. Empty: the dynamic one.",
+            None, type=["null", "number"], description="Fixed threshold. Empty: the dynamic one."
         ),
         "update": Param(
             "all",
@@ -59,7 +57,9 @@ SCHEDULE = "@continuous"
         "max_lines": Param(
             1_000_000, type="integer", minimum=1, description="Lines a run and worker, at most."
         ),
-        "workers": Param(None, type=["null", "integer"], description="Else VIGIE_STREAM_WORKERS."),
+        "workers": Param(
+            None, type=["null", "integer"], minimum=1, description="Else VIGIE_STREAM_WORKERS."
+        ),
     },
 )
 def kafka_anomaly_scoring() -> None:

@@ -208,6 +208,25 @@ def test_the_number_of_workers_is_a_param_or_a_setting(
     assert [run(of_the_setting), run(of_the_param)] == [[[0], [1], [2]], [[0, 2], [1]]]
 
 
+@pytest.mark.usefixtures("waiting")
+@pytest.mark.parametrize("workers", ["-1", 0])
+def test_no_workers_at_all_fail_instead_of_skipping_the_run(run: Run, workers: int | str) -> None:
+    operator = WaitForLagOperator(task_id="t", detector=ISOLATION_FOREST, workers=workers)
+    with pytest.raises(AirflowFailException, match="at least 1"):
+        run(operator)
+
+
+def test_the_form_takes_one_worker_or_more_or_none_given() -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    file = Path(__file__).resolve().parents[2] / "airflow" / "dags" / "kafka_anomaly_scoring.py"
+    workers = DagBag(file).dags["kafka_anomaly_scoring"].params.get_param("workers")
+    assert [workers.resolve(None), workers.resolve(1)] == [None, 1]
+    for wrong in (-1, 0):
+        with pytest.raises(ValueError, match="minimum"):
+            workers.resolve(wrong)
+
+
 def test_a_connection_to_kafka_has_a_topic_of_dead_letters(
     waiting: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,25 +69,30 @@ class WaitForLagOperator(JobOperator):
 
     def execute(self, context: Context) -> Any:  # a list where the base returns a report
         try:
-            with self.services_factory(context) as services:
-                report = self.run_job(services, context)
-        except TransientError as exc:
-            log.warning("no answer, which counts as no lag: %s", exc)
-            self._wait()
+            workers = self._workers()
+            report = self._look(context)
         except PermanentError as exc:
             raise AirflowFailException(str(exc)) from exc
-        if report.is_ready:
-            return report.workers(self._workers())
-        if report.lag:
+        if report is not None and report.is_ready:
+            return report.workers(workers)
+        if report is not None and report.lag:
             log.warning("%d lines wait, but no %s is deployed", report.lag, self.detector)
-        self._wait()
+        self._wait(workers)
 
-    def _wait(self) -> NoReturn:
+    def _look(self, context: Context) -> LagReport | None:
+        try:
+            with self.services_factory(context) as services:
+                return self.run_job(services, context)
+        except TransientError as exc:
+            log.warning("no answer, which counts as no lag: %s", exc)
+            return None
+
+    def _wait(self, workers: int) -> NoReturn:
         from vigie.operators.lag_trigger import LagTrigger
 
         trigger = LagTrigger(
             detector=self.detector,
-            workers=self._workers(),
+            workers=workers,
             poll_interval_s=self.poll_interval_s,
             max_wait_s=self.max_wait_s,
         )
@@ -98,7 +103,11 @@ class WaitForLagOperator(JobOperator):
         from vigie.settings import Settings  # no Connection rules it, and it must not need one
 
         given = optional_number(self.workers)
-        return int(given) if given else Settings.from_env().stream.workers
+        if given is None:
+            return Settings.from_env().stream.workers
+        if given < 1:
+            raise DataError(f"workers must be at least 1, not {self.workers}")
+        return int(given)
 
     def resume(self, context: Context, event: dict[str, Any]) -> list[list[int]]:
         """Go on with the trigger's event."""
