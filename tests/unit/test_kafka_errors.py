@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
@@ -119,3 +123,30 @@ def test_a_mechanism_that_the_library_does_not_know_is_a_settings_error() -> Non
     security = {"security.protocol": "SASL_SSL", "sasl.mechanism": "NONSENSE"}
     with pytest.raises(SettingsError):
         KafkaCluster("127.0.0.1:1", security, 1.0).partitions("t")
+
+
+def test_an_offset_that_brokers_do_not_tell_is_an_error_not_a_fresh_group() -> None:
+    """Left out it would be counted from the oldest line: a lag that nobody has."""
+    refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    told = [
+        SimpleNamespace(partition=0, offset=7, error=None),
+        SimpleNamespace(partition=1, offset=-1001, error=refused),
+    ]
+    cluster = KafkaCluster("127.0.0.1:1", {}, 1.0)
+    cluster.__dict__["admin"] = Answering(told)
+    with pytest.raises(SettingsError, match="TOPIC_AUTHORIZATION_FAILED"):
+        cluster.committed("scorer", "logs", [0, 1])
+    told[1].error = None
+    assert cluster.committed("scorer", "logs", [0, 1]) == {0: 7}
+
+
+class Answering:
+    """An administrator who knows a group's offsets."""
+
+    def __init__(self, told: list[Any]) -> None:
+        self.told = told
+
+    def list_consumer_group_offsets(self, asked: list[Any], **_: Any) -> dict[str, Future[Any]]:
+        answer: Future[Any] = Future()
+        answer.set_result(SimpleNamespace(topic_partitions=self.told))
+        return {asked[0].group_id: answer}

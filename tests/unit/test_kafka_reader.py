@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from vigie.adapters.kafka_client import KafkaCluster
+from vigie.adapters.kafka_pieces import PIECE
 from vigie.adapters.kafka_reader import KafkaReader
+from vigie.adapters.values import MAX_POLL_BYTES
+from vigie.errors import TransientError, VigieError
 
 TOPIC = "logs"
 
@@ -17,8 +20,10 @@ TOPIC = "logs"
 class Told:
     """What librdkafka hands out: a line, the end of a partition, or trouble."""
 
-    def __init__(self, partition: int, offset: int, error: int | None = None) -> None:
-        self._place = partition, offset
+    def __init__(
+        self, partition: int, offset: int, error: int | None = None, content: bytes = b"line"
+    ) -> None:
+        self._place, self._content = (partition, offset), content
         self._error = None if error is None else KafkaError(error)
 
     def partition(self) -> int:
@@ -37,7 +42,7 @@ class Told:
         return None
 
     def value(self) -> bytes:
-        return b"line"
+        return self._content
 
 
 def end(partition: int, offset: int) -> Told:
@@ -45,18 +50,25 @@ def end(partition: int, offset: int) -> Told:
 
 
 class Client:
-    """Answers each ``consume`` with the next step: messages, after what happens meanwhile."""
+    """Answers each ``consume`` with the next step: messages, after what happens meanwhile.
+
+    What it is not asked for waits for the next ``consume``.
+    """
 
     def __init__(self) -> None:
         self.steps: list[tuple[Callable[[], None], list[Told]]] = []
         self.assigned: list[dict[int, int]] = []
+        self.asked: list[int] = []
 
     def consume(self, most: int, timeout: float) -> list[Told]:
+        self.asked.append(most)
         if not self.steps:
             return []
         happens, messages = self.steps.pop(0)
         happens()
-        return messages
+        if messages[most:]:
+            self.steps.insert(0, (nothing, messages[most:]))
+        return messages[:most]
 
     def assign(self, places: list[TopicPartition]) -> None:
         self.assigned.append({place.partition: place.offset for place in places})
@@ -67,8 +79,11 @@ class Bounds:
 
     def __init__(self) -> None:
         self.ends: dict[int, int] = {}
+        self.trouble: VigieError | None = None
 
     def bounds(self, partition: int, wait_s: float) -> tuple[int, int]:
+        if self.trouble is not None:
+            raise self.trouble
         return 0, self.ends[partition]
 
 
@@ -127,3 +142,44 @@ def test_an_old_end_before_new_lines_does_not_set_the_position_back(reader: Any)
     reader.client.steps = [(nothing, [end(0, 0), Told(0, 0), Told(0, 1)])]
     assert places(reader.poll(10)) == [(0, 0), (0, 1)]
     assert reader.next == {0: 2}
+
+
+LOST = KafkaError._AUTO_OFFSET_RESET
+
+
+def test_lines_that_came_with_a_trouble_are_read_again(reader: Any) -> None:
+    reader.own({0: 5, 1: 7})
+    reader.client.steps = [(nothing, [end(1, 12), Told(1, 7), Told(1, 8), Told(0, 5, LOST)])]
+    reader.positions.trouble = TransientError("nobody tells the bounds of partition 0")
+    with pytest.raises(TransientError, match="nobody tells"):
+        reader.poll(10)
+    assert reader.next == {0: 5, 1: 7}, "nothing was handed out"
+    assert reader.client.assigned == [{0: 5, 1: 7}], "and the library begins there again"
+    reader.client.steps = [(nothing, [Told(1, 7), Told(1, 8), Told(1, 9)])]
+    assert places(reader.poll(10)) == [(1, 7), (1, 8), (1, 9)]
+
+
+def test_lines_are_read_again_when_a_later_piece_fails(reader: Any) -> None:
+    def fail() -> None:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    reader.own({0: 0})
+    reader.client.steps = [(nothing, [Told(0, n) for n in range(PIECE)]), (fail, [])]
+    with pytest.raises(TransientError):
+        reader.poll(1000)
+    assert (reader.next, reader.client.assigned) == ({0: 0}, [{0: 0}])
+
+
+def test_a_poll_of_long_lines_ends_early_and_the_next_goes_on(reader: Any) -> None:
+    long = MAX_POLL_BYTES // PIECE + 1
+    reader.own({0: 0})
+    reader.client.steps = [(nothing, [Told(0, n, content=bytes(long)) for n in range(3 * PIECE)])]
+    assert [len(reader.poll(1000)) for _ in range(3)] == [PIECE] * 3
+    assert reader.next == {0: 3 * PIECE}
+
+
+def test_short_lines_fill_a_poll_in_pieces(reader: Any) -> None:
+    reader.own({0: 0})
+    reader.client.steps = [(nothing, [Told(0, n) for n in range(200)])]
+    assert len(reader.poll(150)) == 150
+    assert max(reader.client.asked) <= PIECE

@@ -55,6 +55,7 @@ CONSUMER: Mapping[str, Any] = {
     "fetch.wait.max.ms": 100,
     "fetch.queue.backoff.ms": 20,
     "queued.max.messages.kbytes": 16_384,  # bounds what lies in memory unread
+    "fetch.max.bytes": 16 << 20,  # of one answer, which may overshoot that bound, of all partitions
 }
 
 
@@ -181,7 +182,10 @@ class KafkaCluster:
         def ask(admin: AdminClient) -> dict[int, int]:
             asked = admin.list_consumer_group_offsets(request, request_timeout=CONNECT_S)
             found = _answer(asked[group]).topic_partitions
-            return {at.partition: at.offset for at in found if at.offset >= 0 and at.error is None}
+            for at in found:  # left out it would count as never committed
+                if at.error is not None:
+                    raise KafkaException(at.error)
+            return {at.partition: at.offset for at in found if at.offset >= 0}
 
         return self._again(f"the offsets of group {group!r} were not told", ask)
 

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from vigie.adapters.kafka_client import CONNECT_S, CONSUMER, KafkaCluster, is_passing
 from vigie.adapters.kafka_errors import explain, translated
+from vigie.adapters.kafka_pieces import is_of_the_log, take
 from vigie.adapters.kafka_positions import KafkaPositions
 from vigie.adapters.kafka_records import records_of
 from vigie.adapters.values import check_metadata
@@ -96,33 +97,48 @@ class KafkaReader:
         return records
 
     def _consume(self, max_records: int, wait_s: float, more: int = 0) -> list[StreamRecord]:
-        """Take lines; after the first that was waited for, take what is there of ``more``."""
-        assignment = self.assignment
-        with translated(f"{self.topic!r} cannot be read from {self.cluster.servers}"):
-            messages = self.client.consume(max_records, timeout=wait_s)
-            if messages and more:
-                messages += self.client.consume(more, timeout=0.0)
-            if self.assignment != assignment:
-                messages = self._without_lines(messages)
+        """Take lines; after the first that was waited for, take what is there of ``more``.
+
+        After any error the lines that came with it are read again: who swallows the error and
+        polls on would commit past them.
+        """
+        assignment, before = self.assignment, dict(self.next)
+        messages: list[Any] = []
+        try:
+            with translated(f"{self.topic!r} cannot be read from {self.cluster.servers}"):
+                take(self.client, messages, max_records, wait_s)
+                if messages and more:
+                    take(self.client, messages, more, 0.0)
+            if self.assignment == assignment:
+                return self._handed_out(messages)
+        except BaseException:
+            if self.assignment == assignment:
+                self.next = before
+            self._read_again(messages)
+            raise
+        self._read_again(messages)  # some of it is somebody else's now
+        return self._handed_out([each for each in messages if not is_of_the_log(each)])
+
+    def _handed_out(self, messages: list[Any]) -> list[StreamRecord]:
+        """Decode the lines and go on behind them; heed what is no line."""
         good = [message for message in messages if message.error() is None]
         records = records_of(self.topic, good)
         for record in records:
             self._passed(record.partition, record.offset + 1)
-        if len(good) < len(messages):  # an end of a partition counts after the lines before it
+        if len(good) < len(messages):
             for message in messages:
                 self.heed(message)
         return records
 
-    def _without_lines(self, messages: list[Any]) -> list[Any]:
-        """Drop what was read while partitions came or went: some of it is somebody else's now.
-
-        A partition that we (still, or again) own begins anew at its position.
+    def _read_again(self, messages: list[Any]) -> None:
+        """Begin at our positions again if lines of partitions that we (still, or again) own were
+        taken and are not handed out.
         """
-        lines = [message for message in messages if _is_of_the_log(message)]
+        lines = [message for message in messages if is_of_the_log(message)]
         if any(message.partition() in self.next for message in lines):
             starts = [TopicPartition(self.topic, p, at) for p, at in self.next.items()]
-            self.client.assign(starts)
-        return [message for message in messages if not _is_of_the_log(message)]
+            with translated(f"{self.topic!r} cannot be read again"):
+                self.client.assign(starts)
 
     def _passed(self, partition: int, offset: int) -> None:
         """Go on behind a line, or behind transaction markers, which are nobody's; never back."""
@@ -178,9 +194,3 @@ class KafkaReader:
                 f"partitions {foreign} of {self.topic!r} belong to another member of group "
                 f"{self.group!r} now; nothing was committed"
             )
-
-
-def _is_of_the_log(message: Any) -> bool:
-    """Return whether a message is a line or the end of a partition, and no trouble."""
-    error: KafkaError | None = message.error()
-    return error is None or error.code() == KafkaError._PARTITION_EOF

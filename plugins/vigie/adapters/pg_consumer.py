@@ -12,13 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 from vigie.adapters.batches import unpack
 from vigie.adapters.sql.engine import connected, transaction
 from vigie.adapters.sql.schema import stream_partitions, stream_positions
-from vigie.adapters.values import check_metadata
+from vigie.adapters.values import MAX_POLL_BYTES, check_metadata
 from vigie.errors import ConflictError, DataError
 from vigie.records import Position, StreamRecord
-
-MAX_POLL_BYTES = 16 << 20
-"""Bytes of lines after which a poll takes no further one: a thousand huge lines never are in memory
-at once."""
 
 #: How often an idle reader looks again.
 _IDLE_S = 0.1

@@ -16,6 +16,10 @@ from vigie.records import Decision, Prediction
 #: Kafka refuses 4096 bytes of offset metadata; 3 KB leaves room for what it adds.
 MAX_METADATA_BYTES = 3072
 
+MAX_POLL_BYTES = 16 << 20
+"""Bytes of lines after which a poll takes no further one: a thousand huge lines never are in memory
+at once."""
+
 
 def utcnow() -> datetime:
     """Return the time; the default clock of every store."""
