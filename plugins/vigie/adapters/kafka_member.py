@@ -53,8 +53,8 @@ class KafkaMember:
             session_timeout_ms=int(min(SESSION_S, MAX_GAP_S) * 1000),
             max_poll_interval_ms=int(MAX_GAP_S * 1000),
         )
-        self.committed = self._reader.committed
-        self._commits = Errand(self._reader.positions.write)
+        self._done: dict[int, Position] = {}  # of each owned partition, as far as it is committed
+        self._commits = Errand(self._write)
         with translated(f"group {group!r} was not joined"):
             self._reader.client.subscribe(
                 [topic], on_assign=self._taken, on_revoke=self._given, on_lost=self._given
@@ -69,8 +69,9 @@ class KafkaMember:
         starts = [TopicPartition(reader.topic, p, at.offset) for p, (_, at) in stored.items()]
         client.assign(starts)
         reader.own({p: position.offset for p, (_, position) in stored.items()})
-        if self._is_idle and starts:
-            client.pause(starts)
+        self._done = {p: position for p, (_, position) in stored.items()}
+        if starts:  # the library keeps the pause of a partition that went and came back
+            (client.pause if self._is_idle else client.resume)(starts)
 
     def _given(self, client: Consumer, places: list[TopicPartition]) -> None:
         """Let go: what was read and not committed is the next owner's to read."""
@@ -84,6 +85,13 @@ class KafkaMember:
     @property
     def partitions(self) -> tuple[int, ...]:
         return self._reader.partitions
+
+    def committed(self) -> dict[int, Position]:
+        """Return where reading began or, after it, what this member committed; asks nobody.
+
+        A second question could be answered otherwise: a state that does not belong to the start.
+        """
+        return {partition: self._done[partition] for partition in self.partitions}
 
     def poll(self, max_records: int, timeout_s: float = 0.0) -> list[StreamRecord]:
         if self._is_idle:
@@ -130,7 +138,25 @@ class KafkaMember:
                 f"this member of group {self._reader.group!r} was away for {away_s:.1f} s, longer "
                 f"than the {self.max_gap_s:.0f} s that the group waits; nothing was committed"
             )
-        self._commits.run(dict(positions), PATIENCE_S)
+        self._commits.run((self._reader.assignment, dict(positions)), PATIENCE_S)
+        self._done |= positions
+
+    def _write(self, order: tuple[int, Mapping[int, Position]]) -> None:
+        """Commit what was ordered, as long as the partitions are those of then.
+
+        The library commits under the generation of the moment: an attempt after a rebalance would
+        set somebody else's position back.
+        """
+        assignment, positions = order
+
+        def check() -> None:
+            if self._reader.assignment != assignment:
+                raise ConflictError(
+                    f"the partitions of group {self._reader.group!r} were shared out anew before "
+                    "its positions were committed; they are not"
+                )
+
+        self._reader.positions.write(positions, check)
 
     def close(self) -> None:
         """Leave; the library hangs if that happens during a commit, which then comes first."""

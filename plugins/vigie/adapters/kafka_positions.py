@@ -84,16 +84,24 @@ class KafkaPositions:
             positions[at.partition] = token, Position(offset, state)
         return positions
 
-    def write(self, positions: Mapping[int, Position]) -> None:
-        """Commit and wait for the answer; a repeated commit changes nothing."""
+    def write(
+        self, positions: Mapping[int, Position], check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Commit and wait for the answer; a repeated commit changes nothing.
+
+        ``check`` is called before each attempt: what it raises ends them.
+        """
         offsets = [
             TopicPartition(self.topic, p, at.offset, pack(self.token, at.metadata))
             for p, at in sorted(positions.items())
         ]
+
+        def commit() -> list[TopicPartition]:
+            check()
+            return self._client.commit(offsets=offsets, asynchronous=False)
+
         self._patiently(
-            lambda: self._of_topic(
-                lambda: self._client.commit(offsets=offsets, asynchronous=False)
-            ),
+            lambda: self._of_topic(commit),
             self._cluster.outage_s,
             f"the positions of group {self.group!r} in {self.topic!r} were not committed",
         )
