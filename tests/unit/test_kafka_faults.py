@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Timer
 
 import pytest
@@ -48,6 +49,17 @@ def lines(n: int) -> list[Message]:
     return [Message(b"line %d" % number) for number in range(n)]
 
 
+@contextmanager
+def back_in(mock: KafkaMock, seconds: float) -> Iterator[None]:
+    """Let brokers come back while the block runs, and before the cluster ends."""
+    back = Timer(seconds, mock.up)
+    back.start()
+    try:
+        yield
+    finally:
+        back.join()
+
+
 def drained(stream: KafkaStream, group: str = GROUP) -> list[int]:
     with stream.consumer(group, TOPIC) as consumer:
         found = []
@@ -75,10 +87,8 @@ def test_lines_produced_while_brokers_are_away_arrive_once(
 ) -> None:
     stream.produce(TOPIC, lines(10))
     mock.down()
-    back = Timer(2.0, mock.up)
-    back.start()
-    assert stream.produce(TOPIC, lines(300)) == 10
-    back.join()
+    with back_in(mock, 2.0):
+        assert stream.produce(TOPIC, lines(300)) == 10
     assert drained(stream) == list(range(310))
 
 
@@ -87,13 +97,11 @@ def test_reading_goes_on_when_brokers_come_back(mock: KafkaMock, stream: MockKaf
     with stream.consumer(GROUP, TOPIC) as consumer:
         first = consumer.poll(100)
         mock.down()
-        back = Timer(2.0, mock.up)
-        back.start()
-        consumer.commit({0: Position(len(first), "state")})
         rest = []
-        while records := consumer.poll(100):
-            rest += records
-        back.join()
+        with back_in(mock, 2.0):
+            consumer.commit({0: Position(len(first), "state")})
+            while records := consumer.poll(100):
+                rest += records
         assert [r.offset for r in [*first, *rest]] == list(range(300))
         assert consumer.committed() == {0: Position(len(first), "state")}
 

@@ -44,3 +44,11 @@ def trim(kafka: MockKafkaStream, topic: str) -> int:
 @pytest.mark.parametrize("check", _CHECKS, ids=lambda check: check.__name__)
 def test_mock_cluster(check: Callable[[StreamSubject], None], subject: StreamSubject) -> None:
     check(subject)
+
+
+def test_a_mock_cluster_that_ended_takes_late_calls() -> None:
+    with KafkaMock() as mock:
+        pass
+    mock.up()
+    mock.fail(1, 6)
+    mock.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from pathlib import Path
+from threading import RLock
 from typing import Any, Self
 
 import confluent_kafka
@@ -61,11 +62,14 @@ class KafkaMock:
         cluster = self._library.rd_kafka_mock_cluster_new(self._handle, brokers)
         self._cluster = ctypes.c_void_p(cluster)
         self.brokers = range(1, brokers + 1)
+        self._lock, self._is_closed = RLock(), False
         self._call("group_initial_rebalance_delay_ms", ctypes.c_int32(100))
 
     def _call(self, name: str, *arguments: Any) -> int:
+        """Call the library, which would crash after the end: a timer of a test may come late."""
         function = getattr(self._library, f"rd_kafka_mock_{name}")
-        return int(function(self._cluster, *arguments))
+        with self._lock:
+            return 0 if self._is_closed else int(function(self._cluster, *arguments))
 
     @property
     def servers(self) -> str:
@@ -106,8 +110,12 @@ class KafkaMock:
             self._call("broker_set_up", ctypes.c_int32(broker))
 
     def close(self) -> None:
-        self._library.rd_kafka_mock_cluster_destroy(self._cluster)
-        self._library.rd_kafka_destroy(self._handle)
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self._library.rd_kafka_mock_cluster_destroy(self._cluster)
+            self._library.rd_kafka_destroy(self._handle)
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +12,10 @@ from vigie.roles import LogIndex, LogStream, StreamConsumer
 from vigie.testing.contracts import Contract, raised
 
 CHECKS = Contract()
-TOPIC, GROUP = "vigie-logs", "vigie-scorer"
+
+#: Names of this run's own: it may share a broker with other runs, and with somebody's real topic.
+_RUN = secrets.token_hex(4)
+TOPIC, GROUP = f"vigie-logs-{_RUN}", f"vigie-scorer-{_RUN}"
 
 
 @dataclass
