@@ -48,6 +48,35 @@ def ready(tmp_path: Path, trained: FakeServices, mock: KafkaMock) -> Iterator[Fa
     stream.close()
 
 
+@pytest.fixture
+def begin(ready: FakeServices) -> Iterator[Callable[[], Follower]]:
+    """Start followers; whatever a test asserts, they end before the cluster does."""
+    begun: list[Follower] = []
+
+    def one() -> Follower:
+        begun.append(Follower(ready))
+        return begun[-1]
+
+    yield one
+    for follower in begun:
+        follower.end()
+
+
+@pytest.fixture
+def up_again(mock: KafkaMock) -> Iterator[Callable[[float], None]]:
+    """Bring the brokers back after some seconds, unless the test is over before."""
+    timers: list[threading.Timer] = []
+
+    def after(seconds: float) -> None:
+        timers.append(threading.Timer(seconds, mock.up))
+        timers[-1].start()
+
+    yield after
+    for timer in timers:
+        timer.cancel()
+        timer.join()  # it may be at it just now
+
+
 def produce(services: FakeServices, n: int = 100) -> None:
     for partition in range(2):
         lines = [Message(b"worker accepted request %d" % i) for i in range(n)]
@@ -99,12 +128,15 @@ def is_done(services: FakeServices) -> Callable[[], bool]:
 
 
 def test_a_commit_that_the_group_refuses_leads_to_a_new_membership(
-    ready: FakeServices, mock: KafkaMock, monkeypatch: pytest.MonkeyPatch
+    ready: FakeServices,
+    begin: Callable[[], Follower],
+    mock: KafkaMock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kafka_member, "MAX_GAP_S", 6.0)  # the mock does not know static members
     produce(ready)
     mock.fail(OFFSET_COMMIT, KafkaError.ILLEGAL_GENERATION)
-    follower = Follower(ready)
+    follower = begin()
     until(is_done(ready))
     follower.end()
     assert follower.error is None
@@ -114,10 +146,10 @@ def test_a_commit_that_the_group_refuses_leads_to_a_new_membership(
 
 @pytest.mark.parametrize("away_s", [0.1, 3.0])
 def test_a_stop_while_brokers_are_away_takes_about_a_second(
-    ready: FakeServices, mock: KafkaMock, away_s: float
+    ready: FakeServices, begin: Callable[[], Follower], mock: KafkaMock, away_s: float
 ) -> None:
     produce(ready)
-    follower = Follower(ready)
+    follower = begin()
     until(is_done(ready))
     until(lambda: bool(follower.reports))
     mock.down()
@@ -129,11 +161,14 @@ def test_a_stop_while_brokers_are_away_takes_about_a_second(
 
 
 def test_a_stop_while_the_follower_joins_again_takes_about_a_second(
-    ready: FakeServices, mock: KafkaMock, monkeypatch: pytest.MonkeyPatch
+    ready: FakeServices,
+    begin: Callable[[], Follower],
+    mock: KafkaMock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(follow_session, "_SILENCE_S", 1.0)
     produce(ready)
-    follower = Follower(ready)
+    follower = begin()
     until(is_done(ready))
     mock.down()
     time.sleep(6.0)
@@ -143,7 +178,10 @@ def test_a_stop_while_the_follower_joins_again_takes_about_a_second(
 
 
 def test_a_stop_in_the_middle_of_a_commit_says_what_is_left(
-    ready: FakeServices, mock: KafkaMock, monkeypatch: pytest.MonkeyPatch
+    ready: FakeServices,
+    begin: Callable[[], Follower],
+    mock: KafkaMock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     create, stored = ready.index.create, threading.Event()
 
@@ -155,7 +193,7 @@ def test_a_stop_in_the_middle_of_a_commit_says_what_is_left(
 
     monkeypatch.setattr(ready.index, "create", cut_off)
     produce(ready, 10)
-    follower = Follower(ready)
+    follower = begin()
     assert stored.wait(20)
     time.sleep(0.5)
     assert follower.end() < 3.0
@@ -165,7 +203,11 @@ def test_a_stop_in_the_middle_of_a_commit_says_what_is_left(
 
 
 def test_a_silence_of_the_brokers_in_the_middle_of_a_commit_is_outlived(
-    ready: FakeServices, mock: KafkaMock, monkeypatch: pytest.MonkeyPatch
+    ready: FakeServices,
+    up_again: Callable[[float], None],
+    begin: Callable[[], Follower],  # after it: a follower ends first
+    mock: KafkaMock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     create, cuts = ready.index.create, iter(range(1))
 
@@ -173,12 +215,12 @@ def test_a_silence_of_the_brokers_in_the_middle_of_a_commit_is_outlived(
         outcome = create(*arguments)  # type: ignore[arg-type]
         if next(cuts, None) is not None:
             mock.down()
-            threading.Timer(3.0, mock.up).start()
+            up_again(3.0)
         return outcome
 
     monkeypatch.setattr(ready.index, "create", cut_off)
     produce(ready)
-    follower = Follower(ready)
+    follower = begin()
     until(lambda: ready.index.count(INDEX) == 200)
     until(is_done(ready))
     follower.end()
@@ -187,7 +229,7 @@ def test_a_silence_of_the_brokers_in_the_middle_of_a_commit_is_outlived(
 
 
 def test_an_index_that_is_busy_for_longer_than_the_group_waits_costs_no_membership(
-    ready: FakeServices, monkeypatch: pytest.MonkeyPatch
+    ready: FakeServices, begin: Callable[[], Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_member, "MAX_GAP_S", 6.0)
     with FakeEs() as es:
@@ -198,7 +240,7 @@ def test_an_index_that_is_busy_for_longer_than_the_group_waits_costs_no_membersh
         busy = Fault(times=10_000, answer=BUSY)
         es.faults = [busy]
         produce(ready)
-        follower = Follower(ready)
+        follower = begin()
         until(lambda: len(es.bulks()) > 3)
         time.sleep(12.0)  # twice the gap
         assert ready.stream.lag(GROUP, TOPIC) == 200
