@@ -21,6 +21,7 @@ from pathlib import Path
 IMAGE_USER = 50000  # of the image, where the folders need not belong to anybody in particular
 MOUNTED = ("data", "data/stack", "artifacts", "reports")  # to be written by the containers
 PRIVATE = "data/local"  # the local platform's, which has a PostgreSQL of another user there
+KEPT = (PRIVATE, "data/services")  # and that of the servers for tests: neither is given away
 READ_BY_CONTAINERS = (
     *("airflow/dags", "compose", "grafana", "init-db.sql", "models", "plugins", "prometheus"),
     *("prometheus.yml", "pyproject.toml", "README.md"),
@@ -123,28 +124,31 @@ def make_folders(root: Path, user: int) -> list[str]:
     for name in (*MOUNTED, PRIVATE):
         mode = 0o750 if name == "data/stack" else 0o700
         (root / name).mkdir(mode=mode, parents=True, exist_ok=True)
-    foreign = [name for name in MOUNTED if (root / name).stat().st_uid != user]
-    if foreign and os.getuid() == 0:
-        for name in foreign:
-            _give(root, name, user)
+    others = {
+        name: [path for path in _mounted(root, name) if path.lstat().st_uid != user]
+        for name in MOUNTED
+    }
+    if os.getuid() == 0:
+        for path in (path for paths in others.values() for path in paths):
+            os.chown(path, user, -1, follow_symlinks=False)
         return []
-    return foreign
+    return [name for name, paths in others.items() if paths]
 
 
-def _give(root: Path, name: str, user: int) -> None:
-    """Give a folder away with what is in it, but for the local platform's own state."""
+def _mounted(root: Path, name: str) -> Iterator[Path]:
+    """Yield a folder and all in it, but for what is not given away."""
     for folder, names, files in os.walk(root / name):
         if Path(folder) == root / "data":
-            names[:] = [found for found in names if root / "data" / found != root / PRIVATE]
-        os.chown(folder, user, -1)
-        for found in files:
-            os.chown(Path(folder, found), user, -1, follow_symlinks=False)
+            names[:] = [found for found in names if f"data/{found}" not in KEPT]
+        yield Path(folder)
+        yield from (Path(folder, found) for found in files)
 
 
 def giving_command(foreign: list[str], user: int) -> str:
     """Return what somebody who may do it has to run."""
     whole = " ".join(name for name in foreign if name != "data")
-    some = f"sudo find data -path {PRIVATE} -prune -o -exec chown -h {user} {{}} +"
+    kept = " ".join(f"-path {name} -prune -o" for name in KEPT)
+    some = f"sudo find data {kept} -exec chown -h {user} {{}} +"
     commands = [some] if "data" in foreign else []
     return " && ".join([*commands, *([f"sudo chown -hR {user} {whole}"] if whole else [])])
 

@@ -200,6 +200,20 @@ def test_the_generated_login_opens_airflow_and_another_does_not(
     assert httpx.get(f"{url}/api/v2/dags", trust_env=False).status_code == 401
 
 
+def may_trigger(url: str, user: str, password: str, patience_s: float) -> bool:
+    """Airflow looks a user's roles up every 30 seconds."""
+    deadline = time.monotonic() + patience_s
+    with AirflowApi(url, user, password) as airflow:
+        while time.monotonic() < deadline:
+            try:
+                airflow.trigger("logs_to_elasticsearch")
+            except TransientError:
+                time.sleep(2)
+            else:
+                return True
+    return False
+
+
 @pytest.mark.airflow
 def test_users_are_added_changed_and_removed_as_documented(
     airflow: Callable[..., str], moved: Moved
@@ -209,12 +223,16 @@ def test_users_are_added_changed_and_removed_as_documented(
     create = ("users", "create", "--username", "ana", "--role", "Viewer", *names)
     airflow(*create, "--password", "first-password")
     assert status_of_login(url, "ana", "first-password") == 201
+    assert "ana" in airflow("users", "list")
     airflow("users", "reset-password", "--username", "ana", "--password", "second-password")
     assert status_of_login(url, "ana", "first-password") == 401
     with AirflowApi(url, "ana", "second-password") as viewer:
         assert viewer.import_errors() == []
         with pytest.raises(TransientError, match="refused"):
             viewer.trigger("logs_to_elasticsearch")
+    airflow("dags", "reserialize")
+    airflow("users", "add-role", "--username", "ana", "--role", "User")
+    assert may_trigger(url, "ana", "second-password", patience_s=60)
     airflow("users", "delete", "--username", "ana")
     assert status_of_login(url, "ana", "second-password") == 401
 
@@ -407,17 +425,46 @@ def test_the_tasks_login_manages_no_user(mlflow_client: httpx.Client) -> None:
     assert mlflow_client.patch(f"{users}/update-password", json=taken).status_code == 403
 
 
+PASSWORDS_THAT_HOLD = """
+import sys
+from mlflow.server.auth.config import read_auth_config
+from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+store = SqlAlchemyStore()
+store.init_db(read_auth_config().database_uri)
+print(*(word for word in sys.argv[1:] if store.authenticate_user("vigie", word)), sep="\\n")
+"""
+
+
 def test_a_password_of_env_holds_again_after_the_next_start(
-    mlflow: str, stack_secrets: dict[str, str], mlflow_init: Callable[[], None]
+    mlflow: str,
+    moved: Moved,
+    stack: dict[str, Any],
+    stack_secrets: dict[str, str],
+    mlflow_init: Callable[[], None],
 ) -> None:
+    """Asked of the database: each process of the server keeps what it was told for a minute."""
     changed = {"username": "vigie", "password": "changed in the meantime"}
+    both = (changed["password"], stack_secrets["VIGIE_MLFLOW_PASSWORD"])
+
+    def holding() -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-I", "-W", "ignore", "-c", PASSWORDS_THAT_HOLD, *both],
+            env=moved.environment(stack["services"]["mlflow-init"]),
+            cwd=moved.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout.splitlines()
+
     with httpx.Client(base_url=mlflow, trust_env=False, timeout=60) as client:
         admin = ("admin", stack_secrets["MLFLOW_ADMIN_PASSWORD"])
         answer = client.patch("/api/2.0/mlflow/users/update-password", json=changed, auth=admin)
         assert answer.status_code == 200
-        mlflow_init()
-        login = ("vigie", stack_secrets["VIGIE_MLFLOW_PASSWORD"])
-        assert client.get(SEARCH, auth=login).status_code == 200
+    assert holding() == [both[0]]
+    mlflow_init()
+    assert holding() == [both[1]]
 
 
 def test_mlflows_health_check_sees_what_a_client_sees(

@@ -115,15 +115,26 @@ def test_folders_are_made_before_docker_makes_them_as_root(checkout: Path) -> No
 def test_root_gives_the_mounted_folders_to_the_user_of_the_containers(checkout: Path) -> None:
     postgres = checkout / "data" / "local" / "postgres"
     version, outside = checkout / "artifacts" / "m" / "v1", checkout / "outside"
-    for folder in (postgres, version, outside):
+    for folder in (postgres, checkout / "data" / "services", version, outside):
         folder.mkdir(parents=True)
     (checkout / "data" / "link").symlink_to(outside)
     (checkout / ".env").write_text("AIRFLOW_UID=4711\n")
     make_secrets(checkout)
     for name in ("data", "data/stack", "artifacts", "artifacts/m/v1", "reports"):
         assert (checkout / name).stat().st_uid == 4711, name
-    for name in ("data/local", "data/local/postgres", "outside"):
+    for name in ("data/local", "data/local/postgres", "data/services", "outside"):
         assert (checkout / name).stat().st_uid == 0, name
+
+
+@needs_root
+def test_what_root_writes_later_is_given_away_by_the_next_call(checkout: Path) -> None:
+    (checkout / ".env").write_text("AIRFLOW_UID=4711\n")
+    make_secrets(checkout)
+    later = checkout / "artifacts" / "m" / "v9" / "manifest.json"
+    later.parent.mkdir(parents=True)
+    later.touch()
+    make_secrets(checkout)
+    assert {path.stat().st_uid for path in (later, *later.parents[:3])} == {4711}
 
 
 @needs_root
