@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from vigie.adapters.serving_client import ServingClient
 from vigie.cli.main import app
 from vigie.demo import compose
+from vigie.demo.airflow_api import AirflowApi
 from vigie.errors import SettingsError, TransientError
 
 SECRETS = {
@@ -20,6 +22,28 @@ SECRETS = {
     "VIGIE_MLFLOW_PASSWORD": "mlflow",
     "AIRFLOW_ADMIN_PASSWORD": "airflow",
 }
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda url: AirflowApi(url, "admin", "CANARY"),
+        lambda url: ServingClient(url, api_key="CANARY").predict("m", {}),
+    ],
+    ids=["airflow", "serving"],
+)
+def test_no_login_goes_to_the_shell_s_proxy(
+    ask: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """httpx asks it for addresses of this machine, too, unless it is told not to."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(0)
+        for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        with pytest.raises(TransientError, match=r"127\.0\.0\.1:9"):
+            ask("http://127.0.0.1:9")
+        with pytest.raises(BlockingIOError):  # nobody called
+            proxy.accept()
 
 
 @pytest.fixture

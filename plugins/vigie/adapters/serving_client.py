@@ -11,6 +11,7 @@ import httpx
 from vigie.errors import DataError, PermanentError, SettingsError, TransientError
 
 TIMEOUT_S = 10.0
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class ServingClient:
@@ -36,7 +37,11 @@ class ServingClient:
         headers = {"X-API-Key": api_key} if api_key else {}
         self._url = url.rstrip("/")
         self._http = httpx.Client(
-            base_url=self._url, headers=headers, timeout=TIMEOUT_S, transport=transport
+            base_url=self._url,
+            headers=headers,
+            timeout=TIMEOUT_S,
+            transport=transport,
+            trust_env=httpx.URL(self._url).host not in _THIS_MACHINE,  # no proxy reaches it
         )
 
     def __enter__(self) -> Self:

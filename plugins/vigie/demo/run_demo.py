@@ -50,7 +50,9 @@ def run_demo(
             airflow=stack.enter_context(
                 AirflowApi(target.airflow_url, target.airflow_user, target.airflow_password)
             ),
-            serving=stack.enter_context(httpx.Client(base_url=target.serving_url, timeout=30)),
+            serving=stack.enter_context(
+                httpx.Client(base_url=target.serving_url, timeout=30, trust_env=False)
+            ),
             client=stack.enter_context(
                 ServingClient(target.serving_url, api_key=_api_key(settings))
             ),
