@@ -6,6 +6,7 @@ import random
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -135,10 +136,12 @@ def test_an_alias_of_two_indices_is_an_error_and_no_dead_letters(
     names = [f"{es_index.prefix}facts-{n}" for n in (1, 2)]
     for name in names:
         raw.request("PUT", f"/{name}", {"aliases": {f"{es_index.prefix}facts": {}}})
-    with pytest.raises(PermanentError, match=r"no write index .* alias"):
-        es_index.create("facts", [Document("1", {})])
-    for name in names:
-        raw.request("DELETE", f"/{name}")
+    try:
+        with pytest.raises(PermanentError, match=r"no write index .* alias"):
+            es_index.create("facts", [Document("1", {})])
+    finally:
+        for name in names:
+            raw.request("DELETE", f"/{name}")
 
 
 def test_one_node_is_green(es_index: PrefixedIndex, raw: EsClient) -> None:
@@ -170,14 +173,15 @@ def test_a_full_disk_is_told_and_waited_for(
     name, block = f"{es_index.prefix}facts", {"index.blocks.read_only_allow_delete": True}
     raw.request("PUT", f"/{name}/_settings", block)
     hasty = EsIndex(elasticsearch_url, patience=Patience(disk_s=0.5))
-    with pytest.raises(DiskBlockedError, match="free disk space"):
+    with closing(hasty), pytest.raises(DiskBlockedError, match="free disk space"):
         hasty.create(name, [Document("1", {})])
-    hasty.close()
     free = {"index.blocks.read_only_allow_delete": None}
     freeing = threading.Timer(1.0, lambda: raw.request("PUT", f"/{name}/_settings", free))
     freeing.start()
-    assert es_index.create("facts", [Document("1", {})]) == IndexOutcome(1, 0)
-    freeing.join()
+    try:
+        assert es_index.create("facts", [Document("1", {})]) == IndexOutcome(1, 0)
+    finally:
+        freeing.join()
 
 
 def test_a_real_cluster_is_not_cleared_unless_it_is_named(

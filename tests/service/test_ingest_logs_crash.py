@@ -11,12 +11,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 
+from vigie.adapters.es_index import EsIndex
+from vigie.errors import DataError
 from vigie.faults import VARIABLE
 from vigie.jobs.deduplicate_indices import deduplicate_indices
 from vigie.jobs.ingest_logs import IngestReport, ingest_logs
@@ -96,7 +99,8 @@ def collecting(request: pytest.FixtureRequest, database_url: str) -> Iterator[Co
             "ELASTICSEARCH_PORT": str(where.port),
         }
     with open_services(Settings.from_env(variables)) as opened:
-        opened.index = index = PrefixedIndex(opened.index, prefix)  # type: ignore[misc]
+        inner = opened.index
+        opened.index = index = PrefixedIndex(inner, prefix)  # type: ignore[misc]
         at = opened.now()
         first = Prediction("t0", "toy", 1, {"a": 0}, "NO", 0.5, "", at, latency_ms=1.0)
         for n in range(N_CALLS):
@@ -105,6 +109,9 @@ def collecting(request: pytest.FixtureRequest, database_url: str) -> Iterator[Co
         yield Collecting(opened, variables | {"TEST_INDEX_PREFIX": prefix})
         for spec in SPECS:
             index.drop(spec.name)
+        if isinstance(inner, EsIndex):
+            with suppress(DataError):  # a test that failed early made none
+                inner.client.request("DELETE", f"/_index_template/vigie-{prefix}*")
 
 
 def counts(services: LazyServices) -> tuple[int, ...]:
