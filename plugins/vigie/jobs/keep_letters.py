@@ -51,7 +51,7 @@ def keep_letters(services: Services, letters: Sequence[Document]) -> None:
 
 def _again(
     services: Services, letters: Sequence[Document], refused: Sequence[Rejection], size: int
-) -> Sequence[Rejection]:
+) -> tuple[Rejection, ...]:
     """Write the refused letters cut to ``size`` bytes; return the refusals that are left."""
     ids = {rejection.id for rejection in refused}
     shorter = [cut(letter, size) for letter in letters if letter.id in ids]
