@@ -98,7 +98,8 @@ class KafkaPositions:
 
         def commit() -> list[TopicPartition]:
             check()
-            return self._client.commit(offsets=offsets, asynchronous=False)
+            answer: list[TopicPartition] = self._client.commit(offsets=offsets, asynchronous=False)
+            return answer
 
         self._patiently(
             lambda: self._of_topic(commit),
