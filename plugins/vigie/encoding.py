@@ -26,10 +26,10 @@ def without_login(url: str) -> str:
 
     Examples
     --------
-    >>> without_login("https://me:secret@mlflow.example.org/base")
+    >>> without_login("https://me:s@cret@mlflow.example.org/base")
     'https://mlflow.example.org/base'
     """
-    return re.sub(r"(?<=://)[^/@]*@", "", url)
+    return re.sub(r"(?<=://)[^/?#]*@", "", url)
 
 
 def clean(value: Any) -> Any:

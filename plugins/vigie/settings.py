@@ -10,6 +10,7 @@ values are passed, never these objects.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -168,7 +169,18 @@ class MlflowSettings(_Group):
 class MetricsSettings(_Group):
     """Where figures go; without a Pushgateway, to text files that serving exposes."""
 
-    pushgateway_url: str | None = Field(default=None, alias="PROMETHEUS_PUSHGATEWAY_URL")
+    pushgateway_url: str | None = Field(  # not shown: it may hold a login
+        default=None, alias="PROMETHEUS_PUSHGATEWAY_URL", repr=False
+    )
+
+    @field_validator("pushgateway_url")
+    @classmethod
+    def _with_an_escaped_login(cls, url: str | None) -> str | None:
+        """Refuse a login that ends the host's part too early; the rest of it would be told."""
+        beyond = re.split("[/?#]", re.sub(r"^\w+://", "", url or ""), maxsplit=1)[1:]
+        if any("@" in part for part in beyond):
+            raise ValueError("expected / ? and # of a password as %2F, %3F and %23")
+        return url
 
 
 class LoopSettings(_Group):

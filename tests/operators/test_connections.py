@@ -72,6 +72,23 @@ def test_a_uri_means_the_same_as_its_fields() -> None:
     assert (found["ELASTICSEARCH_SCHEME"], found["ELASTICSEARCH_PASSWORD"]) == ("https", "p@")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{CANARY",
+        '{"port": "CANARY"}',
+        '{"CANARY": 1}',
+        '{"conn_type": 1}',
+        "kafka://me:CANARY/@broker:1",
+        "http://me:CANARY@a://b://c",
+    ],
+)
+def test_what_is_no_connection_is_refused_and_not_told(text: str) -> None:
+    with pytest.raises(SettingsError, match="AIRFLOW_CONN_KAFKA_DEFAULT") as caught:
+        parse_connection("kafka_default", text)
+    assert "CANARY" not in str(caught.value)
+
+
 def test_kafka_is_a_configuration_of_librdkafka() -> None:
     assert read(
         "kafka_default",
@@ -177,6 +194,7 @@ def test_the_pages_password_is_the_spaces_token() -> None:
         ("kafka_default", {"extra": "{CANARY"}, "not JSON"),
         ("kafka_default", {"extra": "[1]"}, "not a JSON object"),
         ("mlflow_default", {"host": "http://mlflow:CANARY"}, "port is not a number"),
+        ("elasticsearch_default", {"host": "https://proxy/CANARY"}, "path"),
     ],
 )
 def test_a_connection_that_lacks_what_it_must_say_is_refused(
@@ -300,6 +318,31 @@ def test_a_hidden_password_differs_only_where_there_is_none(
     assert differing("gradio_default", token) == ["HF_TOKEN"]
     monkeypatch.setenv("HF_TOKEN", "hf_x")
     assert differing("gradio_default", token) == []
+
+
+@pytest.mark.parametrize("ours", ["gw:9091", "http://gw:9091", "http://gw:9091/"])
+def test_an_address_is_the_same_however_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, ours: str
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_PUSHGATEWAY_URL", ours)
+    gateway = listed(host="gw", port=9091)
+    assert differing("pushgateway_default", gateway) == []
+    monkeypatch.setenv("PROMETHEUS_PUSHGATEWAY_URL", ours.replace("gw", "me:p!ss@gw"))
+    assert differing("pushgateway_default", gateway) == ["PROMETHEUS_PUSHGATEWAY_URL"]
+    for password in (HIDDEN, "p!ss"):
+        with_login = listed(host="gw", port=9091, login="me", password=password)
+        assert differing("pushgateway_default", with_login) == []
+    other = listed(host="gw", port=9092, login="me", password=HIDDEN)
+    assert differing("pushgateway_default", other) == ["PROMETHEUS_PUSHGATEWAY_URL"]
+
+
+@pytest.mark.parametrize("ours", ["gw:9091", "http://gw:port"])
+def test_a_hidden_password_beside_an_address_without_one_is_a_difference(
+    monkeypatch: pytest.MonkeyPatch, ours: str
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_PUSHGATEWAY_URL", ours)
+    conn = listed(host="gw", port=9091, login="me", password=HIDDEN)
+    assert differing("pushgateway_default", conn) == ["PROMETHEUS_PUSHGATEWAY_URL"]
 
 
 def test_the_types_are_those_of_the_real_providers() -> None:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from vigie.cli import local
-from vigie.errors import SettingsError, TransientError
+from vigie.errors import SettingsError, TransientError, VigieError
+from vigie.local.check import Checked
+from vigie.local.environments import write_overrides
 from vigie.local.state import read_platform
+from vigie.records import ServiceStatus
 from vigie.settings import project_root
 
 app = typer.Typer()
@@ -75,6 +88,225 @@ def test_check_of_what_is_down_takes_less_than_five_seconds(
     assert done.exception.exit_code == 3
     told = "records, log index, stream, tracking, orchestration, serving"
     assert str(done.exception) == f"not available: {told}"
+
+
+@contextmanager
+def listening(*, drips: bool) -> Iterator[int]:
+    """Accept connections; say nothing, or a byte of an answer now and then. Yields the port."""
+    over = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            while not over.wait(0.3):
+                connection.sendall(b" ")
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        if drips:
+            threading.Thread(target=accept, daemon=True).start()
+        yield server.getsockname()[1]
+        over.set()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def everywhere(port: int) -> dict[str, str]:
+    """Return settings by which every service is at one port."""
+    url = f"http://127.0.0.1:{port}"
+    return {
+        "VIGIE_DATABASE_URL": f"postgresql+psycopg2://me:CANARY@127.0.0.1:{port}/vigie",
+        "ELASTICSEARCH_HOST": url,
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
+        "MLFLOW_TRACKING_URI": url,
+        "PROMETHEUS_PUSHGATEWAY_URL": f"http://me:CANARY@127.0.0.1:{port}",
+        "GRADIO_URL": url,
+        "AIRFLOW__API__BASE_URL": url,
+    }
+
+
+SERVICES = ("records", "log index", "stream", "tracking", "metrics", "orchestration", "serving")
+
+
+@pytest.mark.parametrize("drips", [False, True])
+def test_check_of_what_is_silent_or_slow_takes_less_than_five_seconds(
+    monkeypatch: pytest.MonkeyPatch, drips: bool
+) -> None:
+    with listening(drips=drips) as port:
+        for name, value in everywhere(port).items():
+            monkeypatch.setenv(name, value)
+        begin = time.monotonic()
+        done = invoke("check")
+        assert time.monotonic() - begin < 5
+        assert isinstance(done.exception, TransientError), done.exception
+    assert done.exception.exit_code == 3
+    assert str(done.exception) == f"not available: {', '.join(SERVICES)}"
+    told = {line.partition(":")[0]: line for line in done.output.splitlines() if ": " in line}
+    for role in SERVICES:
+        assert f"127.0.0.1:{port}" in told[role] or f"port {port}" in told[role]
+    if drips:
+        assert f"metrics: no answer in 4 s from 127.0.0.1:{port}" in done.output
+    assert "CANARY" not in done.output
+
+
+def test_the_command_ends_while_a_slow_server_still_answers() -> None:
+    with listening(drips=True) as port:
+        begin = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-Im", "vigie.cli.main", "check"],
+            env=os.environ | everywhere(port),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        took = time.monotonic() - begin
+    assert done.returncode == 3, done.stderr
+    assert took < 15  # the start of the process and the load of the machine included
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PROMETHEUS_PUSHGATEWAY_URL", "http://user:se/CANARY@gw:9091"),
+        ("PROMETHEUS_PUSHGATEWAY_URL", "http://gw:CANARY"),
+        ("MLFLOW_TRACKING_URI", "http://gw:CANARY"),
+        ("GRADIO_URL", "http://gw:CANARY"),
+        ("AIRFLOW__API__BASE_URL", "http://gw:CANARY"),
+        ("ELASTICSEARCH_HOST", "es:CANARY"),
+        ("VIGIE_DATABASE_URL", "postgresql://u:p@h:CANARY/db"),
+    ],
+)
+def test_check_of_what_is_no_address_names_the_variable_and_not_its_value(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    done = invoke("check")
+    assert isinstance(done.exception, SettingsError)
+    assert variable in done.output + str(done.exception)
+    assert "CANARY" not in done.output + str(done.exception)
+
+
+PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+KAFKA = {"conn_type": "kafka", "extra": '{"bootstrap.servers": "theirs:9092"}'}
+
+
+@contextmanager
+def airflow(*connections: Mapping[str, str]) -> Iterator[None]:
+    """Make a platform of which Airflow alone answers, with these Connections."""
+    answers: dict[str, object] = {
+        "/api/v2/monitor/health": {part: {"status": "healthy"} for part in PARTS},
+        "/api/v2/version": {"version": "3.3.2"},
+        "/auth/token": {"access_token": "token"},
+        "/api/v2/connections": {"connections": connections},
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(answers[self.path.partition("?")[0]]).encode())
+
+        do_POST = do_GET  # noqa: N815  (the standard library's name)
+
+        def log_message(self, *_: object) -> None: ...
+
+    invoke("init")
+    platform = read_platform(project_root())
+    assert platform is not None
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        port = f"airflow = {platform.ports['airflow']}"
+        text = platform.file.read_text(encoding="utf-8")
+        platform.file.write_text(text.replace(port, f"airflow = {server.server_port}"))
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield
+        server.shutdown()
+
+
+@pytest.mark.parametrize("connection_id", ["kafka_default", "not ours"])
+def test_a_connection_that_differs_goes_before_what_is_down(
+    monkeypatch: pytest.MonkeyPatch, connection_id: str
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    with airflow({**KAFKA, "connection_id": connection_id}):
+        error = invoke("check").exception
+    assert "not available: records, log index, stream" in str(error)
+    assert "orchestration" not in str(error)
+    is_ours = connection_id == "kafka_default"
+    assert isinstance(error, SettingsError if is_ours else TransientError)
+    told = "KAFKA_BOOTSTRAP_SERVERS: tasks take it from Connection kafka_default"
+    assert (told in str(error)) == is_ours
+
+
+def test_a_connection_that_lacks_what_it_must_say_is_told_by_check() -> None:
+    with airflow({"connection_id": "kafka_default", "conn_type": "kafka"}):
+        error = invoke("check").exception
+    assert isinstance(error, SettingsError)
+    assert "Connection kafka_default has no bootstrap.servers" in str(error)
+
+
+def test_a_variable_that_is_no_connection_is_told_by_check() -> None:
+    with airflow():
+        platform = read_platform(project_root())
+        assert platform is not None
+        made = {"AIRFLOW_CONN_KAFKA_DEFAULT": "{CANARY", "AIRFLOW_CONN_OTHER": "{not ours"}
+        write_overrides(platform, made)
+        error = invoke("check").exception
+    assert isinstance(error, SettingsError)
+    assert "AIRFLOW_CONN_KAFKA_DEFAULT is no Connection" in str(error)
+    assert "CANARY" not in str(error)
+
+
+def test_connections_that_are_not_told_are_no_word_more_where_airflow_is_down() -> None:
+    invoke("init")
+    error = invoke("check").exception
+    assert isinstance(error, TransientError)
+    assert "Connections" not in str(error)
+
+
+def status(role: str, *, ok: bool, is_permanent: bool = False) -> ServiceStatus:
+    return ServiceStatus(role, "", ok, f"of {role}", is_permanent=is_permanent)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "compared", "error", "told"),
+    [
+        ([status("records", ok=True)], None, None, ""),
+        ([], status("connections", ok=True), None, ""),
+        ([], status("connections", ok=False), TransientError, "of connections"),
+        (
+            [status("stream", ok=False)],
+            status("connections", ok=False),
+            TransientError,
+            "not available: stream; of connections",
+        ),
+        (
+            [status("orchestration", ok=False)],
+            status("connections", ok=False),
+            TransientError,
+            "not available: orchestration",
+        ),
+        (
+            [status("stream", ok=False), status("serving", ok=False, is_permanent=True)],
+            None,
+            SettingsError,
+            "not available: stream, serving",
+        ),
+    ],
+)
+def test_what_is_wrong_goes_before_what_is_down(
+    statuses: list[ServiceStatus],
+    compared: ServiceStatus | None,
+    error: type[VigieError] | None,
+    told: str,
+) -> None:
+    problem = Checked(statuses, compared).problem()
+    assert (type(problem) if problem else None) is error
+    assert str(problem or "") == told
 
 
 def test_check_says_where_a_setting_came_from(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,9 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
-from vigie.adapters.mlflow_errors import refused, translated
-from vigie.adapters.mlflow_login import VARIABLES, lent
-from vigie.errors import SettingsError
+from vigie.adapters import mlflow_login
+from vigie.adapters.mlflow_errors import probe, refused, translated
+from vigie.adapters.mlflow_login import PATIENCE, VARIABLES, lent
+from vigie.adapters.mlflow_tracker import MlflowTracker
+from vigie.errors import SettingsError, TransientError
 from vigie.local import check_probes
 from vigie.settings import MlflowSettings, known_variables
 from vigie.testing.contracts import together
@@ -71,21 +75,30 @@ def test_a_name_that_the_server_does_not_know_is_no_matter_of_the_login() -> Non
     assert "PASSWORD" not in told
 
 
+class LoginServer(ThreadingHTTPServer):
+    daemon_threads = True
+    logins: list[str | None]
+
+
 @pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
-    """Answer what the header ``Authorization`` was; refuse who sends none."""
+def server() -> Iterator[LoginServer]:
+    """Answer as MLflow does, and note the header ``Authorization``; refuse who sends none."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             login = self.headers["Authorization"]
+            server.logins.append(login)
+            is_version = self.path == "/version"
             self.send_response(200 if login else 401)
+            self.send_header("Content-Type", "text/html" if is_version else "application/json")
             self.end_headers()
-            self.wfile.write((login or "who?").encode())
+            told = b"3.17.0" if is_version else b"{}"
+            self.wfile.write(told if login else b"who?")
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = LoginServer(("127.0.0.1", 0), Handler)
+    server.logins = []
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield server
@@ -98,14 +111,57 @@ def server() -> Iterator[ThreadingHTTPServer]:
     ("login", "sent"),
     [(LOGIN, "Basic bWU6Q0FOQVJZ"), ({"MLFLOW_TRACKING_TOKEN": "CANARY"}, "Bearer CANARY")],
 )
-def test_check_sends_the_login(
-    server: ThreadingHTTPServer, login: dict[str, str], sent: str
-) -> None:
+def test_check_sends_the_login(server: LoginServer, login: dict[str, str], sent: str) -> None:
     uri = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{server.server_port}/"}
-    assert check_probes.mlflow(MlflowSettings.model_validate(uri | login)) == f"MLflow {sent}"
+    assert check_probes.mlflow(MlflowSettings.model_validate(uri | login)) == "MLflow 3.17.0"
+    assert server.logins == [sent, sent]
 
 
-def test_check_names_the_variables_where_a_login_is_asked_for(server: ThreadingHTTPServer) -> None:
+def test_check_names_the_variables_where_a_login_is_asked_for(server: LoginServer) -> None:
     uri = f"http://127.0.0.1:{server.server_port}"
     with pytest.raises(SettingsError, match=rf"{uri} refused us: 401 who\?; check {NAMES}"):
         check_probes.mlflow(MlflowSettings.model_validate({"MLFLOW_TRACKING_URI": uri}))
+
+
+@pytest.mark.parametrize("token", ["clé", "CANARY\n"])
+def test_check_names_the_variable_of_a_token_that_no_header_can_carry(token: str) -> None:
+    given = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_TRACKING_TOKEN": token}
+    with pytest.raises(SettingsError, match="MLFLOW_TRACKING_TOKEN") as caught:
+        check_probes.mlflow(MlflowSettings.model_validate(given))
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://gw:CANARY", "http://", "http://me:CANARY/@gw", "http://a..CANARY", "http://[C"]
+)
+def test_a_job_fails_at_once_where_the_address_is_none(uri: str) -> None:
+    with pytest.raises(SettingsError, match="MLFLOW_TRACKING_URI") as caught:
+        probe(uri, timeout_s=1)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_an_mlflow_that_takes_a_call_and_never_answers_is_left_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+    assert short.keys() == PATIENCE.keys()
+    monkeypatch.setattr(mlflow_login, "PATIENCE", short)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        tracker = MlflowTracker(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(TransientError, match="MLflow at http://127"):
+            tracker.alias("model", "champion")
+    assert time.monotonic() - began < 20  # the import of mlflow included
+
+
+def test_the_patience_with_mlflow_is_the_user_s_where_it_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timeout, retries = PATIENCE
+    monkeypatch.setenv(timeout, "77")
+    monkeypatch.delenv(retries, raising=False)
+    with lent("http://theirs", {}), lent("http://theirs", {}):
+        assert os.environ[timeout] == "77"
+        assert os.environ[retries] == PATIENCE[retries]
+    assert os.environ[timeout] == "77"
+    assert retries not in os.environ

@@ -14,9 +14,11 @@ from vigie import catalogue
 from vigie.adapters.metrics_files import MetricsFiles
 from vigie.adapters.pushgateway import Pushgateway
 from vigie.errors import DataError, SettingsError, TransientError, VigieError
+from vigie.jobs.push_metrics import push_metrics
 from vigie.local import check_probes
 from vigie.records import Sample
 from vigie.settings import Settings
+from vigie.testing import FakeServices
 from vigie.wiring import open_services
 
 SAMPLES = [Sample(catalogue.JOB_LAST_RUN, 1)]
@@ -128,9 +130,10 @@ def test_user_and_password_of_the_url_are_sent_and_not_logged(
 
 
 @pytest.mark.parametrize("code", [401, 403])
-def test_check_names_the_variable_of_a_login_that_is_refused(code: int) -> None:
+@pytest.mark.parametrize("password", ["s%40cret", "s@cret"])
+def test_check_names_the_variable_of_a_login_that_is_refused(code: int, password: str) -> None:
     with gateway(status(code)) as url, pytest.raises(SettingsError) as caught:
-        check_probes.pushgateway(url.replace("://", "://user:s%40cret@"))
+        check_probes.pushgateway(url.replace("://", f"://user:{password}@"))
     assert str(caught.value) == f"{url} refused us: {code} why!; check PROMETHEUS_PUSHGATEWAY_URL"
 
 
@@ -141,10 +144,54 @@ def test_no_message_repeats_the_password() -> None:
     assert "127.0.0.1:9" in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["http://[", "http://host:port", "http://", "ftp://host:1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://[", "http://host:CANARY", "http://", "ftp://host:1", "http://host:0"),
+        *("http://a\x01CANARY:9091", "http://a..CANARY", "http://user:12/CANARY@host:9091"),
+    ],
+)
 def test_what_is_no_url_is_a_settings_error(url: str) -> None:
-    with pytest.raises(SettingsError, match="PROMETHEUS_PUSHGATEWAY_URL"):
+    with pytest.raises(SettingsError, match="PROMETHEUS_PUSHGATEWAY_URL") as caught:
         Pushgateway(url)
+    assert "CANARY" not in str(caught.value)
+    with pytest.raises(SettingsError, match="PROMETHEUS_PUSHGATEWAY_URL"):
+        check_probes.pushgateway(url)
+
+
+def test_a_push_to_what_is_no_url_costs_the_figures_and_not_the_run(services: FakeServices) -> None:
+    settings = Settings.from_env({"PROMETHEUS_PUSHGATEWAY_URL": "http://gw\x01:9091"})
+    with open_services(settings) as opened:
+        opened.state = services.state
+        report = push_metrics(opened, dag_id="dag", reports=[], failed_tasks=0)
+    assert (report.groups, report.failed_groups) == (0, 2)
+    assert "PROMETHEUS_PUSHGATEWAY_URL" in report.problem
+
+
+@pytest.mark.parametrize("mark", ["/", "?", "#"])
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_settings_refuse_a_login_that_ends_in_the_middle(scheme: str, mark: str) -> None:
+    url = f"{scheme}user:12{mark}CANARY@gateway:9091"
+    with pytest.raises(SettingsError, match=r"PROMETHEUS_PUSHGATEWAY_URL.*%2F") as caught:
+        Settings.from_env({"PROMETHEUS_PUSHGATEWAY_URL": url})
+    assert "CANARY" not in str(caught.value)
+
+
+def test_the_settings_do_not_show_the_login() -> None:
+    url = "http://user:CANARY@gateway:9091/base"
+    settings = Settings.from_env({"PROMETHEUS_PUSHGATEWAY_URL": url})
+    assert settings.metrics.pushgateway_url == url
+    assert "CANARY" not in repr(settings)
+
+
+def test_a_page_in_the_gateway_s_place_is_not_taken_for_one() -> None:
+    def page(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(b"<!doctype html><title>Something else</title>")
+
+    with gateway(page) as url, pytest.raises(SettingsError, match=f"{url} is not a Pushgateway"):
+        check_probes.pushgateway(url.replace("://", "://user:p@ss@"))
 
 
 def test_a_set_url_selects_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:

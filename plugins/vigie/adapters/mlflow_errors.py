@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import requests
 from sqlalchemy.exc import SQLAlchemyError
 
+from vigie.adapters.addresses import checked_url
 from vigie.encoding import without_login
 from vigie.errors import DataError, SettingsError, TransientError
 
@@ -86,13 +86,15 @@ def probe(uri: str, timeout_s: float) -> None:
     ------
     TransientError
         Nothing listens at the address of an ``http`` URI. Other schemes are not probed.
+    SettingsError
+        It is no address.
     """
-    parts = urlsplit(uri)
-    if parts.scheme not in {"http", "https"}:
+    if not uri.lower().startswith(("http:", "https:")):
         return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    url = checked_url(uri, "MLFLOW_TRACKING_URI")
+    port = url.port or (443 if url.scheme == "https" else 80)
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=timeout_s).close()
+        socket.create_connection((url.raw_host.decode(), port), timeout=timeout_s).close()
     except OSError as exc:
         raise TransientError(
             f"MLflow at {without_login(uri)} did not answer ({exc}); run `vigie up`, "

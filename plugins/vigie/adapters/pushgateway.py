@@ -7,11 +7,11 @@ and forgets none: a group that must not be told for ever is deleted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import urlsplit
 
 import httpx
 from prometheus_client import delete_from_gateway, push_to_gateway
 
+from vigie.adapters.addresses import checked_url
 from vigie.adapters.metric_families import Families, families
 from vigie.errors import DataError, SettingsError, TransientError
 from vigie.records import Sample
@@ -37,8 +37,8 @@ class Pushgateway:
     def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
         address = (url if "://" in url else f"http://{url}").rstrip("/")
         self._timeout_s = timeout_s
-        self._told = _without_password(address)
-        given = httpx.URL(address)
+        given = checked_url(address, "PROMETHEUS_PUSHGATEWAY_URL")
+        self._told = str(given.copy_with(userinfo=b""))
         self._auth = (given.username, given.password) if given.userinfo else None
 
     def push(
@@ -118,16 +118,3 @@ class Pushgateway:
         if status in _NOT_ALLOWED:
             raise SettingsError(f"{told}; check PROMETHEUS_PUSHGATEWAY_URL")
         raise DataError(told)
-
-
-def _without_password(url: str) -> str:
-    """Return a URL as messages may tell it, or refuse it."""
-    wrong = SettingsError("PROMETHEUS_PUSHGATEWAY_URL must be http://host:port")
-    try:
-        parts = urlsplit(url)
-        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        raise wrong from None
-    if not is_right:
-        raise wrong
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

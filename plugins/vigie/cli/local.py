@@ -138,23 +138,13 @@ def _print_rows(rows: list[Row]) -> None:
 
 def check() -> None:
     """Tell for each role what is in use, its version, where the setting came from, what to do."""
-    from vigie.errors import SettingsError, TransientError
-    from vigie.local.check import check_everything
-    from vigie.local.connection_check import connection_differences
-    from vigie.local.state import read_platform
+    from vigie.local.check import check as ask
     from vigie.settings import Settings
 
-    settings = Settings.from_env()
-    found = check_everything(settings)
-    _print_statuses(found)
-    down = [status.role for status in found if not status.ok]
-    if down:
-        is_wrong = any(status.is_permanent for status in found)
-        raise (SettingsError if is_wrong else TransientError)(f"not available: {', '.join(down)}")
-    platform = read_platform(settings.paths.root)
-    differing = connection_differences(platform, settings) if platform else ()
-    if differing:
-        raise SettingsError("; ".join(differing))
+    found = ask(Settings.from_env())
+    _print_statuses(found.statuses)
+    if (problem := found.problem()) is not None:
+        raise problem
 
 
 def _print_statuses(found: list[ServiceStatus]) -> None:

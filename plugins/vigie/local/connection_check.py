@@ -14,9 +14,11 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, SecretStr
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
-from vigie.errors import TransientError
+from vigie.errors import SettingsError, TransientError
 from vigie.local.environments import read_overrides
+from vigie.local.probes import part_of
 from vigie.local.state import Platform
 from vigie.settings import Settings
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "***"  # what the API shows of a password, and of a secret key of the extra
 _VARIABLE = "AIRFLOW_CONN_"
+_ADDRESSES = ("PROMETHEUS_PUSHGATEWAY_URL", "MLFLOW_TRACKING_URI", "GRADIO_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ def connection_differences(platform: Platform, settings: Settings) -> tuple[str,
     ------
     TransientError
         If Airflow did not answer.
+    SettingsError
+        If a Connection lacks what it must say.
     """
     found: dict[str, ConnectionFields] = {**_listed(platform), **_of_the_environment(platform)}
     if not found:
@@ -69,7 +74,8 @@ def changed(settings: Settings, ruled: Mapping[str, str]) -> Iterator[str]:
     shown = {name: _shown(value, _value(settings, name)) for name, value in ruled.items()}
     there = Settings.from_env(shown)
     for variable in shown:
-        if _value(there, variable) != _value(settings, variable):
+        theirs, ours = _value(there, variable), _value(settings, variable)
+        if _comparable(variable, theirs) != _comparable(variable, ours):
             yield variable
 
 
@@ -81,7 +87,27 @@ def _shown(value: str, ours: object) -> str:
         return str(ours)
     if quote(HIDDEN, safe="") not in value:
         return value
-    return make_url(value).set(password=make_url(str(ours)).password).render_as_string(False)
+    try:
+        secret = make_url(_with_scheme(str(ours))).password
+    except (ArgumentError, ValueError):
+        return value
+    return make_url(value).set(password=secret).render_as_string(False)
+
+
+def _with_scheme(address: str) -> str:
+    """Return a whole address of one that may be ``host:port``, as the Pushgateway's may."""
+    return address if "://" in address else f"http://{address}"
+
+
+def _comparable(variable: str, value: object) -> object:
+    """Return an address by its parts: the same one may be written in more than one way."""
+    if variable not in _ADDRESSES or not isinstance(value, str):
+        return value
+    try:
+        url = httpx.URL(_with_scheme(value))
+    except httpx.InvalidURL:
+        return value
+    return url.scheme, url.username, url.password, url.host, url.port, url.path.rstrip("/")
 
 
 def _value(settings: Settings, variable: str) -> object:
@@ -96,14 +122,16 @@ def _value(settings: Settings, variable: str) -> object:
 
 
 def _of_the_environment(platform: Platform) -> dict[str, ConnectionFields]:
-    """Return the Connections that ``.env`` makes (``AIRFLOW_CONN_…``); they win."""
+    """Return those of ours that ``.env`` makes (``AIRFLOW_CONN_…``); they win."""
+    from vigie.operators.connection_settings import READERS
+
     noted = read_overrides(platform) or {}
-    made = {name: value for name, value in noted.items() if name.startswith(_VARIABLE)}
-    if not made:
+    variables = {conn_id: f"{_VARIABLE}{conn_id.upper()}" for conn_id in READERS}
+    named = {conn_id: noted[name] for conn_id, name in variables.items() if name in noted}
+    if not named:
         return {}
     from vigie.operators.connections import parse_connection
 
-    named = {name.removeprefix(_VARIABLE).lower(): value for name, value in made.items()}
     return {conn_id: parse_connection(conn_id, value) for conn_id, value in named.items()}
 
 
@@ -111,18 +139,21 @@ def _listed(platform: Platform) -> dict[str, ConnectionFields]:
     login = {"username": "admin", "password": platform.secrets["airflow_admin_password"]}
     try:
         with httpx.Client(base_url=platform.url("airflow"), trust_env=False, timeout=3) as client:
-            token = client.post("/auth/token", json=login).raise_for_status().json()
-            headers = {"Authorization": f"Bearer {token['access_token']}"}
+            answer = client.post("/auth/token", json=login)
+            token = part_of(answer.raise_for_status().json(), "access_token")
+            headers = {"Authorization": f"Bearer {token}"}
             answer = client.get(
                 "/api/v2/connections?limit=100&connection_id_pattern=_default", headers=headers
             )
-            listed = answer.raise_for_status().json()["connections"]
-    except httpx.HTTPError as exc:
+            listed = part_of(answer.raise_for_status().json(), "connections")
+    except (httpx.HTTPError, ValueError) as exc:
         raise TransientError(f"Airflow did not tell its Connections: {exc}") from exc
-    return {connection["connection_id"]: _connection(connection) for connection in listed}
+    if not isinstance(listed, list):
+        raise SettingsError(f"what answers at {platform.url('airflow')} is not Airflow")
+    return {str(part_of(found, "connection_id")): _connection(found) for found in listed}
 
 
-def _connection(body: Mapping[str, Any]) -> ListedConnection:
+def _connection(body: Any) -> ListedConnection:
     return ListedConnection(
-        **{field.name: body.get(field.name) for field in fields(ListedConnection)}
+        **{field.name: part_of(body, field.name) for field in fields(ListedConnection)}
     )

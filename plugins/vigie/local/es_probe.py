@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 
+from vigie.adapters.addresses import checked_url
 from vigie.errors import SettingsError, TransientError
+from vigie.local.probes import check_header, part_of
 from vigie.settings import ElasticsearchSettings
 
 #: Of each of two questions: both together stay below the check's five seconds.
@@ -22,24 +24,34 @@ def elasticsearch(settings: ElasticsearchSettings) -> str:
     TransientError
         It does not answer, or its state is red: some documents cannot be read.
     SettingsError
-        The login or the certificate is wrong.
+        The address, the login or the certificate is wrong, or somebody else answers there.
     """
     url = settings.url
     with _client(settings, url) as client:
         health = _get(client, url, "/_cluster/health")
-        told = f"cluster {health['cluster_name']}, {health['status']}"
-        if health["status"] == "red":
+        cluster, state = part_of(health, "cluster_name"), part_of(health, "status")
+        if not isinstance(cluster, str) or not isinstance(state, str):
+            raise _stranger(url)
+        told = f"cluster {cluster}, {state}"
+        if state == "red":
             raise TransientError(f"Elasticsearch at {url}: {told}: a primary shard is missing")
-        nodes = _get(client, url, "/_nodes?filter_path=nodes.*.version")["nodes"]
-    versions = sorted({str(node["version"]) for node in nodes.values()})
+        nodes = part_of(_get(client, url, "/_nodes?filter_path=nodes.*.version"), "nodes")
+    if not isinstance(nodes, dict):
+        raise _stranger(url)
+    versions = sorted({str(part_of(node, "version")) for node in nodes.values()})
     return f"Elasticsearch {', '.join(versions)} ({told}, nodes: {len(nodes)})"
+
+
+def _stranger(url: str) -> SettingsError:
+    return SettingsError(f"what answers at {url} is not Elasticsearch")
 
 
 def _client(settings: ElasticsearchSettings, url: str) -> httpx.Client:
     password = settings.password.get_secret_value() if settings.password else ""
     auth = (settings.user, password) if settings.user else None
-    key = settings.api_key
-    headers = {"Authorization": f"ApiKey {key.get_secret_value()}"} if key else {}
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    check_header("ELASTICSEARCH_API_KEY", key)
+    headers = {"Authorization": f"ApiKey {key}"} if key else {}
     verify: ssl.SSLContext | bool = settings.verify_certs
     if verify and settings.ca_certs and url.startswith("https:"):
         try:
@@ -47,7 +59,12 @@ def _client(settings: ElasticsearchSettings, url: str) -> httpx.Client:
         except OSError as exc:
             raise SettingsError(f"ELASTICSEARCH_CA_CERTS ({settings.ca_certs}): {exc}") from exc
     return httpx.Client(
-        base_url=url, trust_env=False, timeout=_TIMEOUT_S, auth=auth, headers=headers, verify=verify
+        base_url=checked_url(url, "ELASTICSEARCH_HOST"),
+        trust_env=False,
+        timeout=_TIMEOUT_S,
+        auth=auth,
+        headers=headers,
+        verify=verify,
     )
 
 
@@ -70,4 +87,4 @@ def _get(client: httpx.Client, url: str, path: str) -> Any:
     try:
         return answer.json()
     except ValueError as exc:
-        raise SettingsError(f"{url} is not Elasticsearch: it does not answer JSON") from exc
+        raise _stranger(url) from exc

@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 
+from vigie.adapters.addresses import checked_url
+from vigie.encoding import without_login
 from vigie.errors import SettingsError, TransientError
 from vigie.local.ports import taken
 from vigie.local.processes import listens
@@ -27,13 +29,21 @@ def get(
     timeout_s: float = 3,
     headers: Mapping[str, str] | None = None,
     refused: Callable[[str], SettingsError] | None = None,
+    variable: str = "an address of the platform",
 ) -> Any:
     """Return the JSON (or text) that a URL answers; proxies of the shell are not asked.
 
     A login of the URL goes beside it, because httpx logs each URL that it asks.
     With ``refused``, an answer that lets nobody in (401, 403) raises what it makes of the words.
+
+    Raises
+    ------
+    SettingsError
+        ``variable``, which the URL comes from, is not an address.
+    TransientError
+        Nobody answered, or not with 200, or with JSON that cannot be read.
     """
-    given = httpx.URL(url)
+    given = checked_url(url, variable)
     told = str(given.copy_with(userinfo=b""))
     auth = (given.username, given.password) if given.userinfo else None
     try:
@@ -45,17 +55,43 @@ def get(
         raise refused(f"{answer.status_code} {answer.text.strip()[:200]}")
     if answer.status_code != httpx.codes.OK:
         raise TransientError(f"{told} answered {answer.status_code}")
-    is_json = "json" in answer.headers.get("content-type", "")
-    return answer.json() if is_json else answer.text
+    try:
+        is_json = "json" in answer.headers.get("content-type", "")
+        return answer.json() if is_json else answer.text
+    except ValueError as exc:
+        raise TransientError(f"{told} answered JSON that cannot be read") from exc
 
 
-def probe_airflow(url: str) -> None:
+def check_header(variable: str, secret: str) -> None:
+    """Refuse a secret that no header can carry; httpx's own error would repeat it."""
+    if not (secret.isascii() and secret.isprintable()):
+        raise SettingsError(f"{variable} holds a character that cannot be sent; copy it again")
+
+
+def part_of(answer: Any, *keys: str) -> Any:
+    """Return what lies below these keys of an answer, None where it has another shape.
+
+    Examples
+    --------
+    >>> part_of({"scheduler": {"status": "healthy"}}, "scheduler", "status")
+    'healthy'
+    >>> part_of("<html>", "scheduler", "status")
+    """
+    for key in keys:
+        answer = answer.get(key) if isinstance(answer, Mapping) else None
+    return answer
+
+
+def probe_airflow(url: str, variable: str = "Airflow's address") -> None:
     """Ask whether api-server, scheduler, dag-processor and triggerer all report as healthy."""
-    health = get(f"{url}/api/v2/monitor/health")
+    health = get(f"{url}/api/v2/monitor/health", variable=variable)
     parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-    sick = [part for part in parts if health.get(part, {}).get("status") != "healthy"]
+    told = without_login(url)
+    if part_of(health, "metadatabase") is None:
+        raise SettingsError(f"what answers at {told} is not Airflow")
+    sick = [part for part in parts if part_of(health, part, "status") != "healthy"]
     if sick:
-        raise TransientError(f"Airflow at {url}: not healthy yet: {', '.join(sick)}")
+        raise TransientError(f"Airflow at {told}: not healthy yet: {', '.join(sick)}")
 
 
 def probe_mlflow(url: str) -> None:

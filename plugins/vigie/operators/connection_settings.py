@@ -66,7 +66,9 @@ def elasticsearch(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
 
     Extras: ``api_key``, ``ca_certs``, ``verify_certs``.
     """
-    scheme, host, port, _ = _address(conn_id, conn)
+    scheme, host, port, path = _address(conn_id, conn)
+    if path:
+        raise SettingsError(f"Connection {conn_id}: its host has a path, which is not supported")
     extra = _extra(conn_id, conn)
     return {
         "ELASTICSEARCH_HOST": host,

@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowNotFoundException,
+    AirflowRuntimeError,
+)
 
-from vigie.errors import TransientError
+from vigie.errors import SettingsError, TransientError
 from vigie.operators.connection_settings import READERS
 
 if TYPE_CHECKING:
@@ -45,12 +49,24 @@ async def connection_overrides_of_trigger() -> dict[str, str]:
 
 
 def parse_connection(conn_id: str, text: str) -> Connection:
-    """Read the value of a variable ``AIRFLOW_CONN_…``: JSON or a URI."""
+    """Read the value of a variable ``AIRFLOW_CONN_…``: JSON or a URI.
+
+    Raises
+    ------
+    SettingsError
+        It is neither; Airflow's own error would repeat the value, password and all.
+    """
     from airflow.sdk import Connection
 
-    if text.startswith("{"):
-        return Connection.from_json(text, conn_id=conn_id)
-    return Connection.from_uri(text, conn_id=conn_id)
+    try:
+        if text.startswith("{"):
+            return Connection.from_json(text, conn_id=conn_id)
+        return Connection.from_uri(text, conn_id=conn_id)
+    except (ValueError, TypeError, AttributeError, AirflowException):
+        raise SettingsError(
+            f"AIRFLOW_CONN_{conn_id.upper()} is no Connection: expected JSON, or a URI "
+            "TYPE://LOGIN:PASSWORD@HOST:PORT/SCHEMA with escaped parts"
+        ) from None
 
 
 def overrides(found: Mapping[str, Connection | None]) -> dict[str, str]:

@@ -1,0 +1,184 @@
+"""What ``vigie check`` asks of each role, where, and what to do when the answer is no."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from vigie.errors import PermanentError, SettingsError, TransientError, VigieError
+from vigie.local import check_probes as probes
+from vigie.local.connection_check import connection_differences
+from vigie.local.es_probe import elasticsearch
+from vigie.local.state import Platform
+from vigie.records import ServiceStatus
+from vigie.settings import Settings
+
+_UP = "run: vigie up"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A role, what it uses, and a probe that returns a version or raises one of our errors."""
+
+    role: str
+    backend: str
+    variable: str
+    probe: Callable[[], str]
+    advice: str = _UP
+    place: str = ""  # where it was asked: host and port, never a login
+
+    def ask(self, settings: Settings) -> ServiceStatus:
+        """Return the answer, or what is wrong."""
+        begin = time.monotonic()
+        try:
+            detail = self.probe()
+        except VigieError as exc:
+            return self._failed(settings, exc)
+        return replace(
+            self._status(settings), detail=detail, latency_ms=(time.monotonic() - begin) * 1000
+        )
+
+    def _failed(self, settings: Settings, problem: VigieError) -> ServiceStatus:
+        return replace(
+            self._status(settings),
+            ok=False,
+            detail=str(problem),
+            advice=self.advice,
+            is_permanent=isinstance(problem, PermanentError),
+        )
+
+    def late(self, settings: Settings, waited_s: float) -> ServiceStatus:
+        """Return what to say of one that has not answered at the deadline."""
+        told = f"no answer in {waited_s:g} s from {self.place or self.backend}"
+        return self._failed(settings, TransientError(told))
+
+    def _status(self, settings: Settings) -> ServiceStatus:
+        source = settings.source(self.variable)
+        return ServiceStatus(self.role, self.backend, True, "", None, source)
+
+
+def questions(settings: Settings, platform: Platform | None) -> list[Question]:
+    """Return a question for each role, in the order of the design's table."""
+    records = _records(settings)
+    return [
+        records,
+        _log_index(settings, records),
+        _stream(settings, records),
+        _tracking(settings),
+        _metrics(settings),
+        _orchestration(platform),
+        _serving(settings),
+        Question(
+            "model bundles",
+            "folder",
+            "ARTIFACTS_DIR",
+            lambda: probes.folder(settings.paths.artifacts),
+            "make the folder writable, or set ARTIFACTS_DIR",
+        ),
+    ]
+
+
+def _records(settings: Settings) -> Question:
+    secret = settings.database.url
+    url = secret.get_secret_value() if secret else ""
+    is_embedded = settings.source("VIGIE_DATABASE_URL") in ("platform.toml", "default")
+    return Question(
+        "records",
+        "embedded PostgreSQL" if is_embedded else "PostgreSQL server",
+        "VIGIE_DATABASE_URL",
+        lambda: probes.postgres(url),
+        _UP if is_embedded else "start that server, or correct VIGIE_DATABASE_URL",
+        probes.place(url),
+    )
+
+
+def _log_index(settings: Settings, records: Question) -> Question:
+    found = settings.elasticsearch
+    if not found.host:
+        name = f"tables in {records.backend} (one machine)"
+        return replace(records, role="log index", backend=name, variable="ELASTICSEARCH_HOST")
+    place = probes.place(found.host)
+    return Question(
+        "log index",
+        "Elasticsearch",
+        "ELASTICSEARCH_HOST",
+        lambda: elasticsearch(found),
+        "start Elasticsearch, or unset ELASTICSEARCH_HOST for the embedded index",
+        place if ":" in place else f"{place}:{found.port}",
+    )
+
+
+def _stream(settings: Settings, records: Question) -> Question:
+    servers = settings.stream.bootstrap_servers
+    name = f"tables in {records.backend} (one machine)"
+    if not servers:
+        return replace(records, role="stream", backend=name, variable="KAFKA_BOOTSTRAP_SERVERS")
+    return Question(
+        "stream",
+        "Kafka",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        lambda: probes.kafka(servers, settings.stream.security()),
+        "start Kafka, or unset KAFKA_BOOTSTRAP_SERVERS for the embedded stream",
+        servers,
+    )
+
+
+def _tracking(settings: Settings) -> Question:
+    if not settings.mlflow.enabled:
+        off = "runs and models are not tracked"
+        return Question("tracking", "off (null tracker)", "MLFLOW_ENABLED", lambda: off)
+    is_ours = settings.source("MLFLOW_TRACKING_URI") in ("platform.toml", "default")
+    return Question(
+        "tracking",
+        "MLflow server",
+        "MLFLOW_TRACKING_URI",
+        lambda: probes.mlflow(settings.mlflow),
+        _UP if is_ours else "start that server, correct its login, or set MLFLOW_ENABLED=false",
+        probes.place(settings.mlflow.tracking_uri or ""),
+    )
+
+
+def _metrics(settings: Settings) -> Question:
+    url = settings.metrics.pushgateway_url
+    if not url:
+        folder = settings.paths.local / "metrics"
+        variable = "PROMETHEUS_PUSHGATEWAY_URL"
+        return Question("metrics", "text files", variable, lambda: probes.folder(folder))
+    return Question(
+        "metrics",
+        "Pushgateway",
+        "PROMETHEUS_PUSHGATEWAY_URL",
+        lambda: probes.pushgateway(url),
+        "start the Pushgateway, or unset PROMETHEUS_PUSHGATEWAY_URL",
+        probes.place(url),
+    )
+
+
+def _orchestration(platform: Platform | None) -> Question:
+    # In a container Airflow's own setting says where it is; on a laptop the platform's file does.
+    url = os.environ.get("AIRFLOW__API__BASE_URL") or (
+        platform.url("airflow") if platform else None
+    )
+    place = probes.place(url or "")
+    return Question("orchestration", "Airflow", "", lambda: probes.airflow(url), place=place)
+
+
+def _serving(settings: Settings) -> Question:
+    url = settings.gradio.url
+    probe, place = partial(probes.serving, url), probes.place(url or "")
+    return Question("serving", "FastAPI + Gradio", "GRADIO_URL", probe, place=place)
+
+
+def connections(platform: Platform, settings: Settings) -> Question:
+    """Return whether tasks, by Airflow's Connections, see the same settings as this shell."""
+
+    def compare() -> str:
+        if differing := connection_differences(platform, settings):
+            raise SettingsError("; ".join(differing))
+        return "as this shell"
+
+    place = probes.place(platform.url("airflow"))
+    return Question("connections", "Airflow", "", compare, place=place)
