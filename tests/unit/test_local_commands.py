@@ -129,6 +129,19 @@ def everywhere(port: int) -> dict[str, str]:
     }
 
 
+def test_check_asks_airflow_where_its_tasks_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container nothing listens at the base URL, which is that of people's browsers."""
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://127.0.0.1:8083")
+    with listening(drips=False) as port:
+        monkeypatch.setenv(
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL", f"http://127.0.0.1:{port}/execution/"
+        )
+        done = invoke("check")
+    (told,) = (line for line in done.output.splitlines() if line.startswith("orchestration: "))
+    assert f"127.0.0.1:{port}" in told
+    assert "8083" not in told
+
+
 SERVICES = ("records", "log index", "stream", "tracking", "metrics", "orchestration", "serving")
 
 

@@ -75,10 +75,12 @@ def test_an_answer_of_somebody_else_on_our_port_is_not_taken_for_ours(tmp_path: 
             wait_for(lambda: None, Supervisor(platform), (SERVING,), timeout_s=1)
 
 
+def ask_airflow(url: str) -> str:
+    return check_probes.airflow(url, "AIRFLOW__API__BASE_URL")
+
+
 @pytest.mark.parametrize("body", STRANGERS)
-@pytest.mark.parametrize(
-    "ask", [ask_elasticsearch, ask_mlflow, check_probes.airflow, check_probes.serving]
-)
+@pytest.mark.parametrize("ask", [ask_elasticsearch, ask_mlflow, ask_airflow, check_probes.serving])
 def test_other_json_is_refused(ask: Callable[[str], str], body: str) -> None:
     with answering(body) as url, pytest.raises(SettingsError, match=url) as caught:
         ask(url)
@@ -90,7 +92,7 @@ def test_other_json_is_refused(ask: Callable[[str], str], body: str) -> None:
     [
         (ask_elasticsearch, "Elasticsearch"),
         (ask_mlflow, "MLflow"),
-        (check_probes.airflow, "Airflow"),
+        (ask_airflow, "Airflow"),
         (check_probes.serving, "a Gradio app"),
     ],
 )

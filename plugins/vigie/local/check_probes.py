@@ -136,15 +136,15 @@ def pushgateway(url: str) -> str:
     return "ready"
 
 
-def airflow(url: str | None) -> str:
-    """Ask for the health of every part of Airflow."""
+def airflow(url: str | None, variable: str) -> str:
+    """Ask for the health of every part of Airflow; ``variable`` is what said where it is."""
     if url is None:
         raise TransientError(_NOT_UP)
     url = url.rstrip("/")
-    probes.probe_airflow(url, "AIRFLOW__API__BASE_URL")
+    probes.probe_airflow(url, variable)
     version = probes.part_of(probes.get(f"{url}/api/v2/version"), "version")
     if not isinstance(version, str):
-        raise _stranger(url, "Airflow", "AIRFLOW__API__BASE_URL")
+        raise _stranger(url, "Airflow", variable)
     return f"Airflow {version}"
 
 

@@ -17,6 +17,8 @@ from vigie.records import ServiceStatus
 from vigie.settings import Settings
 
 _UP = "run: vigie up"
+_TASKS_ADDRESS = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
+_BASE_URL = "AIRFLOW__API__BASE_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +160,24 @@ def _metrics(settings: Settings) -> Question:
 
 
 def _orchestration(platform: Platform | None) -> Question:
-    # In a container Airflow's own setting says where it is; on a laptop the platform's file does.
-    url = os.environ.get("AIRFLOW__API__BASE_URL") or (
-        platform.url("airflow") if platform else None
-    )
+    variable, url = _airflow_address(platform)
     place = probes.place(url or "")
-    return Question("orchestration", "Airflow", "", lambda: probes.airflow(url), place=place)
+    advice = _UP if platform else "start Airflow's api-server"
+    return Question(
+        "orchestration", "Airflow", "", lambda: probes.airflow(url, variable), advice, place
+    )
+
+
+def _airflow_address(platform: Platform | None) -> tuple[str, str | None]:
+    """Return which setting says where Airflow is, and what it says.
+
+    Airflow's own settings go first, and of these the address that its tasks use: in a container the
+    base URL is that of people's browsers, where nothing listens.
+    """
+    if tasks := os.environ.get(_TASKS_ADDRESS):
+        return _TASKS_ADDRESS, tasks.removesuffix("/").removesuffix("/execution")
+    base = os.environ.get(_BASE_URL)
+    return _BASE_URL, base or (platform.url("airflow") if platform else None)
 
 
 def _serving(settings: Settings) -> Question:
