@@ -60,6 +60,7 @@ SCHEDULE = "@continuous"
         "workers": Param(
             None, type=["null", "integer"], minimum=1, description="Else VIGIE_STREAM_WORKERS."
         ),
+        "allow_gap": Param(False, type="boolean", description="Go on behind lines that are lost."),
     },
 )
 def kafka_anomaly_scoring() -> None:

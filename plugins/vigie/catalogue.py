@@ -204,6 +204,12 @@ STREAM_UNSCORED = metric(
     "Lines of the last run that have no score",
     ("topic", "worker"),
 )
+STREAM_LOST = metric(
+    "vigie_stream_lost_lines",
+    "gauge",
+    "Lines that retention dropped before they were read, behind which the last run was let go on",
+    ("topic", "worker"),
+)
 STREAM_RATE = metric(
     "vigie_stream_scored_lines_per_second",
     "gauge",

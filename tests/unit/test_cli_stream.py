@@ -161,3 +161,23 @@ def test_explain_reads_standard_input(opened: FakeServices) -> None:
     result = CliRunner().invoke(anomaly.app, ["explain"], input=b"one\ntwo\n")
     assert result.exit_code == 0
     assert result.output.count("score") >= 2
+
+
+@pytest.mark.parametrize("command", [("consume",), ("run",), ("consume", "--follow")])
+def test_a_gap_is_passed_where_it_is_allowed(
+    opened: FakeServices, logs: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    deploy_detector(opened)
+    run(stream.app, "run", "--base-dir", logs)
+    names = Settings.from_env().stream
+    opened.stream.positions[names.group, TOPIC, 0] = Position(0)
+    followed: list[object] = []
+    monkeypatch.setattr(
+        "vigie.cli.stream_follow.follow_until_interrupted", lambda *given: followed.append(given)
+    )
+    where = ("--base-dir", logs) if command == ("run",) else ()
+    told = run(stream.app, *command, *where, "--allow-gap")
+    assert "lost before they were read" in told
+    assert f"{opened.stream.first_offset(TOPIC, 0)}" in told
+    assert opened.stream.lag(names.group, TOPIC) == 0
+    assert len(followed) == ("--follow" in command)

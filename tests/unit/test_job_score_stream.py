@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vigie.anomaly.detector import ISOLATION_FOREST
+from vigie.catalogue import STREAM_LOST
 from vigie.encoding import dumps
 from vigie.errors import ConflictError, DataError, NotEnoughDataError
 from vigie.jobs.score_metrics import ScoreReport
 from vigie.jobs.score_stream import score_stream
 from vigie.logs.files import MAX_LINE
 from vigie.logs.index_specs import DEAD_LETTERS
-from vigie.records import IndexOutcome, Message, Rejection
+from vigie.records import IndexOutcome, Message, Position, Rejection
 from vigie.testing import FakeServices
 from vigie.testing.detectors import deploy_detector
 
@@ -412,3 +413,31 @@ def test_settings_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(DataError):
         score(ready, **wrong)
+
+
+def test_lines_that_are_lost_are_let_go_only_where_somebody_says_so(ready: FakeServices) -> None:
+    produce(ready, *NORMAL, *NORMAL)
+    score(ready)  # what was scored is dropped from the stream
+    state = ready.stream.positions[GROUP, TOPIC, 0].metadata
+    ready.stream.positions[GROUP, TOPIC, 0] = Position(9, state)
+    produce(ready, *NORMAL[:5])
+    with pytest.raises(DataError, match="dropped"):
+        score(ready)
+    report = score(ready, allow_gap=True)
+    assert (report.lost, report.read, report.indexed, report.lag) == (189, 5, 5, 0)
+    assert [sample.value for sample in report.metrics if sample.name == STREAM_LOST] == [189.0]
+    scored = bodies(ready)[-5:]
+    assert all(body["threshold_used"] is not None for body in scored)  # the state went on
+    assert score(ready, allow_gap=True).lost == 0
+
+
+def test_a_group_behind_the_end_of_a_topic_made_again_begins_it(ready: FakeServices) -> None:
+    produce(ready, *NORMAL[:5])
+    ready.stream.positions[GROUP, TOPIC, 0] = Position(50)
+    report = score(ready, allow_gap=True)
+    assert (report.lost, report.read, report.lag) == (0, 5, 0)
+
+
+def test_nobody_skips_lines_of_a_group_that_is_at_work(ready: FakeServices) -> None:
+    with ready.stream.consumer(GROUP, TOPIC), pytest.raises(ConflictError):
+        score(ready, allow_gap=True)

@@ -13,7 +13,7 @@ from vigie.adapters.kafka_errors import explain, translated
 from vigie.adapters.kafka_pieces import is_of_the_log, take
 from vigie.adapters.kafka_positions import KafkaPositions
 from vigie.adapters.kafka_records import records_of
-from vigie.adapters.values import check_metadata
+from vigie.adapters.values import TO_GO_ON, check_metadata
 from vigie.errors import ConflictError, DataError, TransientError
 from vigie.records import Position, StreamRecord
 
@@ -175,7 +175,9 @@ class KafkaReader:
             gone = f"lines {position} to {low - 1} of {where} were dropped by retention"
         else:
             gone = f"line {position} of {where} is not there: its log is {low} to {high - 1} now"
-        return DataError(f"{gone} before group {self.group!r} read them; nothing was skipped")
+        return DataError(
+            f"{gone} before group {self.group!r} read them; nothing was skipped; {TO_GO_ON}"
+        )
 
     def committed(self) -> dict[int, Position]:
         """Return what the group committed of the owned partitions."""

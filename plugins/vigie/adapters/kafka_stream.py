@@ -81,6 +81,9 @@ class KafkaStream:
             return self.end_offsets(topic)[partition]
         return self._writer.write(topic, partition, messages)
 
+    def first_offsets(self, topic: str) -> dict[int, int]:
+        return self.cluster.bounds(topic, oldest=True)
+
     def end_offsets(self, topic: str) -> dict[int, int]:
         return self.cluster.bounds(topic, oldest=False)
 
@@ -94,7 +97,7 @@ class KafkaStream:
             return 0
         starts = self.cluster.committed(group, topic, sorted(ends))
         if len(starts) < len(ends):
-            starts = self.cluster.bounds(topic, oldest=True) | starts
+            starts = self.first_offsets(topic) | starts
         return sum(max(end - starts[partition], 0) for partition, end in ends.items())
 
     @contextmanager

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from vigie.adapters.batches import unpack
 from vigie.adapters.sql.engine import connected, transaction
 from vigie.adapters.sql.schema import stream_partitions, stream_positions
-from vigie.adapters.values import MAX_POLL_BYTES, check_metadata
+from vigie.adapters.values import MAX_POLL_BYTES, TO_GO_ON, check_metadata
 from vigie.errors import ConflictError, DataError
 from vigie.records import Position, StreamRecord
 
@@ -133,7 +133,7 @@ class PgConsumer:
         if first > position:
             raise DataError(
                 f"lines {position} to {first - 1} of {self._topic!r}/{partition} were dropped by "
-                f"retention before group {self._group!r} read them"
+                f"retention before group {self._group!r} read them; {TO_GO_ON}"
             )
         n_bytes = 0
         for row in rows:

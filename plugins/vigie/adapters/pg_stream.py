@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, and_, delete, func, select, update
+from sqlalchemy import Connection, Engine, Row, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from vigie.adapters.batches import pack, split
@@ -73,11 +73,16 @@ class PgStream:
                 connection.execute(insert(stream_batches), rows)
         return int(first)
 
+    def first_offsets(self, topic: str) -> dict[int, int]:
+        return {partition: first for partition, first, _ in self._bounds(topic)}
+
     def end_offsets(self, topic: str) -> dict[int, int]:
-        query = select(_parts.partition, _parts.next).where(_parts.topic == topic)
+        return {partition: end for partition, _, end in self._bounds(topic)}
+
+    def _bounds(self, topic: str) -> Sequence[Row[tuple[int, int, int]]]:
+        query = select(_parts.partition, _parts.first, _parts.next).where(_parts.topic == topic)
         with connected(self._engine) as connection:
-            rows = connection.execute(query.order_by(_parts.partition)).all()
-        return {row.partition: row.next for row in rows}
+            return connection.execute(query.order_by(_parts.partition)).all()
 
     def lag(self, group: str, topic: str) -> int:
         theirs = stream_positions.c

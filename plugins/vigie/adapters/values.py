@@ -16,6 +16,9 @@ from vigie.records import Decision, Prediction
 #: Kafka refuses 4096 bytes of offset metadata; 3 KB leaves room for what it adds.
 MAX_METADATA_BYTES = 3072
 
+TO_GO_ON = "to go on behind them: vigie stream consume --allow-gap"
+"""For the error of a stream that lost lines before a group read them."""
+
 MAX_POLL_BYTES = 16 << 20
 """Bytes of lines after which a poll takes no further one: a thousand huge lines never are in memory
 at once."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from vigie.cli.stream_text import incidents_line, ingest_line, score_table
+from vigie.cli.stream_text import incidents_line, ingest_line, lost_line, score_table
 from vigie.cli.support import console, errors, services
 from vigie.errors import DataError
 
@@ -38,6 +38,12 @@ Update = Annotated[
     str, typer.Option(help="What the threshold learns from: all, winsorised, skip-anomalies.")
 ]
 MaxLines = Annotated[int, typer.Option(min=1, help="Lines at most.")]
+AllowGap = Annotated[
+    bool,
+    typer.Option(
+        "--allow-gap", help="Go on behind lines that retention dropped before they were read."
+    ),
+]
 Detector = Annotated[str, typer.Option(help="Whose champion scores.")]
 
 
@@ -96,6 +102,7 @@ def consume(
         str | None,
         typer.Option(help="This follower's own name in its group (else the machine's)."),
     ] = None,
+    allow_gap: AllowGap = False,
 ) -> None:
     """Score the waiting lines, index them, group anomalies into incidents."""
     from vigie.jobs.follow_stream import INDEX_WAIT_S
@@ -103,12 +110,14 @@ def consume(
     index_wait_s = INDEX_WAIT_S if follow else None
     with services({"VIGIE_STREAM_TOPIC": topic}, index_wait_s) as opened:
         if not follow:
-            _consume(opened, factor, threshold, update, batch, max_lines, detector)
+            _consume(opened, factor, threshold, update, batch, max_lines, detector, allow_gap)
             return
         from vigie.cli.stream_follow import follow_until_interrupted
         from vigie.jobs.follow_stream import FollowOptions
 
         names = opened.settings.stream
+        if allow_gap:
+            _skip_lost(opened)
         options = FollowOptions(
             topic=names.topic,
             group=names.group,
@@ -136,6 +145,7 @@ def run(
     max_lines: MaxLines = 1_000_000,
     detector: Detector = "log_lstm_autoencoder",
     topic: Topic = None,
+    allow_gap: AllowGap = False,
 ) -> None:
     """Topic, ingest and consume in one go."""
     from vigie.jobs.ensure_topic import ensure_topic
@@ -143,7 +153,7 @@ def run(
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
         ensure_topic(opened, topic=opened.settings.stream.topic)
         report = _ingest(opened, base_dir, pattern, delay, batch)
-        _consume(opened, factor, threshold, update, batch, max_lines, detector)
+        _consume(opened, factor, threshold, update, batch, max_lines, detector, allow_gap)
     _fail_if_unreadable(report)
 
 
@@ -181,6 +191,7 @@ def _consume(
     batch: int,
     max_lines: int,
     detector: str,
+    allow_gap: bool,
 ) -> None:
     from vigie.jobs.group_incidents import group_incidents
     from vigie.jobs.score_stream import score_stream
@@ -198,7 +209,16 @@ def _consume(
         max_lines=max_lines,
         batch_size=batch,
         dead_letter_topic=names.dead_letter_topic,
+        allow_gap=allow_gap,
     )
     console.print(score_table(report))
     incidents = group_incidents(opened, topic=names.topic, index=names.index)
     console.print(incidents_line(incidents), highlight=False)
+
+
+def _skip_lost(opened: LazyServices) -> None:
+    from vigie.jobs.skip_lost_lines import skip_lost_lines
+
+    names = opened.settings.stream
+    lost = skip_lost_lines(opened, topic=names.topic, group=names.group)
+    console.print(lost_line(lost), highlight=False)

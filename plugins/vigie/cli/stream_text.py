@@ -40,7 +40,14 @@ def score_table(report: ScoreReport) -> Table:
     table.add_row("anomalies", str(report.anomalies))
     table.add_row("while the threshold warmed up", str(report.warming_up))
     table.add_row("without a score", str(report.unscored))
+    if report.lost:
+        table.add_row("lost before they were read", str(report.lost))
     return table
+
+
+def lost_line(lost: int) -> str:
+    """Say how many lines a group did not get to read."""
+    return f"{lost} lines were lost before they were read; going on behind them."
 
 
 def incidents_line(report: IncidentsReport) -> str:

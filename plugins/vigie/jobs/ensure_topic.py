@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vigie.errors import DataError, SettingsError
+from vigie.errors import DataError
 from vigie.logs.tail import state_key
 from vigie.records import JobReport
 
 if TYPE_CHECKING:
     from vigie.roles import LogStream, Services
-
-#: Nobody reads under this name: what waits for it is everything that can be read.
-_NOBODY = "vigie-nobody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +56,6 @@ def ensure_topic(
 
 
 def readable_lines(stream: LogStream, topic: str) -> int:
-    """Count the lines that a topic has now, without those that retention dropped.
-
-    A cluster may forbid us to ask for any group but our own: then every line counts that was
-    ever written.
-    """
-    try:
-        return stream.lag(_NOBODY, topic)
-    except SettingsError:
-        return sum(stream.end_offsets(topic).values())
+    """Count the lines that a topic has now, without those that retention dropped."""
+    first = stream.first_offsets(topic)
+    return sum(end - first[partition] for partition, end in stream.end_offsets(topic).items())

@@ -59,6 +59,7 @@ class ScoreReport(JobReport):
     warming_up: int
     unscored: int
     seconds: float
+    lost: int  # lines that were gone before they were read, and were let go
     lag: int | None  # lines of all partitions that wait now; None: the stream did not tell
     filtered: int = 0  # every line of the stream is scored
 
@@ -70,6 +71,7 @@ def score_report(
     topic: str,
     seconds: float,
     lag: int | None,
+    lost: int = 0,
     more: Sequence[Sample] = (),
     **names: Any,
 ) -> ScoreReport:
@@ -85,7 +87,7 @@ def score_report(
         raise DataError(f"{counts.read} lines were read, but {stored} accounted for: {counts}")
     labels = {"topic": topic, "worker": str(min(thresholds, default=0))}
     samples = [Sample(name, float(getattr(counts, key)), labels) for key, name in _FIGURES.items()]
-    samples += more
+    samples += [Sample(catalogue.STREAM_LOST, float(lost), labels), *more]
     samples.append(Sample(catalogue.STREAM_RATE, counts.read / max(seconds, 1e-9), labels))
     if lag is not None:
         samples.append(Sample(catalogue.STREAM_LAG, float(lag), {"topic": topic}))
@@ -94,8 +96,9 @@ def score_report(
         if value is not None:
             where = {"topic": topic, "partition": str(partition)}
             samples.append(Sample(catalogue.STREAM_THRESHOLD, value, where))
-    values: dict[str, Any] = {**asdict(counts), **names}
-    return ScoreReport(topic=topic, seconds=round(seconds, 3), lag=lag, metrics=samples, **values)
+    times = {"seconds": round(seconds, 3), "lag": lag, "lost": lost}
+    values: dict[str, Any] = {**asdict(counts), **times, **names}
+    return ScoreReport(topic=topic, metrics=samples, **values)
 
 
 def _next_threshold(rule: DynamicThreshold) -> float | None:

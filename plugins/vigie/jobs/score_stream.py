@@ -14,6 +14,7 @@ from vigie.jobs.champion_detector import champion_detector
 from vigie.jobs.index_backoff import index_backoff
 from vigie.jobs.score_metrics import ScoreReport, score_report
 from vigie.jobs.score_run import ScoreRun
+from vigie.jobs.skip_lost_lines import skip_lost_lines
 from vigie.logs.index_specs import DEAD_LETTERS
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def score_stream(
     batch_size: int = 1000,
     partitions: Sequence[int] | None = None,
     dead_letter_topic: str | None = None,
+    allow_gap: bool = False,
 ) -> ScoreReport:
     """Drain the partitions: each line becomes a document of ``index`` or a dead letter, once.
 
@@ -59,9 +61,13 @@ def score_stream(
         Lines at most, and lines a batch.
     dead_letter_topic
         Where other readers of the stream find dead letters too; None: only in the index.
+    allow_gap
+        Go on behind lines that retention dropped before they were read, and count them.
 
     Raises
     ------
+    DataError
+        Lines were lost, without ``allow_gap``.
     NotEnoughDataError
         No such topic, or no detector is deployed.
     ConflictError
@@ -76,6 +82,9 @@ def score_stream(
     for spec in (anomaly_index(index), DEAD_LETTERS):
         services.index.ensure(spec)
     started = time.monotonic()
+    lost = 0
+    if allow_gap:
+        lost = skip_lost_lines(services, topic=topic, group=group, partitions=partitions)
     with services.stream.consumer(group, topic, partitions) as consumer:
         run = ScoreRun(services, consumer, champion, rule, topic, index, dead_letter_topic)
         while run.counts.read < max_lines:
@@ -88,6 +97,7 @@ def score_stream(
         run.counts,
         run.thresholds,
         lag=services.stream.lag(group, topic),
+        lost=lost,
         topic=topic,
         group=group,
         index=index,

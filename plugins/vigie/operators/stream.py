@@ -172,6 +172,7 @@ class ScoreStreamOperator(JobOperator):
             batch_size=int(self.batch_size),
             partitions=self.partitions,
             dead_letter_topic=names.dead_letter_topic,
+            allow_gap=bool(context.get("params", {}).get("allow_gap")),
         )
 
 

@@ -65,6 +65,9 @@ class LogStream(Protocol):
         such topic.
         """
 
+    def first_offsets(self, topic: str) -> dict[int, int]:
+        """Return the oldest offset that is kept of each partition; of an empty one its end."""
+
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return the next offset to be written of each partition."""
 

@@ -69,6 +69,9 @@ class FakeStream:
     def end_offsets(self, topic: str) -> dict[int, int]:
         return {p: len(log) for p, log in enumerate(self.topics.get(topic, []))}
 
+    def first_offsets(self, topic: str) -> dict[int, int]:
+        return {p: self.first_offset(topic, p) for p in range(self.partitions(topic))}
+
     def first_offset(self, topic: str, partition: int) -> int:
         """Return the oldest offset that retention kept."""
         log = self.log_of(topic, partition)

@@ -58,6 +58,7 @@ def a_topic_is_created_once(subject: StreamSubject) -> None:
     assert subject.stream.create_topic(TOPIC, 5) is False
     assert subject.stream.partitions(TOPIC) == 3
     assert subject.stream.end_offsets(TOPIC) == {0: 2, 1: 0, 2: 0}
+    assert subject.stream.first_offsets(TOPIC) == {0: 0, 1: 0, 2: 0}
 
 
 @CHECKS
@@ -70,6 +71,7 @@ def a_topic_without_partitions_is_refused(subject: StreamSubject) -> None:
 def a_topic_that_does_not_exist_is_empty_but_cannot_be_used(subject: StreamSubject) -> None:
     stream = subject.stream
     assert (stream.end_offsets(TOPIC), stream.lag(GROUP, TOPIC)) == ({}, 0)
+    assert stream.first_offsets(TOPIC) == {}
     raised(DataError, lambda: stream.produce(TOPIC, lines(1)))
     raised(DataError, lambda: open_once(subject))
 

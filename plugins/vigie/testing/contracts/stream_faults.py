@@ -126,6 +126,22 @@ def lines_lost_to_retention_are_an_error_not_a_jump(subject: StreamSubject) -> N
 
 
 @CHECKS
+def a_group_goes_on_behind_lost_lines_where_it_is_told_to(subject: StreamSubject) -> None:
+    stream = filled(subject, 10)
+    with stream.consumer(GROUP, TOPIC) as consumer:
+        consumer.commit({0: Position(10)})
+        subject.trim(TOPIC)
+        consumer.commit({0: Position(2, "state")})  # somebody rewinds
+    stream.produce(TOPIC, lines(5))
+    assert (stream.first_offsets(TOPIC), stream.end_offsets(TOPIC)) == ({0: 10}, {0: 15})
+    with stream.consumer(GROUP, TOPIC) as consumer:
+        consumer.commit({0: Position(10, consumer.committed()[0].metadata)})
+    with stream.consumer(GROUP, TOPIC) as consumer:
+        assert consumer.committed() == {0: Position(10, "state")}
+        assert [record.offset for record in drain(consumer)] == list(range(10, 15))
+
+
+@CHECKS
 def a_deleted_topic_starts_again_from_nothing(subject: StreamSubject) -> None:
     stream = filled(subject, 10)
     with stream.consumer(GROUP, TOPIC) as consumer:
