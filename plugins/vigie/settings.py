@@ -139,7 +139,11 @@ class MlflowSettings(_Group):
     @classmethod
     def _without_login(cls, uri: str | None) -> str | None:
         """Refuse a login in the address, which reports, links and messages tell."""
-        if uri and urlsplit(uri).username is not None:
+        try:
+            has_login = urlsplit(uri or "").username is not None
+        except ValueError:  # whose words repeat the address
+            raise ValueError("expected an address such as http://host:5000") from None
+        if has_login:
             raise ValueError(
                 "expected no user and no password in it; "
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"

@@ -150,3 +150,10 @@ def test_uncommenting_any_line_of_the_example_sets_what_it_shows(
     values = {name: value or "" for name, value in dotenv_values(file).items()}
     alone = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"}  # these need a login beside them
     Settings.from_env({name: value for name, value in values.items() if name not in alone})
+
+
+def test_an_address_that_cannot_be_read_is_not_repeated(home: Path) -> None:
+    """urllib's error quotes the part that holds the login."""
+    with pytest.raises(SettingsError, match="MLFLOW_TRACKING_URI") as caught:
+        Settings.from_env({"MLFLOW_TRACKING_URI": "http://me:CANARY@h\u2100"})
+    assert "CANARY" not in str(caught.value)
