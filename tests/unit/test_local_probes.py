@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +21,7 @@ from vigie.local.programs import SERVING
 from vigie.local.state import make_platform
 from vigie.local.supervision import Supervisor
 from vigie.settings import ElasticsearchSettings, MlflowSettings
+from vigie.testing.answering import Answer, answering
 
 if TYPE_CHECKING:
     from vigie.local.postgres import EmbeddedPostgres
@@ -30,29 +29,14 @@ if TYPE_CHECKING:
 PAGE = "<!doctype html><title>CANARY</title>"
 
 
-@contextmanager
-def answering(body: str, kind: str = "application/json") -> Iterator[str]:
-    """Run a server that answers every question alike, and yield its address."""
+def with_body(body: str, kind: str = "application/json") -> Answer:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", kind)
+        handler.end_headers()
+        handler.wfile.write(body.encode())
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return answer
 
 
 def ask_elasticsearch(url: str) -> str:
@@ -82,7 +66,7 @@ def ask_airflow(url: str) -> str:
 @pytest.mark.parametrize("body", STRANGERS)
 @pytest.mark.parametrize("ask", [ask_elasticsearch, ask_mlflow, ask_airflow, check_probes.serving])
 def test_other_json_is_refused(ask: Callable[[str], str], body: str) -> None:
-    with answering(body) as url, pytest.raises(SettingsError, match=url) as caught:
+    with answering(with_body(body)) as url, pytest.raises(SettingsError, match=url) as caught:
         ask(url)
     assert "CANARY" not in str(caught.value)
 
@@ -99,7 +83,7 @@ def test_other_json_is_refused(ask: Callable[[str], str], body: str) -> None:
 def test_a_page_is_refused_by_the_name_of_what_was_expected(
     ask: Callable[[str], str], name: str
 ) -> None:
-    with answering(PAGE, "text/html") as url, pytest.raises(SettingsError) as caught:
+    with answering(with_body(PAGE, "text/html")) as url, pytest.raises(SettingsError) as caught:
         ask(url)
     assert f"what answers at {url} is not {name}" in str(caught.value)
 
@@ -107,13 +91,19 @@ def test_a_page_is_refused_by_the_name_of_what_was_expected(
 @pytest.mark.parametrize("nodes", ["[]", "null", '{"nodes": [1]}'])
 def test_elasticsearch_s_nodes_of_another_shape_are_refused(nodes: str) -> None:
     health = '{"cluster_name": "c", "status": "green", "nodes": 1}'
-    with answering(health) as url, pytest.raises(SettingsError, match="not Elasticsearch"):
+    with (
+        answering(with_body(health)) as url,
+        pytest.raises(SettingsError, match="not Elasticsearch"),
+    ):
         ask_elasticsearch(url)
 
 
 @pytest.mark.parametrize("body", ["", '{"metadatabase": '])
 def test_json_that_is_cut_may_be_whole_next_time(body: str) -> None:
-    with answering(body) as url, pytest.raises(TransientError, match=f"{url}.* cannot be read"):
+    with (
+        answering(with_body(body)) as url,
+        pytest.raises(TransientError, match=f"{url}.* cannot be read"),
+    ):
         probe_airflow(url)
 
 

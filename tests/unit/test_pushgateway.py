@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -19,34 +17,10 @@ from vigie.local import check_probes
 from vigie.records import Sample
 from vigie.settings import Settings
 from vigie.testing import FakeServices
+from vigie.testing.answering import Answer, answering
 from vigie.wiring import open_services
 
 SAMPLES = [Sample(catalogue.JOB_LAST_RUN, 1)]
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-@contextmanager
-def gateway(answer: Answer) -> Iterator[str]:
-    """Run a server that answers every request in one way, and yield its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            answer(self)
-
-        do_DELETE = do_GET = do_PUT  # noqa: N815  (the standard library's names)
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def status(code: int) -> Answer:
@@ -75,7 +49,7 @@ def status(code: int) -> Answer:
     ],
 )
 def test_an_answer_is_classified(code: int, error: type[VigieError]) -> None:
-    with gateway(status(code)) as url:
+    with answering(status(code)) as url:
         sink = Pushgateway(url)
         with pytest.raises(error, match=f"{code}: why!"):
             sink.push("dag", SAMPLES)
@@ -90,7 +64,7 @@ def test_an_answer_that_does_not_come_is_transient_and_bounded() -> None:
         asked.set()
         over.wait(20)
 
-    with gateway(silent) as url:
+    with answering(silent) as url:
         with pytest.raises(TransientError, match="ReadTimeout"):
             Pushgateway(url, timeout_s=0.2).push("dag", SAMPLES)
         assert asked.is_set()
@@ -98,14 +72,17 @@ def test_an_answer_that_does_not_come_is_transient_and_bounded() -> None:
 
 
 def test_a_connection_cut_in_the_middle_is_transient() -> None:
-    with gateway(lambda handler: handler.connection.close()) as url, pytest.raises(TransientError):
+    with (
+        answering(lambda handler: handler.connection.close()) as url,
+        pytest.raises(TransientError),
+    ):
         Pushgateway(url).push("dag", SAMPLES)
 
 
 def test_the_shell_s_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    with gateway(status(200)) as url:
+    with answering(status(200)) as url:
         Pushgateway(url).push("dag", SAMPLES)
 
 
@@ -118,7 +95,7 @@ def test_user_and_password_of_the_url_are_sent_and_not_logged(
         seen.append(handler.headers["Authorization"])
         status(200)(handler)
 
-    with gateway(answer) as url:
+    with answering(answer) as url:
         address = url.replace("://", "://user:s%40cret@")
         # "httpx" by name too: Airflow, where a test before this one imported it, raised its level
         with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="httpx"):
@@ -132,7 +109,7 @@ def test_user_and_password_of_the_url_are_sent_and_not_logged(
 @pytest.mark.parametrize("code", [401, 403])
 @pytest.mark.parametrize("password", ["s%40cret", "s@cret"])
 def test_check_names_the_variable_of_a_login_that_is_refused(code: int, password: str) -> None:
-    with gateway(status(code)) as url, pytest.raises(SettingsError) as caught:
+    with answering(status(code)) as url, pytest.raises(SettingsError) as caught:
         check_probes.pushgateway(url.replace("://", f"://user:{password}@"))
     assert str(caught.value) == f"{url} refused us: {code} why!; check PROMETHEUS_PUSHGATEWAY_URL"
 
@@ -190,11 +167,11 @@ def test_a_page_in_the_gateway_s_place_is_not_taken_for_one() -> None:
         handler.end_headers()
         handler.wfile.write(b"<!doctype html><title>Something else</title>")
 
-    with gateway(page) as url, pytest.raises(SettingsError, match=f"{url} is not a Pushgateway"):
+    with answering(page) as url, pytest.raises(SettingsError, match=f"{url} is not a Pushgateway"):
         check_probes.pushgateway(url.replace("://", "://user:p@ss@"))
 
 
-def test_a_set_url_selects_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_url_selects_the_answering(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_services(Settings.from_env()) as services:
         assert isinstance(services.metrics, MetricsFiles)
     monkeypatch.setenv("PROMETHEUS_PUSHGATEWAY_URL", "gateway:9091")
