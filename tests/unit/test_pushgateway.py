@@ -171,7 +171,7 @@ def test_a_page_in_the_gateway_s_place_is_not_taken_for_one() -> None:
         check_probes.pushgateway(url.replace("://", "://user:p@ss@"))
 
 
-def test_a_set_url_selects_the_answering(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_url_selects_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_services(Settings.from_env()) as services:
         assert isinstance(services.metrics, MetricsFiles)
     monkeypatch.setenv("PROMETHEUS_PUSHGATEWAY_URL", "gateway:9091")
