@@ -160,24 +160,24 @@ def _metrics(settings: Settings) -> Question:
 
 
 def _orchestration(platform: Platform | None) -> Question:
-    variable, url = _airflow_address(platform)
+    variable, url = _airflow_address()
+    advice = "start Airflow's api-server" if url else _UP
+    url = url or (platform.url("airflow") if platform else None)
     place = probes.place(url or "")
-    advice = _UP if platform else "start Airflow's api-server"
     return Question(
         "orchestration", "Airflow", "", lambda: probes.airflow(url, variable), advice, place
     )
 
 
-def _airflow_address(platform: Platform | None) -> tuple[str, str | None]:
-    """Return which setting says where Airflow is, and what it says.
+def _airflow_address() -> tuple[str, str | None]:
+    """Return which setting of Airflow's own says where it is, and what it says.
 
-    Airflow's own settings go first, and of these the address that its tasks use: in a container the
-    base URL is that of people's browsers, where nothing listens.
+    The address that its tasks use goes first: in a container the base URL is that of people's
+    browsers, where nothing listens.
     """
     if tasks := os.environ.get(_TASKS_ADDRESS):
         return _TASKS_ADDRESS, tasks.removesuffix("/").removesuffix("/execution")
-    base = os.environ.get(_BASE_URL)
-    return _BASE_URL, base or (platform.url("airflow") if platform else None)
+    return _BASE_URL, os.environ.get(_BASE_URL) or None
 
 
 def _serving(settings: Settings) -> Question:
