@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import shutil
 from pathlib import Path
 
@@ -144,3 +145,18 @@ def test_overrides_are_private(platform: Platform) -> None:
     path = platform.folder / "run" / "overrides.json"
     assert path.stat().st_mode & 0o777 == 0o600
     assert read_overrides(platform) == {"HF_TOKEN": "secret"}
+
+
+def test_what_runs_tasks_stops_before_the_api_server_that_they_report_to(tmp_path: Path) -> None:
+    """supervisord stops the group of the highest number first, and waits for it."""
+    platform, _ = make_platform(tmp_path)
+    told = configparser.RawConfigParser()
+    told.read_string(Supervisor(platform).configuration())
+    first = told["group:tasks"]
+    then = told["group:platform"]
+    assert (
+        int(first["priority"]) > int(then["priority"]) > int(told["program:postgres"]["priority"])
+    )
+    assert {"airflow-scheduler", "airflow-worker-1"} < set(first["programs"].split(","))
+    assert {"airflow-api-server", "mlflow", "serving"} < set(then["programs"].split(","))
+    assert not set(first["programs"].split(",")) & set(then["programs"].split(","))

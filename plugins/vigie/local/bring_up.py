@@ -26,8 +26,10 @@ from vigie.local.parts import Service, wanted_services
 from vigie.local.ports import is_free, taken
 from vigie.local.probes import wait_for
 from vigie.local.programs import (
+    PLATFORM,
     POSTGRES,
     PROGRAMS,
+    TASKS,
     Program,
 )
 from vigie.local.reconcile import reconcile_models
@@ -104,9 +106,8 @@ def _apply(
         running = [p for p in PROGRAMS.values() if p is not POSTGRES and _is_up(supervisor, p)]
         if running:
             tell("The settings changed since the platform was started: restarting its programs.")
-        for program in running:
-            supervisor.halt(program)
-        _wait_until_stopped(supervisor, running)
+        for group in (TASKS, PLATFORM):
+            _halt(supervisor, [program for program in running if program.group == group])
         write_overrides(platform, overrides)
 
 
@@ -115,7 +116,10 @@ def _is_up(supervisor: Supervisor, program: Program) -> bool:
     return state is not None and state.state in ("RUNNING", "STARTING", "BACKOFF", "STOPPING")
 
 
-def _wait_until_stopped(supervisor: Supervisor, programs: list[Program]) -> None:
+def _halt(supervisor: Supervisor, programs: list[Program]) -> None:
+    """Stop programs at once, and wait until they are gone."""
+    for program in programs:
+        supervisor.halt(program)
     deadline = time.monotonic() + 30
     while any(_is_up(supervisor, program) for program in programs):
         if time.monotonic() > deadline:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from vigie.local.ports import LOOPBACK
 
+#: Groups of programs, the one that stops first first. A task that is told to end reports so to the
+#: api-server: without an answer it would count as running until its heartbeat is missed, 300 s.
+TASKS, PLATFORM = "tasks", "platform"
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -16,23 +20,30 @@ class Program:
     port: str | None = None  # its key in the platform's ports
     stop_signal: str = "TERM"
     stop_wait_s: int = 8
+    group: str = PLATFORM
 
     @property
     def process(self) -> str:
-        """The supervisor's name of it: all but PostgreSQL stop together, before it."""
-        return self.name if self.name == "postgres" else f"platform:{self.name}"
+        """The supervisor's name of it: groups stop one after the other, PostgreSQL last."""
+        return f"{self.group}:{self.name}" if self.group else self.name
 
 
+_END_OF_TASK_S = 15  # a task in a library's call hears of the signal when it returns
 _SERVE = ("--host", LOOPBACK, "--port", "{port}")
 
-POSTGRES = Program("postgres", stop_signal="INT", stop_wait_s=30)  # INT: cut clients off
+POSTGRES = Program("postgres", stop_signal="INT", stop_wait_s=30, group="")  # INT: cut clients off
 API_SERVER = Program(
     "airflow-api-server",
     ("airflow", "api-server", *_SERVE, "--workers", "1"),
     port="airflow",
 )
 # Without --skip-serve-logs these two open ports on every interface; the api-server reads the files.
-SCHEDULER = Program("airflow-scheduler", ("airflow", "scheduler", "--skip-serve-logs"))
+SCHEDULER = Program(
+    "airflow-scheduler",
+    ("airflow", "scheduler", "--skip-serve-logs"),
+    stop_wait_s=_END_OF_TASK_S,
+    group=TASKS,
+)
 DAG_PROCESSOR = Program("airflow-dag-processor", ("airflow", "dag-processor"))
 TRIGGERER = Program("airflow-triggerer", ("airflow", "triggerer", "--skip-serve-logs"))
 MLFLOW = Program(
@@ -51,6 +62,8 @@ WORKERS = tuple(
     Program(
         f"airflow-worker-{n}",
         (*_WORKER, "--celery-hostname", f"w{n}@%h"),
+        stop_wait_s=_END_OF_TASK_S,
+        group=TASKS,
     )
     for n in range(1, MAX_WORKERS + 1)
 )

@@ -19,7 +19,7 @@ from vigie.encoding import write_atomic
 from vigie.errors import TransientError
 from vigie.local.environments import MARK
 from vigie.local.folders import private_folder
-from vigie.local.programs import PROGRAMS, Program
+from vigie.local.programs import PLATFORM, PROGRAMS, TASKS, Program
 from vigie.local.state import Platform
 
 # No path of the user stands in here: they are relative to the folder that supervisord runs in, and
@@ -40,9 +40,12 @@ chmod=0600
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
-[group:platform]
-programs={group}
-priority=10
+"""
+# At the end supervisord stops the group of the highest number, waits for it, and goes on.
+_GROUP = """
+[group:{name}]
+programs={programs}
+priority={priority}
 """
 _PROGRAM = """
 [program:{name}]
@@ -113,18 +116,28 @@ class Supervisor:
 
     def configuration(self) -> str:
         """Return supervisord's configuration; it holds no secret and no path of the user's."""
-        group = [p.name for p in PROGRAMS.values() if p.process != p.name]
         user = "user=root\n" if os.getuid() == 0 else ""
-        head = _HEAD.format(socket=self.socket, group=",".join(group), user=user)
-        return head + "".join(
-            _PROGRAM.format(
-                name=program.name,
-                signal=program.stop_signal,
-                wait=program.stop_wait_s,
-                # PostgreSQL tells its own children; a signal to each of them would cancel queries.
-                as_group=str(program.name != program.process).lower(),
+        groups = [
+            _GROUP.format(
+                name=group,
+                programs=",".join(p.name for p in PROGRAMS.values() if p.group == group),
+                priority=priority,
             )
-            for program in PROGRAMS.values()
+            for group, priority in ((TASKS, 20), (PLATFORM, 10))
+        ]
+        return (
+            _HEAD.format(socket=self.socket, user=user)
+            + "".join(groups)
+            + "".join(
+                _PROGRAM.format(
+                    name=program.name,
+                    signal=program.stop_signal,
+                    wait=program.stop_wait_s,
+                    # PostgreSQL tells its own children; a signal to each would cancel queries.
+                    as_group=str(bool(program.group)).lower(),
+                )
+                for program in PROGRAMS.values()
+            )
         )
 
     def states(self) -> dict[str, ProcessState]:

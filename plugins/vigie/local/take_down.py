@@ -11,8 +11,8 @@ from vigie.local.processes import end, platform_processes
 from vigie.local.state import Platform
 from vigie.local.supervision import Supervisor
 
-# The programs get 8 s together and are then killed; PostgreSQL, without clients, needs one.
-_PATIENCE_S = 12
+# What runs tasks gets 15 s, then the others 8 s together; PostgreSQL, without clients, needs one.
+_PATIENCE_S = 27
 
 
 def take_down(platform: Platform, *, tell: Tell) -> int:
