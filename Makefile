@@ -56,19 +56,19 @@ docs: install ## Write docs/commands.md from the commands' own help
 	@$(PY) scripts/commands_page.py > docs/commands.md.tmp && mv docs/commands.md.tmp docs/commands.md
 
 test-soak: install ## Kill consumers and servers again and again against real services (KILLS=50)
-	@VIGIE_TEST_KILLS=$(or $(KILLS),50) $(PY) -m pytest tests/service -k kill --timeout=3600 -p no:randomly --log-cli-level=INFO
+	@VIGIE_TEST_KILLS=$(or $(KILLS),50) $(PY) -m pytest tests -m service -k kill --timeout=3600 -p no:randomly --log-cli-level=INFO
 
 demo-services: install ## The demo, Connections and outages on the real servers (after make services)
-	@VIGIE_PLATFORM_TEST=1 $(PY) -m pytest tests/service/test_demo_services.py --timeout=3600 -p no:randomly
+	@VIGIE_PLATFORM_TEST=1 $(PY) -m pytest tests/demo/test_demo_services.py --timeout=3600 -p no:randomly
 
 test-celery: install ## Run the demo on two Celery workers and kill one (ten minutes; after make services)
-	@VIGIE_CELERY_TEST=1 $(PY) -m pytest tests/service/test_celery.py --timeout=3600 -p no:randomly -s
+	@VIGIE_CELERY_TEST=1 $(PY) -m pytest tests/stack/test_celery.py --timeout=3600 -p no:randomly -s
 
 services: install ## Start real servers for tests: PostgreSQL, Kafka, Elasticsearch, Prometheus, …
-	@$(PY) -m vigie.local.services up
+	@$(PY) -m servers up
 
 services-down: install ## Stop them; their data stays below data/services
-	@$(PY) -m vigie.local.services down
+	@$(PY) -m servers down
 
 clean: down ## Stop the platform and delete what it wrote below data/local
 	@rm -rf data/local

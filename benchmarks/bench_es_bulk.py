@@ -22,11 +22,11 @@ import orjson
 from elastic_transport._node._base import NodeApiResponse
 from elasticsearch import Elasticsearch, helpers
 
-from vigie.adapters.es_encode import chunks, encoded
-from vigie.adapters.es_index import EsIndex
-from vigie.local.services.processes import process_of
-from vigie.local.services.state import read_site
-from vigie.logs.index_specs import MESSAGE
+from servers.processes import process_of
+from servers.state import read_site
+from vigie.adapters.elastic.encode import chunks, encoded
+from vigie.adapters.elastic.index import EsIndex
+from vigie.collection.index_specs import MESSAGE
 from vigie.records import Document, IndexSpec
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-from vigie.adapters.kafka_client import CONSUMER
-from vigie.adapters.kafka_stream import KafkaStream
-from vigie.local.services.state import read_site
+from servers.state import read_site
+from vigie.adapters.kafka.client import CONSUMER
+from vigie.adapters.kafka.stream import KafkaStream
 from vigie.records import Message
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from vigie.logs.normalise import Normaliser, mask
+from vigie.anomaly.scoring.normalise import Normaliser, mask
 
 ROOT = Path(__file__).resolve().parents[1]
 HDFS = ROOT.parent / "shared" / "data" / "hdfs" / "HDFS_AD_5k.log"

@@ -16,7 +16,7 @@ import pandas as pd
 from vigie.models.catalog import get_model
 from vigie.models.reference import load_reference
 from vigie.models.request import validate_features
-from vigie.training.design import Design
+from vigie.training.design_matrix import Design
 from vigie.training.fitting import fit_candidate
 from vigie.training.servable import pack, unpack
 

@@ -14,5 +14,5 @@ if docker info >/dev/null 2>&1; then
 else
   sh scripts/install.sh
   echo "No Docker here: the local Elasticsearch node of 'make services'; Kibana is absent."
-  exec .venv/bin/python -I -m vigie.local.services "$1" --only elasticsearch
+  exec .venv/bin/python -I -m servers "$1" --only elasticsearch
 fi

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 pytest.register_assert_rewrite("vigie.testing.contracts")  # before anything imports it
+pytest_plugins = ["support.real_servers", "support.served"]
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -38,10 +39,10 @@ if TYPE_CHECKING:
 
 
 def pytest_report_header() -> list[str]:
-    """Tell which real servers the tests of ``tests/service`` will meet, and which libraries."""
-    from vigie.local.services.processes import process_of
-    from vigie.local.services.registry import SERVERS
-    from vigie.local.services.state import read_site
+    """Tell which real servers the tests marked ``service`` will meet, and which libraries."""
+    from servers.processes import process_of
+    from servers.registry import SERVERS
+    from servers.state import read_site
 
     site = read_site(ROOT)
     told = {
@@ -98,7 +99,7 @@ def _is_loopback(host: str) -> bool:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """One real PostgreSQL a session, with a migrated template database."""
-    from vigie.adapters.sql.migrate import upgrade
+    from vigie.adapters.postgres.migrate import upgrade
     from vigie.local.postgres import EmbeddedPostgres
 
     folder = tmp_path_factory.mktemp("postgres") / "data"

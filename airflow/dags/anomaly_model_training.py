@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Param, dag
 
-from vigie.anomaly.detector import ISOLATION_FOREST, LSTM_AUTOENCODER
+from vigie.anomaly.detectors.base import ISOLATION_FOREST, LSTM_AUTOENCODER
 from vigie.operators import detectors as step
 from vigie.operators.defaults import DEFAULT_ARGS
 from vigie.operators.metrics import PushMetricsOperator

@@ -21,9 +21,9 @@ from datetime import UTC, datetime
 
 from airflow.sdk import Param, dag
 
+from vigie.operators.anomaly import GroupIncidentsOperator, ScoreStreamOperator, WaitForLagOperator
 from vigie.operators.defaults import DEFAULT_ARGS
 from vigie.operators.metrics import PushMetricsOperator
-from vigie.operators.stream import GroupIncidentsOperator, ScoreStreamOperator, WaitForLagOperator
 
 SCHEDULE = "@continuous"
 

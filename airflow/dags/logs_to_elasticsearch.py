@@ -21,12 +21,12 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Param, dag
 
-from vigie.operators.defaults import DEFAULT_ARGS
-from vigie.operators.logs import (
+from vigie.operators.collection import (
     CheckPrerequisitesOperator,
     ExportDatasetOperator,
     IngestLogsOperator,
 )
+from vigie.operators.defaults import DEFAULT_ARGS
 from vigie.operators.metrics import PushMetricsOperator
 
 SCHEDULE = "*/5 * * * *"

@@ -17,7 +17,7 @@ from pathlib import Path
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup, chain, dag
 
 from vigie.models.names import model_names
-from vigie.operators import retrain as step
+from vigie.operators import retraining as step
 from vigie.operators.assets import DRIFT_DETECTED, PERFORMANCE_DEGRADED
 from vigie.operators.defaults import DEFAULT_ARGS
 from vigie.operators.metrics import PushMetricsOperator

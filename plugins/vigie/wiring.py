@@ -49,7 +49,7 @@ class LazyServices:
 
     @cached_property
     def engine(self) -> Engine:
-        from vigie.adapters.sql.engine import open_engine
+        from vigie.adapters.postgres.engine import open_engine
 
         url = self.settings.database.url
         if url is None:
@@ -60,37 +60,37 @@ class LazyServices:
 
     @cached_property
     def predictions(self) -> roles.PredictionStore:
-        from vigie.adapters.sql.predictions import SqlPredictions
+        from vigie.adapters.postgres.predictions import SqlPredictions
 
         return SqlPredictions(self.engine)
 
     @cached_property
     def labels(self) -> roles.LabelStore:
-        from vigie.adapters.sql.labels import SqlLabels
+        from vigie.adapters.postgres.labels import SqlLabels
 
         return SqlLabels(self.engine)
 
     @cached_property
     def deployments(self) -> roles.DeploymentStore:
-        from vigie.adapters.sql.deployments import SqlDeployments
+        from vigie.adapters.postgres.deployments import SqlDeployments
 
         return SqlDeployments(self.engine)
 
     @cached_property
     def ledger(self) -> roles.Ledger:
-        from vigie.adapters.sql.ledger import SqlLedger
+        from vigie.adapters.postgres.ledger import SqlLedger
 
         return SqlLedger(self.engine)
 
     @cached_property
     def state(self) -> roles.StateStore:
-        from vigie.adapters.sql.state import SqlState
+        from vigie.adapters.postgres.state import SqlState
 
         return SqlState(self.engine)
 
     @cached_property
     def locks(self) -> roles.Locks:
-        from vigie.adapters.sql.locks import SqlLocks
+        from vigie.adapters.postgres.locks import SqlLocks
 
         return SqlLocks(self.engine)
 
@@ -98,14 +98,14 @@ class LazyServices:
     def index(self) -> roles.LogIndex:
         if self.settings.elasticsearch.host:
             return self._elasticsearch()
-        from vigie.adapters.pg_index import PgIndex
+        from vigie.adapters.postgres.index import PgIndex
 
         return PgIndex(self.engine)
 
     def _elasticsearch(self) -> roles.LogIndex:
-        from vigie.adapters.es_client import Access
-        from vigie.adapters.es_index import EsIndex
-        from vigie.adapters.es_retry import Patience
+        from vigie.adapters.elastic.client import Access
+        from vigie.adapters.elastic.index import EsIndex
+        from vigie.adapters.elastic.retry import Patience
 
         found = self.settings.elasticsearch
         access = Access(
@@ -128,20 +128,20 @@ class LazyServices:
     def stream(self) -> roles.LogStream:
         found = self.settings.stream
         if found.bootstrap_servers:
-            from vigie.adapters.kafka_stream import KafkaStream
+            from vigie.adapters.kafka.stream import KafkaStream
 
             stream = KafkaStream(
                 found.bootstrap_servers, locks=lambda: self.locks, security=found.security()
             )
             self.stack.callback(stream.close)
             return stream
-        from vigie.adapters.pg_stream import PgStream
+        from vigie.adapters.postgres.stream import PgStream
 
         return PgStream(self.engine)
 
     @cached_property
     def bundles(self) -> roles.BundleStore:
-        from vigie.adapters.bundles import BundleDirectory
+        from vigie.adapters.bundles.directory import BundleDirectory
 
         return BundleDirectory(self.paths.artifacts)
 
@@ -149,28 +149,28 @@ class LazyServices:
     def tracker(self) -> roles.Tracker:
         mlflow = self.settings.mlflow
         if not mlflow.enabled:
-            from vigie.adapters.null_tracker import NullTracker
+            from vigie.adapters.tracking.null import NullTracker
 
             return NullTracker()
         if mlflow.tracking_uri is None:
             raise TransientError("no MLflow server yet: run `vigie up`, or set MLFLOW_TRACKING_URI")
-        from vigie.adapters.mlflow_tracker import MlflowTracker
+        from vigie.adapters.tracking.tracker import MlflowTracker
 
         return MlflowTracker(mlflow.tracking_uri, mlflow.login())
 
     @cached_property
     def metrics(self) -> roles.MetricsSink:
         if self.settings.metrics.pushgateway_url:
-            from vigie.adapters.pushgateway import Pushgateway
+            from vigie.adapters.metrics.pushgateway import Pushgateway
 
             return Pushgateway(self.settings.metrics.pushgateway_url)
-        from vigie.adapters.metrics_files import MetricsFiles
+        from vigie.adapters.metrics.text_files import MetricsFiles
 
         return MetricsFiles(self.paths.local / "metrics")
 
     @cached_property
     def api_logs(self) -> roles.ApiLogSource:
-        from vigie.adapters.gradio_source import GradioSource
+        from vigie.adapters.api_log.gradio_source import GradioSource
 
         gradio = self.settings.gradio
         if gradio.url is None:
@@ -180,7 +180,7 @@ class LazyServices:
 
     @cached_property
     def renderer(self) -> roles.ReportRenderer:
-        from vigie.adapters.evidently_report import EvidentlyRenderer
+        from vigie.adapters.reporting.renderer import EvidentlyRenderer
 
         return EvidentlyRenderer()
 

@@ -21,7 +21,7 @@ def engine(implementation: str, request: pytest.FixtureRequest) -> Iterator[obje
     if implementation == "memory":
         yield None
         return
-    from vigie.adapters.sql import open_engine
+    from vigie.adapters.postgres import open_engine
 
     engine = open_engine(request.getfixturevalue("database_url"))
     yield engine
@@ -30,7 +30,7 @@ def engine(implementation: str, request: pytest.FixtureRequest) -> Iterator[obje
 
 @pytest.fixture
 def records(engine: object, tmp_path: Path) -> object:
-    from vigie.adapters import sql
+    from vigie.adapters import postgres as sql
     from vigie.testing import Clock, FakeServices
     from vigie.testing.contracts.records import Records
 
@@ -52,7 +52,7 @@ def records(engine: object, tmp_path: Path) -> object:
 
 @pytest.fixture
 def log_index(engine: object) -> object:
-    from vigie.adapters.pg_index import PgIndex
+    from vigie.adapters.postgres.index import PgIndex
     from vigie.testing.index import FakeIndex
 
     return FakeIndex() if engine is None else PgIndex(engine)
@@ -60,7 +60,7 @@ def log_index(engine: object) -> object:
 
 @pytest.fixture
 def stream_subject(engine: object, log_index: object) -> object:
-    from vigie.adapters.pg_stream import PgStream
+    from vigie.adapters.postgres.stream import PgStream
     from vigie.testing.contracts.stream import StreamSubject
     from vigie.testing.stream import FakeStream
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import uvicorn
 
-from vigie.adapters.gradio_source import GradioSource, checked_url
-from vigie.adapters.log_page import checked_page
+from vigie.adapters.api_log.gradio_source import GradioSource, checked_url
+from vigie.adapters.api_log.log_page import checked_page
+from vigie.api_log.line import parse, render
 from vigie.errors import DataError, SettingsError, TransientError
-from vigie.logs.api_line import parse, render
 from vigie.records import Prediction
 from vigie.roles import ApiLogSource
 from vigie.serving.app import create_app_with

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vigie.adapters.bundles import BundleDirectory
+from vigie.adapters.bundles.directory import BundleDirectory
 from vigie.errors import DataError, DiskFullError, SettingsError
 from vigie.testing.contracts.bundles import CHECKS, DEPLOYMENT, FILES, INFO
 
@@ -99,7 +99,7 @@ def test_a_damaged_champion_copy_is_refused_and_mended_by_the_next_one(
 
 
 PUBLISH = """
-import sys; from pathlib import Path; from vigie.adapters.bundles import BundleDirectory
+import sys; from pathlib import Path; from vigie.adapters.bundles.directory import BundleDirectory
 BundleDirectory(Path(sys.argv[1])).publish("fraud", 2, {"model.skops": b"x" * 100_000}, {})
 """
 

@@ -1,4 +1,4 @@
-"""The contract of the metrics sink, fake and text files (tests/service has the Pushgateway)."""
+"""The contract of the metrics sink, fake and text files (the Pushgateway: tests/adapters)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vigie.adapters.metrics_files import MetricsFiles, merge_metrics
+from vigie.adapters.metrics.text_files import MetricsFiles, merge_metrics
 from vigie.testing.contracts import metrics
 from vigie.testing.contracts.metrics import MetricsSubject, Series, series_of
 from vigie.testing.telemetry import FakeMetrics

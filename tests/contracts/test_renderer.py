@@ -34,7 +34,7 @@ Write = Callable[[str, int, Path], Path]
 def renderer(request: pytest.FixtureRequest) -> ReportRenderer:
     if request.param == "fake":
         return FakeRenderer()
-    from vigie.adapters.evidently_report import EvidentlyRenderer
+    from vigie.adapters.reporting.renderer import EvidentlyRenderer
 
     return EvidentlyRenderer()
 

@@ -1,6 +1,6 @@
 """One suite for every tracker: with a registry (MLflow, the fake) and without (null).
 
-tests/service has the same suite on a real MLflow server.
+tests/adapters/tracking has the same suite on a real MLflow server.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vigie.adapters.null_tracker import NullTracker
+from vigie.adapters.tracking.null import NullTracker
 from vigie.errors import TransientError
 from vigie.roles import Tracker
 from vigie.testing.contracts import tracker as contract
@@ -40,7 +40,7 @@ def tracker(
     if request.param == "fake":
         yield FakeTracker()
         return
-    from vigie.adapters.mlflow_tracker import MlflowTracker
+    from vigie.adapters.tracking.tracker import MlflowTracker
 
     monkeypatch.chdir(tmp_path)  # a store without a server keeps artifacts below the working folder
     yield MlflowTracker(request.getfixturevalue("mlflow_store"))
@@ -71,7 +71,7 @@ def test_the_null_tracker_has_no_effect(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_down_is_told_at_once() -> None:
-    from vigie.adapters.mlflow_tracker import MlflowTracker
+    from vigie.adapters.tracking.tracker import MlflowTracker
 
     tracker = MlflowTracker("http://127.0.0.1:9", connect_timeout_s=0.5)
     with pytest.raises(TransientError, match=r"127\.0\.0\.1:9"):

@@ -29,7 +29,7 @@ from airflow.dag_processing.dagbag import DagBag
 from sqlalchemy import select
 from airflow.models.asset import AssetEvent
 from airflow.utils.session import create_session
-from vigie.jobs.decide_drift import DriftReport
+from vigie.reports.decide_drift import DriftReport
 from vigie.operators import reports
 from vigie.operators.base import JobOperator
 

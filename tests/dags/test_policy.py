@@ -23,7 +23,7 @@ DAG_FILES = sorted((ROOT / "airflow" / "dags").glob("*.py"))
 HEAVY = (
     "numpy", "pandas", "torch", "sklearn", "mlflow", "evidently", "elasticsearch",
     "confluent_kafka", "gradio", "xgboost", "skops", "pydantic_settings", "psycopg2",
-    "vigie.settings", "vigie.wiring", "vigie.jobs", "vigie.adapters",
+    "vigie.settings", "vigie.wiring", "vigie.adapters",
 )  # fmt: skip
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "open", "__import__", "print"}
 FORBIDDEN_IMPORTS = {"os", "subprocess", "sys", "importlib", "requests", "httpx", "sqlalchemy"}

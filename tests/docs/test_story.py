@@ -48,22 +48,22 @@ WHILE_SERVING = (
 )
 # Every other command, and the test that runs it.
 ELSEWHERE = {
-    "vigie init": "tests/unit/test_local_commands.py",
+    "vigie init": "tests/local/test_commands.py",
     "vigie up": "tests/stack/test_platform.py",
-    "vigie status": "tests/unit/test_local_commands.py",
-    "vigie down": "tests/unit/test_local_commands.py",
-    "vigie check": "tests/unit/test_local_commands.py",
+    "vigie status": "tests/local/test_commands.py",
+    "vigie down": "tests/local/test_commands.py",
+    "vigie check": "tests/local/test_commands.py",
     "vigie backup": "tests/stack/test_platform.py",
-    "vigie airflow": "tests/unit/test_local_commands.py",
+    "vigie airflow": "tests/local/test_commands.py",
     "vigie demo": ".ci/run",
-    "vigie rollback": "tests/unit/test_cli_retrain.py",
-    "vigie logs run": "tests/unit/test_cli_logs.py",
-    "vigie logs expire": "tests/unit/test_cli_logs.py",
-    "vigie stream consume": "tests/unit/test_cli_stream.py",
-    "vigie stream run": "tests/unit/test_cli_stream.py",
-    "vigie anomaly train": "tests/unit/test_cli_stream.py",
-    "vigie anomaly evaluate": "tests/unit/test_cli_stream.py",
-    "vigie anomaly explain": "tests/unit/test_cli_stream.py",
+    "vigie rollback": "tests/cli/test_retrain.py",
+    "vigie logs run": "tests/cli/test_logs.py",
+    "vigie logs expire": "tests/cli/test_logs.py",
+    "vigie stream consume": "tests/cli/test_stream.py",
+    "vigie stream run": "tests/cli/test_stream.py",
+    "vigie anomaly train": "tests/cli/test_stream.py",
+    "vigie anomaly evaluate": "tests/cli/test_stream.py",
+    "vigie anomaly explain": "tests/cli/test_stream.py",
 }
 RUN_HERE = [line for line, _ in (*BEFORE_SERVING, *WHILE_SERVING)]
 Type = Callable[[str], str]

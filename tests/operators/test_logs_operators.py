@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from vigie.collection.index_specs import MESSAGE
 from vigie.errors import SettingsError, TransientError
-from vigie.logs.index_specs import MESSAGE
 from vigie.operators.base import JobOperator
-from vigie.operators.logs import (
+from vigie.operators.collection import (
     CheckPrerequisitesOperator,
     ExportDatasetOperator,
     IngestLogsOperator,

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from vigie import catalogue
-from vigie.adapters.pushgateway import Pushgateway
+from vigie.adapters.metrics.pushgateway import Pushgateway
 from vigie.operators.metrics import PushMetricsOperator
 from vigie.records import JobReport, Sample
 from vigie.testing import FakeServices

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vigie.jobs.decide_drift import DriftReport
 from vigie.operators.assets import DRIFT_DETECTED, FINDINGS, PERFORMANCE_DEGRADED
 from vigie.operators.reports import (
     CleanupOldReportsOperator,
@@ -22,6 +21,7 @@ from vigie.operators.reports import (
     thresholds_of,
     window_of,
 )
+from vigie.reports.decide_drift import DriftReport
 from vigie.testing import FakeServices
 
 END = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vigie.operators.base import JobOperator
-from vigie.operators.retrain import (
+from vigie.operators.retraining import (
     BackupCurrentModelOperator,
     CheckTriggersOperator,
     candidates_of,

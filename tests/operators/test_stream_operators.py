@@ -13,9 +13,15 @@ import pytest
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
-from vigie.anomaly.detector import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
+from vigie.anomaly.detectors.base import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
+from vigie.anomaly.scoring.stream_lag import LagReport
 from vigie.errors import DataError, SettingsError, TransientError
-from vigie.jobs.stream_lag import LagReport
+from vigie.operators.anomaly import (
+    GroupIncidentsOperator,
+    ScoreStreamOperator,
+    WaitForLagOperator,
+    optional_number,
+)
 from vigie.operators.base import JobOperator
 from vigie.operators.detectors import (
     EvaluateDetectorsOperator,
@@ -24,12 +30,6 @@ from vigie.operators.detectors import (
     TrainDetectorOperator,
 )
 from vigie.operators.lag_trigger import LagTrigger
-from vigie.operators.stream import (
-    GroupIncidentsOperator,
-    ScoreStreamOperator,
-    WaitForLagOperator,
-    optional_number,
-)
 from vigie.records import Message
 from vigie.testing import FakeServices
 from vigie.testing.detectors import NORMAL, deploy_detector

@@ -14,9 +14,9 @@ from typing import Any
 import psycopg2
 import pytest
 
+from servers.debian import find_postgres
 from vigie.errors import SettingsError
 from vigie.local.postgres_binaries import run, unprivileged
-from vigie.local.services.debian import find_postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "compose.md").read_text()

@@ -16,8 +16,8 @@ import yaml
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from vigie.local.services.java import jar_folder, java
-from vigie.local.services.state import read_site
+from servers.java import jar_folder, java
+from servers.state import read_site
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.service, pytest.mark.timeout(180)]

@@ -10,9 +10,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from vigie.collection.index_specs import MESSAGE, PERFS, RAW
+from vigie.collection.ingest_logs import ingest_logs
 from vigie.errors import DiskFullError
-from vigie.jobs.ingest_logs import ingest_logs
-from vigie.logs.index_specs import MESSAGE, PERFS, RAW
 from vigie.records import Prediction
 from vigie.settings import Settings
 from vigie.testing.sources import FakeApiLogs

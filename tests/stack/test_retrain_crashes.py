@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vigie.jobs.retrain_model import retrain_model
 from vigie.models.catalog import get_model
 from vigie.models.model_file import Gate, ModelFile
 from vigie.models.reference import unseen_rows
 from vigie.records import Prediction
+from vigie.retraining.retrain_model import retrain_model
 from vigie.settings import Settings
 from vigie.wiring import LazyServices, open_services
 
@@ -32,7 +32,7 @@ POINTS = (
 )
 RUN = """
 import dataclasses, sys
-from vigie.jobs.retrain_model import retrain_model
+from vigie.retraining.retrain_model import retrain_model
 from vigie.models.catalog import get_model
 from vigie.models.model_file import Gate
 from vigie.settings import Settings
@@ -138,7 +138,7 @@ def test_a_retraining_in_another_process_is_busy(
 ROLLBACK = """
 import sys, time
 started = time.monotonic()
-from vigie.jobs.rollback_model import rollback_model
+from vigie.registry.rollback_model import rollback_model
 from vigie.settings import Settings
 from vigie.wiring import open_services
 

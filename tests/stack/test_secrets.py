@@ -14,17 +14,17 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from vigie.collection.ingest_logs import ingest_logs
 from vigie.errors import TransientError
-from vigie.jobs.check_triggers import check_triggers
-from vigie.jobs.decide_drift import decide_drift
-from vigie.jobs.ingest_logs import ingest_logs
-from vigie.jobs.push_metrics import push_metrics
-from vigie.jobs.report_rows import Window
-from vigie.jobs.retrain_model import retrain_model
 from vigie.local.check import check_everything
 from vigie.models.catalog import get_model
 from vigie.models.reference import unseen_rows
+from vigie.monitoring.push_metrics import push_metrics
 from vigie.records import JobReport
+from vigie.reports.decide_drift import decide_drift
+from vigie.reports.window import Window
+from vigie.retraining.check_triggers import check_triggers
+from vigie.retraining.retrain_model import retrain_model
 from vigie.serving.app import create_app
 from vigie.settings import Settings
 from vigie.testing.sources import FakeApiLogs

@@ -15,7 +15,7 @@ from vigie.cli.support import console, errors, services
 from vigie.errors import DataError, NotEnoughDataError
 
 if TYPE_CHECKING:
-    from vigie.jobs.evaluate_detectors import EvaluationReport
+    from vigie.anomaly.training.evaluate_detectors import EvaluationReport
     from vigie.wiring import LazyServices
 
 app = typer.Typer(no_args_is_help=True)
@@ -42,7 +42,7 @@ def train(
         report = _train(opened, run_id, base_dir, max_lines, epochs)
         console.print(evaluation_table(report))
         if promote:
-            from vigie.jobs.register_detectors import register_detectors
+            from vigie.anomaly.training.register_detectors import register_detectors
 
             registered = register_detectors(
                 opened, evaluation=Path(report.evaluation), actor="vigie anomaly train"
@@ -54,10 +54,10 @@ def train(
 def _train(
     opened: LazyServices, run_id: str, base_dir: Path | None, max_lines: int, epochs: int | None
 ) -> EvaluationReport:
-    from vigie.anomaly.detector import DETECTORS
-    from vigie.jobs.evaluate_detectors import evaluate_detectors
-    from vigie.jobs.load_training_logs import load_training_logs
-    from vigie.jobs.train_detector import train_detector
+    from vigie.anomaly.detectors.base import DETECTORS
+    from vigie.anomaly.training.evaluate_detectors import evaluate_detectors
+    from vigie.anomaly.training.load_training_logs import load_training_logs
+    from vigie.anomaly.training.train_detector import train_detector
 
     sample = load_training_logs(opened, run_id=run_id, base_dir=base_dir, max_lines=max_lines)
     errors.print(
@@ -86,7 +86,7 @@ def evaluate(
     max_lines: MaxLines = 5000,
 ) -> None:
     """Measure the detector that scores now on a fresh sample of log lines."""
-    from vigie.jobs.measure_champion import measure_champion
+    from vigie.anomaly.scoring.measure_champion import measure_champion
 
     with services() as opened:
         report = measure_champion(opened, detector=detector, base_dir=base_dir, max_lines=max_lines)
@@ -103,7 +103,7 @@ def explain(
     detector: Annotated[str, typer.Option(help="Whose champion.")] = "log_lstm_autoencoder",
 ) -> None:
     """Say which tokens of a line make its score."""
-    from vigie.jobs.explain_anomaly import explain_anomaly
+    from vigie.anomaly.scoring.explain_anomaly import explain_anomaly
 
     given = [line.encode() for line in lines] if lines else sys.stdin.buffer.read().splitlines()
     if not given:

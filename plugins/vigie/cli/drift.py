@@ -33,10 +33,10 @@ def report(
 ) -> None:
     """Write the three reports of a served model and record what they decide."""
     from vigie.cli.drift_text import decision_text
-    from vigie.jobs.report_on_model import report_on_model
-    from vigie.jobs.report_rows import Window
-    from vigie.jobs.trigger_checks import thresholds_from
     from vigie.models.catalog import get_model
+    from vigie.reports.report_on_model import report_on_model
+    from vigie.reports.window import Window
+    from vigie.retraining.evaluate_triggers import thresholds_from
 
     with services() as opened:
         now, settings = opened.now(), opened.settings
@@ -72,8 +72,8 @@ def analyze(
 ) -> None:
     """Compare two tables: a summary here, and an HTML page. Needs no service and no database."""
     from vigie.cli.drift_text import analysis_text
-    from vigie.jobs.analyze_drift import analyze_drift
     from vigie.models.catalog import get_model
+    from vigie.reports.analyze_drift import analyze_drift
     from vigie.settings import Settings
     from vigie.wiring import open_services
 
@@ -115,8 +115,8 @@ def _tables(
     opened: Services, model: ModelFile | None, reference: Path | None, current: Path | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     from vigie.errors import SettingsError
-    from vigie.jobs.analyze_drift import read_table
     from vigie.models.reference import load_reference
+    from vigie.reports.analyze_drift import read_table
 
     if model is None:
         if not (reference and current):

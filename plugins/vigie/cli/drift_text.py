@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vigie.jobs.analyze_drift import AnalysisReport, ColumnChange
-    from vigie.jobs.report_on_model import ModelReports
+    from vigie.reports.analyze_drift import AnalysisReport, ColumnChange
+    from vigie.reports.report_on_model import ModelReports
 
 LINE = "=" * 60
 #: Columns shown: all that drifted or are unknown, and the strongest others up to this number.

@@ -22,7 +22,7 @@ from vigie.cli.logs_text import (
 from vigie.cli.support import console, errors, services
 
 if TYPE_CHECKING:
-    from vigie.jobs.ingest_logs import IngestReport
+    from vigie.collection.ingest_logs import IngestReport
     from vigie.wiring import LazyServices
 
 app = typer.Typer(no_args_is_help=True)
@@ -40,7 +40,7 @@ HfToken = Annotated[
 @app.command()
 def once(limit: Limit = 100, gradio_url: GradioUrl = None, hf_token: HfToken = None) -> None:
     """Check what is needed, then collect new lines once."""
-    from vigie.jobs.check_prerequisites import check_prerequisites
+    from vigie.collection.check_prerequisites import check_prerequisites
 
     with services({"GRADIO_URL": gradio_url, "HF_TOKEN": hf_token}) as opened:
         report = check_prerequisites(opened, raw_index=opened.settings.elasticsearch.index)
@@ -59,7 +59,7 @@ def run(
     hf_token: HfToken = None,
 ) -> None:
     """Collect again and again until Ctrl-C; waits for a service that is down."""
-    from vigie.jobs.follow_logs import Waiting, follow_logs
+    from vigie.collection.follow_logs import Waiting, follow_logs
 
     with services({"GRADIO_URL": gradio_url, "HF_TOKEN": hf_token}) as opened:
         interval_s = interval or opened.settings.pipeline.poll_interval_s
@@ -83,7 +83,7 @@ def run(
 @app.command("check-indices")
 def check() -> None:
     """Check that the log indices exist with the right mappings (and make those that are absent)."""
-    from vigie.jobs.check_indices import check_indices
+    from vigie.collection.check_indices import check_indices
 
     with services() as opened:
         report = check_indices(opened, raw_index=opened.settings.elasticsearch.index)
@@ -101,7 +101,7 @@ def clear(
     ] = None,
 ) -> None:
     """Delete the three log indices; the next round collects everything again."""
-    from vigie.jobs.clear_indices import clear_indices
+    from vigie.collection.clear_indices import clear_indices
 
     with services() as opened:
         index = opened.settings.elasticsearch.index
@@ -115,7 +115,7 @@ def clear(
 @app.command()
 def deduplicate() -> None:
     """Keep only the newest document of each transaction (there is normally nothing to remove)."""
-    from vigie.jobs.deduplicate_indices import deduplicate_indices
+    from vigie.collection.deduplicate_indices import deduplicate_indices
 
     with services() as opened:
         report = deduplicate_indices(opened)
@@ -128,8 +128,8 @@ def export(
     output: Annotated[Path | None, typer.Option(help="Where to (one model only).")] = None,
 ) -> None:
     """Export predictions to Parquet: base and derived features, target (the model's own answer)."""
+    from vigie.collection.export_dataset import export_dataset
     from vigie.errors import NotEnoughDataError, PermanentError
-    from vigie.jobs.export_dataset import export_dataset
     from vigie.models.catalog import get_model
     from vigie.models.names import model_names
 
@@ -155,7 +155,7 @@ def dead_letters(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, whole.")] = False,
 ) -> None:
     """List what could not be stored where it belongs, with the reason."""
-    from vigie.jobs.list_dead_letters import list_dead_letters
+    from vigie.dead_letters.list_dead_letters import list_dead_letters
 
     with services() as opened:
         report = list_dead_letters(opened, limit=limit)
@@ -173,7 +173,7 @@ def replay(
     ] = False,
 ) -> None:
     """Try dead letters of the API log and of the stream again; those that pass leave the list."""
-    from vigie.jobs.replay_dead_letters import replay_dead_letters
+    from vigie.dead_letters.replay import replay_dead_letters
 
     with services() as opened:
         settings = opened.settings
@@ -188,7 +188,7 @@ def replay(
 
 
 def _collect(opened: LazyServices, limit: int) -> IngestReport:
-    from vigie.jobs.ingest_logs import ingest_logs
+    from vigie.collection.ingest_logs import ingest_logs
 
     pipeline: Any = opened.settings.pipeline
     return ingest_logs(

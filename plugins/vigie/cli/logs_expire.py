@@ -21,10 +21,10 @@ def expire(
     ] = None,
 ) -> None:
     """Delete documents of the log indices that are older than they need be kept."""
+    from vigie.collection.confirmation import require_confirmation
+    from vigie.collection.expire_documents import expire_documents
+    from vigie.collection.index_specs import api_log_specs
     from vigie.errors import SettingsError
-    from vigie.jobs.confirmation import require_confirmation
-    from vigie.jobs.expire_documents import expire_documents
-    from vigie.logs.index_specs import api_log_specs
 
     with services() as opened:
         found = opened.settings.elasticsearch

@@ -8,12 +8,12 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from vigie.jobs.check_indices import IndicesReport
-    from vigie.jobs.deduplicate_indices import DeduplicationReport
-    from vigie.jobs.export_dataset import ExportReport
-    from vigie.jobs.ingest_logs import IngestReport
-    from vigie.jobs.list_dead_letters import DeadLettersReport
-    from vigie.jobs.replay_dead_letters import ReplayReport
+    from vigie.collection.check_indices import IndicesReport
+    from vigie.collection.deduplicate_indices import DeduplicationReport
+    from vigie.collection.export_dataset import ExportReport
+    from vigie.collection.ingest_logs import IngestReport
+    from vigie.dead_letters.list_dead_letters import DeadLettersReport
+    from vigie.dead_letters.replay import ReplayReport
 
 
 def ingest_table(report: IngestReport) -> Table:

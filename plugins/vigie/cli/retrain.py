@@ -13,7 +13,7 @@ from vigie.cli.support import console, services
 from vigie.errors import DataError
 
 if TYPE_CHECKING:
-    from vigie.jobs.trigger_checks import Threshold
+    from vigie.retraining.evaluate_triggers import Threshold
     from vigie.settings import Settings
 
 Model = Annotated[str, typer.Option("--model", "-m", help="The model file's name.")]
@@ -43,8 +43,8 @@ def retrain(
     ] = None,
 ) -> None:
     """Check the triggers, train the candidates, and promote the best if the gate lets it pass."""
-    from vigie.jobs.retrain_model import retrain_model
     from vigie.models.catalog import get_model
+    from vigie.retraining.retrain_model import retrain_model
 
     given = {
         "min_rows": min_rows,
@@ -77,8 +77,8 @@ def promote(
     reason: Reason = "",
 ) -> None:
     """Make a published version champion by hand; exit code 4 if the gate refuses it."""
-    from vigie.jobs.promote_version import promote_version
     from vigie.models.catalog import get_model
+    from vigie.retraining.promote_version import promote_version
 
     with services() as opened:
         report = promote_version(
@@ -102,7 +102,7 @@ def rollback(
     reason: Reason = "",
 ) -> None:
     """Go back to an earlier version at once; works while MLflow is down."""
-    from vigie.jobs.rollback_model import rollback_model
+    from vigie.registry.rollback_model import rollback_model
 
     with services() as opened:
         report = rollback_model(opened, model=model, actor=_who(), reason=reason, to=to)
@@ -122,7 +122,7 @@ def why(
 ) -> None:
     """Tell which version is (or was) champion, how it came to be, and what was decided and why."""
     from vigie.cli.why_text import print_explanation
-    from vigie.jobs.explain_decisions import explain_decisions
+    from vigie.registry.explain_decisions import explain_decisions
 
     with services() as opened:
         print_explanation(explain_decisions(opened, model=model, at=_instant(at), limit=limit))
@@ -144,7 +144,7 @@ def _instant(text: str | None) -> datetime | None:
 
 
 def _thresholds(settings: Settings, given: dict[str, float | None]) -> dict[str, Threshold]:
-    from vigie.jobs.trigger_checks import thresholds_from
+    from vigie.retraining.evaluate_triggers import thresholds_from
 
     return thresholds_from(
         ("command line", given),

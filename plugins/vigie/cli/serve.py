@@ -11,7 +11,7 @@ from vigie.cli.support import console, errors
 from vigie.errors import SettingsError
 
 if TYPE_CHECKING:
-    from vigie.jobs.simulate_traffic import SimulationReport
+    from vigie.demo.simulate_traffic import SimulationReport
 
 GRACE_S = 3  # an open page holds a stream that never ends by itself
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -71,8 +71,8 @@ def simulate(
     """Send real rows that no training saw through POST /predict, with feedback for a share."""
     from rich.progress import Progress
 
-    from vigie.adapters.serving_client import ServingClient
-    from vigie.jobs.simulate_traffic import simulate_traffic
+    from vigie.demo.serving_client import ServingClient
+    from vigie.demo.simulate_traffic import simulate_traffic
     from vigie.models.catalog import get_model
     from vigie.settings import Settings
     from vigie.wiring import open_services

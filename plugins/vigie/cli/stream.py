@@ -14,7 +14,7 @@ from vigie.cli.support import console, errors, services
 from vigie.errors import DataError
 
 if TYPE_CHECKING:
-    from vigie.jobs.ingest_log_files import IngestReport
+    from vigie.anomaly.ingest.ingest_log_files import IngestReport
     from vigie.wiring import LazyServices
 
 app = typer.Typer(no_args_is_help=True)
@@ -55,7 +55,7 @@ def topic(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
 ) -> None:
     """Create the topic unless it exists."""
-    from vigie.jobs.ensure_topic import ensure_topic, readable_lines
+    from vigie.anomaly.scoring.ensure_topic import ensure_topic, readable_lines
 
     with services({"VIGIE_STREAM_TOPIC": name}) as opened:
         wanted = opened.settings.stream.topic
@@ -105,15 +105,15 @@ def consume(
     allow_gap: AllowGap = False,
 ) -> None:
     """Score the waiting lines, index them, group anomalies into incidents."""
-    from vigie.jobs.follow_stream import INDEX_WAIT_S
+    from vigie.anomaly.scoring.follow_stream import INDEX_WAIT_S
 
     index_wait_s = INDEX_WAIT_S if follow else None
     with services({"VIGIE_STREAM_TOPIC": topic}, index_wait_s) as opened:
         if not follow:
             _consume(opened, factor, threshold, update, batch, max_lines, detector, allow_gap)
             return
+        from vigie.anomaly.scoring.follow_stream import FollowOptions
         from vigie.cli.stream_follow import follow_until_interrupted
-        from vigie.jobs.follow_stream import FollowOptions
 
         names = opened.settings.stream
         if allow_gap:
@@ -148,7 +148,7 @@ def run(
     allow_gap: AllowGap = False,
 ) -> None:
     """Topic, ingest and consume in one go."""
-    from vigie.jobs.ensure_topic import ensure_topic
+    from vigie.anomaly.scoring.ensure_topic import ensure_topic
 
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
         ensure_topic(opened, topic=opened.settings.stream.topic)
@@ -160,8 +160,8 @@ def run(
 def _ingest(
     opened: LazyServices, base_dir: Path | None, pattern: list[str] | None, delay: float, batch: int
 ) -> IngestReport:
-    from vigie.jobs.ingest_log_files import ingest_log_files
-    from vigie.logs.files import PATTERNS, log_folder
+    from vigie.anomaly.ingest.files import PATTERNS, log_folder
+    from vigie.anomaly.ingest.ingest_log_files import ingest_log_files
 
     base = base_dir or log_folder(opened.paths.data, opened.paths.local)
     errors.print(f"Reading log files below {escape(str(base))}", highlight=False)
@@ -193,8 +193,8 @@ def _consume(
     detector: str,
     allow_gap: bool,
 ) -> None:
-    from vigie.jobs.group_incidents import group_incidents
-    from vigie.jobs.score_stream import score_stream
+    from vigie.anomaly.scoring.group_incidents import group_incidents
+    from vigie.anomaly.scoring.score_stream import score_stream
 
     names = opened.settings.stream
     report = score_stream(
@@ -217,7 +217,7 @@ def _consume(
 
 
 def _skip_lost(opened: LazyServices) -> None:
-    from vigie.jobs.skip_lost_lines import skip_lost_lines
+    from vigie.anomaly.scoring.skip_lost_lines import skip_lost_lines
 
     names = opened.settings.stream
     lost = skip_lost_lines(opened, topic=names.topic, group=names.group)

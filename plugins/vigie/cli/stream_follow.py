@@ -14,8 +14,8 @@ from vigie.cli.support import console, errors
 from vigie.errors import VigieError
 
 if TYPE_CHECKING:
-    from vigie.jobs.follow_stream import FollowOptions
-    from vigie.jobs.score_metrics import ScoreReport
+    from vigie.anomaly.scoring.follow_stream import FollowOptions
+    from vigie.anomaly.scoring.result import ScoreReport
     from vigie.wiring import LazyServices
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ def follow_until_interrupted(
     They cost a run nothing when they fail. Figures are deleted at an end in good order: nobody
     keeps them fresh afterwards.
     """
-    from vigie.jobs.follow_stream import follow_stream
-    from vigie.jobs.push_metrics import forget_metrics, push_metrics
+    from vigie.anomaly.scoring.follow_stream import follow_stream
+    from vigie.monitoring.push_metrics import forget_metrics, push_metrics
 
     job, printed = f"stream_follow_{options.member}", 0
 
@@ -59,7 +59,7 @@ def _grouped(
     opened: LazyServices, options: FollowOptions, report: ScoreReport, reports: list[dict[str, Any]]
 ) -> bool:
     """Group incidents and add the report; what is not done now is noted for the next time."""
-    from vigie.jobs.group_incidents import group_incidents
+    from vigie.anomaly.scoring.group_incidents import group_incidents
 
     if report.lag is None:  # a service is away, and somebody waits for our end
         return False

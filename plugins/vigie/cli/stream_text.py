@@ -8,12 +8,12 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from vigie.jobs.evaluate_detectors import EvaluationReport
-    from vigie.jobs.explain_anomaly import Explanation
-    from vigie.jobs.group_incidents import IncidentsReport
-    from vigie.jobs.ingest_log_files import IngestReport
-    from vigie.jobs.register_detectors import RegisterReport
-    from vigie.jobs.score_metrics import ScoreReport
+    from vigie.anomaly.ingest.ingest_log_files import IngestReport
+    from vigie.anomaly.scoring.explain_anomaly import Explanation
+    from vigie.anomaly.scoring.group_incidents import IncidentsReport
+    from vigie.anomaly.scoring.result import ScoreReport
+    from vigie.anomaly.training.evaluate_detectors import EvaluationReport
+    from vigie.anomaly.training.register_detectors import RegisterReport
 
 TOKENS_SHOWN = 5
 

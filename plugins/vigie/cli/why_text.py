@@ -11,8 +11,8 @@ from rich.table import Table
 from vigie.cli.support import console
 
 if TYPE_CHECKING:
-    from vigie.jobs.explain_decisions import Explanation
     from vigie.records import Decision, Deployment
+    from vigie.registry.explain_decisions import Explanation
 
 COLOURS = {"yes": "green", "no": "yellow", "unknown": "magenta"}
 

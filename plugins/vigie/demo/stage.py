@@ -16,8 +16,8 @@ from vigie.demo.airflow_api import AirflowApi, DagRun
 from vigie.demo.checks import Checks
 
 if TYPE_CHECKING:
-    from vigie.adapters.serving_client import ServingClient
-    from vigie.jobs.simulate_traffic import SimulationReport
+    from vigie.demo.serving_client import ServingClient
+    from vigie.demo.simulate_traffic import SimulationReport
     from vigie.models.model_file import ModelFile
     from vigie.roles import Services
     from vigie.settings import Settings
@@ -69,7 +69,7 @@ class Stage:
         self, n: int, *, seed: int, shifts: Mapping[str, float] | None = None
     ) -> SimulationReport:
         """Send real rows through ``/predict``, and what was true of each through ``/feedback``."""
-        from vigie.jobs.simulate_traffic import simulate_traffic
+        from vigie.demo.simulate_traffic import simulate_traffic
 
         return simulate_traffic(
             self.services,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from vigie.collection.index_specs import DEAD_LETTERS, MESSAGE, PERFS
 from vigie.demo.stage import RELOAD_TIMEOUT_S, RUN_TIMEOUT_S, wait_until
-from vigie.logs.index_specs import DEAD_LETTERS, MESSAGE, PERFS
 
 if TYPE_CHECKING:
     from vigie.demo.stage import Stage
@@ -91,7 +91,7 @@ def collect(stage: Stage) -> None:
 
 def score(stage: Stage) -> None:
     """The platform's own log files go through the stream; every line is scored."""
-    from vigie.jobs.ingest_log_files import ingest_log_files
+    from vigie.anomaly.ingest.ingest_log_files import ingest_log_files
 
     services, names = stage.services, stage.settings.stream
     topic = names.topic

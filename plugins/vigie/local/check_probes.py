@@ -64,7 +64,7 @@ def postgres(url: str) -> str:
     try:
         connection = psycopg2.connect(plain, connect_timeout=3)
     except psycopg2.Error as exc:
-        from vigie.adapters.sql.errors import translate  # half a second, for a failure alone
+        from vigie.adapters.postgres.errors import translate  # half a second, for a failure alone
 
         raise translate(exc) from exc
     version = connection.server_version
@@ -74,7 +74,7 @@ def postgres(url: str) -> str:
 
 def kafka(servers: str, security: Mapping[str, str]) -> str:
     """Ask the cluster who it is (its protocol does not tell a version)."""
-    from vigie.adapters.kafka_client import KafkaCluster
+    from vigie.adapters.kafka.client import KafkaCluster
 
     return KafkaCluster(servers, security, outage_s=0).describe()
 
@@ -92,7 +92,7 @@ def mlflow(settings: MlflowSettings) -> str:
     url, headers = settings.tracking_uri.rstrip("/"), _authorization(settings.login())
 
     def refused(words: str) -> SettingsError:
-        from vigie.adapters.mlflow_errors import refused
+        from vigie.adapters.tracking.errors import refused
 
         return refused(url, words)
 

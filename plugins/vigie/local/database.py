@@ -70,7 +70,7 @@ def start_database(platform: Platform, supervisor: Supervisor, timeout_s: float 
 
 def migrate_records(url: str) -> None:
     """Bring the tables of our records to this version."""
-    from vigie.adapters.sql.migrate import upgrade
+    from vigie.adapters.postgres.migrate import upgrade
 
     upgrade(url)
 

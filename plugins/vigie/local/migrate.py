@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from vigie.adapters.sql.migrate import upgrade
+from vigie.adapters.postgres.migrate import upgrade
 from vigie.errors import VigieError
 from vigie.settings import Settings
 

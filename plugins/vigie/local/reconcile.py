@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vigie.anomaly.detector import DETECTORS
+from vigie.anomaly.detectors.base import DETECTORS
 from vigie.errors import VigieError
-from vigie.jobs.reconcile_champion import reconcile_champion
 from vigie.models.names import model_names
+from vigie.registry.reconcile_champion import reconcile_champion
 from vigie.wiring import open_services
 
 if TYPE_CHECKING:

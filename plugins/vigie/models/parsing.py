@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from vigie.features import derivations
 from vigie.models.feature_parsing import parse_features
+from vigie.models.features import derivations
 from vigie.models.model_file import (
     CANDIDATES,
     METRICS,

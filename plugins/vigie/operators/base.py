@@ -51,7 +51,7 @@ def run_key(context: Context) -> str:
 
 
 class JobOperator(BaseOperator):
-    """Run one job of :mod:`vigie.jobs` and return its report as XCom.
+    """Run one job of a capability and return its report as XCom.
 
     ``NotEnoughDataError`` skips the task, ``PermanentError`` and ``ConflictError`` fail it without
     a retry,

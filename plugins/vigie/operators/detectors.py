@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vigie.operators.anomaly import optional_number
 from vigie.operators.base import JobOperator, run_key
-from vigie.operators.stream import optional_number
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,7 +41,7 @@ class LoadTrainingLogsOperator(JobOperator):
         self.max_lines = max_lines
 
     def run_job(self, services: Services, context: Context) -> JobReport:
-        from vigie.jobs.load_training_logs import load_training_logs
+        from vigie.anomaly.training.load_training_logs import load_training_logs
 
         return load_training_logs(
             services,
@@ -70,8 +70,8 @@ class TrainDetectorOperator(JobOperator):
         self.epochs = epochs
 
     def run_job(self, services: Services, context: Context) -> JobReport:
-        from vigie.jobs.train_detector import train_detector
-        from vigie.jobs.training_folder import sample_path
+        from vigie.anomaly.training.staging import sample_path
+        from vigie.anomaly.training.train_detector import train_detector
 
         run_id, epochs = run_key(context), optional_number(self.epochs)
         return train_detector(
@@ -88,8 +88,8 @@ class EvaluateDetectorsOperator(JobOperator):
     """Compare the run's detectors and the champions on held-out lines."""
 
     def run_job(self, services: Services, context: Context) -> JobReport:
-        from vigie.jobs.evaluate_detectors import evaluate_detectors
-        from vigie.jobs.training_folder import sample_path
+        from vigie.anomaly.training.evaluate_detectors import evaluate_detectors
+        from vigie.anomaly.training.staging import sample_path
 
         run_id = run_key(context)
         dataset = sample_path(services.paths, run_id)
@@ -102,8 +102,8 @@ class RegisterDetectorsOperator(JobOperator):
     """Promote the detectors that passed; a no is a result."""
 
     def run_job(self, services: Services, context: Context) -> JobReport:
-        from vigie.jobs.register_detectors import register_detectors
-        from vigie.jobs.training_folder import evaluation_path
+        from vigie.anomaly.training.register_detectors import register_detectors
+        from vigie.anomaly.training.staging import evaluation_path
 
         path = evaluation_path(services.paths, run_key(context))
         return register_detectors(services, evaluation=path)

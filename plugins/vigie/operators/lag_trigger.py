@@ -18,7 +18,7 @@ from vigie.errors import TransientError, VigieError
 from vigie.operators.connections import connection_overrides_of_trigger
 
 if TYPE_CHECKING:
-    from vigie.jobs.stream_lag import LagReport
+    from vigie.anomaly.scoring.stream_lag import LagReport
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class LagTrigger(BaseTrigger):
 
     def look(self, overrides: Mapping[str, str]) -> LagReport:
         """Open the services, look once, close them: a wait of hours holds no connection."""
-        from vigie.jobs.stream_lag import stream_lag
+        from vigie.anomaly.scoring.stream_lag import stream_lag
         from vigie.settings import Settings
         from vigie.wiring import open_services
 

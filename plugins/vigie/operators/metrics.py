@@ -23,7 +23,7 @@ class PushMetricsOperator(JobOperator):
     """
 
     def run_job(self, services: Services, context: Context) -> JobReport:
-        from vigie.jobs.push_metrics import push_metrics
+        from vigie.monitoring.push_metrics import push_metrics
 
         return push_metrics(
             services,

@@ -12,11 +12,11 @@ from vigie.operators.base import JobOperator, ModelOperator, run_key
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigie.jobs.decide_drift import DriftReport
-    from vigie.jobs.report_rows import Window
-    from vigie.jobs.trigger_checks import Threshold
     from vigie.models.model_file import ModelFile
     from vigie.records import JobReport
+    from vigie.reports.decide_drift import DriftReport
+    from vigie.reports.window import Window
+    from vigie.retraining.evaluate_triggers import Threshold
     from vigie.roles import Services
 
 #: Runs whose data interval is the window; any other looks back from its start.
@@ -43,7 +43,7 @@ class DataQualityReportOperator(ReportStep):
     def step(
         self, services: Services, model: ModelFile, window: Window, context: Context
     ) -> JobReport:
-        from vigie.jobs.write_quality_report import write_quality_report
+        from vigie.reports.write_quality_report import write_quality_report
 
         return write_quality_report(services, model=model, window=window)
 
@@ -54,7 +54,7 @@ class DataDriftReportOperator(ReportStep):
     def step(
         self, services: Services, model: ModelFile, window: Window, context: Context
     ) -> JobReport:
-        from vigie.jobs.write_drift_report import write_drift_report
+        from vigie.reports.write_drift_report import write_drift_report
 
         share = thresholds_of(context).get("drift_share")
         return write_drift_report(
@@ -68,7 +68,7 @@ class ModelPerformanceReportOperator(ReportStep):
     def step(
         self, services: Services, model: ModelFile, window: Window, context: Context
     ) -> JobReport:
-        from vigie.jobs.write_performance_report import write_performance_report
+        from vigie.reports.write_performance_report import write_performance_report
 
         return write_performance_report(services, model=model, window=window)
 
@@ -82,7 +82,7 @@ class DecideOperator(ReportStep):
     def step(
         self, services: Services, model: ModelFile, window: Window, context: Context
     ) -> JobReport:
-        from vigie.jobs.decide_drift import decide_drift
+        from vigie.reports.decide_drift import decide_drift
 
         report = decide_drift(
             services,
@@ -112,7 +112,7 @@ class CleanupOldReportsOperator(JobOperator):
     """Keep the ``MAX_REPORTS`` newest reports of each kind and model; a teardown."""
 
     def run_job(self, services: Services, context: Context) -> JobReport:
-        from vigie.jobs.cleanup_old_reports import cleanup_old_reports
+        from vigie.reports.cleanup_old_reports import cleanup_old_reports
         from vigie.settings import Settings
 
         return cleanup_old_reports(services, max_reports=Settings.from_env().loop.max_reports)
@@ -123,7 +123,7 @@ def window_of(context: Context) -> Window:
 
     Both are the same for every try of every task of a run.
     """
-    from vigie.jobs.report_rows import Window
+    from vigie.reports.window import Window
 
     run = context["dag_run"]
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
@@ -136,7 +136,7 @@ def window_of(context: Context) -> Window:
 
 def thresholds_of(context: Context) -> dict[str, Threshold]:
     """Layer the Param over the environment; what neither sets is the model file's."""
-    from vigie.jobs.trigger_checks import thresholds_from
+    from vigie.retraining.evaluate_triggers import thresholds_from
     from vigie.settings import Settings
 
     settings = Settings.from_env()

@@ -12,8 +12,8 @@ from vigie.models.request import FeatureError
 from vigie.serving import fragments
 
 if TYPE_CHECKING:
+    from vigie.serving.api_key import ApiKey
     from vigie.serving.form import ModelForm
-    from vigie.serving.guard import ApiKey
     from vigie.serving.service import Serving
 
 HISTORY = 8

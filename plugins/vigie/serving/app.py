@@ -18,16 +18,16 @@ from vigie import __version__
 from vigie.errors import SettingsError
 from vigie.models.catalog import model_states
 from vigie.serving import http_errors
-from vigie.serving.answering import answering_router
 from vigie.serving.api_docs import mount_docs
+from vigie.serving.api_key import ApiKey
 from vigie.serving.champion import Champions, Poller
-from vigie.serving.guard import ApiKey
 from vigie.serving.lean import load_servable
-from vigie.serving.observing import Observed
+from vigie.serving.middleware import Observed
+from vigie.serving.prediction_routes import answering_router
 from vigie.serving.service import Serving
+from vigie.serving.status_routes import telling_router
 from vigie.serving.strict_json import BodyLimit
 from vigie.serving.telemetry import ProcessUsage, Telemetry
-from vigie.serving.telling import telling_router
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile

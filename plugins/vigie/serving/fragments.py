@@ -7,10 +7,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vigie.jobs.predict import PredictReport
-    from vigie.jobs.record_feedback import FeedbackReport
     from vigie.records import Prediction
     from vigie.serving.champion import Served
+    from vigie.serving.predict import PredictReport
+    from vigie.serving.record_feedback import FeedbackReport
 
 WAITING = (
     '<div class="card empty" role="status">The answer appears here after <b>Run Analysis</b>.</div>'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vigie.logs.api_line import render
+from vigie.api_log.line import render
 
 if TYPE_CHECKING:
     from vigie.roles import PredictionStore

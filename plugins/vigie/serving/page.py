@@ -19,7 +19,7 @@ from vigie.serving.theme import theme
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from vigie.serving.guard import ApiKey
+    from vigie.serving.api_key import ApiKey
     from vigie.serving.service import Serving
 
 T = TypeVar("T")

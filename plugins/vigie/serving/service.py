@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vigie.errors import PermanentError, TransientError
-from vigie.jobs.predict import PredictReport, Usage, predict
-from vigie.jobs.record_feedback import FeedbackReport, record_feedback
 from vigie.serving.champion import Champions, Served, Slot
+from vigie.serving.predict import PredictReport, Usage, predict
+from vigie.serving.record_feedback import FeedbackReport, record_feedback
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile

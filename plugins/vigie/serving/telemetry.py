@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from vigie import catalogue
-from vigie.jobs.predict import Usage
+from vigie.serving.predict import Usage
 
 if TYPE_CHECKING:
     from vigie.serving.champion import Champions
@@ -43,7 +43,7 @@ class Telemetry:
 
     def exposition(self, champions: Champions, folder: Path) -> str:
         """Return serving's own series and, after them, those that the jobs wrote as text files."""
-        from vigie.adapters.metrics_files import merge_metrics
+        from vigie.adapters.metrics.text_files import merge_metrics
 
         self.database_up.set(champions.database_error is None)
         for slot in champions:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from vigie.adapters.mapping import Row, check_spec, extend_fields, split_documents
+from vigie.adapters.postgres.mapping import Row, check_spec, extend_fields, split_documents
 from vigie.encoding import clean
 from vigie.errors import DataError
 from vigie.records import Document, IndexOutcome, IndexSpec

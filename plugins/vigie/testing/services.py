@@ -92,7 +92,7 @@ class FakeServices:
     @cached_property
     def bundles(self) -> BundleStore:
         """The real store: bundles are files, and a fake would only hide what files do."""
-        from vigie.adapters.bundles import BundleDirectory
+        from vigie.adapters.bundles.directory import BundleDirectory
 
         return BundleDirectory(self.paths.artifacts)
 

@@ -27,7 +27,7 @@ class FakeApiLogs:
         return "in memory"
 
     def page(self, offset: int, limit: int) -> LogPage:
-        from vigie.logs.api_line import render
+        from vigie.api_log.line import render
 
         events = self.predictions.page(offset, limit)
         lines = tuple(render(event.prediction) for event in events)

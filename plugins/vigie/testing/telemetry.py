@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vigie.adapters.metric_families import families
+from vigie.adapters.metrics.families import families
 from vigie.errors import PermanentError
 from vigie.records import Sample
 

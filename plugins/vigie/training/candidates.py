@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from xgboost import XGBClassifier
 
 from vigie.errors import DataError
-from vigie.training.design import Design
+from vigie.training.design_matrix import Design
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from vigie.errors import DataError
 from vigie.training.candidates import build_candidate
-from vigie.training.design import Design
+from vigie.training.design_matrix import Design
 from vigie.training.metrics import evaluate
 from vigie.training.split import folds, in_content_order
 from vigie.training.threshold import choose_threshold

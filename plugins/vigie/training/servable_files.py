@@ -13,8 +13,8 @@ from sklearn.pipeline import Pipeline
 from vigie import skops_files
 from vigie.encoding import dumps
 from vigie.errors import DataError
-from vigie.training.answering import positive_probability
-from vigie.training.design import Design
+from vigie.training.design_matrix import Design
+from vigie.training.inference import positive_probability
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile

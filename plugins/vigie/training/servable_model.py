@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from vigie.training.answering import positive_probability
-from vigie.training.design import Design
+from vigie.training.design_matrix import Design
+from vigie.training.inference import positive_probability
 
 
 @dataclass(frozen=True, slots=True)

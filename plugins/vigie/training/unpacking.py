@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from vigie import skops_files
 from vigie.errors import DataError
-from vigie.training.design import Design
+from vigie.training.design_matrix import Design
 from vigie.training.servable_files import GOLDEN, MODEL, PROFILE, SCHEMA
 from vigie.training.servable_model import ServableModel
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vigie.anomaly.detector import ISOLATION_FOREST
-from vigie.jobs.replay_dead_letters import ReplayReport, replay_dead_letters
-from vigie.jobs.score_metrics import ScoreReport
-from vigie.jobs.score_stream import score_stream
-from vigie.logs.index_specs import DEAD_LETTERS
+from vigie.anomaly.detectors.base import ISOLATION_FOREST
+from vigie.anomaly.scoring.result import ScoreReport
+from vigie.anomaly.scoring.score_stream import score_stream
+from vigie.collection.index_specs import DEAD_LETTERS
+from vigie.dead_letters.replay import ReplayReport, replay_dead_letters
 from vigie.records import Document, IndexOutcome, Message, Rejection
 from vigie.roles import LogIndex
 from vigie.testing.contracts import Contract

@@ -1,0 +1,1 @@
+"""Read API log lines from a Gradio app."""

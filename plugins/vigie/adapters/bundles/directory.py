@@ -1,0 +1,157 @@
+"""Bundles on a file system: ``ROOT/MODEL/vN``, published by rename, read only when verified."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from vigie.adapters.bundles.files import (
+    MANIFEST,
+    check_free,
+    manifest_of,
+    read_manifest,
+    verified_files,
+    write_folder,
+    writing,
+)
+from vigie.encoding import dumps, sync_folder, write_atomic
+from vigie.errors import ConflictError, DataError
+from vigie.faults import crash_point
+from vigie.records import Deployment
+from vigie.roles.artifacts import Bundle
+
+CHAMPION = "champion.json"
+_NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]{0,63}")
+_VERSION = re.compile(r"v([1-9][0-9]{0,9})")
+_LEFTOVER_AGE_S = 3600.0  # no publication takes an hour: an older folder belongs to a dead process
+
+
+class BundleDirectory:
+    """The bundle role on a folder, local or on a shared volume.
+
+    A version's files, and after them its manifest, are written to a temporary folder beside it,
+    made durable, and renamed: readers see the whole version or none. No lock is needed: of two that
+    publish the same version, one rename succeeds, and the other finds the same content (nothing to
+    do) or another one (ConflictError).
+
+    *The same content* means the same files; the facts of the publication that came first are kept.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def publish(
+        self, model: str, version: int, files: Mapping[str, bytes], info: Mapping[str, Any]
+    ) -> Path:
+        """Publish a version; see :class:`vigie.roles.artifacts.BundleStore`."""
+        target = self._folder(model, version)
+        _check_names(files)
+        manifest = manifest_of(model, version, files, info)
+        needed = sum(map(len, files.values())) + len(manifest)
+        with writing(target, needed):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(target.parent)
+            if not target.exists():
+                check_free(target.parent, needed)
+                _place(target, {**files, MANIFEST: manifest})
+        if self.open(model, version).files != dict(files):
+            raise ConflictError(f"{model} v{version} is already published with other content")
+        return target
+
+    def open(self, model: str, version: int) -> Bundle:
+        """Read and verify a version; see :class:`vigie.roles.artifacts.BundleStore`."""
+        folder = self._folder(model, version)
+        if not folder.is_dir():
+            known = ", ".join(f"v{n}" for n in self.versions(model)) or "none"
+            raise DataError(f"{folder}: missing; published versions of {model}: {known}")
+        raw, manifest = read_manifest(folder, model, version)
+        files = verified_files(folder, manifest["files"])
+        return Bundle(model, version, files, manifest["info"], hashlib.sha256(raw).hexdigest())
+
+    def versions(self, model: str) -> list[int]:
+        """Return published versions, ascending."""
+        found = (_VERSION.fullmatch(p.name) for p in self._model(model).glob("v*") if p.is_dir())
+        return sorted(int(match[1]) for match in found if match)
+
+    def write_champion(self, deployment: Deployment) -> None:
+        """Write the copy of a deployment, unless the one there is the same or newer.
+
+        A copy of a database that is no more may have the higher number; then the time tells.
+        """
+        path = self._model(deployment.model) / CHAMPION
+        try:
+            there = self.read_champion(deployment.model)
+        except DataError:
+            there = None  # a damaged copy is mended by the next one
+        if there is not None and not there.is_older_than(deployment):
+            return
+        data = dumps(asdict(deployment))
+        with writing(path, len(data)):
+            write_atomic(path, data)
+
+    def read_champion(self, model: str) -> Deployment | None:
+        """Return the copy of the champion's deployment. Raises DataError if it is damaged."""
+        path = self._model(model) / CHAMPION
+        try:
+            fields = json.loads(path.read_bytes())
+            at = datetime.fromisoformat(fields.pop("deployed_at"))
+            deployment = Deployment(**fields, deployed_at=at)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise DataError(f"{path}: not the copy of a deployment: {exc}") from exc
+        if deployment.model != model:
+            raise DataError(f"{path}: belongs to {deployment.model}, not {model}")
+        return deployment
+
+    def _model(self, model: str) -> Path:
+        if not isinstance(model, str) or not _NAME.fullmatch(model):
+            raise DataError(f"not a model's name: {model!r}; expected up to 64 of a-z 0-9 _ - .")
+        return self.root / model
+
+    def _folder(self, model: str, version: int) -> Path:
+        if isinstance(version, bool) or not _VERSION.fullmatch(f"v{version}"):
+            raise DataError(f"not a version: {version!r}; expected 1, 2, 3 …")
+        return self._model(model) / f"v{version}"
+
+
+def _check_names(files: Mapping[str, bytes]) -> None:
+    for name in files:
+        if not _NAME.fullmatch(name) or name == MANIFEST:
+            raise DataError(f"not a bundle's file name: {name!r}")
+
+
+def _place(target: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder beside ``target`` and rename it; leave an existing ``target`` as it is."""
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        write_folder(temporary, files)
+        crash_point("before_publish_rename")
+        temporary.rename(target)
+        sync_folder(target.parent)
+        crash_point("after_publish_rename")
+    except OSError as exc:
+        if exc.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # somebody else was faster
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what publications that were killed left behind."""
+    for leftover in folder.glob(".*.tmp*"):
+        if time.time() - leftover.lstat().st_mtime > _LEFTOVER_AGE_S:
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Elasticsearch 8 and 9: the log index."""

@@ -1,0 +1,109 @@
+"""Bulk requests: send a chunk, settle every item, send again what the server was too busy for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vigie.adapters.elastic.client import EsClient
+from vigie.adapters.elastic.encode import Entry
+from vigie.adapters.elastic.errors import RequestTooLargeError, of_status, of_the_index
+from vigie.adapters.elastic.retry import Waits
+from vigie.errors import TransientError
+from vigie.records import IndexOutcome, Rejection
+
+#: Statuses and errors in the order of the request; nothing else of the answer is needed.
+_FILTER = {"filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason"}
+
+
+#: Takes an entry, the item's status, and type and reason of its error.
+Settle = Callable[[Entry, int, str, str], None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the documents of one ``create``."""
+
+    created: int = 0
+    already_there: int = 0
+    rejected: list[Rejection] = field(default_factory=list)
+
+    def settle(self, entry: Entry, status: int, kind: str, reason: str) -> None:
+        if status < 300:
+            self.created += 1
+        elif status == 409:  # our own id: written before, by us or by a faster twin
+            self.already_there += 1
+        elif status in (400, 413) and not of_the_index(kind, reason):
+            self.rejected.append(Rejection(entry.id, kind, reason))
+        else:
+            raise of_status(status, kind, reason)
+
+    def outcome(self) -> IndexOutcome:
+        return IndexOutcome(self.created, self.already_there, tuple(self.rejected))
+
+
+def send(
+    client: EsClient, index: str, entries: Sequence[Entry], settle: Settle, waits: Waits
+) -> None:
+    """Send one chunk until every entry is settled, each exactly once.
+
+    Only what the server was too busy for is sent again. An answer that was cut, or never came,
+    tells nothing: everything is sent again, and what was applied comes back as a conflict.
+    """
+    waits = waits.of_next_part()
+    pending = entries
+    while pending:
+        body = b"".join(entry.lines for entry in pending)
+        try:
+            answer = client.once("POST", f"/{index}/_bulk", body, params=_FILTER)
+            left, problem = _settled(pending, answer, settle)
+        except RequestTooLargeError as exc:
+            return _halve(client, index, pending, settle, waits, exc)
+        except TransientError as exc:
+            left, problem = pending, exc
+        if problem is not None:
+            if len(left) < len(pending):
+                waits.progressed()
+            client.wait(waits, problem)
+        pending = left
+
+
+def _halve(
+    client: EsClient,
+    index: str,
+    entries: Sequence[Entry],
+    settle: Settle,
+    waits: Waits,
+    problem: RequestTooLargeError,
+) -> None:
+    if len(entries) == 1:
+        return settle(entries[0], 413, "content_too_long_exception", str(problem))
+    middle = len(entries) // 2
+    send(client, index, entries[:middle], settle, waits)
+    send(client, index, entries[middle:], settle, waits)
+    return None
+
+
+def _settled(
+    entries: Sequence[Entry], answer: Any, settle: Settle
+) -> tuple[Sequence[Entry], TransientError | None]:
+    """Settle what has an answer; return what is to be sent again, and why."""
+    items = answer.get("items") if isinstance(answer, dict) else None
+    if not isinstance(items, list) or len(items) != len(entries):
+        raise TransientError("Elasticsearch's answer does not have one item a document")
+    left: list[Entry] = []
+    problem: TransientError | None = None
+    for entry, item in zip(entries, items, strict=True):
+        (result,) = item.values()
+        status, error = result["status"], result.get("error") or {}
+        kind, reason = error.get("type", ""), error.get("reason", "")
+        if status in (408, 429) or status >= 500:
+            found = of_status(status, kind, reason)
+            if not isinstance(found, TransientError):
+                raise found
+            left.append(entry)
+            problem = found
+        else:
+            settle(entry, status, kind, reason)
+    return left, problem

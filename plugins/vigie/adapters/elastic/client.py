@@ -1,0 +1,179 @@
+"""One connection to Elasticsearch: requests with bounded retries, and errors of ours only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import elastic_transport
+import elasticsearch
+
+from vigie.adapters.elastic.errors import DiskBlockedError, translate
+from vigie.adapters.elastic.retry import Patience, Waits
+from vigie.errors import SettingsError, TransientError, VigieError
+
+_REQUEST_S = 30.0
+_GREETING_S = 3.0
+JSON = {"accept": "application/json", "content-type": "application/json"}
+NDJSON = {"accept": "application/json", "content-type": "application/x-ndjson"}
+_NO_BODY = {"accept": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to be let in; nothing of it for a server without security."""
+
+    user: str | None = None
+    password: str | None = None
+    api_key: str | None = None
+    ca_certs: str | None = None
+    verify_certs: bool = True
+
+    def __repr__(self) -> str:
+        return f"Access(user={self.user!r}, …)"
+
+    def arguments(self, url: str) -> dict[str, Any]:
+        """Return the client's keyword arguments.
+
+        Raises
+        ------
+        SettingsError
+            A user without a password, both kinds of login, or a certificate that nobody checks.
+        """
+        self._check(url)
+        found: dict[str, Any] = {}
+        if self.api_key:
+            found["api_key"] = self.api_key
+        elif self.user:
+            found["basic_auth"] = (self.user, self.password)
+        if url.startswith("https:"):
+            found["verify_certs"] = self.verify_certs
+            if self.verify_certs and self.ca_certs:
+                found["ca_certs"] = self.ca_certs
+            if not self.verify_certs:
+                found["ssl_show_warn"] = False
+        return found
+
+    def _check(self, url: str) -> None:
+        if self.ca_certs and not url.startswith("https:"):
+            raise SettingsError("ELASTICSEARCH_CA_CERTS needs ELASTICSEARCH_SCHEME=https")
+        if self.ca_certs and not Path(self.ca_certs).is_file():
+            raise SettingsError(f"ELASTICSEARCH_CA_CERTS: there is no file {self.ca_certs}")
+        if self.api_key and self.user:
+            raise SettingsError("set ELASTICSEARCH_API_KEY or ELASTICSEARCH_USER, not both")
+        if self.user and not self.password:
+            raise SettingsError("ELASTICSEARCH_USER needs ELASTICSEARCH_PASSWORD")
+
+
+class EsClient:
+    """Requests to one cluster.
+
+    Until it has answered once, a server that is down is an error within seconds; afterwards a
+    request waits for it as long as ``patience`` allows.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        access: Access | None = None,
+        *,
+        patience: Patience | None = None,
+        request_s: float = _REQUEST_S,
+        node_class: type[elastic_transport.BaseNode] = elastic_transport.Urllib3HttpNode,
+    ) -> None:
+        self.url = url
+        self.patience = patience or Patience()
+        self.backoff_s = 0.0
+        self._has_answered = False
+        try:
+            client = elasticsearch.Elasticsearch(
+                url,
+                max_retries=0,  # ours, below: they know which items are still to be sent
+                retry_on_timeout=False,
+                serializer=elasticsearch.OrjsonSerializer(),
+                node_class=node_class,
+                **(access or Access()).arguments(url),
+            )
+        except (ValueError, OSError) as exc:
+            raise SettingsError(
+                f"these settings of Elasticsearch do not work together: {exc}"
+            ) from exc
+        self._greeter = client.options(request_timeout=_GREETING_S)
+        self._client = client.options(request_timeout=request_s)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Mapping[str, Any] | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the decoded answer; wait and try again while the server is busy or away.
+
+        Raises
+        ------
+        VigieError
+            What :mod:`vigie.adapters.elastic.errors` makes of the last answer.
+        """
+        waits = Waits(self.patience)
+        while True:
+            try:
+                return self.once(method, path, body, params=params)
+            except TransientError as problem:
+                self.wait(waits, problem)
+
+    def once(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Mapping[str, Any] | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the decoded answer of one attempt (greet the server first, if it is new)."""
+        self._greet()
+        headers = NDJSON if isinstance(body, bytes) else JSON if body is not None else _NO_BODY
+        return self._perform(self._client, method, path, body, headers, params)
+
+    def wait(self, waits: Waits, problem: TransientError) -> None:
+        """Sleep before another attempt, or raise ``problem``; ``backoff_s`` adds up the sleeps."""
+        began = self.patience.clock()
+        if isinstance(problem, DiskBlockedError):
+            waits.wait(problem, self.patience.disk_s)
+        else:
+            waits.wait(problem, None if self._has_answered else self.patience.greeting_s)
+        self.backoff_s += self.patience.clock() - began
+
+    def _greet(self) -> None:
+        """Find out within seconds whether anybody is there; what it answers does not matter."""
+        if self._has_answered:
+            return
+        try:
+            self._perform(self._greeter, "GET", "/_cluster/health", None, _NO_BODY, None)
+        except TransientError:
+            raise
+        except VigieError:
+            pass  # it answered: the request itself will tell what is wrong
+        self._has_answered = True
+
+    def _perform(
+        self,
+        client: elasticsearch.Elasticsearch,
+        method: str,
+        path: str,
+        body: Any,
+        headers: Mapping[str, str],
+        params: Mapping[str, Any] | None,
+    ) -> Any:
+        try:
+            answer = client.perform_request(method, path, params=params, headers=headers, body=body)
+        except (elastic_transport.ApiError, elastic_transport.TransportError) as exc:
+            ours = translate(exc)
+            raise type(ours)(f"{ours} ({self.url})") from exc
+        return answer.body

@@ -1,0 +1,133 @@
+"""Read a whole index in order: point in time and ``search_after``, one page at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vigie.adapters.elastic.client import EsClient
+from vigie.adapters.elastic.templates import ORDER
+from vigie.adapters.postgres.mapping import timestamp
+from vigie.errors import DataError, VigieError
+from vigie.records import Document
+
+log = logging.getLogger(__name__)
+PAGE = 1000
+#: How long the reader may take over one page.
+_KEEP_ALIVE = "5m"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WHOLE = {
+    "filter_path": "pit_id,hits.hits._id,hits.hits._source,hits.hits.sort",
+    "allow_partial_search_results": "false",  # a lost shard is an error
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Documents with ``since <= @timestamp < until``; those without a time only when no ``since``
+    is given.
+    """
+
+    since: datetime | None
+    until: datetime | None
+
+    def query(self) -> dict[str, Any]:
+        """Ask for a little more than the window: Elasticsearch compares milliseconds."""
+        bounds: dict[str, Any] = {"format": "epoch_millis"}
+        if self.since is not None:
+            bounds["gte"] = _millis(self.since)
+        if self.until is not None:
+            bounds["lte"] = _millis(self.until)
+        if len(bounds) == 1:
+            return {"exists": {"field": "@timestamp"}}
+        return {"range": {"@timestamp": bounds}}
+
+    def holds(self, body: dict[str, Any]) -> bool:
+        """Decide to the microsecond; what is no plain date the server has decided."""
+        try:
+            at = timestamp(body.get("@timestamp"))
+        except (ValueError, OverflowError, OSError):
+            return True
+        return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
+
+
+def scan(client: EsClient, index: str, window: Window, *, page: int = PAGE) -> Iterator[Document]:
+    """Yield documents by time then id, those without a time first; the index as it is now.
+
+    Two passes, because a missing value cannot be a place to go on from.
+    """
+    client.request("POST", f"/{index}/_refresh", params={"ignore_unavailable": "true"})
+    by_order = {ORDER: {"order": "asc", "missing": "_first", "unmapped_type": "keyword"}}
+    if window.since is None:
+        timeless = {"bool": {"must_not": {"exists": {"field": "@timestamp"}}}}
+        yield from _pages(client, index, timeless, [by_order], page)
+    by_time = {"@timestamp": {"order": "asc", "unmapped_type": "date"}}
+    for found in _pages(client, index, window.query(), [by_time, by_order], page):
+        if window.holds(dict(found.body)):
+            yield found
+
+
+def _pages(
+    client: EsClient, index: str, query: dict[str, Any], sort: list[dict[str, Any]], page: int
+) -> Iterator[Document]:
+    request = {
+        "size": page,
+        "query": query,
+        "sort": [*sort, {"_shard_doc": "asc"}],
+        "track_total_hits": False,
+    }
+    pit = _open(client, index)
+    try:
+        while pit is not None:
+            request["pit"] = {"id": pit, "keep_alive": _KEEP_ALIVE}
+            try:
+                answer = client.request("POST", "/_search", request, params=_WHOLE)
+            except DataError as exc:
+                if "search_context_missing" not in str(exc):
+                    raise
+                pit = _open(client, index)  # the reader took too long: go on from the same place
+                continue
+            pit = answer.get("pit_id", pit)
+            hits = answer.get("hits", {}).get("hits", [])
+            yield from (_document(hit) for hit in hits)
+            if len(hits) < page:
+                return
+            request["search_after"] = hits[-1]["sort"]
+    finally:
+        _close(client, pit)
+
+
+def _document(hit: dict[str, Any]) -> Document:
+    body = hit["_source"]
+    body.pop(ORDER, None)  # an index that was not made by our template keeps it
+    return Document(hit["_id"], body)
+
+
+def _open(client: EsClient, index: str) -> str | None:
+    """Return a point in time; None for an index that does not exist."""
+    try:
+        answer = client.request("POST", f"/{index}/_pit", params={"keep_alive": _KEEP_ALIVE})
+    except DataError as exc:
+        if "index_not_found" in str(exc):
+            return None
+        raise
+    return str(answer["id"])
+
+
+def _close(client: EsClient, pit: str | None) -> None:
+    """Free the server's resources; one that is already gone is no matter."""
+    if pit is None:
+        return
+    try:
+        client.once("DELETE", "/_pit", {"id": pit})
+    except VigieError as exc:
+        log.info("the point in time was not closed, it ends by itself: %s", exc)
+
+
+def _millis(at: datetime) -> int:
+    if at.tzinfo is None:
+        raise DataError(f"{at.isoformat()} has no time zone; use an aware UTC datetime")
+    return (at - _EPOCH) // timedelta(milliseconds=1)

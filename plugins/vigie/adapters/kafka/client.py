@@ -1,0 +1,229 @@
+"""How our Kafka clients are configured, and the questions that need no consumer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from vigie.adapters.kafka.errors import MEANINGS, explain, meaning, translated
+from vigie.errors import DataError, SettingsError, TransientError
+
+#: `vigie check` and the first call of a job must fail within five seconds when nobody answers.
+CONNECT_S = 4.0
+#: A follower that ended and does not come back is missed by its group after this time.
+SESSION_S = 30.0
+DESCRIBE_S = 2.0  # `vigie check` tells within five seconds, the start of the command included
+MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+_quiet = logging.getLogger("vigie.kafka.client")
+_quiet.addHandler(logging.NullHandler())
+
+COMMON: Mapping[str, Any] = {
+    "client.id": "vigie",
+    "allow.auto.create.topics": False,  # a misspelt topic must be an error, on every cluster
+    "log.connection.close": False,
+    "logger": _quiet,  # what matters is raised; librdkafka's own lines would go to stderr
+    "reconnect.backoff.max.ms": 2_000,  # a broker that comes back is used soon
+}
+PRODUCER: Mapping[str, Any] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "linger.ms": 5,
+    "compression.type": "lz4",
+    # What a topic takes is the broker's word; librdkafka's own limit (1 MB) is below a broker's
+    # default. This one is the most that its consumers receive by default.
+    "message.max.bytes": 100_000_000,
+}
+CONSUMER: Mapping[str, Any] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",  # lines lost to retention are an error, never a jump
+    "group.protocol": "classic",
+    "isolation.level": "read_committed",
+    "fetch.wait.max.ms": 100,
+    "fetch.queue.backoff.ms": 20,
+    "queued.max.messages.kbytes": 16_384,  # bounds what lies in memory unread
+    "fetch.max.bytes": 16 << 20,  # of one answer, which may overshoot that bound, of all partitions
+}
+
+
+class KafkaCluster:
+    """A cluster's address and administration, shared by producer and consumers.
+
+    Parameters
+    ----------
+    servers
+        ``host:port,…`` to begin with.
+    security
+        librdkafka's options for TLS and SASL; never printed.
+    outage_s
+        How long a job that runs waits for brokers to come back before it gives up (TransientError).
+    """
+
+    def __init__(self, servers: str, security: Mapping[str, str], outage_s: float) -> None:
+        self.servers = servers
+        self.outage_s = outage_s
+        self._security = dict(security)
+        self._heard: list[KafkaError] = []  # what connections of the administrator met
+
+    def options(self, *kinds: Mapping[str, Any], **own: Any) -> dict[str, Any]:
+        """Return the options of a client: what all have, its kind's, its own (``_`` for ``.``)."""
+        found = {"bootstrap.servers": self.servers, **COMMON, **self._security}
+        for kind in kinds:
+            found |= kind
+        return found | {key.replace("_", "."): value for key, value in own.items()}
+
+    @cached_property
+    def admin(self) -> AdminClient:
+        with translated("the settings of Kafka are wrong"):
+            return AdminClient(self.options() | {"error_cb": self._heard.append})
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[AdminClient]:
+        """Translate errors of administration; after an outage begin with a new client.
+
+        Seen with librdkafka 2.16: a client that lived through a broker's restart never gets a
+        group's offsets again. A refused login or certificate is told to the callback alone; the
+        call itself says "transport failure".
+
+        The block keeps the client: another thread may have begun with a new one, and questions to
+        a client that is gone are never answered.
+        """
+        admin = self.admin
+        try:
+            with translated(what):
+                yield admin
+        except TransientError:
+            admin.poll(0)
+            heard, self._heard[:] = list(self._heard), []
+            if self.__dict__.get("admin") is admin:
+                self.close()
+            for error in heard:
+                if is_refusal(error):
+                    raise SettingsError(f"{what}: {error.str()} ({error.name()})") from None
+            raise
+
+    def _again(self, what: str, ask: Callable[[AdminClient], dict[int, int]]) -> dict[int, int]:
+        """Ask once more, with a new client, what one with old metadata asked the wrong broker."""
+        give_up = time.monotonic() + CONNECT_S / 2
+        while True:
+            try:
+                with self._asking(what) as admin:
+                    return ask(admin)
+            except TransientError:
+                if time.monotonic() > give_up:
+                    raise
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        """Let go of the administrator's threads and connections; the next question makes others."""
+        self.__dict__.pop("admin", None)
+
+    def partitions(self, topic: str, wait_s: float = CONNECT_S) -> int:
+        """Return how many partitions a topic has; 0 if there is no such topic."""
+        with self._asking(f"Kafka at {self.servers} did not answer") as admin:
+            found = admin.list_topics(topic, timeout=wait_s).topics[topic]
+        if found.error is None:
+            return len(found.partitions)
+        if found.error.code() in MISSING:
+            return 0
+        if found.error.code() == KafkaError.TOPIC_EXCEPTION:
+            raise DataError(f"{topic!r} is not a name that Kafka allows for a topic")
+        raise explain(found.error, f"topic {topic!r} cannot be read")
+
+    def create(self, topic: str, partitions: int) -> bool:
+        """Create a topic with the cluster's own replication; return False if it is there."""
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=-1)
+        with self._asking(f"topic {topic!r} was not created") as admin:
+            future = admin.create_topics([new], request_timeout=CONNECT_S)[topic]
+            return _done(future, KafkaError.TOPIC_ALREADY_EXISTS)
+
+    def delete(self, topic: str) -> bool:
+        """Delete a topic with the offsets of every group; return False if there was none."""
+        with self._asking(f"topic {topic!r} was not deleted") as admin:
+            future = admin.delete_topics([topic], request_timeout=CONNECT_S)[topic]
+            return _done(future, *MISSING)
+
+    def bounds(self, topic: str, *, oldest: bool) -> dict[int, int]:
+        """Return the oldest offset of each partition, or the next one to be written."""
+        spec = OffsetSpec.earliest() if oldest else OffsetSpec.latest()
+        wanted = {TopicPartition(topic, p): spec for p in range(self.partitions(topic))}
+        if not wanted:
+            return {}
+
+        def ask(admin: AdminClient) -> dict[int, int]:
+            asked = admin.list_offsets(
+                wanted,
+                request_timeout=CONNECT_S,
+                # as our consumers read: lines of a transaction that is open are not there yet
+                isolation_level=IsolationLevel.READ_COMMITTED,
+            )
+            return {place.partition: _answer(future).offset for place, future in asked.items()}
+
+        return self._again(f"the offsets of {topic!r} were not told", ask)
+
+    def committed(self, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
+        """Return the group's offsets; partitions that it never committed are left out."""
+        places = [TopicPartition(topic, p) for p in partitions]
+        request = [ConsumerGroupTopicPartitions(group, places)]
+
+        def ask(admin: AdminClient) -> dict[int, int]:
+            asked = admin.list_consumer_group_offsets(request, request_timeout=CONNECT_S)
+            found = _answer(asked[group]).topic_partitions
+            for at in found:  # left out it would count as never committed
+                if at.error is not None:
+                    raise KafkaException(at.error)
+            return {at.partition: at.offset for at in found if at.offset >= 0}
+
+        return self._again(f"the offsets of group {group!r} were not told", ask)
+
+    def describe(self) -> str:
+        """Say what answers; the protocol does not tell a broker's version."""
+        with self._asking(f"Kafka at {self.servers} did not answer") as admin:
+            found = _answer(admin.describe_cluster(request_timeout=DESCRIBE_S))
+        return f"cluster {found.cluster_id}, {len(found.nodes)} broker(s)"
+
+
+def _answer(future: Any) -> Any:
+    """Wait for an administrative answer, a little longer than the library itself does."""
+    try:
+        return future.result(timeout=CONNECT_S + 1.0)
+    except TimeoutError:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
+
+
+def _done(future: Any, *expected: int) -> bool:
+    """Wait for an administrative answer; the expected errors are False."""
+    try:
+        _answer(future)
+    except KafkaException as exc:
+        if exc.args[0].code() in expected:
+            return False
+        raise
+    return True
+
+
+def is_refusal(error: KafkaError) -> bool:
+    """Return whether a connection was refused for what we are; brokers tell that late with TLS 1.3.
+
+    A client without the certificate that is asked for sees a "transport failure" whose text alone
+    has the broker's alert.
+    """
+    return meaning(error) is SettingsError or "SSL alert" in error.str()
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Return whether librdkafka recovers by itself from what it reports."""
+    return not error.fatal() and MEANINGS.get(error.code()) is TransientError

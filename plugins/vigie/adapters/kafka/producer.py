@@ -1,0 +1,175 @@
+"""Writing to Kafka: a call returns when every message is on the brokers, or says from where not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from vigie.adapters.kafka.client import PRODUCER, KafkaCluster
+from vigie.adapters.kafka.errors import explain, meaning, translated
+from vigie.encoding import clean
+from vigie.errors import RefusedMessageError, TransientError, UndeliveredError, VigieError
+from vigie.records import Message
+
+_POLL_S = 0.1
+_TOO_LARGE = frozenset(
+    {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE, KafkaError.RECORD_LIST_TOO_LARGE}
+)
+
+
+class KafkaWriter:
+    """An idempotent producer (``acks=all``), made on the first call.
+
+    A retry inside the library never repeats or reorders a message. After a failed call some of its
+    messages may be there: the caller writes the batch again, and line ids absorb what is double.
+    """
+
+    def __init__(self, cluster: KafkaCluster) -> None:
+        self._cluster = cluster
+
+    @cached_property
+    def _producer(self) -> Producer:
+        timeout_ms = int(self._cluster.outage_s * 1000)
+        options = self._cluster.options(PRODUCER, delivery_timeout_ms=timeout_ms)
+        with translated("the settings of Kafka are wrong"):
+            return Producer(options)
+
+    def write(self, topic: str, partition: int, messages: Sequence[Message]) -> int:
+        """Append messages in order; return the offset of the first.
+
+        A topic with a low limit refuses what the library sent together although no message is too
+        large: alone they pass, behind those that passed already.
+
+        Raises
+        ------
+        RefusedMessageError
+            Brokers refuse a message for good: it is too large, or this user may not write.
+        UndeliveredError
+            Brokers did not answer in time.
+        """
+        call = _Call(len(messages))
+        self._send(topic, partition, messages, range(len(messages)), call)
+        for place in call.too_large() if len(messages) > 1 else ():
+            call.forget(place)
+            self._send(topic, partition, messages, [place], call)
+            if call.missing or place in call.failed:
+                break
+        if call.failed or call.missing:
+            raise self._failure(topic, messages, call)
+        return call.first_offset
+
+    def _send(
+        self,
+        topic: str,
+        partition: int,
+        messages: Sequence[Message],
+        places: Sequence[int],
+        call: _Call,
+    ) -> None:
+        """Hand over the messages at these places and wait for their answers."""
+        for place in places:
+            self._enqueue(topic, partition, messages[place], partial(call.answered, place))
+        deadline = time.monotonic() + self._cluster.outage_s + 5.0
+        while call.missing and time.monotonic() < deadline:
+            self._producer.poll(_POLL_S)
+
+    def _enqueue(
+        self, topic: str, partition: int, message: Message, answered: Callable[..., None]
+    ) -> None:
+        kept = clean(message.headers)  # a file's name may be no UTF-8; as every store keeps it
+        headers = [(key, str(value).encode()) for key, value in kept.items()]
+        options: dict[str, Any] = {"headers": headers} if headers else {}
+        while True:
+            try:
+                self._producer.produce(
+                    topic,
+                    message.value,
+                    partition=partition,
+                    on_delivery=answered,
+                    **options,
+                )
+                return
+            except BufferError:  # the library's queue is full: what is in it must go first
+                self._producer.poll(_POLL_S)
+            except KafkaException as exc:
+                answered(exc.args[0], None)
+                return
+
+    def _failure(self, topic: str, messages: Sequence[Message], call: _Call) -> VigieError:
+        """Forget the producer (a fatal error ends it) and say where the gap begins."""
+        first, error = call.first_failure()
+        self._drop()
+        what = (
+            f"{call.delivered} of {len(messages)} messages reached topic {topic!r} at "
+            f"{self._cluster.servers}; the first that did not is number {first}"
+        )
+        if error is None:
+            return UndeliveredError(f"{what}: no answer", first=first)
+        kind = meaning(error)
+        if kind is TransientError or error.fatal():
+            return UndeliveredError(f"{what}: {error.str()} ({error.name()})", first=first)
+        is_too_large = error.code() in _TOO_LARGE
+        if error.code() == KafkaError._UNKNOWN_PARTITION:
+            what += ": there is no such partition; create the topic first"
+        elif is_too_large:
+            what += (
+                f" ({len(messages[first].value)} bytes); raise max.message.bytes of the topic, or "
+                "message.max.bytes of the brokers"
+            )
+        text = str(explain(error, what))
+        return RefusedMessageError(text, first=first, is_too_large=is_too_large)
+
+    def _drop(self) -> None:
+        producer = self._producer
+        producer.purge(in_queue=True, in_flight=True)
+        producer.poll(0)
+        del self._producer
+
+    def close(self) -> None:
+        """Nothing waits here: every call ended with its messages delivered or refused."""
+        self.__dict__.pop("_producer", None)
+
+
+class _Call:
+    """The answers to one call's messages."""
+
+    def __init__(self, n: int) -> None:
+        self.missing = n
+        self.delivered = 0
+        self.first_offset = 0
+        self.failed: dict[int, KafkaError] = {}
+        self.seen: set[int] = set()
+
+    def answered(self, place: int, error: KafkaError | None, message: Any) -> None:
+        self.missing -= 1
+        self.seen.add(place)
+        if error is not None:
+            self.failed[place] = error
+            return
+        self.delivered += 1
+        if place == 0:
+            self.first_offset = message.offset()
+
+    def too_large(self) -> list[int]:
+        """Return the places to try alone: only when nothing else went wrong."""
+        codes = {error.code() for error in self.failed.values()}
+        return sorted(self.failed) if codes <= _TOO_LARGE and not self.missing else []
+
+    def forget(self, place: int) -> None:
+        """Expect another answer to this message."""
+        self.missing += 1
+        self.seen.discard(place)
+        del self.failed[place]
+
+    def first_failure(self) -> tuple[int, KafkaError | None]:
+        """Return the first message without a confirmation, and why (None: no answer yet)."""
+        unanswered = next((p for p in range(len(self.seen) + 1) if p not in self.seen), 0)
+        if not self.missing:
+            place = min(self.failed)
+            return place, self.failed[place]
+        place = min([unanswered, *self.failed])
+        return place, self.failed.get(place)

@@ -1,0 +1,1 @@
+"""Pushgateway, and text files of metrics."""

@@ -1,9 +1,0 @@
-"""Run by Alembic, on the connection that :mod:`vigie.adapters.sql.migrate` opened."""
-
-from alembic import context
-
-from vigie.adapters.sql.schema import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
-with context.begin_transaction():
-    context.run_migrations()

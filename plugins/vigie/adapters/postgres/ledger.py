@@ -1,0 +1,61 @@
+"""The ledger on PostgreSQL: a decision's key makes recording it idempotent."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, Row, select
+from sqlalchemy.dialects.postgresql import insert
+
+from vigie.adapters.postgres.engine import connected, transaction
+from vigie.adapters.postgres.schema import decisions
+from vigie.adapters.values import aware, storable_decision, utcnow
+from vigie.records import Decision
+
+#: What the caller gives; the database numbers the rows.
+_FIELDS = tuple(field.name for field in dataclasses.fields(Decision) if field.name != "id")
+
+
+class SqlLedger:
+    """Satisfies :class:`vigie.roles.Ledger`."""
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime] = utcnow) -> None:
+        self._engine = engine
+        self._now = now
+
+    def record(self, decision: Decision) -> int:
+        stored = storable_decision(decision, self._now())
+        row = {name: getattr(stored, name) for name in _FIELDS}
+        new = insert(decisions).values(row).on_conflict_do_nothing(index_elements=[decisions.c.key])
+        with transaction(self._engine) as connection:
+            number = connection.execute(new.returning(decisions.c.id)).scalar_one_or_none()
+            if number is None:
+                known = select(decisions.c.id).where(decisions.c.key == decision.key)
+                number = connection.execute(known).scalar_one()
+        return int(number)
+
+    def decisions(
+        self,
+        model: str | None = None,
+        kind: str | None = None,
+        run_id: str | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+    ) -> list[Decision]:
+        query = select(decisions).order_by(decisions.c.id.desc()).limit(limit)
+        asked = {"model": model, "kind": kind, "run_id": run_id}
+        for name, value in asked.items():
+            if value is not None:
+                query = query.where(decisions.c[name] == value)
+        if until is not None:
+            query = query.where(decisions.c.at <= aware(until, "until"))
+        with connected(self._engine) as connection:
+            return [_decision(row) for row in connection.execute(query)]
+
+
+def _decision(row: Row[Any]) -> Decision:
+    fields: dict[str, Any] = dict(row._mapping)
+    return Decision(**fields | {"reasons": tuple(row.reasons)})

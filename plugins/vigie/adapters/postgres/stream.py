@@ -1,0 +1,147 @@
+"""The embedded stream: one row a batch of lines on PostgreSQL, for one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, Row, and_, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from vigie.adapters.postgres.batches import pack, split
+from vigie.adapters.postgres.consumer import PgConsumer, enter
+from vigie.adapters.postgres.engine import connected, own_session, transaction
+from vigie.adapters.postgres.locks import acquire, holder
+from vigie.adapters.postgres.schema import stream_batches, stream_partitions, stream_positions
+from vigie.adapters.values import utcnow
+from vigie.errors import ConflictError, DataError
+from vigie.records import Message
+
+#: A killed process's session ends within milliseconds of its socket; a successor waits that long.
+_TAKEOVER_S = 0.5
+_parts = stream_partitions.c
+
+
+class PgStream:
+    """Satisfies :class:`vigie.roles.LogStream`.
+
+    Base offsets come from ``UPDATE stream_partitions … RETURNING``, whose row lock is held to
+    commit: offsets are dense and become visible in order. A partition is owned through a session
+    lock, which ends with its process, and a fencing number, which every commit checks.
+    """
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime] = utcnow) -> None:
+        self._engine = engine
+        self._now = now
+
+    def create_topic(self, topic: str, partitions: int = 1) -> bool:
+        if partitions < 1:
+            raise DataError(f"topic {topic!r} needs at least one partition, not {partitions}")
+        rows = [{"topic": topic, "partition": p, "first": 0, "next": 0} for p in range(partitions)]
+        with transaction(self._engine) as connection:
+            first = insert(stream_partitions).values(rows[0]).on_conflict_do_nothing()
+            if connection.execute(first).rowcount == 0:
+                return False
+            if rows[1:]:
+                connection.execute(insert(stream_partitions), rows[1:])
+        return True
+
+    def delete_topic(self, topic: str) -> None:
+        with transaction(self._engine) as connection:
+            for table in (stream_partitions, stream_batches, stream_positions):
+                connection.execute(delete(table).where(table.c.topic == topic))
+
+    def partitions(self, topic: str) -> int:
+        return len(self.end_offsets(topic))
+
+    def produce(self, topic: str, messages: Sequence[Message], partition: int = 0) -> int:
+        batches = [(len(batch), pack(batch)) for batch in split(messages)]  # before the row lock
+        place = {"topic": topic, "partition": partition, "at": self._now()}
+        mine = (_parts.topic == topic, _parts.partition == partition)
+        grown = update(stream_partitions).where(*mine).values(next=_parts.next + len(messages))
+        with transaction(self._engine) as connection:
+            end = connection.execute(grown.returning(_parts.next)).scalar_one_or_none()
+            if end is None:
+                raise DataError(f"topic {topic!r} has no partition {partition}; create it first")
+            first = base = end - len(messages)
+            rows = []
+            for count, payload in batches:
+                rows.append({**place, "base": base, "count": count, "payload": payload})
+                base += count
+            if rows:
+                connection.execute(insert(stream_batches), rows)
+        return int(first)
+
+    def first_offsets(self, topic: str) -> dict[int, int]:
+        return {partition: first for partition, first, _ in self._bounds(topic)}
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        return {partition: end for partition, _, end in self._bounds(topic)}
+
+    def _bounds(self, topic: str) -> Sequence[Row[tuple[int, int, int]]]:
+        query = select(_parts.partition, _parts.first, _parts.next).where(_parts.topic == topic)
+        with connected(self._engine) as connection:
+            return connection.execute(query.order_by(_parts.partition)).all()
+
+    def lag(self, group: str, topic: str) -> int:
+        theirs = stream_positions.c
+        mine = and_(
+            theirs.group_name == group,
+            theirs.topic == _parts.topic,
+            theirs.partition == _parts.partition,
+        )
+        behind = func.sum(_parts.next - func.coalesce(theirs.offset, _parts.first))
+        query = select(func.coalesce(behind, 0)).select_from(
+            stream_partitions.outerjoin(stream_positions, mine)
+        )
+        with connected(self._engine) as connection:
+            return int(connection.execute(query.where(_parts.topic == topic)).scalar_one())
+
+    def trim(self, topic: str) -> int:
+        """Drop the batches that every group has committed; return how many lines went.
+
+        A topic that no group reads keeps everything.
+        """
+        dropped = 0
+        with transaction(self._engine) as connection:
+            query = select(_parts.partition).where(_parts.topic == topic).with_for_update()
+            for partition in connection.execute(query.order_by(_parts.partition)).scalars().all():
+                dropped += _trim(connection, topic, partition)
+        return dropped
+
+    @contextmanager
+    def consumer(
+        self,
+        group: str,
+        topic: str,
+        partitions: Sequence[int] | None = None,
+        member: str | None = None,
+    ) -> Iterator[PgConsumer]:
+        known = self.end_offsets(topic)
+        wanted = sorted(known if partitions is None else partitions)
+        if not wanted or not known.keys() >= set(wanted):
+            raise DataError(f"topic {topic!r} has the partitions {sorted(known)}, not {wanted}")
+        with own_session(self._engine) as session:
+            for partition in wanted:
+                lease = f"stream:{group}:{topic}:{partition}"
+                if not acquire(session, lease, _TAKEOVER_S):
+                    owner = holder(session, lease)
+                    raise ConflictError(f"partition {partition} of {topic!r} is read by {owner}")
+            yield PgConsumer(self._engine, group, topic, enter(self._engine, group, topic, wanted))
+
+
+def _trim(connection: Connection, topic: str, partition: int) -> int:
+    batch, position = stream_batches.c, stream_positions.c
+    done = (
+        select(func.min(position.offset))
+        .where(position.topic == topic, position.partition == partition)
+        .scalar_subquery()
+    )
+    here = (batch.topic == topic, batch.partition == partition)
+    gone = delete(stream_batches).where(*here, batch.base + batch.count <= done)
+    dropped: int = sum(connection.execute(gone.returning(batch.count)).scalars())
+    oldest = select(func.min(batch.base)).where(*here).scalar_subquery()
+    kept = update(stream_partitions).where(_parts.topic == topic, _parts.partition == partition)
+    connection.execute(kept.values(first=func.coalesce(oldest, _parts.next)))
+    return dropped

@@ -1,0 +1,189 @@
+"""Runs and registry on an MLflow server, through its client alone: no global URI, no active run."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from vigie.adapters.tracking.errors import probe, translated
+from vigie.adapters.tracking.login import lent
+from vigie.encoding import digest, without_login
+from vigie.errors import DataError, VigieError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+
+    from vigie.adapters.tracking.run import MlflowRun
+
+BUNDLE_TAG = "vigie.bundle_version"
+KEY_TAG = "vigie.key"
+
+
+class MlflowTracker:
+    """The tracking and registry role on MLflow.
+
+    MLflow is imported (3 s) only after a server was found: a rollback need not wait for one that is
+    down.
+
+    Parameters
+    ----------
+    uri
+        ``http://host:port`` of the server; any other URI that MlflowClient takes works too.
+    login
+        The variables of a login that MLflow's client reads, and their values; none: no login.
+    connect_timeout_s
+        How long a call may wait for a server that is down.
+    """
+
+    def __init__(
+        self, uri: str, login: Mapping[str, str] | None = None, *, connect_timeout_s: float = 2.0
+    ) -> None:
+        self.uri = uri.rstrip("/")
+        self._login = dict(login or {})
+        self._connect_timeout_s = connect_timeout_s
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    @contextmanager
+    def run(
+        self,
+        experiment: str,
+        name: str,
+        tags: Mapping[str, str] | None = None,
+        key: str | None = None,
+    ) -> Iterator[MlflowRun]:
+        with self._reached():
+            experiment_id = self._experiment(experiment)
+            found = self._find_run(experiment_id, key) or self._create_run(experiment_id, name, key)
+        from vigie.adapters.tracking.run import MlflowRun
+
+        run = MlflowRun(self._client, self._asked, found, experiment_id)
+        run.set_tags(tags or {})
+        try:
+            yield run
+        except BaseException:
+            with suppress(VigieError):  # what went wrong says more than this
+                self._end(run.run_id, "FAILED")
+            raise
+        self._end(run.run_id, "FINISHED")
+
+    def register(self, model: str, version: int, run_id: str) -> str | None:
+        with self._reached():
+            known = self._registered(model, version)
+            if known is not None:
+                return str(known.version)
+            self._ensure_registered_model(model)
+            logged = self._newest_model(run_id)
+            created = self._client.create_model_version(
+                model,
+                source=logged.artifact_location,
+                run_id=run_id,
+                tags={BUNDLE_TAG: str(version)},
+                model_id=logged.model_id,
+            )
+            return str(created.version)
+
+    def set_alias(self, model: str, alias: str, version: int) -> None:
+        with self._reached():
+            known = self._registered(model, version)
+            if known is None:
+                raise DataError(f"the registry has no {model} tagged {BUNDLE_TAG}={version}")
+            self._client.set_registered_model_alias(model, alias, known.version)
+
+    def alias(self, model: str, alias: str) -> int | None:
+        with self._reached():
+            from mlflow.exceptions import MlflowException
+
+            try:
+                found = self._client.get_model_version_by_alias(model, alias)
+            except MlflowException as exc:  # a missing alias is INVALID_PARAMETER_VALUE
+                if exc.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    return None
+                raise
+            tag = found.tags.get(BUNDLE_TAG)
+            return int(tag) if tag else None
+
+    def run_url(self, run_id: str) -> str | None:
+        if not run_id or not self.uri.startswith("http"):
+            return None
+        with self._reached():
+            experiment_id = self._client.get_run(run_id).info.experiment_id
+        return f"{without_login(self.uri)}/#/experiments/{experiment_id}/runs/{run_id}"
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        probe(self.uri, self._connect_timeout_s)
+        with self._asked():
+            yield
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        with lent(self.uri, self._login), translated(self.uri):
+            yield
+
+    def _end(self, run_id: str, status: str) -> None:
+        with self._reached(), redirect_stdout(io.StringIO()):  # it prints the run's address
+            self._client.set_terminated(run_id, status)
+
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self._client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        try:
+            return str(self._client.create_experiment(name))
+        except MlflowException as exc:  # a mapped task beside this one was faster
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                raise exc from None
+            return str(found.experiment_id)
+
+    def _find_run(self, experiment_id: str, key: str | None) -> str | None:
+        if key is None:
+            return None
+        runs = self._client.search_runs(
+            [experiment_id], f"tags.`{KEY_TAG}` = '{digest(key)}'", max_results=1
+        )
+        if not runs:
+            return None
+        self._client.update_run(runs[0].info.run_id, status="RUNNING")
+        return str(runs[0].info.run_id)
+
+    def _create_run(self, experiment_id: str, name: str, key: str | None) -> str:
+        tags = {KEY_TAG: digest(key)} if key else {}
+        return str(self._client.create_run(experiment_id, tags=tags, run_name=name).info.run_id)
+
+    def _registered(self, model: str, version: int) -> ModelVersion | None:
+        """Find the registry's version that carries our bundle version."""
+        for found in self._client.search_model_versions(f"name='{model}'"):
+            if found.tags.get(BUNDLE_TAG) == str(version):
+                return found
+        return None
+
+    def _newest_model(self, run_id: str) -> LoggedModel:
+        from vigie.adapters.tracking.run import logged_models
+
+        experiment_id = self._client.get_run(run_id).info.experiment_id
+        found = logged_models(self._client, experiment_id, run_id)
+        if not found:
+            raise DataError(f"MLflow run {run_id} has no model to register")
+        return found[0]
+
+    def _ensure_registered_model(self, model: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(model)
+        except MlflowException as exc:
+            if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise

@@ -1,0 +1,1 @@
+"""Detectors of anomalous log lines."""

@@ -1,0 +1,157 @@
+"""An isolation forest over how rare a line's words and pairs of words are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+from sklearn.ensemble import IsolationForest
+from sklearn.feature_extraction.text import HashingVectorizer
+
+from vigie import skops_files
+from vigie.anomaly.detectors.base import ISOLATION_FOREST, TokenLoss
+from vigie.anomaly.detectors.vocabulary import tokens
+from vigie.errors import DataError
+
+BUCKETS = 2**14
+SAMPLE = 4096
+"""Lines drawn in proportion to their counts. Grown on distinct lines instead, a forest takes the
+many rare normal lines for the bulk: on BGL its ranking was worse than chance (area .28 against
+.93)."""
+
+ANCHORS = 64
+"""Rows between the rarest line learned and one of words never seen. Trees split only where their
+rows differ: without anchors, what lies outside of everything learned scores like its edge."""
+
+TRUSTED = ("numpy.dtype", "sklearn.tree._tree.Tree")
+"""The only types beyond skops' own that a stored forest may contain."""
+
+
+class LogIsolationForest:
+    """Isolation score (0 to 1) of [mean and highest rarity of words, of pairs of words].
+
+    The rarity of a hashed word is its inverse document frequency, ``log((1 + n) / (1 +
+    n_with_word))``. Source: Liu, Ting, Zhou, *Isolation Forest* (ICDM 2008), on features of our
+    own.
+
+    Parameters
+    ----------
+    trees
+        Trees of the forest.
+    seed
+        The same lines and seed give the same scores.
+    """
+
+    name = ISOLATION_FOREST
+
+    def __init__(self, *, trees: int = 100, seed: int = 0) -> None:
+        self._settings = {"trees": trees, "seed": seed}
+        self._rarity: list[NDArray[np.float64]] = []
+        self._forest: Any = None
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Return the settings."""
+        return {**self._settings, "buckets": BUCKETS, "sample": SAMPLE}
+
+    @property
+    def losses(self) -> Sequence[float]:
+        """Return nothing: a forest has no epochs."""
+        return ()
+
+    def fit(self, lines: Sequence[str], weights: Sequence[float] | None = None) -> Self:
+        """Count words and pairs, then grow the forest."""
+        if not lines:
+            raise DataError("a detector needs at least one line to learn from")
+        counts = np.ones(len(lines)) if weights is None else np.asarray(weights, dtype=np.float64)
+        present = [_hashed(lines, size) for size in (1, 2)]
+        self._rarity = [
+            np.log((1.0 + counts.sum()) / (1.0 + np.asarray(X.T @ counts).ravel())) for X in present
+        ]
+        rows = self._rows(self._features(lines), counts)
+        forest = IsolationForest(
+            n_estimators=self._settings["trees"], random_state=self._settings["seed"], n_jobs=1
+        )
+        self._forest = forest.fit(rows)
+        return self
+
+    def _rows(
+        self, features: NDArray[np.float64], counts: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        draw = np.random.default_rng(self._settings["seed"])
+        lines = features[draw.choice(len(features), SAMPLE, p=counts / counts.sum())]
+        unseen = np.log1p(counts.sum())
+        anchors = draw.uniform(features.max(axis=0), unseen, (ANCHORS, features.shape[1]))
+        return np.concatenate([lines, anchors])
+
+    def score(self, lines: Sequence[str]) -> NDArray[np.float64]:
+        """Return scikit-learn's ``-score_samples``: higher is more anomalous."""
+        if self._forest is None:
+            raise DataError(f"{self.name} is not trained; call fit or unpack first")
+        if not lines:
+            return np.empty(0)
+        scores: NDArray[np.float64] = -self._forest.score_samples(self._features(lines))
+        return scores
+
+    def explain(self, line: str) -> list[TokenLoss]:
+        """Return the tokens by rarity, the one of the pair that they end added."""
+        words = tokens(line)
+        pairs = [" ".join(pair) for pair in pairwise(words)]
+        single = self._rarity[0][_hashed(words, 1).indices]
+        ending = np.concatenate([[0.0], [self._pair_rarity(pair) for pair in pairs]])
+        found = [
+            TokenLoss(word, round(float(loss), 6))
+            for word, loss in zip(words, single + ending, strict=True)
+        ]
+        return sorted(found, key=lambda item: -item.loss)
+
+    def _pair_rarity(self, pair: str) -> float:
+        return float(self._rarity[1][_hashed([pair], 2).indices].max(initial=0.0))
+
+    def _features(self, lines: Sequence[str]) -> NDArray[np.float64]:
+        columns: list[NDArray[np.float64]] = []
+        for size, rarity in zip((1, 2), self._rarity, strict=True):
+            X = _hashed(lines, size)
+            number = np.maximum(np.diff(X.indptr), 1)
+            X.data = rarity[X.indices]
+            columns += [np.asarray(X.sum(axis=1)).ravel() / number, X.max(axis=1).toarray().ravel()]
+        return np.stack(columns, axis=1)
+
+    def pack(self) -> dict[str, bytes]:
+        """Return the forest (skops) and the rarities (safetensors)."""
+        if self._forest is None:
+            raise DataError(f"{self.name} is not trained; there is nothing to pack")
+        return {
+            "model.skops": skops_files.dump(self._forest),
+            "rarity.safetensors": save({str(n): r for n, r in enumerate(self._rarity, 1)}),
+            "forest.json": orjson.dumps(self._settings),
+        }
+
+    @classmethod
+    def unpack(cls, files: Mapping[str, bytes]) -> Self:
+        """Rebuild the detector; a type outside ``TRUSTED`` is refused by skops."""
+        detector = cls(**orjson.loads(files["forest.json"]))
+        rarity = load(files["rarity.safetensors"])
+        detector._rarity = [rarity["1"], rarity["2"]]
+        detector._forest = skops_files.load(files["model.skops"], TRUSTED)
+        return detector
+
+    def view(self) -> tuple[Any, Any]:
+        """Return the forest and two rows of features."""
+        return self._forest, np.array([[0.5, 1.0, 0.5, 1.0], [3.0, 9.0, 4.0, 9.0]])
+
+
+def _hashed(lines: Sequence[str], size: int) -> Any:
+    """Return which hashed words (or pairs) each line has, as a sparse (n, BUCKETS) matrix of
+    ones."""
+    texts = [" ".join(tokens(line)) for line in lines]
+    vectorizer = HashingVectorizer(
+        n_features=BUCKETS, ngram_range=(size, size), token_pattern=r"\S+", lowercase=False,
+        binary=True, norm=None, alternate_sign=False,
+    )  # fmt: skip
+    return vectorizer.transform(texts)

@@ -1,0 +1,1 @@
+"""Read log files into the stream."""

@@ -1,0 +1,191 @@
+"""From records of the stream to documents: normalise, score, judge. No store is touched here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from vigie.anomaly.ingest.files import MAX_LINE
+from vigie.anomaly.scoring.event_time import SKEW, event_time
+from vigie.anomaly.scoring.normalise import Normaliser
+from vigie.anomaly.scoring.scored_documents import Judged
+from vigie.api_log.line import instant
+from vigie.records import Document, StreamRecord
+
+if TYPE_CHECKING:
+    from vigie.anomaly.scoring.scorer import CachedScorer
+    from vigie.anomaly.scoring.threshold import DynamicThreshold, Verdict
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")  # a line id is one too
+_LENGTH = re.compile(r"[0-9]{1,18}")  # fits the index's long; anybody may write a header
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_CONTROL = bytes({*range(32)} - {*b"\t\n\r\x0b\x0c\x1b"})
+_LOOKED_AT = 4096
+_BINARY_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBatch:
+    """A batch's documents (``records[i]`` made ``documents[i]``), what is no line, and the
+    thresholds after it."""
+
+    records: list[StreamRecord]
+    documents: list[Document]
+    judged: list[Judged]
+    poison: list[StreamRecord]
+    thresholds: dict[int, DynamicThreshold]
+
+    def first_anomalies(self) -> dict[int, str]:
+        """Return the earliest ``@timestamp`` of an anomaly in each partition that has one."""
+        found: dict[int, str] = {}
+        for record, document in zip(self.records, self.documents, strict=True):
+            if document.body["is_anomaly"]:
+                at = str(document.body["@timestamp"])
+                found[record.partition] = min(at, found.get(record.partition, at))
+        return found
+
+    def count(self, status: str) -> int:
+        """Count documents by status."""
+        return sum(judged.status == status for judged in self.judged)
+
+
+class RecordScorer:
+    """Turns batches of records into documents with one detector.
+
+    Parameters
+    ----------
+    scorer
+        The detector with its cache.
+    version
+        The detector's bundle version, told in each document.
+    now
+        The clock, for ``ingested_at``.
+    """
+
+    def __init__(self, scorer: CachedScorer, version: int, now: Callable[[], datetime]) -> None:
+        self.scorer = scorer
+        self.version = version
+        self.now = now
+        self.normaliser = Normaliser()
+
+    def score(
+        self, records: Sequence[StreamRecord], thresholds: Mapping[int, DynamicThreshold]
+    ) -> ScoredBatch:
+        """Score in offset order within each partition; ``thresholds`` are those before the
+        batch."""
+        poison = [record for record in records if not is_line(record.value)]
+        refused = {id(record) for record in poison}
+        good = [record for record in records if id(record) not in refused]
+        templates = self.normaliser.templates(_kept(record.value) for record in good)
+        scored = self.scorer.score(templates)
+        scores = [item.score for item in scored]
+        verdicts, after = _judge(good, scores, thresholds)
+        judged = [
+            Judged(template, item, verdict, self._why(template, verdict))
+            for template, item, verdict in zip(templates, scored, verdicts, strict=True)
+        ]
+        documents = list(map(self._document, good, judged))
+        return ScoredBatch(good, documents, judged, poison, after)
+
+    def _why(self, template: str, verdict: Verdict | None) -> tuple[str, ...]:
+        if verdict is None or not verdict.is_anomaly:
+            return ()
+        return tuple(self.scorer.top_tokens(template))
+
+    def _document(self, record: StreamRecord, judged: Judged) -> Document:
+        happened = event_time(record.value) or record.timestamp
+        body = {
+            "@timestamp": instant(happened),
+            "ingested_at": instant(self.now()),
+            "clock_skew": abs(happened - record.timestamp) > SKEW,
+            **_message(record),
+            "source": record.headers.get("source", record.topic),
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "detector": self.scorer.detector.name,
+            "model_version": self.version,
+            **judged.fields(),
+        }
+        return Document(document_id(record), body)
+
+
+def is_line(value: bytes) -> bool:
+    """Return whether the bytes are a line of text: not nothing, and not mostly control or
+    undecodable bytes."""
+    start = value[:_LOOKED_AT]
+    if not start:
+        return False
+    broken = len(start) - len(start.translate(None, _CONTROL))
+    if not start.isascii():
+        broken += start.decode("utf-8", "replace").count("\ufffd")
+    return broken <= _BINARY_SHARE * len(start)
+
+
+def document_id(record: StreamRecord) -> str:
+    """Return the id that ``ingest`` gave the line, else its coordinates and its time in the stream.
+
+    A topic that was deleted and made again counts its offsets from 0: without the time a new line
+    would have the id of an old one. The stream keeps the time, so a replay finds the same id.
+    """
+    given = record.headers.get("line_id", "")
+    if _SHA256.fullmatch(given):
+        return given
+    at = (record.timestamp - _EPOCH) // _MILLISECOND
+    return f"{record.topic}-{record.partition}-{record.offset}-{at}"
+
+
+def _judge(
+    records: Sequence[StreamRecord],
+    scores: Sequence[float | None],
+    thresholds: Mapping[int, DynamicThreshold],
+) -> tuple[list[Verdict | None], dict[int, DynamicThreshold]]:
+    """Judge each partition's scores in order; a line without a score is neither judged nor learned
+    from."""
+    rows: dict[int, list[int]] = defaultdict(list)
+    for row, (record, score) in enumerate(zip(records, scores, strict=True)):
+        if score is not None:
+            rows[record.partition].append(row)
+    verdicts: list[Verdict | None] = [None] * len(records)
+    after = dict(thresholds)
+    for partition, mine in rows.items():
+        found, after[partition] = thresholds[partition].judge([scores[row] or 0.0 for row in mine])
+        for row, verdict in zip(mine, found, strict=True):
+            verdicts[row] = verdict
+    return verdicts, after
+
+
+def _kept(value: bytes) -> bytes:
+    return value[:MAX_LINE].rstrip(b"\r\n")
+
+
+def _message(record: StreamRecord) -> dict[str, Any]:
+    """Return the line as text; what text cannot say is kept in base64."""
+    raw = _kept(record.value)
+    found: dict[str, Any] = {"message": raw.decode("utf-8", "backslashreplace")}
+    if b"\x00" in raw or not _is_utf8(raw):
+        found["raw_b64"] = base64.b64encode(raw).decode("ascii")
+    if len(record.value) > MAX_LINE:
+        checksum, length = hashlib.sha256(record.value).hexdigest(), len(record.value)
+        return found | {"truncated": True, "sha256": checksum, "original_length": length}
+    told = record.headers.get("original_length", "")
+    if _LENGTH.fullmatch(told):
+        given = record.headers.get("sha256", "")
+        found |= {"truncated": True, "original_length": int(told)}
+        found |= {"sha256": given} if _SHA256.fullmatch(given) else {}
+    return found
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,68 @@
+"""Score templates once: most lines of a stream were seen before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from vigie.anomaly.detectors.base import Detector
+
+CHUNK = 64
+TOP_TOKENS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A template's score, or why it has none."""
+
+    score: float | None
+    error: str | None = None
+
+
+class Cache(Protocol):
+    """What remembers scores by template (bounded; see ``vigie.anomaly.scoring.cache``)."""
+
+    def get(self, key: str) -> Scored | None: ...
+
+    def put(self, key: str, value: Scored) -> None: ...
+
+
+class CachedScorer:
+    """A detector that scores each template once, and never returns a number that is none.
+
+    A blank template has no score (``empty``); a score that is not finite is reported as unknown
+    (``nan``).
+    """
+
+    def __init__(self, detector: Detector, cache: Cache) -> None:
+        self.detector = detector
+        self.cache = cache
+
+    def score(self, templates: Sequence[str]) -> list[Scored]:
+        """Return one result a template, in order."""
+        found = {template: self.cache.get(template) for template in dict.fromkeys(templates)}
+        missing = [template for template, known in found.items() if known is None]
+        for start in range(0, len(missing), CHUNK):
+            chunk = missing[start : start + CHUNK]
+            for template, scored in zip(chunk, self._fresh(chunk), strict=True):
+                self.cache.put(template, scored)
+                found[template] = scored
+        return [found[template] or Scored(None, "empty") for template in templates]
+
+    def _fresh(self, templates: Sequence[str]) -> Iterable[Scored]:
+        full = [template for template in templates if template.strip()]
+        scores = dict(zip(full, map(float, self.detector.score(full)), strict=True))
+        return [_scored(scores.get(template)) for template in templates]
+
+    def top_tokens(self, template: str) -> list[str]:
+        """Return the tokens that make a template's score, most surprising first."""
+        return [item.token for item in self.detector.explain(template)[:TOP_TOKENS]]
+
+
+def _scored(score: float | None) -> Scored:
+    if score is None:
+        return Scored(None, "empty")
+    return Scored(score) if math.isfinite(score) else Scored(None, "nan")

@@ -1,0 +1,1 @@
+"""The API log line: rendered by serving, parsed by collection."""

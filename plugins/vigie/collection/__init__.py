@@ -1,0 +1,1 @@
+"""Collect the API log lines into the three indices."""

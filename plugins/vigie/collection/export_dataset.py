@@ -1,0 +1,185 @@
+"""Export a model's predictions as a Parquet table in the format of its training table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vigie import catalogue
+from vigie.collection.index_specs import MESSAGE
+from vigie.encoding import atomic_path, digest
+from vigie.errors import DataError, NotEnoughDataError
+from vigie.models.features import derivation
+from vigie.models.request import validate_features
+from vigie.models.tables import frame_of
+from vigie.records import JobReport, Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from vigie.models.model_file import ModelFile
+    from vigie.roles import Services
+
+TARGET = "target"
+LABEL_SOURCE = "model_prediction"  # nobody's observation: never train on it (design: decisions)
+_ROWS_AT_ONCE = 2_000
+_ARROW_TYPES = {"float": "float64", "integer": "int64", "boolean": "bool", "category": "string"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport(JobReport):
+    """``documents == rows + unusable`` of one model."""
+
+    model: str
+    path: Path
+    documents: int
+    rows: int
+    unusable: int  # values that do not fit the model file
+    columns: int
+    size_bytes: int
+    label_source: str = LABEL_SOURCE
+
+
+def export_dataset(
+    services: Services, *, model: ModelFile, output: Path | None = None, only_if_new: bool = False
+) -> ExportReport:
+    """Write base features, derived features and ``target`` (the model's own prediction, 0 or 1).
+
+    The file's metadata says ``label_source = model_prediction``. Readers see the old file or the
+    new one; on failure the old one stays. Rows are read and written in batches.
+
+    Raises
+    ------
+    NotEnoughDataError
+        No prediction of the model is indexed yet; with ``only_if_new``, none since the last export.
+    """
+    path = output or default_path(services, model.name)
+    facts = _facts(services, model)
+    if only_if_new and _metadata(path).items() >= facts.items():
+        raise NotEnoughDataError(f"{model.name}: nothing was indexed since the last export")
+    usable = _Usable(model, services)
+    with atomic_path(path) as temporary:
+        rows, columns = _write(temporary, model, usable, facts)
+        if not rows:
+            raise NotEnoughDataError(
+                f"{model.name}: no usable prediction in {MESSAGE.name} yet "
+                f"({usable.unusable} do not fit the model file); collect some with: vigie logs once"
+            )
+    return ExportReport(
+        model=model.name,
+        path=path,
+        documents=rows + usable.unusable,
+        rows=rows,
+        unusable=usable.unusable,
+        columns=columns,
+        size_bytes=path.stat().st_size,
+        metrics=(
+            Sample(catalogue.EXPORTED_ROWS, rows, {"model": model.name}),
+            Sample(catalogue.EXPORT_UNUSABLE, usable.unusable, {"model": model.name}),
+        ),
+    )
+
+
+def _facts(services: Services, model: ModelFile) -> dict[str, str]:
+    """Return what the file says of itself; while it stays the same, so would the table."""
+    return {
+        "label_source": LABEL_SOURCE,
+        "model": model.name,
+        "index_documents": str(services.index.count(MESSAGE.name)),
+        "model_file": digest(repr(model)),
+    }
+
+
+def default_path(services: Services, model: str) -> Path:
+    """Return where a model's export goes unless somebody says otherwise."""
+    return services.paths.data / "exports" / model / "inference_dataset.parquet"
+
+
+class _Usable:
+    """The documents of a model whose values fit its file; counts the others."""
+
+    def __init__(self, model: ModelFile, services: Services) -> None:
+        self.model, self.services = model, services
+        self.unusable = 0
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], int]]:
+        for document in self.services.index.scan(MESSAGE.name):
+            if not _is_of(self.model, document.body):
+                continue
+            try:
+                features = validate_features(self.model, document.body["input_data"])
+                target = self._target(document.body["result"]["prediction"])
+            except DataError:
+                self.unusable += 1
+            else:
+                yield features, target
+
+    def _target(self, label: str) -> int:
+        if label not in self.model.labels:
+            raise DataError(f"{label!r} is not a label of {self.model.name}")
+        return int(label == self.model.positive_label)
+
+
+def _is_of(model: ModelFile, body: Mapping[str, Any]) -> bool:
+    """Say whether a prediction is of this model; a log that names none is told by its features."""
+    if "model" in body:
+        return bool(body["model"] == model.name)
+    required = {feature.name for feature in model.features if feature.required}
+    return required.issubset(body["input_data"])
+
+
+def _write(
+    path: Path,
+    model: ModelFile,
+    usable: Iterable[tuple[dict[str, Any], int]],
+    facts: Mapping[str, str],
+) -> tuple[int, int]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(model).with_metadata(facts)
+    rows = iter(usable)
+    written = 0
+    with pq.ParquetWriter(path, schema) as writer:
+        while batch := list(islice(rows, _ROWS_AT_ONCE)):
+            frame = _frame(model, batch)
+            arrays = [pa.array(frame[f.name], type=f.type, from_pandas=True) for f in schema]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            written += len(batch)
+    return written, len(schema)
+
+
+def _frame(model: ModelFile, batch: list[tuple[dict[str, Any], int]]) -> pd.DataFrame:
+    frame = frame_of(model, [features for features, _ in batch])
+    frame = frame.astype({f.name: "boolean" for f in model.features if f.type == "boolean"})
+    if model.derive:
+        frame = frame.join(derivation(model.derive).derive(frame))
+    return frame.assign(**{TARGET: [target for _, target in batch]})
+
+
+def _schema(model: ModelFile) -> pa.Schema:
+    """Return the column types; the same for every batch, whatever is missing in it."""
+    import pyarrow as pa
+
+    derived = derivation(model.derive).NAMES if model.derive else ()
+    return pa.schema(
+        [(f.name, pa.type_for_alias(_ARROW_TYPES[f.type])) for f in model.features]
+        + [(name, pa.float64()) for name in derived]
+        + [(TARGET, pa.int64())]
+    )
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """Return what an export says of itself; empty if there is none that can be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return {}
+    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}

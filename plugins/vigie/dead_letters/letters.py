@@ -1,0 +1,132 @@
+"""What could not be stored where it belongs: kept with its original bytes and the reason."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from vigie.anomaly.ingest.files import MAX_LINE
+from vigie.api_log.line import instant
+from vigie.encoding import digest
+from vigie.records import Document
+
+SCHEMA_VERSION = 1
+API_LOG = "api_log"
+STREAM = "stream"
+_REASON_LIMIT = 2_000  # characters: a store's error may quote the whole document
+#: Anybody may write headers: more, or longer ones, would have the letter itself refused.
+_HEADERS, _NAME_LIMIT, _VALUE_LIMIT = 50, 200, 1_000
+#: Bytes of the original that a letter keeps when a store refuses more.
+SHORTER = (MAX_LINE, 16 * 1024, 1024, 0)
+_OURS = frozenset({"source", "line_id", "sha256", "original_length"})
+
+
+def dead_letter(
+    original: bytes,
+    *,
+    source_kind: str,
+    source: str,
+    offset: int,
+    partition: int | None = None,
+    target_index: str,
+    error_type: str,
+    reason: str,
+    at: datetime,
+    extra: Mapping[str, Any] | None = None,
+) -> Document:
+    """Return the document that keeps ``original``.
+
+    The same bytes of the same source, refused for the same index, are one document.
+
+    Parameters
+    ----------
+    original
+        What was read, byte for byte.
+    source_kind, source, partition, offset
+        Where it was read: ``api_log`` or ``stream``, which one, and its place there.
+    target_index
+        Where it should have gone.
+    error_type, reason
+        The store's (or our parser's) name for what is wrong, and a sentence for people.
+    at
+        When it was given up, UTC.
+    extra
+        Anything else worth knowing.
+    """
+    body: dict[str, Any] = {
+        "@timestamp": instant(at),
+        "source_kind": source_kind,
+        "source": source,
+        "source_offset": offset,
+        "target_index": target_index,
+        "error_type": error_type,
+        "reason": reason[:_REASON_LIMIT],
+        "original_b64": base64.b64encode(original).decode("ascii"),
+        "schema_version": SCHEMA_VERSION,
+    }
+    if partition is not None:
+        body["source_partition"] = partition
+    if extra:
+        body["extra"] = dict(extra)
+    return Document(digest(source_kind, source, target_index, original), body)
+
+
+def kept_headers(headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a letter keeps of a message's headers: ours first, each bounded.
+
+    Examples
+    --------
+    >>> kept_headers({"k": "v"}), kept_headers({"k" * 201: "v" * 2000})["headers_cut"]
+    ({'headers': {'k': 'v'}}, True)
+    """
+    first = sorted(headers.items(), key=lambda header: header[0] not in _OURS)[:_HEADERS]
+    kept = {name[:_NAME_LIMIT]: value[:_VALUE_LIMIT] for name, value in first}
+    return {"headers": kept} if kept == dict(headers) else {"headers": kept, "headers_cut": True}
+
+
+def cut(letter: Document, size: int) -> Document:
+    """Return the letter with the first ``size`` bytes of its original, and what the whole was.
+
+    Examples
+    --------
+    >>> letter = Document("1", {"original_b64": "YWJj", "extra": {"topic": "t"}})
+    >>> body = cut(letter, 2).body
+    >>> original_bytes(body), body["extra"]["original_length"], is_cut(body), is_cut(letter.body)
+    (b'ab', 3, True, False)
+    """
+    original = original_bytes(letter.body)
+    whole = {"original_length": len(original), "sha256": hashlib.sha256(original).hexdigest()}
+    return Document(
+        letter.id,
+        {
+            **letter.body,
+            "original_b64": base64.b64encode(original[:size]).decode("ascii"),
+            "extra": {**letter.body.get("extra", {}), **whole},
+        },
+    )
+
+
+def is_cut(body: Mapping[str, Any]) -> bool:
+    """Say whether a letter keeps only the start of its original."""
+    return "original_length" in body.get("extra", {})
+
+
+def original_bytes(body: Mapping[str, Any]) -> bytes:
+    """Return the bytes that a dead letter keeps."""
+    return base64.b64decode(body["original_b64"])
+
+
+def line_to_bytes(line: str) -> bytes:
+    """Return a line's bytes; those that a source could not decode (lone surrogates) survive."""
+    try:
+        return line.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return line.encode("utf-8", "surrogatepass")
+
+
+def bytes_to_line(raw: bytes) -> str:
+    """Undo :func:`line_to_bytes`."""
+    return raw.decode("utf-8", "surrogateescape")

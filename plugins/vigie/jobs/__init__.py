@@ -1,1 +1,0 @@
-"""One use case a module: what the README says in a sentence."""

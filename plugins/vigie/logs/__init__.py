@@ -1,1 +1,0 @@
-"""Log lines: parse, filter, normalise, vocabulary."""

@@ -1,0 +1,202 @@
+"""Operators of ``kafka_anomaly_scoring``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
+from vigie.errors import DataError, PermanentError, TransientError
+from vigie.operators.base import JobOperator, settings_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from vigie.anomaly.scoring.stream_lag import LagReport
+    from vigie.records import JobReport
+    from vigie.roles import Services
+    from vigie.settings import StreamSettings
+
+log = logging.getLogger(__name__)
+
+
+def _stream(services: Services) -> StreamSettings:
+    """Return the names of topic, group and index, of the settings that opened the services.
+
+    Not of the environment alone: a Connection may say that the stream is Kafka's.
+    """
+    return settings_of(services).stream
+
+
+class WaitForLagOperator(JobOperator):
+    """Wait, deferred, until the group has lines to score; return the partitions of each worker.
+
+    Parameters
+    ----------
+    workers
+        Tasks that share the partitions; empty: ``VIGIE_STREAM_WORKERS``.
+    poll_interval_s
+        Seconds between two looks of the trigger.
+    max_wait_s
+        After this time without a line the task is skipped, and with it the run.
+    """
+
+    template_fields: Sequence[str] = ("workers",)
+
+    def __init__(
+        self,
+        *,
+        detector: str = LSTM_AUTOENCODER,
+        workers: int | str | None = None,
+        poll_interval_s: float = 5.0,
+        max_wait_s: float = 6 * 3600.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.detector = detector
+        self.workers = workers
+        self.poll_interval_s = poll_interval_s
+        self.max_wait_s = max_wait_s
+
+    def run_job(self, services: Services, context: Context) -> LagReport:
+        from vigie.anomaly.scoring.stream_lag import stream_lag
+
+        names = _stream(services)
+        return stream_lag(services, topic=names.topic, group=names.group, detector=self.detector)
+
+    def execute(self, context: Context) -> Any:  # a list where the base returns a report
+        try:
+            workers = self._workers()
+            report = self._look(context)
+        except PermanentError as exc:
+            raise AirflowFailException(str(exc)) from exc
+        if report is not None and report.is_ready:
+            return report.workers(workers)
+        if report is not None and report.lag:
+            log.warning("%d lines wait, but no %s is deployed", report.lag, self.detector)
+        self._wait(workers)
+
+    def _look(self, context: Context) -> LagReport | None:
+        try:
+            with self.services_factory(context) as services:
+                return self.run_job(services, context)
+        except TransientError as exc:
+            log.warning("no answer, which counts as no lag: %s", exc)
+            return None
+
+    def _wait(self, workers: int) -> NoReturn:
+        from vigie.operators.lag_trigger import LagTrigger
+
+        trigger = LagTrigger(
+            detector=self.detector,
+            workers=workers,
+            poll_interval_s=self.poll_interval_s,
+            max_wait_s=self.max_wait_s,
+        )
+        self.defer(trigger=trigger, method_name="resume")
+        raise RuntimeError("unreachable: defer raises")
+
+    def _workers(self) -> int:
+        from vigie.settings import Settings  # no Connection rules it, and it must not need one
+
+        given = optional_number(self.workers)
+        if given is None:
+            return Settings.from_env().stream.workers
+        if given < 1:
+            raise DataError(f"workers must be at least 1, not {self.workers}")
+        return int(given)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> list[list[int]]:
+        """Go on with the trigger's event."""
+        if event["status"] == "error":
+            raise AirflowFailException(event["message"])
+        if event["status"] == "timeout":
+            raise AirflowSkipException(f"no lines within {self.max_wait_s:.0f} s")
+        workers: list[list[int]] = event["workers"]
+        return workers
+
+
+class ScoreStreamOperator(JobOperator):
+    """Score and index the lines of some partitions; mapped over workers.
+
+    Parameters
+    ----------
+    partitions
+        What this worker reads.
+    factor, threshold, update, max_lines, batch_size
+        See :func:`vigie.anomaly.scoring.score_stream.score_stream`; empty ``threshold``: dynamic.
+    """
+
+    template_fields: Sequence[str] = (
+        "partitions", "factor", "threshold", "update", "max_lines", "batch_size"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        partitions: Sequence[int] | None = None,
+        detector: str = LSTM_AUTOENCODER,
+        factor: float | str = 3.0,
+        threshold: float | str | None = None,
+        update: str = "all",
+        max_lines: int | str = 1_000_000,
+        batch_size: int | str = 1000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.partitions = partitions
+        self.detector = detector
+        self.factor = factor
+        self.threshold = threshold
+        self.update = update
+        self.max_lines = max_lines
+        self.batch_size = batch_size
+
+    def run_job(self, services: Services, context: Context) -> JobReport:
+        from vigie.anomaly.scoring.score_stream import score_stream
+
+        names = _stream(services)
+        return score_stream(
+            services,
+            topic=names.topic,
+            group=names.group,
+            index=names.index,
+            detector=self.detector,
+            factor=float(self.factor),
+            threshold=optional_number(self.threshold),
+            update=self.update,
+            max_lines=int(self.max_lines),
+            batch_size=int(self.batch_size),
+            partitions=self.partitions,
+            dead_letter_topic=names.dead_letter_topic,
+            allow_gap=bool(context.get("params", {}).get("allow_gap")),
+        )
+
+
+class GroupIncidentsOperator(JobOperator):
+    """Group new anomalies into incidents."""
+
+    def run_job(self, services: Services, context: Context) -> JobReport:
+        from vigie.anomaly.scoring.group_incidents import group_incidents
+
+        names = _stream(services)
+        return group_incidents(services, topic=names.topic, index=names.index)
+
+
+def optional_number(value: float | str | None) -> float | None:
+    """Read a Param that may be empty, as a template renders it.
+
+    Examples
+    --------
+    >>> optional_number("None"), optional_number(""), optional_number("3.5")
+    (None, None, 3.5)
+    """
+    if value is None or value in ("", "None"):
+        return None
+    try:
+        return float(value)
+    except ValueError as exc:
+        raise DataError(f"expected a number or nothing, found {value!r}") from exc

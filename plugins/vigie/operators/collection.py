@@ -1,0 +1,87 @@
+"""Operators of ``logs_to_elasticsearch``."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from vigie.operators.base import JobOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from vigie.records import JobReport
+    from vigie.roles import Services
+    from vigie.settings import ElasticsearchSettings, PipelineSettings
+
+log = logging.getLogger(__name__)
+
+
+def _settings() -> tuple[ElasticsearchSettings, PipelineSettings]:
+    """Read the environment's values; a Param that is given wins over them."""
+    from vigie.settings import Settings
+
+    settings = Settings.from_env()
+    return settings.elasticsearch, settings.pipeline
+
+
+class CheckPrerequisitesOperator(JobOperator):
+    """Ask the API and the log index whether they are there; make the indices."""
+
+    def run_job(self, services: Services, context: Context) -> JobReport:
+        from vigie.collection.check_prerequisites import check_prerequisites
+
+        elasticsearch, _ = _settings()
+        return check_prerequisites(services, raw_index=elasticsearch.index)
+
+
+class IngestLogsOperator(JobOperator):
+    """Collect up to ``limit`` new lines into the three indices.
+
+    Parameters
+    ----------
+    limit
+        Lines a run, at most.
+    filter_pattern
+        Which lines are predictions; empty: ``PIPELINE_FILTER_PATTERN``.
+    """
+
+    template_fields = ("limit", "filter_pattern")
+
+    def __init__(self, *, limit: int | str, filter_pattern: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.limit = limit
+        self.filter_pattern = filter_pattern
+
+    def run_job(self, services: Services, context: Context) -> JobReport:
+        from vigie.collection.ingest_logs import ingest_logs
+
+        elasticsearch, pipeline = _settings()
+        report = ingest_logs(
+            services,
+            limit=int(self.limit),
+            filter_pattern=self.filter_pattern or pipeline.filter_pattern,
+            batch_size=pipeline.batch_size,
+            raw_index=elasticsearch.index,
+        )
+        if elasticsearch.retention_days is not None:
+            _expire(services, elasticsearch.index, elasticsearch.retention_days)
+        return report
+
+
+def _expire(services: Services, raw_index: str, days: int) -> None:
+    from vigie.collection.expire_documents import expire_documents
+    from vigie.collection.index_specs import api_log_specs
+
+    names = [spec.name for spec in api_log_specs(raw_index)]
+    report = expire_documents(services, indices=names, days=days)
+    log.info("documents before %s deleted: %s", report.before, report.deleted)
+
+
+class ExportDatasetOperator(JobOperator):
+    """Export every model that has new predictions; skipped when none has."""
+
+    def run_job(self, services: Services, context: Context) -> JobReport:
+        from vigie.collection.export_datasets import export_datasets
+
+        return export_datasets(services)

@@ -1,0 +1,1 @@
+"""Model versions: decisions, deployment, rollback."""

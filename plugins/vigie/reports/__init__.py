@@ -1,0 +1,1 @@
+"""Quality, drift and performance reports, and the drift decision."""

@@ -1,0 +1,1 @@
+"""Retrain a model: triggers, data, candidates, gate, promotion."""

@@ -1,0 +1,100 @@
+"""Retrain a model from trigger to promotion, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vigie.errors import NotEnoughDataError, VigieError
+from vigie.records import JobReport
+from vigie.registry.decisions import lock_name
+from vigie.retraining.archive_production_data import archive_production_data
+from vigie.retraining.backup_current_model import backup_current_model
+from vigie.retraining.check_triggers import check_triggers
+from vigie.retraining.evaluate_triggers import Threshold
+from vigie.retraining.gate_candidate import GateReport, gate_candidate
+from vigie.retraining.merge_training_data import merge_training_data
+from vigie.retraining.notify_retraining import notify_retraining
+from vigie.retraining.promote_model import promote_model
+from vigie.retraining.select_best import select_best
+from vigie.retraining.train_candidate import train_candidate
+
+if TYPE_CHECKING:
+    from vigie.models.model_file import ModelFile
+    from vigie.roles import Services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainReport(JobReport):
+    """What a whole retraining came to; ``version`` is None when the gate said no."""
+
+    model: str
+    run_id: str
+    candidate: str
+    promoted: bool
+    version: int | None
+    reasons: tuple[str, ...]
+    notice: Path | None
+
+
+def retrain_model(
+    services: Services,
+    *,
+    model: ModelFile,
+    run_id: str,
+    force: bool = False,
+    thresholds: Mapping[str, Threshold] | None = None,
+    actor: str = "vigie",
+) -> RetrainReport:
+    """Run every step of ``ml_retrain_pipeline`` under the lock that its critical tasks take too.
+
+    The same ``run_id`` again goes on where the first call stopped.
+
+    Raises
+    ------
+    NotEnoughDataError
+        No trigger fired, or something held the training back (recorded).
+    ConflictError
+        Another retraining of this model is under way, or changed the champion meanwhile.
+    """
+    with services.locks.hold(lock_name(model.name)):
+        asked = check_triggers(
+            services, model=model, run_id=run_id, force=force, thresholds=thresholds, actor=actor
+        )
+        if not asked.should_train:
+            raise NotEnoughDataError("; ".join(asked.reasons))
+        try:
+            gate, version = _train_and_promote(services, model, run_id, actor)
+        except VigieError as exc:
+            failed = [f"{model.name}.retrain: {exc}"]
+            notify_retraining(services, models=[model.name], run_id=run_id, failed=failed)
+            raise
+        told = notify_retraining(services, models=[model.name], run_id=run_id)
+    return RetrainReport(
+        metrics=[*asked.metrics, *gate.metrics],
+        model=model.name,
+        run_id=run_id,
+        candidate=gate.candidate,
+        promoted=version is not None,
+        version=version,
+        reasons=gate.reasons,
+        notice=told.notices[0].path,
+    )
+
+
+def _train_and_promote(
+    services: Services, model: ModelFile, run_id: str, actor: str
+) -> tuple[GateReport, int | None]:
+    backup_current_model(services, model=model, run_id=run_id)
+    merge_training_data(services, model=model, run_id=run_id)
+    for candidate in model.training.candidates:
+        train_candidate(services, model=model, run_id=run_id, candidate=candidate)
+    select_best(services, model=model, run_id=run_id)
+    gate = gate_candidate(services, model=model, run_id=run_id)
+    if not gate.promote:
+        return gate, None
+    promoted = promote_model(services, model=model, run_id=run_id, actor=actor)
+    archive_production_data(services, model=model, run_id=run_id)
+    return gate, promoted.version

@@ -1,0 +1,256 @@
+"""Faults of a broker, injected into librdkafka's mock cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
+
+import pytest
+from confluent_kafka import KafkaError
+
+from support.kafka_mock import (
+    FETCH,
+    LIST_OFFSETS,
+    OFFSET_COMMIT,
+    PRODUCE,
+    KafkaMock,
+    MockKafkaStream,
+)
+from vigie.adapters.kafka.stream import KafkaStream
+from vigie.errors import (
+    ConflictError,
+    DataError,
+    RefusedMessageError,
+    TransientError,
+    UndeliveredError,
+)
+from vigie.records import Message, Position
+
+TOPIC, GROUP = "logs", "scorer"
+
+
+@pytest.fixture
+def mock() -> Iterator[KafkaMock]:
+    with KafkaMock() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def stream(mock: KafkaMock) -> Iterator[MockKafkaStream]:
+    kafka = MockKafkaStream(mock)
+    kafka.create_topic(TOPIC, 1)
+    yield kafka
+    kafka.close()
+
+
+def lines(n: int) -> list[Message]:
+    return [Message(b"line %d" % number) for number in range(n)]
+
+
+@contextmanager
+def back_in(mock: KafkaMock, seconds: float) -> Iterator[None]:
+    """Let brokers come back while the block runs, and before the cluster ends."""
+    back = Timer(seconds, mock.up)
+    back.start()
+    try:
+        yield
+    finally:
+        back.join()
+
+
+def drained(stream: KafkaStream, group: str = GROUP) -> list[int]:
+    with stream.consumer(group, TOPIC) as consumer:
+        found = []
+        while records := consumer.poll(100):
+            found += [record.offset for record in records]
+        return found
+
+
+def test_a_cluster_that_is_down_is_named_within_five_seconds() -> None:
+    begin = time.monotonic()
+    kafka = KafkaStream("127.0.0.1:1")
+    for call in (
+        lambda: kafka.partitions(TOPIC),
+        lambda: kafka.produce(TOPIC, lines(1)),
+        lambda: kafka.consumer(GROUP, TOPIC).__enter__(),
+    ):
+        begin = time.monotonic()
+        with pytest.raises(TransientError, match=r"127\.0\.0\.1:1"):
+            call()
+        assert time.monotonic() - begin < 5
+
+
+def test_lines_produced_while_brokers_are_away_arrive_once(
+    mock: KafkaMock, stream: MockKafkaStream
+) -> None:
+    stream.produce(TOPIC, lines(10))
+    mock.down()
+    with back_in(mock, 2.0):
+        assert stream.produce(TOPIC, lines(300)) == 10
+    assert drained(stream) == list(range(310))
+
+
+def test_reading_goes_on_when_brokers_come_back(mock: KafkaMock, stream: MockKafkaStream) -> None:
+    stream.produce(TOPIC, lines(300))
+    with stream.consumer(GROUP, TOPIC) as consumer:
+        first = consumer.poll(100)
+        mock.down()
+        rest = []
+        with back_in(mock, 2.0):
+            consumer.commit({0: Position(len(first), "state")})
+            while records := consumer.poll(100):
+                rest += records
+        assert [r.offset for r in [*first, *rest]] == list(range(300))
+        assert consumer.committed() == {0: Position(len(first), "state")}
+
+
+def test_brokers_that_stay_away_are_waited_for_no_longer_than_allowed(mock: KafkaMock) -> None:
+    stream = MockKafkaStream(mock, outage_s=2.0)
+    stream.create_topic(TOPIC, 1)
+    stream.produce(TOPIC, lines(10))
+    with stream.consumer(GROUP, TOPIC) as consumer:
+        assert len(consumer.poll(10)) == 10
+        mock.down()
+        for call in (
+            lambda: consumer.poll(10),
+            lambda: consumer.commit({0: Position(10)}),
+        ):
+            begin = time.monotonic()
+            with pytest.raises(TransientError, match=r"127\.0\.0\.1"):
+                call()
+            assert time.monotonic() - begin < 12
+        mock.up()
+
+
+def test_the_first_undelivered_message_is_named(mock: KafkaMock) -> None:
+    stream = MockKafkaStream(mock, outage_s=2.0)
+    stream.create_topic(TOPIC, 1)
+    stream.produce(TOPIC, lines(5))
+    mock.down()
+    with pytest.raises(UndeliveredError, match=r"0 of 7 messages.*number 0") as caught:
+        stream.produce(TOPIC, lines(7))
+    assert caught.value.first == 0
+    mock.up()
+    assert stream.produce(TOPIC, lines(7)) >= 5, "a new producer took over"
+
+
+def test_passing_errors_of_produce_are_retried_without_a_double(
+    mock: KafkaMock, stream: MockKafkaStream
+) -> None:
+    mock.fail(PRODUCE, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.REQUEST_TIMED_OUT)
+    assert stream.produce(TOPIC, lines(50)) == 0
+    assert drained(stream) == list(range(50))
+
+
+def test_a_message_that_brokers_refuse_is_named_with_the_setting_to_change(
+    mock: KafkaMock, stream: MockKafkaStream
+) -> None:
+    mock.fail(PRODUCE, *[KafkaError.MSG_SIZE_TOO_LARGE] * 2)
+    with pytest.raises(RefusedMessageError, match=r"0 of 2 .*max\.message\.bytes") as caught:
+        stream.produce(TOPIC, lines(2))
+    assert (caught.value.first, caught.value.is_too_large) == (0, True)
+    assert stream.produce(TOPIC, lines(1)) == 0
+
+
+def test_a_refusal_for_another_reason_names_its_message_too(
+    mock: KafkaMock, stream: MockKafkaStream
+) -> None:
+    mock.fail(PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    with pytest.raises(RefusedMessageError, match="TOPIC_AUTHORIZATION_FAILED") as caught:
+        stream.produce(TOPIC, lines(2))
+    assert (caught.value.first, caught.value.is_too_large) == (0, False)
+
+
+def test_a_batch_that_is_too_large_as_a_whole_is_written_message_by_message(
+    mock: KafkaMock, stream: MockKafkaStream
+) -> None:
+    mock.fail(PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE)
+    assert stream.produce(TOPIC, lines(20)) == 0
+    assert drained(stream) == list(range(20))
+
+
+def test_a_message_beyond_the_librarys_own_default_is_written(stream: MockKafkaStream) -> None:
+    """Brokers take 1,048,588 bytes where librdkafka stops at 1,000,000, and more if told to."""
+    assert stream.produce(TOPIC, [Message(b"x" * 3_000_000)]) == 0
+
+
+@pytest.mark.parametrize("code", [KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID])
+def test_a_commit_that_the_group_refuses_is_a_lost_race(
+    mock: KafkaMock, stream: MockKafkaStream, code: int
+) -> None:
+    stream.produce(TOPIC, lines(10))
+    with stream.consumer(GROUP, TOPIC) as consumer:
+        consumer.poll(10)
+        mock.fail(OFFSET_COMMIT, code)
+        with pytest.raises(ConflictError, match="not committed"):
+            consumer.commit({0: Position(10)})
+        assert consumer.committed() == {0: Position(0)}
+
+
+def test_a_coordinator_that_moves_is_waited_for(mock: KafkaMock, stream: MockKafkaStream) -> None:
+    stream.produce(TOPIC, lines(10))
+    with stream.consumer(GROUP, TOPIC) as consumer:
+        mock.fail(OFFSET_COMMIT, KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE)
+        consumer.commit({0: Position(10, "s")})
+        assert consumer.committed() == {0: Position(10, "s")}
+
+
+def test_passing_errors_of_a_fetch_lose_nothing(mock: KafkaMock, stream: MockKafkaStream) -> None:
+    stream.produce(TOPIC, lines(500))
+    mock.fail(FETCH, *[KafkaError.NOT_LEADER_FOR_PARTITION] * 3)
+    mock.fail(LIST_OFFSETS, KafkaError.LEADER_NOT_AVAILABLE)
+    assert drained(stream) == list(range(500))
+
+
+def test_lines_dropped_while_they_were_read_are_named(
+    mock: KafkaMock, stream: MockKafkaStream
+) -> None:
+    stream.produce(TOPIC, lines(10))
+    with stream.consumer(GROUP, TOPIC) as consumer:
+        consumer.poll(4)
+        consumer.commit({0: Position(4)})
+    mock.delete_records(TOPIC, 0, 8)
+    with (
+        stream.consumer(GROUP, TOPIC) as consumer,
+        pytest.raises(DataError, match=r"lines 4 to 7 of 'logs'/0 were dropped"),
+    ):
+        consumer.poll(10)
+
+
+def test_a_position_past_the_end_is_an_error(mock: KafkaMock, stream: MockKafkaStream) -> None:
+    stream.produce(TOPIC, lines(10))
+    with stream.consumer(GROUP, TOPIC) as consumer:
+        consumer.commit({0: Position(25)})
+    with (
+        stream.consumer(GROUP, TOPIC) as consumer,
+        pytest.raises(DataError, match=r"line 25 .* is not there: its log is 0 to 9"),
+    ):
+        consumer.poll(10)
+
+
+def test_a_later_worker_takes_over_when_there_is_no_lease(stream: MockKafkaStream) -> None:
+    stream.produce(TOPIC, lines(10))
+    with stream.consumer(GROUP, TOPIC) as late:
+        late.poll(10)
+        with stream.consumer(GROUP, TOPIC) as successor:
+            successor.poll(3)
+            successor.commit({0: Position(3)})
+        with pytest.raises(ConflictError, match="another member"):
+            late.commit({0: Position(10)})
+
+
+def test_offsets_that_a_person_resets_are_noticed(mock: KafkaMock, stream: MockKafkaStream) -> None:
+    from confluent_kafka import Consumer, TopicPartition
+
+    stream.produce(TOPIC, lines(10))
+    with stream.consumer(GROUP, TOPIC) as consumer:
+        consumer.commit({0: Position(5)})
+        tool = Consumer({"bootstrap.servers": mock.servers, "group.id": GROUP})
+        tool.commit(offsets=[TopicPartition(TOPIC, 0, 2)], asynchronous=False)
+        tool.close()
+        with pytest.raises(ConflictError, match="another member"):
+            consumer.commit({0: Position(6)})
+    with stream.consumer(GROUP, TOPIC) as consumer:
+        assert consumer.committed() == {0: Position(2)}

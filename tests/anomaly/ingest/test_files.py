@@ -1,0 +1,146 @@
+"""Which log files, which lines of them, and how far they were read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vigie.anomaly.ingest.files import MAX_LINE, find_files, log_folder, read_lines
+from vigie.anomaly.ingest.tail import TailPosition, file_key, resume
+from vigie.anomaly.scoring.event_time import event_time
+from vigie.errors import DataError
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def test_default_patterns_find_job_logs_and_log_files_once(tmp_path: Path) -> None:
+    found = [
+        write(tmp_path / name, b"x\n")
+        for name in ("a.log", "log-1/b.txt", "log-1/deep/c.txt", "log-2/d.log", "sub/e.log")
+    ]
+    write(tmp_path / "readme.txt", b"x\n")
+    assert find_files(tmp_path) == sorted(found)
+
+
+def test_a_link_out_of_the_folder_is_left_out(tmp_path: Path) -> None:
+    outside = write(tmp_path / "outside.log", b"x\n")
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "link.log").symlink_to(outside)
+    assert find_files(tmp_path / "base") == []
+
+
+@pytest.mark.parametrize("pattern", ["../*.log", "/etc/*"])
+def test_a_pattern_out_of_the_folder_is_refused(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(DataError, match="leaves"):
+        find_files(tmp_path, [pattern])
+
+
+def test_the_platforms_own_logs_are_read_when_nothing_was_brought(tmp_path: Path) -> None:
+    data, local = tmp_path / "data", tmp_path / "local"
+    assert log_folder(data, local) == local / "logs"
+    write(data / "kafka" / "log-1" / "a.txt", b"x\n")
+    assert log_folder(data, local) == data / "kafka"
+
+
+def test_a_last_line_without_its_end_waits(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.log", b"one\ntwo\r\nthr")
+    assert [line.raw for line in read_lines(path)] == [b"one", b"two"]
+
+
+@given(st.lists(st.binary(max_size=20).filter(lambda b: b"\n" not in b), max_size=10))
+def test_lines_and_offsets_cover_the_file(tmp_path_factory, lines: list[bytes]) -> None:  # type: ignore[no-untyped-def]
+    path = write(tmp_path_factory.mktemp("f") / "a.log", b"".join(b + b"\n" for b in lines))
+    found = list(read_lines(path))
+    assert [line.raw for line in found] == [line.removesuffix(b"\r") for line in lines]
+    assert [line.next_offset for line in found[:-1]] == [line.offset for line in found[1:]]
+    assert all(next(read_lines(path, line.offset)) == line for line in found)
+
+
+def test_lines_that_come_after_the_end_are_for_the_next_time(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.log", b"one\ntwo\n")
+    assert [line.raw for line in read_lines(path, 0, end=4)] == [b"one"]
+
+
+@pytest.mark.parametrize("extra", [1, MAX_LINE, MAX_LINE + 1])
+def test_a_huge_line_is_cut_and_its_whole_is_named(tmp_path: Path, extra: int) -> None:
+    whole = b"y" * (MAX_LINE + extra)
+    path = write(tmp_path / "a.log", whole + b"\nnext\n")
+    first, second = read_lines(path)
+    assert first.raw == whole[:MAX_LINE]
+    assert (first.length, first.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
+    assert second.raw == b"next"
+
+
+def test_a_line_of_exactly_the_limit_is_whole(tmp_path: Path) -> None:
+    (line,) = read_lines(write(tmp_path / "a.log", b"y" * MAX_LINE + b"\n"))
+    assert (len(line.raw), line.sha256) == (MAX_LINE, None)
+
+
+def test_a_file_is_nothing_before_its_first_line_is_complete(tmp_path: Path) -> None:
+    assert file_key(write(tmp_path / "a.log", b"hal")) is None
+
+
+def test_a_file_stays_the_same_while_it_grows_and_is_renamed(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.log", b"first\n")
+    before = file_key(path)
+    with path.open("ab") as file:
+        file.write(b"second\n" * 500)
+    assert file_key(path.rename(tmp_path / "a.log.1")) == before
+
+
+def test_two_files_with_the_same_first_line_are_two(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a.log", b"same\n"), write(tmp_path / "b.log", b"same\n")
+    assert file_key(a) != file_key(b)
+
+
+def test_a_cut_file_is_read_from_its_start_as_a_new_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.log", b"head\none\ntwo\n")
+    before = TailPosition("f", 13)
+    os.truncate(path, 5)
+    after = resume(path, "f", before.as_state())
+    assert (after.offset, after.generation) == (0, 1)
+    assert after.line_id(5, b"one") != before.line_id(5, b"one")
+
+
+def test_a_file_that_was_not_cut_goes_on(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.log", b"head\none\n")
+    assert resume(path, "f", {"offset": 5, "generation": 2}) == TailPosition("f", 5, 2)
+
+
+@pytest.mark.parametrize("stored", [None, {}, {"offset": "5"}, {"offset": -1}, {"offset": 1.5}])
+def test_a_position_that_makes_no_sense_starts_again(tmp_path: Path, stored: object) -> None:
+    path = write(tmp_path / "a.log", b"head\n")
+    assert resume(path, "f", stored) == TailPosition("f")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"2026-11-21T10:00:00.123456Z - x", datetime(2026, 11, 21, 10, 0, 0, 123456, UTC)),
+        (b"2026-11-21 10:00:00,5 INFO", datetime(2026, 11, 21, 10, 0, 0, 500000, UTC)),
+        (b'{"timestamp":"2026-11-21T10:00:00+0130"', datetime(2026, 11, 21, 8, 30, tzinfo=UTC)),
+        (b"2026-11-21T10:00:00-05:00 x", datetime(2026, 11, 21, 15, tzinfo=UTC)),
+        (b"2026-13-01T10:00:00Z", None),
+        (b"0001-01-01T00:00:00+05:00", None),
+        (b"x" * 100 + b"2026-11-21T10:00:00Z", None),
+        (b"no time", None),
+    ],
+)
+def test_the_time_of_a_line(line: bytes, expected: datetime | None) -> None:
+    assert event_time(line) == expected
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_have_a_time_or_none(line: bytes) -> None:
+    found = event_time(line)
+    assert found is None or found.tzinfo is UTC

@@ -1,0 +1,227 @@
+"""Sample → train → evaluate → register, with the gate's yes and no."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from vigie.anomaly.detectors.base import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
+from vigie.anomaly.scoring.champion_detector import champion_detector
+from vigie.anomaly.scoring.explain_anomaly import explain_anomaly
+from vigie.anomaly.scoring.measure_champion import measure_champion
+from vigie.anomaly.training.evaluate_detectors import EvaluationReport, evaluate_detectors
+from vigie.anomaly.training.load_training_logs import TrainingLogsReport, load_training_logs
+from vigie.anomaly.training.register_detectors import RegisterReport, register_detectors
+from vigie.anomaly.training.train_detector import train_detector
+from vigie.errors import ConflictError, DataError, NotEnoughDataError, TransientError
+from vigie.registry.reconcile_champion import reconcile_champion
+from vigie.registry.rollback_model import rollback_model
+from vigie.testing import FakeServices
+from vigie.testing.detectors import NORMAL, deploy_detector
+
+RUN = "run-1"
+
+
+@pytest.fixture
+def logs(services: FakeServices) -> Path:
+    folder = services.paths.data / "kafka"
+    folder.mkdir()
+    lines = [
+        NORMAL[n % len(NORMAL)].replace("<NUM>", str(n)).replace("<IP>", "10.0.0.1")
+        for n in range(600)
+    ]
+    (folder / "a.log").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def load(services: FakeServices, **values: Any) -> TrainingLogsReport:
+    return load_training_logs(services, run_id=RUN, **values)
+
+
+def prepare(services: FakeServices, run_id: str = RUN) -> EvaluationReport:
+    """Train the forest alone: it is the fast one, and the steps are the same."""
+    report = load_training_logs(services, run_id=run_id)
+    dataset = Path(report.dataset)
+    train_detector(services, detector=ISOLATION_FOREST, dataset=dataset, run_id=run_id)
+    return evaluate_detectors(
+        services, run_id=run_id, dataset=dataset, detectors=[ISOLATION_FOREST]
+    )
+
+
+def register(services: FakeServices, evaluation: EvaluationReport) -> RegisterReport:
+    return register_detectors(services, evaluation=Path(evaluation.evaluation))
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_sample_is_uniform_in_size_and_keeps_the_order(services: FakeServices) -> None:
+    report = load(services, max_lines=100)
+    lines = gzip.decompress(Path(report.dataset).read_bytes()).split(b"\n")
+    numbers = [int(line.split()[3]) for line in lines]
+    assert (report.lines, report.lines_seen, len(lines)) == (100, 600, 100)
+    assert numbers == sorted(numbers)
+    assert numbers[50] > 200
+
+
+@pytest.mark.usefixtures("logs")
+def test_the_same_files_give_the_same_sample(services: FakeServices) -> None:
+    first = Path(load(services, max_lines=100).dataset).read_bytes()
+    assert Path(load(services, max_lines=100).dataset).read_bytes() == first
+
+
+def test_too_few_lines_are_nothing_to_do(services: FakeServices) -> None:
+    with pytest.raises(NotEnoughDataError) as caught:
+        load(services)
+    assert (caught.value.found, caught.value.needed) == (0, 50)
+
+
+@pytest.mark.usefixtures("logs")
+def test_training_logs_a_run_with_the_loss_of_each_epoch(services: FakeServices) -> None:
+    dataset = Path(load(services).dataset)
+    report = train_detector(
+        services, detector=LSTM_AUTOENCODER, dataset=dataset, run_id=RUN, epochs=5
+    )
+    (run,) = services.tracker.runs
+    losses = [value for name, value, _ in run.metrics if name == "train_loss"]
+    assert len(losses) == report.epochs == 5
+    assert losses[-1] < losses[0]
+    assert run.latest("final_loss") == losses[-1] == report.final_loss
+    assert run.latest("mean_reconstruction_error") == report.mean_reconstruction_error
+    assert run.latest("threshold") == report.threshold
+    assert [name for name, _ in run.models] == [LSTM_AUTOENCODER]
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_retry_opens_the_same_run(services: FakeServices) -> None:
+    prepare(services)
+    prepare(services)
+    assert len(services.tracker.runs) == 1
+
+
+@pytest.mark.usefixtures("logs")
+def test_the_first_version_is_promoted_everywhere(services: FakeServices) -> None:
+    report = register(services, prepare(services))
+    assert report.promoted == {ISOLATION_FOREST: 1}
+    assert champion_detector(services, ISOLATION_FOREST).version == 1
+    assert services.tracker.alias(ISOLATION_FOREST, "champion") == 1
+    (decision,) = services.ledger.decisions(model=ISOLATION_FOREST)
+    assert (decision.kind, decision.verdict) == ("gate", "yes")
+    assert 0 < decision.facts["challenger"]["auc"] <= 1
+
+
+@pytest.mark.usefixtures("logs")
+def test_registering_twice_changes_nothing(services: FakeServices) -> None:
+    evaluation = prepare(services)
+    assert register(services, evaluation) == register(services, evaluation)
+    assert services.bundles.versions(ISOLATION_FOREST) == [1]
+    assert len(services.deployments.history(ISOLATION_FOREST)) == 1
+    assert len(services.ledger.decisions()) == 1
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_detector_as_good_replaces_the_champion(services: FakeServices) -> None:
+    register(services, prepare(services))
+    assert register(services, prepare(services, "run-2")).promoted == {ISOLATION_FOREST: 2}
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_promotion_while_the_registry_is_down_is_recorded_and_mended_later(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> None:
+        raise TransientError("MLflow did not answer")
+
+    evaluation = prepare(services)
+    with monkeypatch.context() as patched:
+        patched.setattr(services.tracker, "register", down)
+        assert register(services, evaluation).promoted == {ISOLATION_FOREST: 1}
+    (decision,) = services.ledger.decisions(model=ISOLATION_FOREST)
+    assert "MLflow did not answer" in decision.reasons[1]
+    reconcile_champion(services, model=ISOLATION_FOREST)
+    assert services.tracker.alias(ISOLATION_FOREST, "champion") == 1
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_detector_that_is_rolled_back_takes_the_alias_along(services: FakeServices) -> None:
+    register(services, prepare(services))
+    register(services, prepare(services, "run-2"))
+    rollback_model(services, model=ISOLATION_FOREST, actor="ana")
+    assert champion_detector(services, ISOLATION_FOREST).version == 1
+    assert services.tracker.alias(ISOLATION_FOREST, "champion") == 1
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_detector_that_separates_worse_stays_out(services: FakeServices) -> None:
+    evaluation = prepare(services)
+    register(services, evaluation)
+    path = Path(prepare(services, "run-2").evaluation)
+    results = orjson.loads(path.read_bytes())
+    results["detectors"][ISOLATION_FOREST]["challenger"]["auc"] -= 0.2
+    path.write_bytes(orjson.dumps(results))
+    report = register_detectors(services, evaluation=path)
+    assert report.promoted == {}
+    assert "separates worse" in report.refused[ISOLATION_FOREST]
+    assert champion_detector(services, ISOLATION_FOREST).version == 1
+    assert services.ledger.decisions(run_id="run-2")[0].verdict == "no"
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_champion_that_cannot_be_opened_is_replaced(services: FakeServices) -> None:
+    register(services, prepare(services))
+    broken = services.paths.artifacts / ISOLATION_FOREST / "v1" / "model.skops"
+    broken.chmod(0o644)
+    broken.write_bytes(b"broken")
+    report = register(services, prepare(services, "run-2"))
+    assert report.promoted == {ISOLATION_FOREST: 2}
+    assert "cannot be opened" in services.ledger.decisions(run_id="run-2")[0].reasons[0]
+
+
+@pytest.mark.usefixtures("logs")
+def test_a_champion_of_somebody_else_is_not_overwritten(services: FakeServices) -> None:
+    evaluation = prepare(services)
+    deploy_detector(services, ISOLATION_FOREST)
+    with pytest.raises(ConflictError):
+        register(services, evaluation)
+
+
+@pytest.mark.usefixtures("logs")
+def test_evaluation_compares_every_detector_on_the_same_lines(services: FakeServices) -> None:
+    dataset = Path(load(services).dataset)
+    for name in DETECTORS:
+        train_detector(services, detector=name, dataset=dataset, run_id=RUN, epochs=40)
+    report = evaluate_detectors(services, run_id=RUN, dataset=dataset)
+    assert set(report.auc) == set(DETECTORS)
+    assert report.best in DETECTORS
+    assert min(report.auc.values()) > 0.8
+    assert max(report.false_alarm_rate.values()) <= 0.1
+
+
+def test_a_sample_that_is_none_is_refused(services: FakeServices, tmp_path: Path) -> None:
+    path = tmp_path / "x.gz"
+    path.write_bytes(b"no")
+    with pytest.raises(DataError, match="not a sample"):
+        train_detector(services, detector=ISOLATION_FOREST, dataset=path, run_id=RUN)
+
+
+def test_an_explanation_names_the_tokens(services: FakeServices) -> None:
+    deploy_detector(services)
+    report = explain_anomaly(
+        services,
+        lines=[b"gateway exploded request 3 from 10.0.0.1 in 4 ms", NORMAL[0].encode(), b" "],
+    )
+    strange, normal, blank = report.explanations
+    assert strange.template == "gateway exploded request <NUM> from <IP> in <NUM> ms"
+    assert strange.tokens[0].token == "exploded"
+    assert (strange.is_above_threshold, normal.is_above_threshold) == (True, False)
+    assert (blank.score, blank.is_above_threshold) == (None, None)
+
+
+@pytest.mark.usefixtures("logs")
+def test_the_champion_can_be_measured_without_changing_anything(services: FakeServices) -> None:
+    deploy_detector(services, ISOLATION_FOREST)
+    figures = measure_champion(services, detector=ISOLATION_FOREST).figures
+    assert figures["auc"] > 0.8
+    assert services.ledger.decisions() == []

@@ -1,0 +1,84 @@
+"""``vigie check`` and ``vigie logs clear`` with Elasticsearch as the log index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from support.fake_es import FakeEs
+from vigie.adapters.elastic.index import EsIndex
+from vigie.collection.clear_indices import clear_indices
+from vigie.collection.confirmation import require_confirmation
+from vigie.collection.index_specs import MESSAGE, api_log_specs
+from vigie.errors import PermanentError
+from vigie.local.check import check_everything
+from vigie.records import Document
+from vigie.settings import Settings
+from vigie.testing import FakeServices
+
+
+@pytest.fixture
+def on_cluster(services: FakeServices) -> Iterator[FakeServices]:
+    with FakeEs() as es:
+        index = EsIndex(es.url)
+        services.index = index  # type: ignore[assignment]
+        for spec in api_log_specs():
+            index.ensure(spec)
+        index.create(MESSAGE.name, [Document("1", {"transaction_id": "t"})])
+        yield services
+        index.close()
+
+
+@pytest.mark.parametrize("expected", [None, "prod", "", "fake"])
+def test_a_cluster_is_not_cleared_unless_it_is_named(
+    on_cluster: FakeServices, expected: str | None
+) -> None:
+    with pytest.raises(PermanentError, match="--expect-cluster fake-cluster"):
+        clear_indices(on_cluster, confirmed=True, expect_cluster=expected)
+    assert on_cluster.index.count(MESSAGE.name) == 1
+
+
+def test_an_old_document_is_not_expired_on_a_cluster_that_was_not_named(
+    on_cluster: FakeServices,
+) -> None:
+    told = "older than a day of ml-api-message .1 documents. for good.*--expect-cluster fake"
+    with pytest.raises(PermanentError, match=told):
+        require_confirmation(
+            on_cluster,
+            [MESSAGE.name],
+            confirmed=True,
+            expect_cluster=None,
+            only="what is older than a day of ",
+        )
+
+
+def test_naming_the_cluster_is_not_enough(on_cluster: FakeServices) -> None:
+    with pytest.raises(PermanentError, match=r"ml-api-message \(1 documents\)"):
+        clear_indices(on_cluster, confirmed=False, expect_cluster="fake-cluster")
+    assert on_cluster.index.count(MESSAGE.name) == 1
+
+
+def test_the_named_cluster_is_cleared(on_cluster: FakeServices) -> None:
+    report = clear_indices(on_cluster, confirmed=True, expect_cluster="fake-cluster")
+    assert report.deleted[MESSAGE.name] == 1
+    assert on_cluster.index.fields(MESSAGE.name) is None
+
+
+def test_an_embedded_index_is_on_no_cluster(services: FakeServices) -> None:
+    with pytest.raises(PermanentError, match="embedded, not on cluster prod"):
+        clear_indices(services, confirmed=True, expect_cluster="prod")
+    clear_indices(services, confirmed=True)
+
+
+def test_check_names_host_and_port_of_a_server_that_is_down_within_five_seconds() -> None:
+    with FakeEs() as es:
+        pass
+    values = {"ELASTICSEARCH_HOST": "127.0.0.1", "ELASTICSEARCH_PORT": str(es.port)}
+    began = time.monotonic()
+    statuses = check_everything(Settings.from_env(values))
+    assert time.monotonic() - began < 5
+    [found] = [status for status in statuses if status.role == "log index"]
+    assert not found.ok
+    assert f"127.0.0.1:{es.port}" in found.detail

@@ -1,0 +1,104 @@
+"""``vigie models`` as a person types it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def home(tmp_path: Path, project_root: Path) -> Path:
+    """Return a project folder with two model files, one that works and one that waits."""
+    models = tmp_path / "home" / "models"
+    models.mkdir(parents=True)
+    for name in ("breast_cancer.toml", "lung_cancer.toml"):
+        shutil.copy(project_root / "models" / name, models)
+    return models.parent
+
+
+def vigie(home: Path, *arguments: str) -> tuple[int, str]:
+    environment = {**os.environ, "VIGIE_HOME": str(home), "COLUMNS": "300"}
+    done = subprocess.run(
+        [sys.executable, "-Im", "vigie.cli.main", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_list_says_which_model_is_ready_and_where_to_put_the_table_of_the_other(
+    home: Path,
+) -> None:
+    code, out = vigie(home, "models", "list")
+
+    assert code == 0, out
+    ready, waiting = (
+        next(line for line in out.splitlines() if n in line)
+        for n in ("breast_cancer", "lung_cancer")
+    )
+    assert "ready" in ready
+    assert "waiting for data" in waiting
+    assert str(home / "data" / "lung_cancer" / "survey_lung_cancer.csv") in waiting
+
+
+def test_list_shows_the_copy_of_the_champion_while_no_database_answers(home: Path) -> None:
+    from datetime import UTC, datetime
+
+    from vigie.adapters.bundles.directory import BundleDirectory
+    from vigie.records import Deployment
+
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    BundleDirectory(home / "artifacts").write_champion(
+        Deployment("breast_cancer", 1, 7, None, at, "ann", "first")
+    )
+
+    assert "v7 (copy)" in vigie(home, "models", "list")[1]
+
+
+def test_show_says_what_each_feature_takes(home: Path) -> None:
+    code, out = vigie(home, "models", "show", "lung_cancer")
+
+    assert code == 0, out
+    assert "a whole number from 18 to 120" in out
+    assert "logged only" in out
+
+
+def test_show_of_an_unknown_model_lists_the_known_ones(home: Path) -> None:
+    code, out = vigie(home, "models", "show", "lung")
+
+    assert code == 2
+    assert "there are: breast_cancer, lung_cancer" in out
+
+
+def test_check_of_good_files_ends_with_0(home: Path) -> None:
+    assert vigie(home, "models", "check")[0] == 0
+
+
+def test_check_of_a_wrong_file_ends_with_2_and_names_table_key_and_reason(home: Path) -> None:
+    path = home / "models" / "breast_cancer.toml"
+    path.write_text(path.read_text().replace("holdout_share", "holdout_shore"))
+
+    code, out = vigie(home, "models", "check")
+
+    assert code == 2
+    expected = "models/breast_cancer.toml: [training] holdout_shore: unknown key"
+    assert f"{expected}; did you mean holdout_share?" in out
+
+
+def test_check_opens_the_reference_table(home: Path) -> None:
+    table = home / "data" / "lung_cancer" / "survey_lung_cancer.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("GENDER,AGE\nM,60\n")
+
+    code, out = vigie(home, "models", "check", "models/lung_cancer.toml")
+
+    assert code == 2
+    assert "lacks the columns SMOKING" in out
