@@ -16,6 +16,7 @@ from vigie.errors import DataError, NotEnoughDataError
 from vigie.models.catalog import get_model
 from vigie.models.model_file import ModelFile
 from vigie.models.reference import load_reference, unseen_rows
+from vigie.models.thresholds import Threshold
 from vigie.records import Prediction
 from vigie.reports.cleanup_old_reports import cleanup_old_reports
 from vigie.reports.decide_drift import DriftReport, decide_drift
@@ -24,7 +25,6 @@ from vigie.reports.window import Window
 from vigie.reports.write_drift_report import write_drift_report
 from vigie.reports.write_performance_report import write_performance_report
 from vigie.reports.write_quality_report import write_quality_report
-from vigie.retraining.evaluate_triggers import Threshold
 from vigie.testing import FakeServices
 
 NAME = "breast_cancer"

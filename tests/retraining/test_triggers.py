@@ -13,9 +13,9 @@ import pytest
 from vigie.drift.reference_profile import build_profile
 from vigie.errors import NotEnoughDataError
 from vigie.models.model_file import Feature, ModelFile, Retrain
+from vigie.models.thresholds import Threshold
 from vigie.records import Decision, Prediction
 from vigie.retraining.check_triggers import check_triggers
-from vigie.retraining.evaluate_triggers import Threshold
 from vigie.testing import FakeServices
 
 NAME = "m"

@@ -34,9 +34,9 @@ def report(
     """Write the three reports of a served model and record what they decide."""
     from vigie.cli.drift_text import decision_text
     from vigie.models.catalog import get_model
+    from vigie.models.thresholds import thresholds_from
     from vigie.reports.report_on_model import report_on_model
     from vigie.reports.window import Window
-    from vigie.retraining.evaluate_triggers import thresholds_from
 
     with services() as opened:
         now, settings = opened.now(), opened.settings

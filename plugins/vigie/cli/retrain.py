@@ -13,7 +13,7 @@ from vigie.cli.support import console, services
 from vigie.errors import DataError
 
 if TYPE_CHECKING:
-    from vigie.retraining.evaluate_triggers import Threshold
+    from vigie.models.thresholds import Threshold
     from vigie.settings import Settings
 
 Model = Annotated[str, typer.Option("--model", "-m", help="The model file's name.")]
@@ -144,7 +144,7 @@ def _instant(text: str | None) -> datetime | None:
 
 
 def _thresholds(settings: Settings, given: dict[str, float | None]) -> dict[str, Threshold]:
-    from vigie.retraining.evaluate_triggers import thresholds_from
+    from vigie.models.thresholds import thresholds_from
 
     return thresholds_from(
         ("command line", given),

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from vigie.models.model_file import ModelFile
+    from vigie.models.thresholds import Threshold
     from vigie.records import JobReport
     from vigie.reports.decide_drift import DriftReport
     from vigie.reports.window import Window
-    from vigie.retraining.evaluate_triggers import Threshold
     from vigie.roles import Services
 
 #: Runs whose data interval is the window; any other looks back from its start.
@@ -136,7 +136,7 @@ def window_of(context: Context) -> Window:
 
 def thresholds_of(context: Context) -> dict[str, Threshold]:
     """Layer the Param over the environment; what neither sets is the model file's."""
-    from vigie.retraining.evaluate_triggers import thresholds_from
+    from vigie.models.thresholds import thresholds_from
     from vigie.settings import Settings
 
     settings = Settings.from_env()

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from vigie.models.model_file import ModelFile
+    from vigie.models.thresholds import Threshold
     from vigie.records import JobReport
-    from vigie.retraining.evaluate_triggers import Threshold
     from vigie.roles import Services
 
 PROMOTION_WAIT_S = 300.0  # a `vigie retrain` of the same model may hold the lock that long
@@ -162,7 +162,7 @@ class NotifyRetrainingOperator(JobOperator):
 
 def _thresholds(context: Context) -> dict[str, Threshold]:
     """Layer the Params over the environment; what neither sets is the model file's."""
-    from vigie.retraining.evaluate_triggers import thresholds_from
+    from vigie.models.thresholds import thresholds_from
     from vigie.settings import Settings
 
     settings = Settings.from_env()

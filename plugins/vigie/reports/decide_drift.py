@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from vigie import catalogue
 from vigie.errors import NotEnoughDataError
+from vigie.models.thresholds import Threshold
 from vigie.records import Decision, JobReport, Sample
 from vigie.registry.decisions import decide
 from vigie.reports.evaluation import find_degradation, find_drift, limits_of
 from vigie.reports.window import Window, champion_bundle, served_rows
-from vigie.retraining.evaluate_triggers import Threshold
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vigie.drift.decision import detect_drift
+from vigie.models.thresholds import Threshold
 from vigie.records import LabelledPrediction
 from vigie.reports.window import feature_table, frozen_profile
 from vigie.reports.write_performance_report import labelled_rows
-from vigie.retraining.evaluate_triggers import Threshold
 from vigie.training.metrics import evaluate
 
 if TYPE_CHECKING:

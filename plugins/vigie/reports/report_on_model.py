@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vigie.errors import NotEnoughDataError
+from vigie.models.thresholds import Threshold
 from vigie.records import JobReport
 from vigie.reports.decide_drift import DriftReport, decide_drift
 from vigie.reports.window import Window
 from vigie.reports.write_drift_report import write_drift_report
 from vigie.reports.write_performance_report import write_performance_report
 from vigie.reports.write_quality_report import write_quality_report
-from vigie.retraining.evaluate_triggers import Threshold
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from vigie.catalogue import RETRAIN_ASKED, RETRAIN_LABELLED_ROWS, RETRAIN_TRIGGER_FIRED
 from vigie.errors import NotEnoughDataError
 from vigie.models.reference import is_ready, where_to_put
+from vigie.models.thresholds import Threshold
 from vigie.records import Decision, JobReport, Sample
 from vigie.registry.decisions import checked_run, decide, decided
 from vigie.retraining.evaluate_triggers import (
-    Threshold,
     Trigger,
     asked_by_person,
     drifted,

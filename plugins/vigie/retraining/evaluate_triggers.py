@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import numpy as np
 from vigie.drift.decision import detect_drift
 from vigie.errors import DataError
 from vigie.models.tables import frame_of
+from vigie.models.thresholds import Threshold
 from vigie.records import Deployment, LabelledPrediction
 from vigie.training.metrics import evaluate
 
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
     from vigie.roles import Services
 
 MAX_DRIFT_ROWS = 5000  # the newest ones: enough for every test of the profile, a second of work
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A threshold and where it came from (Param > environment > model file > default)."""
-
-    value: float | None
-    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,19 +155,3 @@ def _served(
     """Yield what the champion itself answered since it was deployed."""
     rows = services.predictions.window(model.name, since=champion.deployed_at)
     return (row for row in rows if row.prediction.model_version == champion.version)
-
-
-def thresholds_from(*layers: tuple[str, Mapping[str, float | None]]) -> dict[str, Threshold]:
-    """Return each threshold that some layer sets, with the source of the first that does.
-
-    Examples
-    --------
-    >>> thresholds_from(("Param", {"min_rows": None}), ("environment", {"min_rows": 10}))
-    {'min_rows': Threshold(value=10, source='environment')}
-    """
-    found: dict[str, Threshold] = {}
-    for source, values in layers:
-        for name, value in values.items():
-            if value is not None:
-                found.setdefault(name, Threshold(value, source))
-    return found

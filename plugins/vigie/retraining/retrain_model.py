@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vigie.errors import NotEnoughDataError, VigieError
+from vigie.models.thresholds import Threshold
 from vigie.records import JobReport
 from vigie.registry.decisions import lock_name
 from vigie.retraining.archive_production_data import archive_production_data
 from vigie.retraining.backup_current_model import backup_current_model
 from vigie.retraining.check_triggers import check_triggers
-from vigie.retraining.evaluate_triggers import Threshold
 from vigie.retraining.gate_candidate import GateReport, gate_candidate
 from vigie.retraining.merge_training_data import merge_training_data
 from vigie.retraining.notify_retraining import notify_retraining

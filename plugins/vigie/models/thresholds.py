@@ -1,0 +1,30 @@
+"""Thresholds of triggers and reports, each with the layer that set it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A threshold and its source (DAG Param > environment > model file > default)."""
+
+    value: float | None
+    source: str
+
+
+def thresholds_from(*layers: tuple[str, Mapping[str, float | None]]) -> dict[str, Threshold]:
+    """Return each threshold that at least one layer sets; the first layer that sets it wins.
+
+    Examples
+    --------
+    >>> thresholds_from(("Param", {"min_rows": None}), ("environment", {"min_rows": 10}))
+    {'min_rows': Threshold(value=10, source='environment')}
+    """
+    found: dict[str, Threshold] = {}
+    for source, values in layers:
+        for name, value in values.items():
+            if value is not None:
+                found.setdefault(name, Threshold(value, source))
+    return found
