@@ -9,6 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+MAX_LINE = 256 * 1024
+"""Bytes of a log line that the platform keeps; a longer line is truncated to this length."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from vigie.anomaly.ingest.files import MAX_LINE
 from vigie.api_log.line import instant
 from vigie.encoding import digest
-from vigie.records import Document
+from vigie.records import MAX_LINE, Document
 
 SCHEMA_VERSION = 1
 API_LOG = "api_log"

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigie.anomaly.ingest.files import MAX_LINE, find_files, log_folder, read_lines
+from vigie.anomaly.ingest.files import find_files, log_folder, read_lines
 from vigie.anomaly.ingest.tail import TailPosition, file_key, resume
 from vigie.anomaly.scoring.event_time import event_time
 from vigie.errors import DataError
+from vigie.records import MAX_LINE
 
 
 def write(path: Path, data: bytes) -> Path:

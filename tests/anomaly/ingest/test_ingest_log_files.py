@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from vigie.anomaly.ingest.files import MAX_LINE
 from vigie.anomaly.ingest.ingest_log_files import MAX_BATCH_BYTES, IngestReport, ingest_log_files
 from vigie.anomaly.scoring.ensure_topic import ensure_topic
 from vigie.errors import (
@@ -21,7 +20,7 @@ from vigie.errors import (
     UndeliveredError,
     VigieError,
 )
-from vigie.records import StreamRecord
+from vigie.records import MAX_LINE, StreamRecord
 from vigie.testing import FakeServices
 
 TOPIC = "logs"

@@ -10,8 +10,7 @@ from pathlib import Path
 from vigie.adapters.postgres import open_engine
 from vigie.adapters.postgres.consumer import MAX_POLL_BYTES
 from vigie.adapters.postgres.stream import PgStream
-from vigie.anomaly.ingest.files import MAX_LINE
-from vigie.records import Message
+from vigie.records import MAX_LINE, Message
 
 BOUND_MB = 300
 MEASURED = """

@@ -13,14 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vigie.anomaly.detectors.base import ISOLATION_FOREST
-from vigie.anomaly.ingest.files import MAX_LINE
 from vigie.anomaly.scoring.result import ScoreReport
 from vigie.anomaly.scoring.score_stream import score_stream
 from vigie.catalogue import STREAM_LOST
 from vigie.collection.index_specs import DEAD_LETTERS
 from vigie.encoding import dumps
 from vigie.errors import ConflictError, DataError, NotEnoughDataError
-from vigie.records import IndexOutcome, Message, Position, Rejection
+from vigie.records import MAX_LINE, IndexOutcome, Message, Position, Rejection
 from vigie.testing import FakeServices
 from vigie.testing.detectors import deploy_detector
 

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vigie.errors import DataError
+from vigie.records import MAX_LINE
 
 PATTERNS = ("log-*/**/*.txt", "**/*.log")
 """The source document's job logs, and the log files that everything else writes."""
-
-MAX_LINE = 256 * 1024
-"""Bytes of a line that are kept; of a longer one also its length and sha256."""
 
 
 @dataclass(frozen=True, slots=True)

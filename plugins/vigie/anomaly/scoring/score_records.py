@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from vigie.anomaly.ingest.files import MAX_LINE
 from vigie.anomaly.scoring.event_time import SKEW, event_time
 from vigie.anomaly.scoring.normalise import Normaliser
 from vigie.anomaly.scoring.scored_documents import Judged
 from vigie.api_log.line import instant
-from vigie.records import Document, StreamRecord
+from vigie.records import MAX_LINE, Document, StreamRecord
 
 if TYPE_CHECKING:
     from vigie.anomaly.scoring.scorer import CachedScorer
