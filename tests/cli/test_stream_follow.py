@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import create_engine
 from typer.testing import CliRunner
 
+from vigie import state_keys
 from vigie.adapters.postgres.stream import PgStream
 from vigie.anomaly.scoring import follow_session
 from vigie.anomaly.scoring.follow_stream import INDEX_WAIT_S
@@ -141,7 +142,7 @@ def test_a_push_that_fails_costs_the_figures_alone(
     opened.stream.produce(TOPIC, lines(30))
 
     def failed() -> int:
-        return int((opened.state.get(f"pushed_groups:{JOB}") or {}).get("failures", 0))
+        return int((opened.state.get(state_keys.pushed_groups(JOB)) or {}).get("failures", 0))
 
     code, _, problem = follow(lambda: failed() > 2)
     assert code == 0, problem

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from vigie import catalogue
 from vigie.api_log.line import render
-from vigie.collection.cursor import state_key
 from vigie.collection.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
 from vigie.collection.ingest_logs import IngestReport, ingest_logs
 from vigie.encoding import dumps
 from vigie.errors import DataError, TransientError
 from vigie.records import Document, IndexOutcome, LogPage, Prediction, Rejection
+from vigie.state_keys import collector_cursor
 from vigie.testing import FakeServices
 from vigie.testing.index import FakeIndex
 
@@ -154,7 +154,7 @@ def test_a_corrupt_cursor_reads_from_the_beginning_and_changes_nothing(
 ) -> None:
     collect(mixed)
     before = totals(mixed)
-    mixed.state.put(state_key("api"), cursor)
+    mixed.state.put(collector_cursor("api"), cursor)
     report = collect(mixed)
     assert (report.restarted, report.read) == (True, 9)
     assert totals(mixed) == before
@@ -240,7 +240,7 @@ def test_nothing_moves_while_the_index_is_down(
         patch.setattr(mixed.index, "create", down)
         with pytest.raises(TransientError):
             collect(mixed)
-    assert mixed.state.get(state_key("api")) is None
+    assert mixed.state.get(collector_cursor("api")) is None
     assert collect(mixed).read == 9
 
 
@@ -252,7 +252,7 @@ def test_nothing_moves_when_the_counts_do_not_add_up(mixed: FakeServices) -> Non
     mixed.index = Forgetful()
     with pytest.raises(DataError, match="accounted for"):
         collect(mixed)
-    assert mixed.state.get(state_key("api")) is None
+    assert mixed.state.get(collector_cursor("api")) is None
 
 
 def test_dead_letters_are_measured(mixed: FakeServices) -> None:
@@ -276,7 +276,7 @@ def test_nothing_moves_when_the_dead_letters_are_refused(mixed: FakeServices) ->
     mixed.index.create = create  # type: ignore[method-assign,assignment]
     with pytest.raises(DataError, match="refused"):
         collect(mixed)
-    assert mixed.state.get(state_key("api")) is None
+    assert mixed.state.get(collector_cursor("api")) is None
 
 
 def test_a_wrong_clock_is_flagged_and_the_event_kept(services: FakeServices) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vigie import state_keys
 from vigie.collection.confirmation import require_confirmation
-from vigie.collection.cursor import lock_name, reset_state, state_key
+from vigie.collection.cursor import lock_name, reset_state
 from vigie.collection.index_specs import RAW, api_log_specs
 from vigie.collection.ingest_logs import SOURCE
 from vigie.records import JobReport
@@ -48,6 +49,6 @@ def clear_indices(
     names = [spec.name for spec in api_log_specs(raw_index)]
     require_confirmation(services, names, confirmed=confirmed, expect_cluster=expect_cluster)
     with services.locks.hold(lock_name(source_id), wait_s=_LOCK_WAIT_S):
-        services.state.put(state_key(source_id), reset_state())
+        services.state.put(state_keys.collector_cursor(source_id), reset_state())
         deleted = {name: services.index.drop(name) for name in names}
     return ClearReport(deleted=deleted)

@@ -62,8 +62,3 @@ def reset_state() -> dict[str, Any]:
 def lock_name(source: str) -> str:
     """Return the lock under which documents are written and the cursor moves."""
     return f"collector:{source}"
-
-
-def state_key(source: str) -> str:
-    """Return where a source's cursor is kept."""
-    return f"collector:{source}"

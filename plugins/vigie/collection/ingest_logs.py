@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from vigie import catalogue
+from vigie import catalogue, state_keys
 from vigie.collection.counts import LineCounts
-from vigie.collection.cursor import Cursor, lock_name, state_key
+from vigie.collection.cursor import Cursor, lock_name
 from vigie.collection.documents import LineDocuments, to_documents
 from vigie.collection.filtering import DEFAULT_PATTERN, LineFilter
 from vigie.collection.index_backoff import index_backoff
@@ -133,19 +133,19 @@ class _Place:
     def found(cls, services: Services, source: str, raw_index: str) -> Self:
         """Return the place to go on from; the indices are there afterwards."""
         ensure_api_log_indices(services, raw_index)
-        stored = services.state.get(state_key(source))
+        stored = services.state.get(state_keys.collector_cursor(source))
         return cls(services, source, stored, *_resume(services, source, stored))
 
     def has_moved(self) -> bool:
         """Whether somebody else moved the cursor since it was read or written here."""
-        return self.services.state.get(state_key(self.source)) != self.stored
+        return self.services.state.get(state_keys.collector_cursor(self.source)) != self.stored
 
     def advance(self, page: LogPage) -> None:
         """Go on behind a page whose lines are durable."""
         if page.next_offset > self.cursor.offset:
             self.cursor = Cursor.after(page.next_offset, page.lines[-1])
             self.stored = self.cursor.as_state()
-            self.services.state.put(state_key(self.source), self.stored)
+            self.services.state.put(state_keys.collector_cursor(self.source), self.stored)
 
 
 def _resume(

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vigie import state_keys
 from vigie.anomaly.detectors.base import DETECTORS
 from vigie.errors import VigieError
 from vigie.models.names import model_names
@@ -29,7 +30,7 @@ class PushedGroups:
     def recall(cls, services: Services, dag_id: str) -> PushedGroups:
         """Read what :meth:`remember` kept; a database that does not answer is no reason to fail."""
         try:
-            kept = services.state.get(_key(dag_id)) or {}
+            kept = services.state.get(state_keys.pushed_groups(dag_id)) or {}
         except VigieError as exc:
             log.warning("what was pushed before is not known: %s", exc)
             return cls(dag_id, frozenset(), None)
@@ -58,10 +59,6 @@ class PushedGroups:
         models = sorted((self.models | {*pushed}) - {*retired})
         value = {"models": models, "failures": self.failures + failures}
         try:
-            services.state.put(_key(self.dag_id), value)
+            services.state.put(state_keys.pushed_groups(self.dag_id), value)
         except VigieError as exc:
             log.warning("what was pushed is not remembered: %s", exc)
-
-
-def _key(dag_id: str) -> str:
-    return f"pushed_groups:{dag_id}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from vigie import state_keys
 from vigie.errors import DataError
 from vigie.records import JobReport
 from vigie.registry.decisions import staging_folder
@@ -53,7 +54,7 @@ def backup_current_model(services: Services, *, model: ModelFile, run_id: str) -
             f"go back to a sound version: vigie rollback --model {model.name}"
         ) from exc
     services.state.put(
-        f"retrain:{model.name}:rollback_target",
+        state_keys.rollback_target(model.name),
         {"version": champion.version, "sha256": bundle.sha256, "run_id": run_id},
     )
     return BackupReport(model=model.name, version=champion.version, sha256=bundle.sha256)

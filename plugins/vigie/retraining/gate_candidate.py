@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from vigie import state_keys
 from vigie.catalogue import RETRAIN_GATE_PASSED
 from vigie.errors import DataError
 from vigie.records import Decision, Deployment, JobReport, Sample
 from vigie.registry.decisions import HOLDOUT, REPORT, dataset_path, decide, decided, staged_files
-from vigie.retraining.training_brakes import last_training_key
 from vigie.training.fitting import binary_target
 from vigie.training.gate import Contender, GateVerdict, compare
 from vigie.training.servable import ServableModel, unpack
@@ -74,7 +74,7 @@ def _decide(services: Services, model: ModelFile, run_id: str) -> Decision:
 
 def _start_cool_down(services: Services, model: ModelFile, run_id: str) -> None:
     at = services.now().isoformat()
-    services.state.put(last_training_key(model.name), {"at": at, "run_id": run_id})
+    services.state.put(state_keys.last_training(model.name), {"at": at, "run_id": run_id})
 
 
 def judge(

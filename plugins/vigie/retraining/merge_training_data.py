@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from vigie import state_keys
 from vigie.catalogue import RETRAIN_TRAINING_ROWS
 from vigie.encoding import atomic_path, digest
 from vigie.errors import NotEnoughDataError
@@ -57,7 +58,7 @@ def merge_training_data(services: Services, *, model: ModelFile, run_id: str) ->
     crash_point("merge_after_claim")
     rows = list(services.labels.claimed(model.name, run_id))
     usable = [row for row in rows if row.actual in model.labels]
-    key = f"retrain:{model.name}:merged:{run_id}"
+    key = state_keys.merged_table(model.name, run_id)
     # A file that the records do not know is of another database: scheduled runs have equal ids.
     if services.state.get(key) is None or not path.is_file():
         frame = _merged(services, model, usable)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vigie import state_keys
 from vigie.catalogue import CHAMPION_VERSION
 from vigie.errors import ConflictError, DataError, NotEnoughDataError
 from vigie.faults import crash_point
@@ -53,7 +54,7 @@ def promote_model(
     """
     gate = _gate(services, model.name, run_id)
     reconcile_champion(services, model=model.name)
-    version = version_of_run(services, model.name, f"retrain:{model.name}:version:{run_id}")
+    version = version_of_run(services, model.name, state_keys.model_version(model.name, run_id))
     info = _publish(services, model.name, run_id, version, gate)
     crash_point("promote_after_publish")
     deployment = _deploy_once(services, gate, version, actor)

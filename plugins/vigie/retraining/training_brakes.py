@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from vigie import state_keys
 from vigie.retraining.evaluate_triggers import Trigger
 
 if TYPE_CHECKING:
@@ -40,22 +41,17 @@ def held_back(
 
 
 def _cool_until(services: Services, model: ModelFile) -> datetime | None:
-    last = services.state.get(last_training_key(model.name))
+    last = services.state.get(state_keys.last_training(model.name))
     if last is None or not model.retrain.cooldown_hours:
         return None
     return datetime.fromisoformat(last["at"]) + timedelta(hours=model.retrain.cooldown_hours)
-
-
-def last_training_key(model: str) -> str:
-    """Return the state key under which the gate leaves the time of the last training."""
-    return f"retrain:{model}:last_training"
 
 
 def count_streaks(
     services: Services, model: str, run_id: str, triggers: Sequence[Trigger]
 ) -> dict[str, int]:
     """Count in how many checks in a row each trigger fired; a run's tries count once."""
-    key = f"retrain:{model}:streaks"
+    key = state_keys.trigger_streaks(model)
     state = services.state.get(key) or {}
     if state.get("run_id") == run_id:
         return dict(state["counts"])

@@ -10,13 +10,13 @@ from support.prefixed_index import PrefixedIndex
 from vigie.anomaly.detectors.base import ISOLATION_FOREST
 from vigie.anomaly.scoring.score_stream import score_stream
 from vigie.collection.check_indices import check_indices
-from vigie.collection.cursor import state_key
 from vigie.collection.deduplicate_indices import deduplicate_indices
 from vigie.collection.expire_documents import expire_documents
 from vigie.collection.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
 from vigie.collection.ingest_logs import SOURCE, ingest_logs
 from vigie.records import Document, Message, Prediction
 from vigie.roles import LogIndex
+from vigie.state_keys import collector_cursor
 from vigie.testing import FakeServices
 from vigie.testing.contracts import replays
 from vigie.testing.detectors import deploy_detector
@@ -46,7 +46,7 @@ def test_every_prediction_has_one_document_in_each_index(collected: FakeServices
 
 
 def test_a_lost_cursor_changes_nothing(collected: FakeServices) -> None:
-    collected.state.values.pop(state_key(SOURCE))
+    collected.state.values.pop(collector_cursor(SOURCE))
     report = ingest_logs(collected, limit=1000)
     assert {(c.indexed, c.already_there) for c in report.counts.values()} == {(0, N)}
     assert deduplicate_indices(collected).removed == 0

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vigie import state_keys
 from vigie.anomaly.ingest.files import PATTERNS, LogLine, find_files, read_lines
 from vigie.anomaly.ingest.produce_lines import produce_lines
-from vigie.anomaly.ingest.tail import file_key, resume, state_key
+from vigie.anomaly.ingest.tail import file_key, resume
 from vigie.errors import DataError, NotEnoughDataError
 from vigie.records import JobReport
 
@@ -140,7 +141,7 @@ def _ingest_file(
     file = file_key(path)
     if file is None:
         return
-    key = state_key(topic, file)
+    key = state_keys.ingested_file(topic, file)
     stored = services.state.get(key)
     position = resume(path, file, stored)
     if stored and position.generation != stored.get("generation"):

@@ -40,11 +40,6 @@ class TailPosition:
         return {"offset": self.offset, "generation": self.generation}
 
 
-def state_key(topic: str, file: str = "") -> str:
-    """Return where a file's position is kept; without a file: how the keys of a topic begin."""
-    return f"ingest:{topic}:{file}"
-
-
 def file_key(path: Path) -> str | None:
     """Return the key of a file, or None while its first line is not complete."""
     with path.open("rb") as file:

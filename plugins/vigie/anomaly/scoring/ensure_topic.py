@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vigie.anomaly.ingest.tail import state_key
+from vigie import state_keys
 from vigie.errors import DataError
 from vigie.records import JobReport
 
@@ -44,7 +44,7 @@ def ensure_topic(
     if recreate and services.stream.partitions(topic):
         deleted = readable_lines(services.stream, topic)
         # First: a crash in between has lines written twice, which their ids absorb.
-        services.state.forget(state_key(topic))
+        services.state.forget(state_keys.ingested_file(topic))
         services.stream.delete_topic(topic)
     created = services.stream.create_topic(topic, partitions)
     return TopicReport(

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vigie import state_keys
+
 if TYPE_CHECKING:
     from vigie.roles import Services
 
@@ -29,10 +31,10 @@ class DirtySpan:
 
 def mark_dirty(services: Services, index: str, topic: str, partition: int, since: str) -> None:
     """Note that a partition's anomalies from ``since`` on are to be grouped."""
-    key = _key(index, topic, partition)
+    key = state_keys.pending_incidents(index, topic, partition)
     known = services.state.get(key) or {}
     number = int(known.get("number", 0))
-    if number > _done(services, key):
+    if number > _done(services, index, topic, partition):
         since = min(since, str(known["since"]))
     services.state.put(key, {"since": since, "number": number + 1})
 
@@ -41,9 +43,8 @@ def dirty_spans(services: Services, index: str, topic: str) -> list[DirtySpan]:
     """Return the notes that no ``group_incidents`` has worked off."""
     spans: list[DirtySpan] = []
     for partition in range(services.stream.partitions(topic)):
-        key = _key(index, topic, partition)
-        known = services.state.get(key)
-        if known and int(known["number"]) > _done(services, key):
+        known = services.state.get(state_keys.pending_incidents(index, topic, partition))
+        if known and int(known["number"]) > _done(services, index, topic, partition):
             since, number = str(known["since"]), int(known["number"])
             spans.append(DirtySpan(index, topic, partition, since, number))
     return spans
@@ -52,13 +53,10 @@ def dirty_spans(services: Services, index: str, topic: str) -> list[DirtySpan]:
 def mark_grouped(services: Services, spans: list[DirtySpan]) -> None:
     """Note that these are worked off; later changes of the same partitions are not."""
     for span in spans:
-        key = _key(span.index, span.topic, span.partition)
-        services.state.put(f"{key}:done", {"number": span.number})
+        key = state_keys.grouped_incidents(span.index, span.topic, span.partition)
+        services.state.put(key, {"number": span.number})
 
 
-def _key(index: str, topic: str, partition: int) -> str:
-    return f"incidents:{index}:{topic}:{partition}"
-
-
-def _done(services: Services, key: str) -> int:
-    return int((services.state.get(f"{key}:done") or {}).get("number", 0))
+def _done(services: Services, index: str, topic: str, partition: int) -> int:
+    done = services.state.get(state_keys.grouped_incidents(index, topic, partition))
+    return int((done or {}).get("number", 0))

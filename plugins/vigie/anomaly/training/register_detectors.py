@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from vigie import state_keys
 from vigie.anomaly.training.staging import read_staged
 from vigie.catalogue import DETECTOR_PROMOTED
 from vigie.records import Decision, Deployment, JobReport, Sample
@@ -96,7 +97,7 @@ def _promote(
 ) -> tuple[Deployment, tuple[str, ...]]:
     """Publish and deploy; a registry that is down is a note, as in every other promotion."""
     facts = orjson.loads(files["detector.json"])
-    version = version_of_run(services, name, f"detector-version:{name}:{run_id}")
+    version = version_of_run(services, name, state_keys.detector_version(name, run_id))
     info = {
         "run_id": run_id,
         "kind": "log_detector",
