@@ -204,7 +204,7 @@ class ServiceStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobReport:
+class JobResult:
     """What a job says when it is done; subclasses add counts, paths and ids (never rows or
     models).
     """

@@ -28,12 +28,13 @@ STEPS = [
 
 PROBE = """
 import json, shutil, sys
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from airflow.utils.db import upgradedb
 upgradedb()
 from airflow.dag_processing.dagbag import DagBag
 from vigie.operators.base import JobOperator
+from vigie.settings import Settings
 from vigie.testing import FakeServices
 
 root, home = Path(sys.argv[1]), Path(sys.argv[2])
@@ -42,11 +43,7 @@ for path in (root / "models").glob("*.toml"):
     shutil.copy(path, services.paths.models)
 toml = services.paths.models / "breast_cancer.toml"
 
-@contextmanager
-def factory(context):
-    yield services
-
-JobOperator.services_factory = staticmethod(factory)
+JobOperator.opened = staticmethod(lambda context: nullcontext((services, Settings.from_env())))
 dag = DagBag(root / "airflow" / "dags" / "ml_retrain_pipeline.py").dags["ml_retrain_pipeline"]
 results = {}
 

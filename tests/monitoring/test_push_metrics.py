@@ -9,14 +9,14 @@ import pytest
 from vigie import catalogue
 from vigie.errors import DataError, TransientError, VigieError
 from vigie.monitoring.push_metrics import PushReport, push_metrics
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
 from vigie.testing import FakeServices
 from vigie.testing.telemetry import FakeMetrics
 
 
 def _report(value: float, model: str = "a") -> dict[str, object]:
     sample = Sample(catalogue.JOB_LAST_RUN, value, {"model": model})
-    return JobReport(metrics=(sample,)).as_xcom()
+    return JobResult(metrics=(sample,)).as_xcom()
 
 
 def _names(services: FakeServices, *key: str) -> dict[str, float]:

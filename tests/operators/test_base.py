@@ -17,7 +17,8 @@ from vigie.errors import (
     VigieError,
 )
 from vigie.operators.base import JobOperator, run_key
-from vigie.records import JobReport
+from vigie.records import JobResult
+from vigie.settings import Settings
 from vigie.testing import FakeServices
 
 
@@ -26,15 +27,15 @@ class _Raising(JobOperator):
         super().__init__(**kwargs)
         self.error = error
 
-    def run_job(self, services: Any, context: Any) -> JobReport:
+    def run_job(self, services: Any, settings: Any, context: Any) -> JobResult:
         if self.error:
             raise self.error
-        return JobReport()
+        return JobResult()
 
 
 def _execute(services: FakeServices, error: VigieError | None) -> dict[str, Any]:
     operator = _Raising(task_id="t", error=error)
-    operator.services_factory = lambda _: nullcontext(services)
+    operator.opened = lambda _: nullcontext((services, Settings.from_env()))
     return operator.execute({})  # type: ignore[arg-type]
 
 

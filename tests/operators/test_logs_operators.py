@@ -18,6 +18,7 @@ from vigie.operators.collection import (
     IngestLogsOperator,
 )
 from vigie.records import Prediction
+from vigie.settings import Settings
 from vigie.testing import FakeServices
 
 Run = Callable[[JobOperator], dict[str, Any]]
@@ -28,7 +29,7 @@ def run(services: FakeServices) -> Run:
     """Run an operator against the fakes, as Airflow would."""
 
     def execute(operator: JobOperator) -> dict[str, Any]:
-        operator.services_factory = lambda context: nullcontext(services)
+        operator.opened = lambda _: nullcontext((services, Settings.from_env()))
         return operator.execute({})  # type: ignore[arg-type]
 
     return execute

@@ -10,11 +10,12 @@ from typing import Any
 from vigie import catalogue
 from vigie.adapters.metrics.pushgateway import Pushgateway
 from vigie.operators.metrics import PushMetricsOperator
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
+from vigie.settings import Settings
 from vigie.testing import FakeServices
 
 NOBODY = "http://user:secret@127.0.0.1:9"
-REPORT = JobReport(metrics=(Sample(catalogue.STREAM_THRESHOLD, 2, {"model": "fraud"}),))
+REPORT = JobResult(metrics=(Sample(catalogue.STREAM_THRESHOLD, 2, {"model": "fraud"}),))
 
 
 class Instance:
@@ -32,7 +33,7 @@ class Instance:
 
 def execute(services: Any, **states: str) -> dict[str, Any]:
     operator = PushMetricsOperator(task_id="push_metrics")
-    operator.services_factory = lambda _: nullcontext(services)
+    operator.opened = lambda _: nullcontext((services, Settings.from_env()))
     dag = SimpleNamespace(task_ids={"push_metrics", *states})
     return operator.execute({"dag": dag, "ti": Instance(states), "run_id": "r"})  # type: ignore[arg-type]
 

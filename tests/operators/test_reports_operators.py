@@ -22,6 +22,7 @@ from vigie.operators.reports import (
     window_of,
 )
 from vigie.reports.decide_drift import DriftReport
+from vigie.settings import Settings
 from vigie.testing import FakeServices
 
 END = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -98,8 +99,9 @@ def test_each_finding_is_announced_with_its_model_and_reasons() -> None:
 
 def test_the_param_rules_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIFT_THRESHOLD", "0.5")
-    assert thresholds_of(context_of())["drift_share"].value == 0.5
-    ruling = thresholds_of(context_of(drift_share=0.1))["drift_share"]
+    settings = Settings.from_env()
+    assert thresholds_of(settings, context_of())["drift_share"].value == 0.5
+    ruling = thresholds_of(settings, context_of(drift_share=0.1))["drift_share"]
     assert (ruling.value, ruling.source) == (0.1, "DAG Param")
 
 
@@ -112,7 +114,7 @@ def model_folder(services: FakeServices, project_root: Path) -> None:
 @pytest.mark.parametrize("operator", [DataQualityReportOperator, DecideOperator])
 def test_a_model_without_a_champion_is_skipped(services: FakeServices, operator: Any) -> None:
     task = operator(task_id="t", model="breast_cancer")
-    task.services_factory = lambda context: nullcontext(services)
+    task.opened = lambda _: nullcontext((services, Settings.from_env()))
     with pytest.raises(AirflowSkipException, match="has no champion yet"):
         task.execute(context_of())
 
@@ -120,7 +122,7 @@ def test_a_model_without_a_champion_is_skipped(services: FakeServices, operator:
 @pytest.mark.usefixtures("model_folder")
 def test_a_run_for_another_model_skips_this_one(services: FakeServices) -> None:
     task = DecideOperator(task_id="t", model="breast_cancer")
-    task.services_factory = lambda context: nullcontext(services)
+    task.opened = lambda _: nullcontext((services, Settings.from_env()))
     with pytest.raises(AirflowSkipException, match="asked for fraud only"):
         task.execute(context_of(model="fraud"))
     assert services.ledger.decisions() == []
@@ -129,7 +131,7 @@ def test_a_run_for_another_model_skips_this_one(services: FakeServices) -> None:
 def test_a_wrong_model_file_fails_with_its_mistake(services: FakeServices) -> None:
     (services.paths.models / "toy.toml").write_text("name = 3")
     task = DecideOperator(task_id="t", model="toy")
-    task.services_factory = lambda context: nullcontext(services)
+    task.opened = lambda _: nullcontext((services, Settings.from_env()))
     with pytest.raises(AirflowFailException, match="name"):
         task.execute(context_of())
 
@@ -142,5 +144,5 @@ def test_cleanup_keeps_as_many_as_the_environment_says(
         name = f"data_drift_report_fraud_202611{day:02}_000000.html"
         (services.paths.reports / name).write_text("page")
     task = CleanupOldReportsOperator(task_id="t")
-    task.services_factory = lambda context: nullcontext(services)
+    task.opened = lambda _: nullcontext((services, Settings.from_env()))
     assert task.execute(context_of())["deleted"] == 3

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vigie.operators.base import JobOperator
+from vigie.operators.base import JobOperator, Opened
 from vigie.operators.retraining import (
     BackupCurrentModelOperator,
     CheckTriggersOperator,
     candidates_of,
 )
+from vigie.settings import Settings
 from vigie.testing import FakeServices
 
 NAME = "breast_cancer"
@@ -38,11 +38,10 @@ def context(
 ) -> dict[str, Any]:
     shutil.copy(project_root / "models" / f"{NAME}.toml", services.paths.models)
 
-    @contextmanager
-    def factory(_: Any) -> Iterator[FakeServices]:
-        yield services
+    def opened(_: Any) -> Opened:
+        return nullcontext((services, Settings.from_env()))
 
-    monkeypatch.setattr(JobOperator, "services_factory", staticmethod(factory))
+    monkeypatch.setattr(JobOperator, "opened", staticmethod(opened))
     return {"run_id": "manual__2026-11-21T10:00:00+00:00", "params": {}, "ti": Instance()}
 
 

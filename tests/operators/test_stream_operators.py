@@ -31,6 +31,7 @@ from vigie.operators.detectors import (
 )
 from vigie.operators.lag_trigger import LagTrigger
 from vigie.records import Message
+from vigie.settings import Settings
 from vigie.testing import FakeServices
 from vigie.testing.detectors import NORMAL, deploy_detector
 from vigie.wiring import LazyServices
@@ -43,7 +44,7 @@ Run = Callable[[JobOperator], Any]
 @pytest.fixture
 def run(services: FakeServices) -> Run:
     def execute(operator: JobOperator) -> Any:
-        operator.services_factory = lambda context: nullcontext(services)
+        operator.opened = lambda _: nullcontext((services, Settings.from_env()))
         return operator.execute(CONTEXT)
 
     return execute
@@ -81,7 +82,7 @@ def test_without_a_detector_lines_wait_deferred(run: Run) -> None:
 
 def test_a_service_that_is_down_counts_as_no_lag(run: Run) -> None:
     class Down(WaitForLagOperator):
-        def run_job(self, services: Any, context: Any) -> LagReport:
+        def run_job(self, services: Any, settings: Any, context: Any) -> LagReport:
             raise TransientError("refused")
 
     with pytest.raises(TaskDeferred):
@@ -90,7 +91,7 @@ def test_a_service_that_is_down_counts_as_no_lag(run: Run) -> None:
 
 def test_wrong_settings_fail_at_once(run: Run) -> None:
     class Wrong(WaitForLagOperator):
-        def run_job(self, services: Any, context: Any) -> LagReport:
+        def run_job(self, services: Any, settings: Any, context: Any) -> LagReport:
             raise SettingsError("KAFKA_BOOTSTRAP_SERVERS: no")
 
     with pytest.raises(AirflowFailException, match="KAFKA"):
@@ -117,19 +118,11 @@ def trigger(answers: list[Any], max_wait_s: float = 60.0) -> LagTrigger:
     class Scripted(LagTrigger):
         connections = staticmethod(no_connections)
 
-        def look(self, overrides: Mapping[str, str]) -> LagReport:
+        def look(self, overrides: Mapping[str, str]) -> list[list[int]]:
             answer = answers.pop(0)
             if isinstance(answer, Exception):
                 raise answer
-            version = 1 if answer else None
-            return LagReport(
-                topic=TOPIC,
-                group="g",
-                partitions=2,
-                lag=answer,
-                detector="d",
-                model_version=version,
-            )
+            return [[0, 1]] if answer else []
 
     return Scripted(
         detector="d", workers=1, poll_interval_s=0.0,
@@ -178,7 +171,7 @@ def test_the_trigger_looks_through_the_settings_of_its_process(
     looking = LagTrigger(
         detector="d", workers=1, poll_interval_s=1.0, max_wait_s=1.0
     )  # fmt: skip
-    assert looking.look({}).lag == 0
+    assert looking.look({}) == []
 
 
 def test_a_connection_rules_what_the_trigger_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +182,7 @@ def test_a_connection_rules_what_the_trigger_looks_at(monkeypatch: pytest.Monkey
         async def connections(self) -> dict[str, str]:  # type: ignore[override]
             return {"KAFKA_BOOTSTRAP_SERVERS": "of-the-connection:9092"}
 
-        def look(self, overrides: Mapping[str, str]) -> LagReport:
+        def look(self, overrides: Mapping[str, str]) -> list[list[int]]:
             seen.append(overrides)
             raise SettingsError("enough")
 

@@ -20,7 +20,7 @@ from vigie.local.check import check_everything
 from vigie.models.catalog import get_model
 from vigie.models.reference import unseen_rows
 from vigie.monitoring.push_metrics import push_metrics
-from vigie.records import JobReport
+from vigie.records import JobResult
 from vigie.reports.decide_drift import decide_drift
 from vigie.reports.window import Window
 from vigie.retraining.check_triggers import check_triggers
@@ -70,7 +70,7 @@ def environment(
 def work(services: LazyServices, heard: Heard) -> None:
     """Train, ask, give feedback, collect, decide, push."""
     model = get_model(services.paths.models, NAME)
-    reports: list[JobReport] = [retrain_model(services, model=model, run_id="r1")]
+    reports: list[JobResult] = [retrain_model(services, model=model, run_id="r1")]
     with TestClient(create_app(), raise_server_exceptions=False) as client:
         row = unseen_rows(model, services.paths.data).iloc[0].to_dict()
         actual = row.pop(model.target)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vigie.collection.index_lines import ensure_api_log_indices
 from vigie.collection.index_specs import DEAD_LETTERS, RAW, api_log_specs
-from vigie.records import IndexSpec, JobReport
+from vigie.records import IndexSpec, JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -24,7 +24,7 @@ class IndexState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IndicesReport(JobReport):
+class IndicesReport(JobResult):
     """All four indices; everything is well when none has a problem."""
 
     indices: tuple[IndexState, ...]

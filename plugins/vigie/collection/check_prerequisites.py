@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from vigie.collection.index_lines import ensure_api_log_indices
 from vigie.collection.index_specs import DEAD_LETTERS, RAW, api_log_specs
 from vigie.errors import PermanentError, TransientError
-from vigie.records import JobReport
+from vigie.records import JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrerequisitesReport(JobReport):
+class PrerequisitesReport(JobResult):
     """What answered: the API's address and version, and the documents of each index."""
 
     source: str

@@ -10,7 +10,7 @@ from vigie.collection.confirmation import require_confirmation
 from vigie.collection.cursor import lock_name, reset_state
 from vigie.collection.index_specs import RAW, api_log_specs
 from vigie.collection.ingest_logs import SOURCE
-from vigie.records import JobReport
+from vigie.records import JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -19,7 +19,7 @@ _LOCK_WAIT_S = 60.0  # more than a batch of a collector takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClearReport(JobReport):
+class ClearReport(JobResult):
     """How many documents each index had."""
 
     deleted: dict[str, int]

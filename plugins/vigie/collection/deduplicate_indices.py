@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vigie.collection.index_specs import MESSAGE, PERFS
-from vigie.records import JobReport
+from vigie.records import JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -24,7 +24,7 @@ class Deduplicated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeduplicationReport(JobReport):
+class DeduplicationReport(JobResult):
     """One entry an index."""
 
     indices: dict[str, Deduplicated]

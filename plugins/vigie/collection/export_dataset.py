@@ -15,7 +15,7 @@ from vigie.errors import DataError, NotEnoughDataError
 from vigie.models.features import derivation
 from vigie.models.request import validate_features
 from vigie.models.tables import frame_of
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ _ARROW_TYPES = {"float": "float64", "integer": "int64", "boolean": "bool", "cate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportReport(JobReport):
+class ExportReport(JobResult):
     """``documents == rows + unusable`` of one model."""
 
     model: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vigie.collection.export_dataset import ExportReport, export_dataset
 from vigie.errors import NotEnoughDataError
 from vigie.models.catalog import model_states
-from vigie.records import JobReport
+from vigie.records import JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportsReport(JobReport):
+class ExportsReport(JobResult):
     """One entry a model that was exported."""
 
     exports: tuple[ExportReport, ...]

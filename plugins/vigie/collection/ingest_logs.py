@@ -16,7 +16,7 @@ from vigie.collection.index_backoff import index_backoff
 from vigie.collection.index_lines import ensure_api_log_indices, index_lines
 from vigie.collection.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
 from vigie.faults import crash_point
-from vigie.records import JobReport, LogPage, Sample
+from vigie.records import JobResult, LogPage, Sample
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -29,7 +29,7 @@ _LOCK_WAIT_S = 60.0  # a batch takes a second; longer only while the index makes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IngestReport(JobReport):
+class IngestReport(JobResult):
     """What became of each line: ``counts`` holds one conservation law an index."""
 
     read: int

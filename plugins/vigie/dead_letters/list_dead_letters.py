@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vigie.collection.index_specs import DEAD_LETTERS
 from vigie.dead_letters.letters import original_bytes
-from vigie.records import JobReport
+from vigie.records import JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -18,7 +18,7 @@ _PREVIEW = 120  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLettersReport(JobReport):
+class DeadLettersReport(JobResult):
     """How many there are by reason, and the oldest of them in full."""
 
     total: int

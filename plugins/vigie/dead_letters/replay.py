@@ -14,14 +14,14 @@ from vigie.collection.index_lines import ensure_api_log_indices, index_lines
 from vigie.collection.index_specs import DEAD_LETTERS, RAW
 from vigie.collection.ingest_logs import BATCH_SIZE
 from vigie.dead_letters.letters import API_LOG, STREAM, bytes_to_line, is_cut, original_bytes
-from vigie.records import Document, JobReport
+from vigie.records import Document, JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayReport(JobReport):
+class ReplayReport(JobResult):
     """``tried == api_log + stream == replayed + still_dead``; ``others`` are of neither kind, or
     hold only the start of a line that was too large.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from vigie.errors import DataError, NotEnoughDataError, SettingsError, TransientError
 from vigie.models.reference import unseen_rows
-from vigie.records import JobReport
+from vigie.records import JobResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ class Service(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SimulationReport(JobReport):
+class SimulationReport(JobResult):
     """What was sent and answered: ``sent == answered + refused + failed``."""
 
     model: str

@@ -17,7 +17,7 @@ from vigie.catalogue import (
 )
 from vigie.errors import TransientError, VigieError
 from vigie.monitoring.pushed_groups import PushedGroups
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -28,7 +28,7 @@ _Group = tuple[dict[str, str], list[Sample]]  # grouping, samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PushReport(JobReport):
+class PushReport(JobResult):
     """How many groups and samples were sent, and what was not."""
 
     groups: int
@@ -54,7 +54,7 @@ def push_metrics(
     dag_id
         The job label of every group.
     reports
-        The reports of the run's tasks as XCom gave them (``JobReport.as_xcom``).
+        The reports of the run's tasks as XCom gave them (``JobResult.as_xcom``).
     failed_tasks
         How many tasks of the run failed; 0 makes the run a success.
     """

@@ -10,25 +10,17 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
 from vigie.errors import DataError, PermanentError, TransientError
-from vigie.operators.base import JobOperator, settings_of
+from vigie.operators.base import JobOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from vigie.anomaly.scoring.stream_lag import LagReport
-    from vigie.records import JobReport
+    from vigie.records import JobResult
     from vigie.roles import Services
-    from vigie.settings import StreamSettings
+    from vigie.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-def _stream(services: Services) -> StreamSettings:
-    """Return the names of topic, group and index, of the settings that opened the services.
-
-    Not of the environment alone: a Connection may say that the stream is Kafka's.
-    """
-    return settings_of(services).stream
 
 
 class WaitForLagOperator(JobOperator):
@@ -61,33 +53,29 @@ class WaitForLagOperator(JobOperator):
         self.poll_interval_s = poll_interval_s
         self.max_wait_s = max_wait_s
 
-    def run_job(self, services: Services, context: Context) -> LagReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> LagReport:
         from vigie.anomaly.scoring.stream_lag import stream_lag
 
-        names = _stream(services)
+        names = settings.stream
         return stream_lag(services, topic=names.topic, group=names.group, detector=self.detector)
 
     def execute(self, context: Context) -> Any:  # a list where the base returns a report
         try:
-            workers = self._workers()
-            report = self._look(context)
+            workers = self._given_workers()
+            with self.opened(context) as (services, settings):
+                lag = self.run_job(services, settings, context)
         except PermanentError as exc:
             raise AirflowFailException(str(exc)) from exc
-        if report is not None and report.is_ready:
-            return report.workers(workers)
-        if report is not None and report.lag:
-            log.warning("%d lines wait, but no %s is deployed", report.lag, self.detector)
-        self._wait(workers)
-
-    def _look(self, context: Context) -> LagReport | None:
-        try:
-            with self.services_factory(context) as services:
-                return self.run_job(services, context)
         except TransientError as exc:
             log.warning("no answer, which counts as no lag: %s", exc)
-            return None
+        else:
+            if lag.is_ready:
+                return lag.workers(workers or settings.stream.workers)
+            if lag.lag:
+                log.warning("%d records wait, but no %s is deployed", lag.lag, self.detector)
+        self._wait(workers)
 
-    def _wait(self, workers: int) -> NoReturn:
+    def _wait(self, workers: int | None) -> NoReturn:
         from vigie.operators.lag_trigger import LagTrigger
 
         trigger = LagTrigger(
@@ -99,12 +87,10 @@ class WaitForLagOperator(JobOperator):
         self.defer(trigger=trigger, method_name="resume")
         raise RuntimeError("unreachable: defer raises")
 
-    def _workers(self) -> int:
-        from vigie.settings import Settings  # no Connection rules it, and it must not need one
-
+    def _given_workers(self) -> int | None:
         given = optional_number(self.workers)
         if given is None:
-            return Settings.from_env().stream.workers
+            return None
         if given < 1:
             raise DataError(f"workers must be at least 1, not {self.workers}")
         return int(given)
@@ -155,10 +141,10 @@ class ScoreStreamOperator(JobOperator):
         self.max_lines = max_lines
         self.batch_size = batch_size
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.anomaly.scoring.score_stream import score_stream
 
-        names = _stream(services)
+        names = settings.stream
         return score_stream(
             services,
             topic=names.topic,
@@ -179,10 +165,10 @@ class ScoreStreamOperator(JobOperator):
 class GroupIncidentsOperator(JobOperator):
     """Group new anomalies into incidents."""
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.anomaly.scoring.group_incidents import group_incidents
 
-        names = _stream(services)
+        names = settings.stream
         return group_incidents(services, topic=names.topic, index=names.index)
 
 

@@ -1,4 +1,4 @@
-"""The one way from Airflow into a job."""
+"""Base classes of all operators: settings and services in, a use case's result out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -17,57 +17,54 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from vigie.models.model_file import ModelFile
-    from vigie.records import JobReport
+    from vigie.records import JobResult
     from vigie.roles import Services
     from vigie.settings import Settings
-    from vigie.wiring import LazyServices
 
-ServicesFactory = Callable[["Context"], AbstractContextManager["Services"]]
+Opened = AbstractContextManager[tuple["Services", "Settings"]]
 
 
 @contextmanager
-def task_services(context: Context) -> Iterator[Services]:
-    """Open the services of a running task: Connections that exist win over the environment."""
+def open_for_task(context: Context) -> Iterator[tuple[Services, Settings]]:
+    """Read the settings of a running task and open its services.
+
+    Airflow Connections take precedence over the environment.
+    """
     from vigie.operators.connections import connection_overrides
     from vigie.settings import Settings
     from vigie.wiring import open_services
 
     settings = Settings.from_env(connection_overrides(), override_source="Airflow Connection")
     with open_services(settings) as services:
-        yield services
-
-
-def settings_of(services: Services) -> Settings:
-    """Return the settings that opened the services; jobs are given values, so no role has them."""
-    return cast("LazyServices", services).settings
+        yield services, settings
 
 
 def run_key(context: Context) -> str:
-    """Return the run's id in the alphabet of file names and keys; the same for every try of every
-    task.
+    """Return the Airflow run id with every character replaced that file names do not allow.
+
+    Every try of every task of a run gets the same key.
     """
     key = re.sub(r"[^A-Za-z0-9_.-]", "-", str(context["run_id"]))
-    return re.sub(r"^[.-]", "_", key)  # no hidden folder, and not the folder above
+    return re.sub(r"^[.-]", "_", key)  # A leading dot would name a hidden or a parent folder.
 
 
 class JobOperator(BaseOperator):
-    """Run one job of a capability and return its report as XCom.
+    """Run one use case and return its result as XCom.
 
-    ``NotEnoughDataError`` skips the task, ``PermanentError`` and ``ConflictError`` fail it without
-    a retry,
-    ``TransientError`` propagates and is retried.
+    ``NotEnoughDataError`` skips the task. ``PermanentError`` and ``ConflictError`` fail it without
+    a retry. ``TransientError`` propagates, so Airflow retries the task.
     """
 
-    services_factory: ServicesFactory = staticmethod(task_services)
+    opened: Callable[[Context], Opened] = staticmethod(open_for_task)
 
     @abstractmethod
-    def run_job(self, services: Services, context: Context) -> JobReport:
-        """Call the job with this operator's values."""
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
+        """Call the use case with the operator's arguments."""
 
     def execute(self, context: Context) -> dict[str, Any]:
         try:
-            with self.services_factory(context) as services:
-                return self.run_job(services, context).as_xcom()
+            with self.opened(context) as (services, settings):
+                return self.run_job(services, settings, context).as_xcom()
         except NotEnoughDataError as exc:
             raise AirflowSkipException(str(exc)) from exc
         except (PermanentError, ConflictError) as exc:
@@ -75,12 +72,12 @@ class JobOperator(BaseOperator):
 
 
 class ModelOperator(JobOperator):
-    """One step about one model; the Param ``model`` may ask for another one only.
+    """Run one step for one model.
 
     Parameters
     ----------
     model
-        The model file's name.
+        Name of the model file.
     """
 
     def __init__(self, *, model: str, **kwargs: Any) -> None:
@@ -88,13 +85,13 @@ class ModelOperator(JobOperator):
         self.model = model
 
     def model_file(self, services: Services) -> ModelFile:
-        """Read the model's file."""
+        """Read the model file."""
         from vigie.models.catalog import get_model
 
         return get_model(services.paths.models, self.model)
 
-    def require_asked(self, context: Context) -> None:
-        """Raise NotEnoughDataError when this run was asked for another model."""
-        asked = context["params"].get("model")
-        if asked and asked != self.model:
-            raise NotEnoughDataError(f"this run was asked for {asked} only")
+    def require_requested(self, context: Context) -> None:
+        """Raise NotEnoughDataError if the Param ``model`` names another model."""
+        requested = context["params"].get("model")
+        if requested and requested != self.model:
+            raise NotEnoughDataError(f"this run was asked for {requested} only")

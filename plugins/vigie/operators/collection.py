@@ -10,29 +10,20 @@ from vigie.operators.base import JobOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigie.records import JobReport
+    from vigie.records import JobResult
     from vigie.roles import Services
-    from vigie.settings import ElasticsearchSettings, PipelineSettings
-
-log = logging.getLogger(__name__)
-
-
-def _settings() -> tuple[ElasticsearchSettings, PipelineSettings]:
-    """Read the environment's values; a Param that is given wins over them."""
     from vigie.settings import Settings
 
-    settings = Settings.from_env()
-    return settings.elasticsearch, settings.pipeline
+log = logging.getLogger(__name__)
 
 
 class CheckPrerequisitesOperator(JobOperator):
     """Ask the API and the log index whether they are there; make the indices."""
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.collection.check_prerequisites import check_prerequisites
 
-        elasticsearch, _ = _settings()
-        return check_prerequisites(services, raw_index=elasticsearch.index)
+        return check_prerequisites(services, raw_index=settings.elasticsearch.index)
 
 
 class IngestLogsOperator(JobOperator):
@@ -53,10 +44,10 @@ class IngestLogsOperator(JobOperator):
         self.limit = limit
         self.filter_pattern = filter_pattern
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.collection.ingest_logs import ingest_logs
 
-        elasticsearch, pipeline = _settings()
+        elasticsearch, pipeline = settings.elasticsearch, settings.pipeline
         report = ingest_logs(
             services,
             limit=int(self.limit),
@@ -81,7 +72,7 @@ def _expire(services: Services, raw_index: str, days: int) -> None:
 class ExportDatasetOperator(JobOperator):
     """Export every model that has new predictions; skipped when none has."""
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.collection.export_datasets import export_datasets
 
         return export_datasets(services)

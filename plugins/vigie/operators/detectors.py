@@ -11,14 +11,9 @@ from vigie.operators.base import JobOperator, run_key
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigie.records import JobReport
+    from vigie.records import JobResult
     from vigie.roles import Services
-
-
-def _experiment() -> str:
     from vigie.settings import Settings
-
-    return Settings.from_env().mlflow.experiment_name
 
 
 class LoadTrainingLogsOperator(JobOperator):
@@ -40,7 +35,7 @@ class LoadTrainingLogsOperator(JobOperator):
         self.base_dir = base_dir
         self.max_lines = max_lines
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.anomaly.training.load_training_logs import load_training_logs
 
         return load_training_logs(
@@ -69,7 +64,7 @@ class TrainDetectorOperator(JobOperator):
         self.detector = detector
         self.epochs = epochs
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.anomaly.training.staging import sample_path
         from vigie.anomaly.training.train_detector import train_detector
 
@@ -80,28 +75,28 @@ class TrainDetectorOperator(JobOperator):
             dataset=sample_path(services.paths, run_id),
             run_id=run_id,
             epochs=None if epochs is None else int(epochs),
-            experiment=_experiment(),
+            experiment=settings.mlflow.experiment_name,
         )
 
 
 class EvaluateDetectorsOperator(JobOperator):
     """Compare the run's detectors and the champions on held-out lines."""
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.anomaly.training.evaluate_detectors import evaluate_detectors
         from vigie.anomaly.training.staging import sample_path
 
         run_id = run_key(context)
         dataset = sample_path(services.paths, run_id)
         return evaluate_detectors(
-            services, run_id=run_id, dataset=dataset, experiment=_experiment()
+            services, run_id=run_id, dataset=dataset, experiment=settings.mlflow.experiment_name
         )
 
 
 class RegisterDetectorsOperator(JobOperator):
     """Promote the detectors that passed; a no is a result."""
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.anomaly.training.register_detectors import register_detectors
         from vigie.anomaly.training.staging import evaluation_path
 

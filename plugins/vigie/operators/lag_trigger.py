@@ -10,15 +10,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from vigie.errors import TransientError, VigieError
 from vigie.operators.connections import connection_overrides_of_trigger
-
-if TYPE_CHECKING:
-    from vigie.anomaly.scoring.stream_lag import LagReport
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +34,7 @@ class LagTrigger(BaseTrigger):
         Who would score. Topic and group are read with the settings, so a change of these reaches a
         run that waits.
     workers
-        How many tasks the partitions are shared out to.
+        Number of tasks that share the partitions; None: ``VIGIE_STREAM_WORKERS``.
     poll_interval_s
         Seconds between two looks.
     max_wait_s
@@ -50,7 +47,7 @@ class LagTrigger(BaseTrigger):
         self,
         *,
         detector: str,
-        workers: int,
+        workers: int | None,
         poll_interval_s: float,
         max_wait_s: float,
     ) -> None:
@@ -75,7 +72,7 @@ class LagTrigger(BaseTrigger):
             try:
                 if overrides is None:
                     overrides = await self.connections()
-                report = await asyncio.to_thread(self.look, overrides)
+                shares = await asyncio.to_thread(self.look, overrides)
             except TransientError as exc:
                 overrides = None  # somebody may mend the Connection
                 pause = min(2 * pause, max(MAX_BACK_OFF_S, self.poll_interval_s))
@@ -85,16 +82,19 @@ class LagTrigger(BaseTrigger):
                 return
             else:
                 pause = self.poll_interval_s
-                if report.is_ready:
-                    yield _event({"status": "ready", "workers": report.workers(self.workers)})
+                if shares:
+                    yield _event({"status": "ready", "workers": shares})
                     return
             if time.monotonic() + pause > deadline:
                 yield _event({"status": "timeout"})
                 return
             await asyncio.sleep(pause)
 
-    def look(self, overrides: Mapping[str, str]) -> LagReport:
-        """Open the services, look once, close them: a wait of hours holds no connection."""
+    def look(self, overrides: Mapping[str, str]) -> list[list[int]]:
+        """Return the partitions of each worker; empty if there is nothing to score.
+
+        The services are closed afterwards, so a wait of hours holds no connection.
+        """
         from vigie.anomaly.scoring.stream_lag import stream_lag
         from vigie.settings import Settings
         from vigie.wiring import open_services
@@ -102,7 +102,8 @@ class LagTrigger(BaseTrigger):
         settings = Settings.from_env(overrides, override_source="Airflow Connection")
         topic, group = settings.stream.topic, settings.stream.group
         with open_services(settings) as services:
-            return stream_lag(services, topic=topic, group=group, detector=self.detector)
+            lag = stream_lag(services, topic=topic, group=group, detector=self.detector)
+        return lag.workers(self.workers or settings.stream.workers) if lag.is_ready else []
 
 
 def _event(payload: dict[str, Any]) -> TriggerEvent:

@@ -9,8 +9,9 @@ from vigie.operators.base import JobOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigie.records import JobReport
+    from vigie.records import JobResult
     from vigie.roles import Services
+    from vigie.settings import Settings
 
 FAILED = frozenset({"failed", "upstream_failed"})
 
@@ -22,7 +23,7 @@ class PushMetricsOperator(JobOperator):
     turn a failed run green.
     """
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.monitoring.push_metrics import push_metrics
 
         return push_metrics(

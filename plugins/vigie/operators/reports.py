@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from vigie.models.model_file import ModelFile
     from vigie.models.thresholds import Threshold
-    from vigie.records import JobReport
+    from vigie.records import JobResult
     from vigie.reports.decide_drift import DriftReport
     from vigie.reports.window import Window
     from vigie.roles import Services
+    from vigie.settings import Settings
 
 #: Runs whose data interval is the window; any other looks back from its start.
 SCHEDULED = frozenset({"scheduled", "backfill"})
@@ -26,14 +27,20 @@ SCHEDULED = frozenset({"scheduled", "backfill"})
 class ReportStep(ModelOperator):
     """One report of one model; skipped when the Param ``model`` names another one."""
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
-        self.require_asked(context)
-        return self.step(services, self.model_file(services), window_of(context), context)
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
+        self.require_requested(context)
+        model = self.model_file(services)
+        return self.step(services, settings, model, window_of(context), context)
 
     @abstractmethod
     def step(
-        self, services: Services, model: ModelFile, window: Window, context: Context
-    ) -> JobReport:
+        self,
+        services: Services,
+        settings: Settings,
+        model: ModelFile,
+        window: Window,
+        context: Context,
+    ) -> JobResult:
         """Call the step's job."""
 
 
@@ -41,8 +48,13 @@ class DataQualityReportOperator(ReportStep):
     """Write the data-quality page."""
 
     def step(
-        self, services: Services, model: ModelFile, window: Window, context: Context
-    ) -> JobReport:
+        self,
+        services: Services,
+        settings: Settings,
+        model: ModelFile,
+        window: Window,
+        context: Context,
+    ) -> JobResult:
         from vigie.reports.write_quality_report import write_quality_report
 
         return write_quality_report(services, model=model, window=window)
@@ -52,11 +64,16 @@ class DataDriftReportOperator(ReportStep):
     """Write the drift page."""
 
     def step(
-        self, services: Services, model: ModelFile, window: Window, context: Context
-    ) -> JobReport:
+        self,
+        services: Services,
+        settings: Settings,
+        model: ModelFile,
+        window: Window,
+        context: Context,
+    ) -> JobResult:
         from vigie.reports.write_drift_report import write_drift_report
 
-        share = thresholds_of(context).get("drift_share")
+        share = thresholds_of(settings, context).get("drift_share")
         return write_drift_report(
             services, model=model, window=window, drift_share=share.value if share else None
         )
@@ -66,8 +83,13 @@ class ModelPerformanceReportOperator(ReportStep):
     """Write the page that holds answers against real labels."""
 
     def step(
-        self, services: Services, model: ModelFile, window: Window, context: Context
-    ) -> JobReport:
+        self,
+        services: Services,
+        settings: Settings,
+        model: ModelFile,
+        window: Window,
+        context: Context,
+    ) -> JobResult:
         from vigie.reports.write_performance_report import write_performance_report
 
         return write_performance_report(services, model=model, window=window)
@@ -80,8 +102,13 @@ class DecideOperator(ReportStep):
         super().__init__(outlets=[FINDINGS], **kwargs)
 
     def step(
-        self, services: Services, model: ModelFile, window: Window, context: Context
-    ) -> JobReport:
+        self,
+        services: Services,
+        settings: Settings,
+        model: ModelFile,
+        window: Window,
+        context: Context,
+    ) -> JobResult:
         from vigie.reports.decide_drift import decide_drift
 
         report = decide_drift(
@@ -89,7 +116,7 @@ class DecideOperator(ReportStep):
             model=model,
             run_id=run_key(context),
             window=window,
-            thresholds=thresholds_of(context),
+            thresholds=thresholds_of(settings, context),
             actor="airflow",
         )
         announce(report, context)
@@ -111,11 +138,10 @@ def announce(report: DriftReport, context: Context) -> None:
 class CleanupOldReportsOperator(JobOperator):
     """Keep the ``MAX_REPORTS`` newest reports of each kind and model; a teardown."""
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.reports.cleanup_old_reports import cleanup_old_reports
-        from vigie.settings import Settings
 
-        return cleanup_old_reports(services, max_reports=Settings.from_env().loop.max_reports)
+        return cleanup_old_reports(services, max_reports=settings.loop.max_reports)
 
 
 def window_of(context: Context) -> Window:
@@ -134,12 +160,13 @@ def window_of(context: Context) -> Window:
     return Window(run.run_after - hours, run.run_after)
 
 
-def thresholds_of(context: Context) -> dict[str, Threshold]:
-    """Layer the Param over the environment; what neither sets is the model file's."""
-    from vigie.models.thresholds import thresholds_from
-    from vigie.settings import Settings
+def thresholds_of(settings: Settings, context: Context) -> dict[str, Threshold]:
+    """Return the thresholds of Params and settings; Params take precedence.
 
-    settings = Settings.from_env()
+    The model file sets the threshold that neither sets.
+    """
+    from vigie.models.thresholds import thresholds_from
+
     return thresholds_from(
         ("DAG Param", {"drift_share": context["params"].get("drift_share")}),
         (settings.source("DRIFT_THRESHOLD"), {"drift_share": settings.loop.drift_threshold}),

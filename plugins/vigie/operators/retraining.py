@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from vigie.models.model_file import ModelFile
     from vigie.models.thresholds import Threshold
-    from vigie.records import JobReport
+    from vigie.records import JobResult
     from vigie.roles import Services
+    from vigie.settings import Settings
 
 PROMOTION_WAIT_S = 300.0  # a `vigie retrain` of the same model may hold the lock that long
 
@@ -40,30 +41,27 @@ def candidates_of(folder: Path, model: str) -> list[str]:
 class RetrainStep(ModelOperator):
     """One step of one model's retraining."""
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         return self.step(services, self.model_file(services), run_key(context), context)
 
     @abstractmethod
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
+    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
         """Call the step's job."""
 
 
-class CheckTriggersOperator(RetrainStep):
+class CheckTriggersOperator(ModelOperator):
     """Skip the model's other steps unless a trigger fired and the Param ``model`` allows it."""
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
-        self.require_asked(context)
-        return super().run_job(services, context)
-
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.retraining.check_triggers import check_triggers
 
+        self.require_requested(context)
         report = check_triggers(
             services,
-            model=model,
-            run_id=run,
+            model=self.model_file(services),
+            run_id=run_key(context),
             force=bool(context["params"].get("force")),
-            thresholds=_thresholds(context),
+            thresholds=_thresholds(settings, context),
             actor=_actor(context),
         )
         if not report.should_train:  # a skipped task's report counts too: its figures are pushed
@@ -75,7 +73,7 @@ class CheckTriggersOperator(RetrainStep):
 class BackupCurrentModelOperator(RetrainStep):
     """Verify that the champion can be gone back to."""
 
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
+    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
         from vigie.retraining.backup_current_model import backup_current_model
 
         return backup_current_model(services, model=model, run_id=run)
@@ -84,7 +82,7 @@ class BackupCurrentModelOperator(RetrainStep):
 class MergeTrainingDataOperator(RetrainStep):
     """Freeze the run's training table."""
 
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
+    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
         from vigie.retraining.merge_training_data import merge_training_data
 
         return merge_training_data(services, model=model, run_id=run)
@@ -97,7 +95,7 @@ class TrainCandidateOperator(RetrainStep):
         super().__init__(**kwargs)
         self.candidate = candidate
 
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
+    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
         from vigie.retraining.train_candidate import train_candidate
 
         return train_candidate(services, model=model, run_id=run, candidate=self.candidate)
@@ -106,7 +104,7 @@ class TrainCandidateOperator(RetrainStep):
 class SelectBestOperator(RetrainStep):
     """Choose the challenger."""
 
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
+    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
         from vigie.retraining.select_best import select_best
 
         return select_best(services, model=model, run_id=run)
@@ -115,7 +113,7 @@ class SelectBestOperator(RetrainStep):
 class GateOperator(RetrainStep):
     """Compare challenger and champion; a no is a result: the task succeeds."""
 
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
+    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
         from vigie.retraining.gate_candidate import gate_candidate
 
         return gate_candidate(services, model=model, run_id=run)
@@ -124,7 +122,7 @@ class GateOperator(RetrainStep):
 class PromoteModelOperator(RetrainStep):
     """Make the challenger champion; skipped when the gate said no."""
 
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
+    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
         from vigie.registry.decisions import lock_name
         from vigie.retraining.promote_model import promote_model
 
@@ -135,7 +133,7 @@ class PromoteModelOperator(RetrainStep):
 class ArchiveProductionDataOperator(RetrainStep):
     """Mark the rows that the run used."""
 
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobReport:
+    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
         from vigie.retraining.archive_production_data import archive_production_data
 
         return archive_production_data(services, model=model, run_id=run)
@@ -148,7 +146,7 @@ class NotifyRetrainingOperator(JobOperator):
         super().__init__(**kwargs)
         self.models = models
 
-    def run_job(self, services: Services, context: Context) -> JobReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.retraining.notify_retraining import notify_retraining
 
         return notify_retraining(
@@ -160,12 +158,13 @@ class NotifyRetrainingOperator(JobOperator):
         return sorted(t for run in states.values() for t, state in run.items() if state == "failed")
 
 
-def _thresholds(context: Context) -> dict[str, Threshold]:
-    """Layer the Params over the environment; what neither sets is the model file's."""
-    from vigie.models.thresholds import thresholds_from
-    from vigie.settings import Settings
+def _thresholds(settings: Settings, context: Context) -> dict[str, Threshold]:
+    """Return the thresholds of Params and settings; Params take precedence.
 
-    settings = Settings.from_env()
+    The model file sets the thresholds that neither sets.
+    """
+    from vigie.models.thresholds import thresholds_from
+
     names = ("min_rows", "drift_share", "performance_floor")
     return thresholds_from(
         ("DAG Param", {name: context["params"].get(name) for name in names}),

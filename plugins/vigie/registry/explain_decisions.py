@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from vigie.records import Decision, Deployment, JobReport
+from vigie.records import Decision, Deployment, JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation(JobReport):
+class Explanation(JobResult):
     """The champion, the deployments that led to it and the decisions, newest first."""
 
     model: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vigie.catalogue import CHAMPION_VERSION
 from vigie.errors import DataError
-from vigie.records import Decision, Deployment, JobReport, Sample
+from vigie.records import Decision, Deployment, JobResult, Sample
 from vigie.registry.champion_copies import point_alias, read_alias
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReconcileReport(JobReport):
+class ReconcileReport(JobResult):
     """The champion, what was mended, and what is wrong that a person must look at."""
 
     model: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vigie.catalogue import CHAMPION_VERSION
 from vigie.errors import DataError, NotEnoughDataError
-from vigie.records import Decision, Deployment, JobReport, Sample
+from vigie.records import Decision, Deployment, JobResult, Sample
 from vigie.registry.champion_copies import write_copies
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackReport(JobReport):
+class RollbackReport(JobResult):
     """From which version to which, and what could not be done beside it."""
 
     model: str

@@ -14,7 +14,7 @@ from vigie.drift.values import usable_keys, usable_numbers
 from vigie.drift.verdict import ColumnVerdict, DriftVerdict
 from vigie.errors import DataError
 from vigie.models.model_file import ModelFile
-from vigie.records import JobReport
+from vigie.records import JobResult
 from vigie.reports.table_shape import infer_model
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ColumnChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnalysisReport(JobReport):
+class AnalysisReport(JobResult):
     """What the console prints; ``positives`` are shares of the positive class, None without one."""
 
     n_reference: int

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vigie.catalogue import REPORTS_KEPT
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -22,7 +22,7 @@ PATTERN = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CleanupReport(JobReport):
+class CleanupReport(JobResult):
     """A report is a page with its JSON."""
 
     kept: int

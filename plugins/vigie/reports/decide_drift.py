@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vigie import catalogue
 from vigie.errors import NotEnoughDataError
 from vigie.models.thresholds import Threshold
-from vigie.records import Decision, JobReport, Sample
+from vigie.records import Decision, JobResult, Sample
 from vigie.registry.decisions import decide
 from vigie.reports.evaluation import find_degradation, find_drift, limits_of
 from vigie.reports.window import Window, champion_bundle, served_rows
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DriftReport(JobReport):
+class DriftReport(JobResult):
     """The two verdicts; None is unknown, which is not no."""
 
     model: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vigie.errors import NotEnoughDataError
 from vigie.models.thresholds import Threshold
-from vigie.records import JobReport
+from vigie.records import JobResult
 from vigie.reports.decide_drift import DriftReport, decide_drift
 from vigie.reports.window import Window
 from vigie.reports.write_drift_report import write_drift_report
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelReports(JobReport):
+class ModelReports(JobResult):
     """The decision, the pages, and why there is no performance page (empty: there is one)."""
 
     decision: DriftReport

@@ -13,7 +13,7 @@ import pandas as pd
 
 from vigie.errors import DataError, NotEnoughDataError
 from vigie.models.reference import load_reference
-from vigie.records import JobReport, LabelledPrediction, Sample
+from vigie.records import JobResult, LabelledPrediction, Sample
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
@@ -37,7 +37,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenReport(JobReport):
+class WrittenReport(JobResult):
     """A page and the JSON beside it."""
 
     model: str

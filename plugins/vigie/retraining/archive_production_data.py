@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from vigie.encoding import atomic_path, dumps
 from vigie.errors import DataError
 from vigie.faults import crash_point
-from vigie.records import JobReport, LabelledPrediction
+from vigie.records import JobResult, LabelledPrediction
 from vigie.registry.decisions import ROW_ID, decided
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ RUN_KEY = b"vigie.run_id"  # in the file's metadata: whose rows these are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArchiveReport(JobReport):
+class ArchiveReport(JobResult):
     """The archive file and how many rows the run has used; no file when there were none."""
 
     model: str

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vigie import state_keys
 from vigie.errors import DataError
-from vigie.records import JobReport
+from vigie.records import JobResult
 from vigie.registry.decisions import staging_folder
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ KEEP_STAGED = timedelta(days=7)  # long enough to look at a refused challenger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackupReport(JobReport):
+class BackupReport(JobResult):
     """Which version a rollback goes back to; None while there is no champion."""
 
     model: str

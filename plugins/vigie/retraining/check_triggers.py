@@ -12,7 +12,7 @@ from vigie.catalogue import RETRAIN_ASKED, RETRAIN_LABELLED_ROWS, RETRAIN_TRIGGE
 from vigie.errors import NotEnoughDataError
 from vigie.models.reference import is_ready, where_to_put
 from vigie.models.thresholds import Threshold
-from vigie.records import Decision, JobReport, Sample
+from vigie.records import Decision, JobResult, Sample
 from vigie.registry.decisions import checked_run, decide, decided
 from vigie.retraining.evaluate_triggers import (
     Trigger,
@@ -33,7 +33,7 @@ _UNCONDITIONAL = frozenset({"manual", "no_champion"})  # what nothing holds back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerReport(JobReport):
+class TriggerReport(JobResult):
     """Whether to train (``should_train``), which triggers fired and what held them back."""
 
     model: str

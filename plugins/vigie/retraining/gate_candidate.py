@@ -11,7 +11,7 @@ import pandas as pd
 from vigie import state_keys
 from vigie.catalogue import RETRAIN_GATE_PASSED
 from vigie.errors import DataError
-from vigie.records import Decision, Deployment, JobReport, Sample
+from vigie.records import Decision, Deployment, JobResult, Sample
 from vigie.registry.decisions import HOLDOUT, REPORT, dataset_path, decide, decided, staged_files
 from vigie.training.fitting import binary_target
 from vigie.training.gate import Contender, GateVerdict, compare
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateReport(JobReport):
+class GateReport(JobResult):
     """Whether the challenger may be promoted, and the sentences that say why."""
 
     model: str

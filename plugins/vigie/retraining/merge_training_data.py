@@ -17,7 +17,7 @@ from vigie.errors import NotEnoughDataError
 from vigie.faults import crash_point
 from vigie.models.reference import load_reference
 from vigie.models.tables import frame_of, typed
-from vigie.records import JobReport, LabelledPrediction, Sample
+from vigie.records import JobResult, LabelledPrediction, Sample
 from vigie.registry.decisions import HOLDOUT, ORIGIN, ROW_ID, dataset_path
 from vigie.training.split import holdout_mask
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MergeReport(JobReport):
+class MergeReport(JobResult):
     """The training table: where it is, how many rows of which origin and class, and its hash."""
 
     model: str

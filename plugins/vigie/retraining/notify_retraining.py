@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vigie.encoding import dumps, write_atomic
-from vigie.records import Decision, JobReport
+from vigie.records import Decision, JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -29,7 +29,7 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotifyReport(JobReport):
+class NotifyReport(JobResult):
     """One notice a model that the run looked at."""
 
     run_id: str

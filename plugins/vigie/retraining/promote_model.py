@@ -12,7 +12,7 @@ from vigie import state_keys
 from vigie.catalogue import CHAMPION_VERSION
 from vigie.errors import ConflictError, DataError, NotEnoughDataError
 from vigie.faults import crash_point
-from vigie.records import Decision, Deployment, JobReport, Sample
+from vigie.records import Decision, Deployment, JobResult, Sample
 from vigie.registry.champion_copies import write_copies
 from vigie.registry.decisions import REPORT, decide, decided, staged_files
 from vigie.registry.reconcile_champion import reconcile_champion
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PromoteReport(JobReport):
+class PromoteReport(JobResult):
     """The version that a run made champion, and what could not be told to the registry."""
 
     model: str

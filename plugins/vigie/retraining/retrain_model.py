@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vigie.errors import NotEnoughDataError, VigieError
 from vigie.models.thresholds import Threshold
-from vigie.records import JobReport
+from vigie.records import JobResult
 from vigie.registry.decisions import lock_name
 from vigie.retraining.archive_production_data import archive_production_data
 from vigie.retraining.backup_current_model import backup_current_model
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetrainReport(JobReport):
+class RetrainReport(JobResult):
     """What a whole retraining came to; ``version`` is None when the gate said no."""
 
     model: str

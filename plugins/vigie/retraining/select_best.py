@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vigie.errors import DataError
-from vigie.records import JobReport
+from vigie.records import JobResult
 from vigie.registry.decisions import REPORT, decide, decided, staged_files
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SelectReport(JobReport):
+class SelectReport(JobResult):
     """The candidate that goes to the gate, and what every candidate scored."""
 
     model: str

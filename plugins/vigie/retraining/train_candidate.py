@@ -17,7 +17,7 @@ from vigie.drift.reference_profile import build_profile
 from vigie.encoding import dumps, write_atomic
 from vigie.errors import DataError
 from vigie.faults import crash_point
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
 from vigie.registry.decisions import HOLDOUT, REPORT, dataset_path, staging_folder
 from vigie.retraining.merge_training_data import data_hash
 from vigie.training.design_matrix import Design
@@ -33,7 +33,7 @@ EXAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateReport(JobReport):
+class CandidateReport(JobResult):
     """A staged candidate: where its files are, its figures, and its MLflow run."""
 
     model: str

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vigie.models.request import validate_features
-from vigie.records import JobReport, Prediction
+from vigie.records import JobResult, Prediction
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
@@ -26,7 +26,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PredictReport(JobReport):
+class PredictReport(JobResult):
     """The stored event, its place in the API log, and the answer as 0 or 1."""
 
     prediction: Prediction

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vigie.errors import PermanentError, UnknownTransactionError
 from vigie.models.request import FeatureError
-from vigie.records import JobReport, Label, LabelOutcome
+from vigie.records import JobResult, Label, LabelOutcome
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
@@ -20,7 +20,7 @@ _YES, _NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeedbackReport(JobReport):
+class FeedbackReport(JobResult):
     """What became of a label; ``history`` has every label of the transaction, oldest first."""
 
     transaction_id: str

@@ -27,7 +27,7 @@ from vigie.collection.ingest_logs import ingest_logs
 from vigie.dead_letters.letters import is_cut, original_bytes
 from vigie.dead_letters.replay import replay_dead_letters
 from vigie.errors import DataError, PermanentError, SettingsError, TransientError
-from vigie.records import Document, IndexOutcome, IndexSpec, JobReport, LogPage, Message
+from vigie.records import Document, IndexOutcome, IndexSpec, JobResult, LogPage, Message
 from vigie.testing import FakeServices
 from vigie.testing.detectors import deploy_detector
 
@@ -115,7 +115,7 @@ def test_the_waits_of_a_run_are_measured_and_begin_anew(services: FakeServices) 
         assert backoff(ingest_logs(services, limit=1)) == 0
 
 
-def backoff(report: JobReport) -> float:
+def backoff(report: JobResult) -> float:
     (value,) = (s.value for s in report.metrics if s.name == catalogue.ES_BACKOFF)
     return value
 

@@ -23,7 +23,7 @@ from vigie import catalogue
 from vigie.adapters.metrics.pushgateway import Pushgateway
 from vigie.errors import DataError, SettingsError, TransientError
 from vigie.monitoring.push_metrics import push_metrics
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
 from vigie.testing import FakeServices
 from vigie.testing.contracts import metrics
 from vigie.testing.contracts.metrics import MetricsSubject, Series, series_of
@@ -131,7 +131,7 @@ def test_a_run_s_figures_reach_prometheus(
     """From a DAG's report over the gateway into a query, with the job and model of the DAG."""
     services.metrics = Pushgateway(pushgateway_url)  # type: ignore[assignment]
     sample = Sample(catalogue.STREAM_THRESHOLD, 2.5, {"model": "fraud", "topic": "t"})
-    report = JobReport(metrics=(sample,)).as_xcom()
+    report = JobResult(metrics=(sample,)).as_xcom()
     pushed = push_metrics(services, dag_id=job, reports=[report], failed_tasks=0)
     assert (pushed.groups, pushed.problem) == (3, "")
 

@@ -15,7 +15,7 @@ from vigie.anomaly.ingest.files import PATTERNS, LogLine, find_files, read_lines
 from vigie.anomaly.ingest.produce_lines import produce_lines
 from vigie.anomaly.ingest.tail import file_key, resume
 from vigie.errors import DataError, NotEnoughDataError
-from vigie.records import JobReport
+from vigie.records import JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -26,7 +26,7 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IngestReport(JobReport):
+class IngestReport(JobResult):
     """How many lines were written; ``blank`` ones carry nothing and were left out.
 
     ``unreadable`` files (no permission, gone meanwhile) were passed over, wholly or from some line

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from vigie import state_keys
 from vigie.errors import DataError
-from vigie.records import JobReport
+from vigie.records import JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import LogStream, Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TopicReport(JobReport):
+class TopicReport(JobResult):
     """What became of the topic."""
 
     topic: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vigie.anomaly.detectors.base import LSTM_AUTOENCODER, TokenLoss
 from vigie.anomaly.scoring.champion_detector import champion_detector
 from vigie.anomaly.scoring.normalise import Normaliser
-from vigie.records import JobReport
+from vigie.records import JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -28,7 +28,7 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExplanationReport(JobReport):
+class ExplanationReport(JobResult):
     """The explanations, by which detector, against its own threshold."""
 
     detector: str

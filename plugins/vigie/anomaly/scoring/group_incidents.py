@@ -12,7 +12,7 @@ from vigie.anomaly.scoring.pending_incidents import dirty_spans, mark_grouped
 from vigie.catalogue import INCIDENTS_WRITTEN
 from vigie.encoding import clean
 from vigie.errors import DataError
-from vigie.records import Document, JobReport, Sample
+from vigie.records import Document, JobResult, Sample
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentsReport(JobReport):
+class IncidentsReport(JobResult):
     """How many incidents there are since the earliest new anomaly, and how many are new or
     fuller."""
 

@@ -12,14 +12,14 @@ from vigie.anomaly.scoring.champion_detector import champion_detector
 from vigie.anomaly.scoring.normalise import Normaliser
 from vigie.anomaly.training.load_training_logs import sample_lines
 from vigie.errors import DataError
-from vigie.records import JobReport
+from vigie.records import JobResult
 
 if TYPE_CHECKING:
     from vigie.roles import Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChampionReport(JobReport):
+class ChampionReport(JobResult):
     """A champion's figures, as :class:`detectors.separation.Separation` names them."""
 
     detector: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vigie import catalogue
 from vigie.anomaly.scoring.threshold import STD_FLOOR
 from vigie.errors import DataError
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
 
 if TYPE_CHECKING:
     from vigie.anomaly.scoring.threshold import DynamicThreshold
@@ -43,7 +43,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreReport(JobReport):
+class ScoreReport(JobResult):
     """Counts of lines; ``read == indexed + already_there + dead_lettered + filtered``."""
 
     topic: str

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
 from vigie.catalogue import STREAM_LAG
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
 
 if TYPE_CHECKING:
     from vigie.roles import Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LagReport(JobReport):
+class LagReport(JobResult):
     """The lines that a group has not committed, and the detector that would score them."""
 
     topic: str

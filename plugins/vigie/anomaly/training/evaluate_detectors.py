@@ -21,7 +21,7 @@ from vigie.anomaly.training.staging import (
 from vigie.catalogue import DETECTOR_FALSE_ALARMS, DETECTOR_SEPARATION
 from vigie.encoding import dumps, write_atomic
 from vigie.errors import DataError, NotEnoughDataError
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationReport(JobReport):
+class EvaluationReport(JobResult):
     """Where the figures are, and which detector separates best."""
 
     evaluation: str

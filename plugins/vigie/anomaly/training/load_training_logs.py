@@ -16,7 +16,7 @@ from vigie.anomaly.training.staging import sample_path
 from vigie.catalogue import TRAINING_LOG_LINES
 from vigie.encoding import write_atomic
 from vigie.errors import DataError, NotEnoughDataError
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -27,7 +27,7 @@ MIN_LINES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingLogsReport(JobReport):
+class TrainingLogsReport(JobResult):
     """Where the sample is, and of what."""
 
     dataset: str

@@ -12,7 +12,7 @@ import orjson
 from vigie import state_keys
 from vigie.anomaly.training.staging import read_staged
 from vigie.catalogue import DETECTOR_PROMOTED
-from vigie.records import Decision, Deployment, JobReport, Sample
+from vigie.records import Decision, Deployment, JobResult, Sample
 from vigie.registry.champion_copies import write_copies
 from vigie.registry.version_numbers import version_of_run
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterReport(JobReport):
+class RegisterReport(JobResult):
     """Versions by detector: promoted now, and those that were not better (a result, not an
     error)."""
 

@@ -20,7 +20,7 @@ from vigie.anomaly.training.staging import (
     training_folder,
 )
 from vigie.catalogue import DETECTOR_FINAL_LOSS
-from vigie.records import JobReport, Sample
+from vigie.records import JobResult, Sample
 
 if TYPE_CHECKING:
     from vigie.anomaly.detectors.base import Detector
@@ -35,7 +35,7 @@ says what it costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainReport(JobReport):
+class TrainReport(JobResult):
     """A trained detector, staged as files."""
 
     detector: str
