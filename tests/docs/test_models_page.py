@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from vigie.models.catalog import load_models
-from vigie.models.model_file import METRICS, load_model_file
+from vigie.models.loading import load_model_file
+from vigie.models.names import METRICS
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vigie.models.loading import ModelFileError, model_of
 from vigie.models.model_file import ModelFile
-from vigie.models.parsing import model_of
-from vigie.models.toml_table import ModelFileError
 
 TEXT = """
 name = "x"

@@ -10,7 +10,8 @@ import pytest
 from sklearn import metrics as sk
 
 from vigie.errors import DataError
-from vigie.models.model_file import METRICS, Cost, Gate
+from vigie.models.model_file import Cost, Gate
+from vigie.models.names import METRICS
 from vigie.training.bootstrap import figure_of, gain_interval
 from vigie.training.gate import Contender, GateVerdict, compare
 from vigie.training.metrics import evaluate

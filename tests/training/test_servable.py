@@ -21,7 +21,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 from vigie.errors import DataError
 from vigie.models.catalog import get_model
-from vigie.models.model_file import CANDIDATES, Feature, ModelFile
+from vigie.models.model_file import Feature, ModelFile
+from vigie.models.names import CANDIDATES
 from vigie.models.reference import load_reference, unseen_rows
 from vigie.models.request import validate_features
 from vigie.training.candidates import build_candidate

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigie.errors import NotEnoughDataError
-from vigie.models.row_fractions import row_fractions
+from vigie.models.tables import row_fractions
 from vigie.training.split import folds, holdout_mask, in_content_order
 
 COLUMNS = ["a", "b"]
@@ -76,7 +76,7 @@ def test_text_and_missing_differ_from_their_look_alikes() -> None:
 
 def test_another_process_gives_the_same_numbers() -> None:
     code = (
-        "import json, pandas as pd; from vigie.models.row_fractions import row_fractions;"
+        "import json, pandas as pd; from vigie.models.tables import row_fractions;"
         "t = pd.DataFrame({'a': [1.5, None], 'b': ['x', None]});"
         "print(json.dumps(list(row_fractions(t, ['a', 'b'], 's'))))"
     )

@@ -60,7 +60,7 @@ def check(
 ) -> None:
     """Validate model files and the reference tables that are there; exit 2 on a mistake."""
     from vigie.models.catalog import check_model
-    from vigie.models.toml_table import ModelFileError
+    from vigie.models.loading import ModelFileError
     from vigie.settings import Settings
 
     paths = Settings.from_env({}).paths

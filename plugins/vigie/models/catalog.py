@@ -7,9 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from vigie.errors import DataError, PermanentError
-from vigie.models.model_file import ModelFile, load_model_file
+from vigie.models.loading import ModelFileError, load_model_file
+from vigie.models.model_file import ModelFile
 from vigie.models.names import model_names
-from vigie.models.toml_table import ModelFileError
 
 
 class State(StrEnum):

@@ -1,18 +1,162 @@
-"""The model file: what a user edits to bring a model (``models/NAME.toml``)."""
+"""The model file, which a user edits to bring a model (``models/NAME.toml``).
+
+The annotations state what a file may hold; :mod:`vigie.models.loading` validates a file against
+them. An instance that code makes is not validated.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from vigie.models.features import derivations
+from vigie.models.names import CANDIDATES, NAME, Candidate, Metric
 
 FeatureType = Literal["float", "integer", "category", "boolean"]
 FEATURE_TYPES: tuple[str, ...] = get_args(FeatureType)
-CANDIDATES = ("logistic_regression", "random_forest", "xgboost")
-#: Figures that may select a model or guard a promotion; :mod:`vigie.training.metrics` computes
-#: them.
-METRICS = ("average_precision", "roc_auc", "f1", "precision", "recall", "accuracy")
+DATASETS = ("sklearn:breast_cancer",)
+#: Keys under which a file's path and a feature's name are validated; no file has such a key.
+PATH_KEY, NAME_KEY = "(path)", "(name)"
+_TABLES = (".csv", ".csv.gz", ".parquet")
+_FEATURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def written(value: Any) -> str:
+    """Return a cell of a table as text, the way a CSV file writes it.
+
+    Examples
+    --------
+    >>> written(1), written(1.0), written(" yes "), written(1_000_000.0), written(0.5)
+    ('1', '1', 'yes', '1000000', '0.5')
+    """
+    is_whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if is_whole else str(value).strip()
+
+
+def _refusal(reason: str) -> PydanticCustomError:
+    return PydanticCustomError("refused", "{reason}", {"reason": reason})
+
+
+def _feature_name(name: str) -> str:
+    if not _FEATURE_NAME.fullmatch(name):
+        raise _refusal("expected letters, digits and _; give `column` for another column name")
+    return name
+
+
+def _limit(value: float | None, info: ValidationInfo) -> float | None:
+    kind, low = info.data.get("type"), info.data.get("min")
+    if kind not in (None, "float", "integer"):
+        raise _refusal(f"expected only with type float or integer, not {kind}")
+    if info.field_name == "max" and low is not None and value is not None and value < low:
+        raise _refusal(f"expected at least min = {low:g}")
+    return value
+
+
+def _categories(values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    kind = info.data.get("type")
+    if kind == "category" and not values:
+        raise _refusal("expected the list of values that a category takes")
+    if kind not in (None, "category") and values:
+        raise _refusal(f"expected only with type category, not {kind}")
+    return values
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        raise _refusal("expected each value once")
+    return values
+
+
+def _not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        raise _refusal("expected at least one value")
+    return values
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str):
+        raise _refusal("expected a value of the feature")
+    return value
+
+
+def _default_column(value: str, info: ValidationInfo) -> str:
+    return value or str(info.data.get("name", ""))
+
+
+def _default_title(value: str, info: ValidationInfo) -> str:
+    return value or str(info.data.get("name", "")).replace("_", " ")
+
+
+def _name(name: str, info: ValidationInfo) -> str:
+    if not NAME.fullmatch(name):
+        raise _refusal("expected lower-case letters, digits and _")
+    if name != info.context:
+        raise _refusal(f'expected the name of the file, "{info.context}"')
+    return name
+
+
+def _other_label(label: str, info: ValidationInfo) -> str:
+    if label == info.data.get("positive_label"):
+        raise _refusal("expected a text other than positive_label")
+    return label
+
+
+def _reference(reference: str) -> str:
+    if reference not in DATASETS and not reference.lower().endswith(_TABLES):
+        raise _refusal(f"expected a path that ends in {', '.join(_TABLES)}, or {DATASETS[0]}")
+    return reference
+
+
+def _derivation(name: str) -> str:
+    if name not in derivations():
+        raise _refusal(f"expected one of {', '.join(derivations())}")
+    return name
+
+
+def _target_value(value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return written(value) if is_number else value
+
+
+def _default_value(value: str, info: ValidationInfo) -> str:
+    label = str(info.field_name).replace("_value", "_label")
+    return value or str(info.data.get(label, ""))
+
+
+def _unique(features: tuple[Feature, ...], info: ValidationInfo) -> tuple[Feature, ...]:
+    if info.field_name == "features" and not features:
+        raise _refusal("expected at least one table [features.NAME]")
+    names = [f.name for f in (*info.data.get("features", ()), *features)]
+    for name in names:
+        if names.count(name) > 1:
+            raise _refusal(f"expected each name once; {name} occurs twice")
+        if name == info.data.get("target"):
+            raise _refusal(f"expected names other than the target; {name} is the target")
+    return features
+
+
+Text = Annotated[str, Field(strict=True, min_length=1)]
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+PositiveShare = Annotated[Number, Field(gt=0, le=1)]
+Limit = Annotated[Number | None, AfterValidator(_limit)]
+Distinct, NotEmpty = AfterValidator(_distinct), AfterValidator(_not_empty)
+Title = Annotated[str, Field(strict=True, validate_default=True), AfterValidator(_default_title)]
+Column = Annotated[str, Field(strict=True, validate_default=True), AfterValidator(_default_column)]
+TargetValue = Annotated[
+    str,
+    Field(strict=True, validate_default=True),
+    BeforeValidator(_target_value),
+    AfterValidator(_default_value),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +168,29 @@ class Feature:
     min, max
         Smallest and largest value that a request may carry (numbers only); None: no limit.
     categories
-        The values a ``category`` may take.
+        The values that a ``category`` takes.
     required
-        Whether a request must carry it; the pipeline imputes what an optional one leaves out.
+        Whether a request must carry the feature; the pipeline imputes an optional one.
     column
-        Its column in the reference table, when that has another name.
+        Its column in the reference table; empty: the name.
     values
-        What a value of the reference table means, e.g. ``{"M": 1, "F": 0}``; empty: as it is.
+        What the values of the reference table mean, e.g. ``{"M": 1, "F": 0}``; a value that is not
+        listed means itself.
     title
-        What the form shows.
+        The label in the form; empty: the name.
     """
 
-    name: str
+    name: Annotated[Text, AfterValidator(_feature_name), Field(validation_alias=NAME_KEY)]
     type: FeatureType
-    min: float | None = None
-    max: float | None = None
-    categories: tuple[str, ...] = ()
-    required: bool = True
-    column: str = ""
-    values: Mapping[str, Any] = field(default_factory=dict)
-    title: str = ""
+    min: Limit = None
+    max: Limit = None
+    categories: Annotated[
+        tuple[Text, ...], Distinct, AfterValidator(_categories), Field(validate_default=True)
+    ] = ()
+    required: Flag = True
+    column: Column = ""
+    values: Mapping[str, Annotated[Any, AfterValidator(_scalar)]] = field(default_factory=dict)
+    title: Title = ""
 
     @property
     def is_number(self) -> bool:
@@ -52,43 +199,43 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Which candidates are trained and how the best is chosen; the hold-out never changes sides."""
+    """Which candidates are trained, and how the best one is chosen."""
 
-    candidates: tuple[str, ...] = CANDIDATES
-    metric: str = "average_precision"
-    holdout_share: float = 0.25
-    seed: int = 42
+    candidates: Annotated[tuple[Candidate, ...], Distinct, NotEmpty] = CANDIDATES
+    metric: Metric = "average_precision"
+    holdout_share: Annotated[Number, Field(gt=0, lt=1)] = 0.25
+    seed: Annotated[Whole, Field(ge=0)] = 42
 
 
 @dataclass(frozen=True, slots=True)
 class Retrain:
-    """When a model is retrained: triggers are OR-ed, the rest holds them back."""
+    """When a model is retrained: its triggers are OR-ed, the other keys suppress a training."""
 
-    min_rows: int = 1000
-    min_labelled: int = 50
-    drift_share: float = 0.3
-    performance_metric: str = "average_precision"
-    performance_floor: float | None = None
-    hysteresis: int = 1
-    cooldown_hours: float = 0.0
+    min_rows: Annotated[Whole, Field(ge=1)] = 1000
+    min_labelled: Annotated[Whole, Field(ge=1)] = 50
+    drift_share: PositiveShare = 0.3
+    performance_metric: Metric = "average_precision"
+    performance_floor: Share | None = None
+    hysteresis: Annotated[Whole, Field(ge=1)] = 1
+    cooldown_hours: Annotated[Number, Field(ge=0)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a challenger must show on the hold-out; see :mod:`vigie.training.gate`."""
+    """What a challenger must reach on the hold-out; see :mod:`vigie.training.gate`."""
 
-    min_gain: float = 0.0
-    confidence: float = 0.9
-    tolerance: float = 0.01
-    guards: Mapping[str, float] = field(default_factory=dict)  # metric -> largest loss allowed
+    min_gain: Share = 0.0
+    confidence: Annotated[Number, Field(ge=0.5, lt=1)] = 0.9
+    tolerance: Share = 0.01
+    guards: Mapping[Metric, Share] = field(default_factory=dict)  # metric -> largest loss allowed
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a missed positive and a false alarm cost, in any common unit."""
+    """The cost of a missed positive and of a false alarm, in one common unit."""
 
-    miss: float = 1.0
-    false_alarm: float = 1.0
+    miss: Annotated[Number, Field(gt=0)] = 1.0
+    false_alarm: Annotated[Number, Field(gt=0)] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +243,24 @@ class ModelFile:
     """A model as its file describes it.
 
     ``accepted`` are inputs that a request may carry and that are logged, but that the model does
-    not see. ``positive_value`` and ``negative_value`` are what the reference table's target holds.
+    not use. ``positive_value`` and ``negative_value`` are the values of the target column.
     """
 
-    name: str
-    title: str
-    target: str
-    positive_label: str
-    negative_label: str
-    reference: str
-    reference_share: float
-    features: tuple[Feature, ...]
-    path: Path
-    derive: str | None = None
-    accepted: tuple[Feature, ...] = ()
-    positive_value: str = ""
-    negative_value: str = ""
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
+
+    name: Annotated[Text, AfterValidator(_name)]
+    title: Text
+    target: Text
+    positive_label: Text
+    negative_label: Annotated[Text, AfterValidator(_other_label)]
+    reference: Annotated[Text, AfterValidator(_reference)]
+    reference_share: PositiveShare
+    features: Annotated[tuple[Feature, ...], AfterValidator(_unique)]
+    path: Annotated[Path, Field(validation_alias=PATH_KEY)]
+    derive: Annotated[Text, AfterValidator(_derivation)] | None = None
+    accepted: Annotated[tuple[Feature, ...], AfterValidator(_unique)] = ()
+    positive_value: TargetValue = ""
+    negative_value: TargetValue = ""
     training: Training = field(default_factory=Training)
     retrain: Retrain = field(default_factory=Retrain)
     gate: Gate = field(default_factory=Gate)
@@ -129,16 +278,3 @@ class ModelFile:
     def feature(self, name: str) -> Feature:
         """Return a feature by name. Raises KeyError."""
         return {f.name: f for f in self.features}[name]
-
-
-def load_model_file(path: Path) -> ModelFile:
-    """Read and validate a model file.
-
-    Raises
-    ------
-    ModelFileError
-        With one line a mistake: file, table, key, what was expected and what was found.
-    """
-    from vigie.models.parsing import parse_model
-
-    return parse_model(path)

@@ -1,18 +1,25 @@
-"""The names of the models: all that a DAG file may know while it is parsed."""
+"""Names that DAG files use while they are parsed: models, candidates, metrics."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal, get_args
 
-#: Safe as a folder, a task id, a registry name and a metric label.
+Candidate = Literal["logistic_regression", "random_forest", "xgboost"]
+CANDIDATES: tuple[Candidate, ...] = get_args(Candidate)
+#: Metrics that may select a model or guard a promotion; :mod:`vigie.training.metrics` computes
+#: them.
+Metric = Literal["average_precision", "roc_auc", "f1", "precision", "recall", "accuracy"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+#: A model's name is a folder, a task id, a registry name and a metric label.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def model_names(folder: Path) -> list[str]:
-    """Return the names of the model files in a folder, sorted, without opening any.
+    """Return the names of the model files in a folder, sorted, without opening a file.
 
-    A model's name is its file's name (the validation insists on it), so a file with a mistake keeps
-    its tasks, and these fail with the mistake as their message, instead of vanishing from the DAG.
+    A model has the name of its file. A file with a mistake therefore keeps its tasks in the DAG,
+    and these tasks fail with the mistake as their message.
     """
     return sorted(p.stem for p in Path(folder).glob("*.toml") if NAME.fullmatch(p.stem))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vigie.errors import DataError, NotEnoughDataError
-from vigie.models.row_fractions import row_fractions
-from vigie.models.tables import shown, typed, written
+from vigie.models.model_file import written
+from vigie.models.tables import row_fractions, shown, typed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,14 +1,19 @@
-"""Tables with the columns of a model, each of the type that the model file promises."""
+"""Tables with the typed columns of a model, and the split of their rows by content."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vigie.errors import DataError
+from vigie.models.model_file import written
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from vigie.models.model_file import Feature, ModelFile
 
@@ -72,18 +77,6 @@ def _texts(model: ModelFile, feature: Feature, values: pd.Series) -> pd.Series:
     return texts
 
 
-def written(value: Any) -> str:
-    """Return a cell as a file writes it.
-
-    Examples
-    --------
-    >>> written(1), written(1.0), written(" yes "), written(1_000_000.0), written(0.5)
-    ('1', '1', 'yes', '1000000', '0.5')
-    """
-    is_whole = isinstance(value, float) and value.is_integer()
-    return str(int(value)) if is_whole else str(value).strip()
-
-
 def shown(value: Any) -> str:
     """Return a cell as a person writes it, not as numpy does."""
     return repr(value.item() if hasattr(value, "item") else value)
@@ -98,3 +91,57 @@ def _refuse(
             f"{model.name}: column {feature.name} holds {shown(values.iloc[first])} "
             f"in row {first + 1} ({int(bad.sum())} such of {len(values)}); expected {wanted}"
         )
+
+
+def row_fractions(frame: pd.DataFrame, columns: Sequence[str], salt: str) -> NDArray[np.float64]:
+    """Return a number in [0, 1) for each row that depends on nothing but its values and the salt.
+
+    Equal rows get equal numbers, in any order of the rows, in any process, on any machine, whether
+    a column came as integers, floats or objects (1, 1.0 and True are equal; every missing value
+    is). A split that compares these numbers with a share therefore never moves a row to the other
+    side when rows are added.
+
+    ``columns`` is what counts as content, and their order matters; ``salt`` makes splits for
+    different purposes independent.
+    """
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        state = np.full(len(frame), _text_code(salt), dtype=np.uint64)
+        for column in columns:
+            state = _mix(state * np.uint64(0x9E3779B97F4A7C15) + _codes(frame[column]))
+    return (state >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+
+
+def _codes(values: pd.Series) -> NDArray[np.uint64]:
+    import numpy as np
+
+    if values.dtype.kind in "bif":  # numpy's own numbers; pandas' nullable ones go below
+        floats = values.to_numpy(dtype=np.float64) + 0.0  # -0.0 becomes 0.0
+        floats[np.isnan(floats)] = np.nan  # one NaN of the many
+        return np.asarray(floats.view(np.uint64))
+    codes, uniques = values.astype(object).factorize(use_na_sentinel=True)
+    table = np.array([_code(v) for v in uniques] + [_code(math.nan)], dtype=np.uint64)
+    return np.asarray(table[codes])  # a missing value has code -1: the last one
+
+
+def _code(value: Any) -> int:
+    import numpy as np
+
+    if isinstance(value, bool | int | float | np.number | np.bool_):
+        return int(np.array([float(value) + 0.0]).view(np.uint64)[0])
+    return _text_code(str(value))
+
+
+def _text_code(text: str) -> int:
+    raw = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(raw[:8], "little")
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Finish a hash with SplitMix64's bijection of 64 bits (Steele, Lea and Flood, 2014)."""
+    import numpy as np
+
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from vigie.models.model_file import CANDIDATES
+from vigie.models.names import CANDIDATES
 from vigie.operators.base import JobOperator, ModelOperator, run_key
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def compare(
     challenger, champion
         The contenders; each is judged at its own threshold.
     metric
-        The figure that selects, one of :data:`vigie.models.model_file.METRICS`.
+        The figure that selects, one of :data:`vigie.models.names.METRICS`.
     rules
         The model file's ``[gate]``.
     seed

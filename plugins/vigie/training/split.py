@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from vigie.errors import NotEnoughDataError
-from vigie.models.row_fractions import row_fractions
+from vigie.models.tables import row_fractions
 
 
 def holdout_mask(
