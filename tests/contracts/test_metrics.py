@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vigie.adapters.metrics.text_files import MetricsFiles, merge_metrics
+from vigie.adapters.metrics.text_files import MetricsFiles
+from vigie.monitoring.exposition import merge_metrics
 from vigie.testing.contracts import metrics
 from vigie.testing.contracts.metrics import MetricsSubject, Series, series_of
 from vigie.testing.telemetry import FakeMetrics

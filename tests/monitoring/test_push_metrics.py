@@ -8,7 +8,7 @@ import pytest
 
 from vigie import catalogue
 from vigie.errors import DataError, TransientError, VigieError
-from vigie.monitoring.push_metrics import PushReport, push_metrics
+from vigie.monitoring.push_metrics import PushResult, push_metrics
 from vigie.records import JobResult, Sample
 from vigie.testing import FakeServices
 from vigie.testing.telemetry import FakeMetrics
@@ -30,24 +30,24 @@ def _names(services: FakeServices, *key: str) -> dict[str, float]:
 
 def test_each_model_has_its_own_group(services: FakeServices) -> None:
     report = push_metrics(
-        services, dag_id="d", reports=[_report(1, "a"), _report(2, "b")], failed_tasks=0
+        services, dag_id="d", results=[_report(1, "a"), _report(2, "b")], failed_tasks=0
     )
     assert report.groups == 4  # the run, two models, the last success
     assert _names(services, "'model', 'b'") == {catalogue.JOB_LAST_RUN: 2}
 
 
 def test_a_failed_run_keeps_the_time_of_the_last_success(services: FakeServices) -> None:
-    push_metrics(services, dag_id="d", reports=[], failed_tasks=0)
+    push_metrics(services, dag_id="d", results=[], failed_tasks=0)
     first = _names(services, "success")[catalogue.JOB_LAST_SUCCESS]
     services.clock.advance(seconds=60)
-    push_metrics(services, dag_id="d", reports=[], failed_tasks=2)
+    push_metrics(services, dag_id="d", results=[], failed_tasks=2)
     assert _names(services, "success")[catalogue.JOB_LAST_SUCCESS] == first
     assert _names(services)[catalogue.JOB_SUCCEEDED] == 0
     assert _names(services)[catalogue.JOB_TASKS_FAILED] == 2
 
 
 def test_a_series_that_two_tasks_report_is_sent_once(services: FakeServices) -> None:
-    push_metrics(services, dag_id="d", reports=[_report(1), _report(2)], failed_tasks=0)
+    push_metrics(services, dag_id="d", results=[_report(1), _report(2)], failed_tasks=0)
     assert _names(services, "'model', 'a'") == {catalogue.JOB_LAST_RUN: 2}
 
 
@@ -67,9 +67,11 @@ class FailingMetrics(FakeMetrics):
         super().push(job, samples, grouping)
 
 
-def _push(services: FakeServices, *models: str) -> PushReport:
+def _push(services: FakeServices, *models: str) -> PushResult:
     reports = [_report(1, model) for model in models]
-    return push_metrics(services, dag_id="d", reports=reports, failed_tasks=0)
+    return push_metrics(
+        services, dag_id="d", results=reports, failed_tasks=0, permanent=["log_lstm_autoencoder"]
+    )
 
 
 def _models(services: FakeServices) -> set[str]:

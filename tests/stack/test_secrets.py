@@ -87,7 +87,7 @@ def work(services: LazyServices, heard: Heard) -> None:
     window = Window(services.now() - timedelta(hours=1), services.now())
     reports.append(decide_drift(services, model=model, run_id="r3", window=window))
     plain = [report.as_xcom() for report in reports]
-    plain.append(push_metrics(services, dag_id="d", reports=plain, failed_tasks=0).as_xcom())
+    plain.append(push_metrics(services, dag_id="d", results=plain, failed_tasks=0).as_xcom())
     heard.texts.append(json.dumps(plain))
 
 

@@ -30,7 +30,7 @@ def follow_until_interrupted(
     keeps them fresh afterwards.
     """
     from vigie.anomaly.scoring.follow_stream import follow_stream
-    from vigie.monitoring.push_metrics import forget_metrics, push_metrics
+    from vigie.monitoring.push_metrics import delete_metrics, push_metrics
 
     job, printed = f"stream_follow_{options.member}", 0
 
@@ -41,7 +41,7 @@ def follow_until_interrupted(
             console.print(score_table(report))
         reports = [report.as_xcom()]
         failed = not _grouped(opened, options, report, reports)
-        push_metrics(opened, dag_id=job, reports=reports, failed_tasks=int(failed))
+        push_metrics(opened, dag_id=job, results=reports, failed_tasks=int(failed))
 
     with _first_signal() as stop:
         errors.print(
@@ -52,7 +52,7 @@ def follow_until_interrupted(
         )
         console.print(score_table(report))
         _grouped(opened, options, report, [])
-        forget_metrics(opened, dag_id=job)
+        delete_metrics(opened, dag_id=job)
 
 
 def _grouped(

@@ -1,1 +1,1 @@
-"""Push metrics."""
+"""Push metrics, and merge the metrics files of all jobs."""

@@ -1,13 +1,14 @@
-"""Send what the tasks of a run measured."""
+"""Push the metrics of a run to the metrics sink."""
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vigie import state_keys
 from vigie.catalogue import (
     JOB_LAST_RUN,
     JOB_LAST_SUCCESS,
@@ -16,11 +17,11 @@ from vigie.catalogue import (
     PUSH_FAILURES,
 )
 from vigie.errors import TransientError, VigieError
-from vigie.monitoring.pushed_groups import PushedGroups
+from vigie.models.names import model_names
 from vigie.records import JobResult, Sample
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import Services, StateStore
 
 log = logging.getLogger(__name__)
 _SUCCESS = {"outcome": "success"}
@@ -28,8 +29,8 @@ _Group = tuple[dict[str, str], list[Sample]]  # grouping, samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PushReport(JobResult):
-    """How many groups and samples were sent, and what was not."""
+class PushResult(JobResult):
+    """Numbers of groups and samples that were pushed, and of groups that failed."""
 
     groups: int
     samples: int
@@ -39,13 +40,18 @@ class PushReport(JobResult):
 
 
 def push_metrics(
-    services: Services, *, dag_id: str, reports: Iterable[Mapping[str, Any]], failed_tasks: int
-) -> PushReport:
-    """Push one group a (DAG, model), and the time of the last success in a group of its own.
+    services: Services,
+    *,
+    dag_id: str,
+    results: Iterable[Mapping[str, Any]],
+    failed_tasks: int,
+    permanent: Collection[str] = (),
+) -> PushResult:
+    """Push one group per DAG and model, and the time of the last success in a group of its own.
 
     The last success has its own group because a push replaces a whole group: a failed run must not
-    erase it. Groups of models whose file is gone are deleted. A sink that fails costs the run its
-    figures and nothing else: the report says so, and ``vigie_push_failures_total`` of later runs.
+    erase it. The groups of models whose file was removed are deleted. A failing sink does not fail
+    the run: the result reports it, and later runs report it in ``vigie_push_failures_total``.
 
     Parameters
     ----------
@@ -53,40 +59,86 @@ def push_metrics(
         ``metrics``, ``state``, the models folder and the clock are used.
     dag_id
         The job label of every group.
-    reports
-        The reports of the run's tasks as XCom gave them (``JobResult.as_xcom``).
+    results
+        The results of the run's tasks as XCom returned them (``JobResult.as_xcom``).
     failed_tasks
-        How many tasks of the run failed; 0 makes the run a success.
+        The number of failed tasks of the run; 0 marks the run as a success.
+    permanent
+        Names that have no model file (the detectors): their groups are never deleted.
     """
-    known = PushedGroups.recall(services, dag_id)
-    by_model = _by_model(reports)
-    groups = _groups(by_model, services.now().timestamp(), failed_tasks, known.failures)
-    sent, problems = _push_all(services, dag_id, groups)
-    retired = [] if problems else _delete_retired(services, dag_id, known, set(by_model))
-    known.remember(services, pushed=set(by_model) - {""}, retired=retired, failures=len(problems))
-    log.info("pushed %d samples in %d groups for %s", sum(sent), len(sent), dag_id)
-    return PushReport(
-        groups=len(sent),
-        samples=sum(sent),
+    pushed = _PushedGroups.load(services.state, dag_id)
+    by_model = _by_model(results)
+    groups = _groups(by_model, services.now().timestamp(), failed_tasks, pushed.failures)
+    sizes, problems = _push_all(services, dag_id, groups)
+    present = model_names(services.paths.models)
+    # An empty folder means that its volume is not mounted, not that every model was removed.
+    removed = pushed.models - {*present, *by_model, *permanent} if present else set()
+    retired = [] if problems else _delete_groups(services, dag_id, sorted(removed))
+    models = set(by_model) - {""}
+    pushed.save(services.state, pushed=models, retired=retired, failures=len(problems))
+    log.info("pushed %d samples in %d groups for %s", sum(sizes), len(sizes), dag_id)
+    return PushResult(
+        groups=len(sizes),
+        samples=sum(sizes),
         failed_groups=len(problems),
         deleted_groups=len(retired),
         problem=problems[0] if problems else "",
     )
 
 
-def forget_metrics(services: Services, *, dag_id: str) -> None:
-    """Delete what a job that ended for good pushed of itself; a sink that fails keeps it."""
+def delete_metrics(services: Services, *, dag_id: str) -> None:
+    """Delete the groups of a job that has ended for good; log a warning if the sink fails."""
     try:
         for grouping in ({}, _SUCCESS):
             services.metrics.delete(dag_id, grouping)
     except VigieError as exc:
-        log.warning("the figures of %s are still there: %s", dag_id, exc)
+        log.warning("cannot delete the metrics of %s: %s", dag_id, exc)
 
 
-def _by_model(reports: Iterable[Mapping[str, Any]]) -> dict[str, list[Sample]]:
+@dataclass(frozen=True, slots=True)
+class _PushedGroups:
+    """Models whose groups earlier runs pushed, and the number of failed pushes (None: unknown).
+
+    The list is needed because a Pushgateway keeps a group until a client deletes it.
+    """
+
+    dag_id: str
+    models: frozenset[str]
+    failures: int | None
+
+    @classmethod
+    def load(cls, state: StateStore, dag_id: str) -> _PushedGroups:
+        """Read what :meth:`save` stored; a failing database does not stop the push."""
+        try:
+            stored = state.get(state_keys.pushed_groups(dag_id)) or {}
+        except VigieError as exc:
+            log.warning("cannot read which metrics %s pushed before: %s", dag_id, exc)
+            return cls(dag_id, frozenset(), None)
+        return cls(dag_id, frozenset(stored.get("models", ())), int(stored.get("failures", 0)))
+
+    def save(
+        self,
+        state: StateStore,
+        *,
+        pushed: Collection[str],
+        retired: Collection[str],
+        failures: int,
+    ) -> None:
+        """Store the current groups; do nothing if the earlier ones could not be read."""
+        if self.failures is None:
+            return
+        models = sorted((self.models | {*pushed}) - {*retired})
+        value = {"models": models, "failures": self.failures + failures}
+        try:
+            state.put(state_keys.pushed_groups(self.dag_id), value)
+        except VigieError as exc:
+            log.warning("cannot store which metrics %s pushed: %s", self.dag_id, exc)
+
+
+def _by_model(results: Iterable[Mapping[str, Any]]) -> dict[str, list[Sample]]:
     groups: dict[str, list[Sample]] = defaultdict(list)
-    for report in reports:
-        for item in report.get("metrics", ()):
+    for result in results:
+        for item in result.get("metrics", ()):
             labels = dict(item["labels"])
             groups[labels.pop("model", "")].append(Sample(item["name"], item["value"], labels))
     return groups
@@ -95,7 +147,7 @@ def _by_model(reports: Iterable[Mapping[str, Any]]) -> dict[str, list[Sample]]:
 def _groups(
     by_model: Mapping[str, list[Sample]], now: float, failed_tasks: int, failures: int | None
 ) -> list[_Group]:
-    """Return the run's groups; the one of the run itself is the first."""
+    """Return the groups of the run; the first one holds the metrics of the run itself."""
     run = [
         Sample(JOB_LAST_RUN, now),
         Sample(JOB_SUCCEEDED, float(failed_tasks == 0)),
@@ -113,11 +165,13 @@ def _groups(
 def _push_all(
     services: Services, dag_id: str, groups: Iterable[_Group]
 ) -> tuple[list[int], list[str]]:
-    """Push the groups; return the sizes of those sent and what went wrong with the others.
+    """Push the groups; return the sizes of the pushed groups and the errors of the others.
 
-    A sink that is down is asked once: each question may take its whole timeout.
+    After a transient error the remaining groups fail without another attempt, because each attempt
+    may take the full timeout. The sink is opened here, because a wrong address is an error of the
+    push and not of the run.
     """
-    sent: list[int] = []
+    sizes: list[int] = []
     problems: list[str] = []
     down = ""
     for grouping, samples in groups:
@@ -125,31 +179,29 @@ def _push_all(
             if down:
                 raise TransientError(down)
             services.metrics.push(dag_id, samples, grouping)
-            sent.append(len(samples))
+            sizes.append(len(samples))
         except VigieError as exc:
             down = str(exc) if isinstance(exc, TransientError) else ""
             problems.append(str(exc))
-            log.warning("figures of %s %s were not pushed: %s", dag_id, grouping, exc)
-    return sent, problems
+            log.warning("cannot push the metrics of %s %s: %s", dag_id, grouping, exc)
+    return sizes, problems
 
 
-def _delete_retired(
-    services: Services, dag_id: str, known: PushedGroups, current: set[str]
-) -> list[str]:
-    """Delete the groups of models that are gone, and return their names."""
+def _delete_groups(services: Services, dag_id: str, models: Iterable[str]) -> list[str]:
+    """Delete the groups of removed models until the sink fails; return the deleted ones."""
     deleted: list[str] = []
-    for model in known.retired(services, current):
+    for model in models:
         try:
             services.metrics.delete(dag_id, {"model": model})
         except VigieError as exc:
-            log.warning("the figures of the retired model %s are still there: %s", model, exc)
+            log.warning("cannot delete the metrics of the removed model %s: %s", model, exc)
             break
-        log.info("deleted the figures of %s: no model file has this name any more", model)
+        log.info("deleted the metrics of %s: its model file was removed", model)
         deleted.append(model)
     return deleted
 
 
 def _latest(samples: Iterable[Sample]) -> list[Sample]:
-    """Keep the last value of each series: two tasks may report the same one."""
+    """Keep the last value of each series, because two tasks may report the same one."""
     series = {(s.name, tuple(sorted(s.labels.items()))): s for s in samples}
     return list(series.values())

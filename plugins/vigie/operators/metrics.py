@@ -1,4 +1,4 @@
-"""The last task of every DAG: send the run's figures."""
+"""Operator that pushes the metrics of a run."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ FAILED = frozenset({"failed", "upstream_failed"})
 
 
 class PushMetricsOperator(JobOperator):
-    """Push the ``metrics`` of every other task's report, and whether the run succeeded.
+    """Push the ``metrics`` of the results of all other tasks, and whether the run succeeded.
 
-    Use it as a teardown (``.as_teardown()``): it runs whatever happened before it, and does not
-    turn a failed run green.
+    Use it as a teardown (``.as_teardown()``), so that it runs after failed tasks too and does not
+    mark a failed run as successful.
     """
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
+        from vigie.anomaly.detectors.base import DETECTORS
         from vigie.monitoring.push_metrics import push_metrics
 
         return push_metrics(
             services,
             dag_id=self.dag_id,
-            reports=self._reports(context),
+            results=self._results(context),
             failed_tasks=self._failed_tasks(context),
+            permanent=tuple(DETECTORS),
         )
 
-    def _reports(self, context: Context) -> list[dict[str, Any]]:
+    def _results(self, context: Context) -> list[dict[str, Any]]:
         others = sorted(task_id for task_id in context["dag"].task_ids if task_id != self.task_id)
         values = context["ti"].xcom_pull(task_ids=others) or []
         return [value for value in values if isinstance(value, dict)]

@@ -43,7 +43,7 @@ class Telemetry:
 
     def exposition(self, champions: Champions, folder: Path) -> str:
         """Return serving's own series and, after them, those that the jobs wrote as text files."""
-        from vigie.adapters.metrics.text_files import merge_metrics
+        from vigie.monitoring.exposition import merge_metrics
 
         self.database_up.set(champions.database_error is None)
         for slot in champions:

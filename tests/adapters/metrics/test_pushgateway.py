@@ -140,7 +140,7 @@ def test_a_push_to_what_is_no_url_costs_the_figures_and_not_the_run(services: Fa
     settings = Settings.from_env({"PROMETHEUS_PUSHGATEWAY_URL": "http://gw\x01:9091"})
     with open_services(settings) as opened:
         opened.state = services.state
-        report = push_metrics(opened, dag_id="dag", reports=[], failed_tasks=0)
+        report = push_metrics(opened, dag_id="dag", results=[], failed_tasks=0)
     assert (report.groups, report.failed_groups) == (0, 2)
     assert "PROMETHEUS_PUSHGATEWAY_URL" in report.problem
 

@@ -132,7 +132,7 @@ def test_a_run_s_figures_reach_prometheus(
     services.metrics = Pushgateway(pushgateway_url)  # type: ignore[assignment]
     sample = Sample(catalogue.STREAM_THRESHOLD, 2.5, {"model": "fraud", "topic": "t"})
     report = JobResult(metrics=(sample,)).as_xcom()
-    pushed = push_metrics(services, dag_id=job, reports=[report], failed_tasks=0)
+    pushed = push_metrics(services, dag_id=job, results=[report], failed_tasks=0)
     assert (pushed.groups, pushed.problem) == (3, "")
 
     def found(name: str) -> list[dict[str, Any]]:
@@ -168,7 +168,7 @@ def test_a_failed_run_and_a_stale_group_raise_alerts(
     (rules / "test.yml").write_text(RULES)
     site = own("pushgateway", "alertmanager", "prometheus")
     services.metrics = Pushgateway(site.urls["pushgateway"])  # type: ignore[assignment]
-    push_metrics(services, dag_id="dag", reports=[], failed_tasks=1)
+    push_metrics(services, dag_id="dag", results=[], failed_tasks=1)
 
     def firing() -> set[tuple[str, str]]:
         alerts = get(f"{site.urls['alertmanager']}/api/v2/alerts").json()

@@ -9,8 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from vigie import catalogue
-from vigie.adapters.metrics.text_files import MetricsFiles, merge_metrics
+from vigie.adapters.metrics.text_files import MetricsFiles
 from vigie.errors import DataError, TransientError
+from vigie.monitoring.exposition import merge_metrics
 from vigie.records import Sample
 
 SUCCEEDED, FAILED = catalogue.JOB_SUCCEEDED, catalogue.JOB_TASKS_FAILED

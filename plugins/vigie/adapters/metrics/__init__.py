@@ -1,1 +1,1 @@
-"""Pushgateway, and text files of metrics."""
+"""Metrics sinks: Pushgateway and text files."""

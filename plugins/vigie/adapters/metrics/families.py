@@ -1,11 +1,10 @@
-"""Samples as Prometheus families: what both metrics sinks send, checked in one way."""
+"""Convert samples to Prometheus metric families, with the checks that both sinks share."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.core import Metric as Family
 
@@ -13,12 +12,13 @@ from vigie.catalogue import METRICS
 from vigie.errors import DataError
 from vigie.records import Sample
 
-# Labels are names of ours (models, columns, partitions); more of them than this came from input.
+# Label values are names of our own (models, columns, partitions). A larger number of series
+# indicates that input became a label value.
 MAX_SERIES = 100
 
 
 class Families:
-    """A collector of families that are already made."""
+    """A Prometheus collector of given families."""
 
     def __init__(self, families: Iterable[Family]) -> None:
         self._families = list(families)
@@ -28,13 +28,13 @@ class Families:
 
 
 def families(samples: Sequence[Sample], group: Mapping[str, str]) -> list[Family]:
-    """Gather samples by family; the group's labels win, as in a Pushgateway.
+    """Group samples into families; the labels of the group win, as in a Pushgateway.
 
     Raises
     ------
     DataError
-        For a name that is not in the catalogue, a series given twice, or more than
-        ``MAX_SERIES`` series of one name.
+        If a name is not in the catalogue, a series is given twice, or a name has more than
+        ``MAX_SERIES`` series.
     """
     made: dict[str, Family] = {}
     seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
@@ -48,15 +48,8 @@ def families(samples: Sequence[Sample], group: Mapping[str, str]) -> list[Family
         family.add_sample(sample.name, labels, sample.value)
     for name, n in Counter(name for name, _ in seen).items():
         if n > MAX_SERIES:
-            raise DataError(f"metric {name} has {n} series; {MAX_SERIES} are the most")
+            raise DataError(f"metric {name} has {n} series; the maximum is {MAX_SERIES}")
     return list(made.values())
-
-
-def expose(families: Iterable[Family]) -> str:
-    """Return families in Prometheus' text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Families(families))
-    return generate_latest(registry).decode()
 
 
 def _family(name: str) -> Family:

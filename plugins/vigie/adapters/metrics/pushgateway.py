@@ -1,7 +1,7 @@
-"""The metrics sink of the full stack: a Prometheus Pushgateway.
+"""Metrics sink of the full stack: a Prometheus Pushgateway.
 
-A push is a PUT and replaces its whole group. The gateway adds ``push_time_seconds`` to each group
-and forgets none: a group that must not be told for ever is deleted.
+A push is a PUT request and replaces its whole group. The gateway adds ``push_time_seconds`` to each
+group and keeps a group until it is deleted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vigie.adapters.metrics.families import Families, families
 from vigie.errors import DataError, SettingsError, TransientError
 from vigie.records import Sample
 
-_CONNECT_RETRIES = 2  # at once and after half a second: a gateway that restarts
+_CONNECT_RETRIES = 2  # At once and after half a second, in case the gateway is restarting.
 _CONNECT_S = 2.0
 _OVERLOADED = frozenset({408, 429})
 _NOT_ALLOWED = frozenset({401, 403, 404, 405})
@@ -28,17 +28,17 @@ class Pushgateway:
     Parameters
     ----------
     url
-        ``http://host:port``, or ``host:port``; may carry user and password, which no message
-        repeats.
+        ``http://host:port`` or ``host:port``, optionally with user and password. Error messages
+        do not contain the password.
     timeout_s
-        For connecting and for the answer: the sink is the last task of a run, which must not hang.
+        Limit for connecting and for the response, because the push is the last task of a run.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
         address = (url if "://" in url else f"http://{url}").rstrip("/")
         self._timeout_s = timeout_s
         given = checked_url(address, "PROMETHEUS_PUSHGATEWAY_URL")
-        self._told = str(given.copy_with(userinfo=b""))
+        self._url = str(given.copy_with(userinfo=b""))
         self._auth = (given.username, given.password) if given.userinfo else None
 
     def push(
@@ -49,15 +49,17 @@ class Pushgateway:
         Raises
         ------
         DataError
-            For a name that is not in the catalogue, a series given twice, or what the gateway
-            refuses (another group tells the family with another type, for one).
+            If a name is not in the catalogue, a series is given twice, or the gateway rejects the
+            push (for example because another group has the family with another type).
+        SettingsError
+            If the gateway refuses the request's method, path or credentials.
         TransientError
-            When the gateway does not answer; the group is then as it was.
+            If the gateway does not respond; the group is then unchanged.
         """
         labels = {**(grouping or {}), "job": job}
         registry = Families(families(samples, labels))
         push_to_gateway(
-            self._told,
+            self._url,
             job,
             registry,
             dict(grouping or {}),
@@ -66,15 +68,15 @@ class Pushgateway:
         )
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None:
-        """Remove the group, if there is one.
+        """Delete the group, if it exists.
 
         Raises
         ------
         TransientError
-            When the gateway does not answer.
+            If the gateway does not respond.
         """
         delete_from_gateway(
-            self._told, job, dict(grouping or {}), timeout=self._timeout_s, handler=self._handler
+            self._url, job, dict(grouping or {}), timeout=self._timeout_s, handler=self._handler
         )
 
     def _handler(
@@ -85,9 +87,10 @@ class Pushgateway:
         headers: Sequence[tuple[str, str]],
         data: bytes,
     ) -> Callable[[], None]:
-        """Send as prometheus_client asks to; its own handler would use the shell's proxy.
+        """Return a function that sends the request; prometheus_client calls it.
 
-        The login goes beside the address: httpx logs each address that it asks.
+        The default handler of prometheus_client would use the proxy of the environment. The
+        credentials are passed separately from the URL, because httpx logs each URL.
         """
 
         transport = httpx.HTTPTransport(retries=_CONNECT_RETRIES, trust_env=False)
@@ -98,23 +101,23 @@ class Pushgateway:
                 with httpx.Client(
                     transport=transport, trust_env=False, timeout=limits, auth=self._auth
                 ) as client:
-                    answer = client.request(method, url, headers=list(headers), content=data)
+                    response = client.request(method, url, headers=list(headers), content=data)
             except (httpx.HTTPError, httpx.InvalidURL) as exc:
                 name = type(exc).__name__
                 raise TransientError(
-                    f"Pushgateway at {self._told} did not answer ({name})"
+                    f"Pushgateway at {self._url} did not respond ({name})"
                 ) from exc
-            self._check(answer)
+            self._check(response)
 
         return send
 
-    def _check(self, answer: httpx.Response) -> None:
-        status, words = answer.status_code, answer.text.strip()[:300]
-        if answer.is_success:
+    def _check(self, response: httpx.Response) -> None:
+        status, text = response.status_code, response.text.strip()[:300]
+        if response.is_success:
             return
-        told = f"Pushgateway at {self._told} answered {status}: {words}"
+        message = f"Pushgateway at {self._url} responded with {status}: {text}"
         if status >= 500 or status in _OVERLOADED:
-            raise TransientError(told)
+            raise TransientError(message)
         if status in _NOT_ALLOWED:
-            raise SettingsError(f"{told}; check PROMETHEUS_PUSHGATEWAY_URL")
-        raise DataError(told)
+            raise SettingsError(f"{message}; check PROMETHEUS_PUSHGATEWAY_URL")
+        raise DataError(message)

@@ -1,39 +1,38 @@
-"""The embedded metrics sink: one Prometheus text file a group, merged by serving's ``/metrics``.
+"""Embedded metrics sink: one Prometheus text file per group.
 
-It means what a Pushgateway means: a push replaces its whole group, every series carries the
-group's labels, and ``push_time_seconds`` says when the group was last written.
+Serving's ``/metrics`` merges the files. The semantics are those of a Pushgateway: a push replaces
+its whole group, every series carries the labels of the group, and ``push_time_seconds`` is the time
+of the last push.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from prometheus_client import generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.core import Metric as Family
-from prometheus_client.parser import text_string_to_metric_families
 
-from vigie.adapters.metrics.families import expose, families
+from vigie.adapters.metrics.families import Families, families
 from vigie.encoding import digest, write_atomic
 from vigie.errors import TransientError
 from vigie.records import Sample
 
-log = logging.getLogger(__name__)
-PUSH_TIME = "push_time_seconds"  # the Pushgateway's own name, so that alerts hold in both worlds
+PUSH_TIME = "push_time_seconds"  # The Pushgateway's own name, so that alerts hold for both sinks.
 
 
 class MetricsFiles:
-    """A :class:`vigie.roles.MetricsSink` on a folder; readers see a whole group or none of it.
+    """A :class:`vigie.roles.MetricsSink` on a folder; readers never see a partial group.
 
     Parameters
     ----------
     folder
-        Where the ``*.prom`` files lie; made by the first push.
+        Folder of the ``*.prom`` files; created by the first push.
     clock
-        Seconds since 1970; tests inject their own.
+        Returns the Unix time in seconds; tests inject their own.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
@@ -43,26 +42,26 @@ class MetricsFiles:
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
     ) -> None:
-        """Replace the group's file.
+        """Replace the file of the group.
 
         Raises
         ------
         DataError
-            For a name that is not in the catalogue, or a series given twice.
+            If a name is not in the catalogue, or a series is given twice.
         TransientError
-            When the file cannot be written; the group is then as it was.
+            If the file cannot be written; the group is then unchanged.
         """
         labels = {**(grouping or {}), "job": job}
-        text = expose([*families(samples, labels), _push_time(labels, self._clock())])
+        group = Families([*families(samples, labels), _push_time(labels, self._clock())])
         try:
-            write_atomic(self._path(job, grouping), text)
+            write_atomic(self._path(job, grouping), generate_latest(group).decode())
         except OSError as exc:
             raise TransientError(
-                f"metrics of {job} not written below {self._folder}: {exc}"
+                f"cannot write the metrics of {job} below {self._folder}: {exc}"
             ) from exc
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None:
-        """Remove the group's file, if there is one."""
+        """Delete the file of the group, if it exists."""
         self._path(job, grouping).unlink(missing_ok=True)
 
     def _path(self, job: str, grouping: Mapping[str, str] | None) -> Path:
@@ -71,37 +70,7 @@ class MetricsFiles:
         return self._folder / f"{readable}-{digest(job, *parts)[:12]}.prom"
 
 
-def merge_metrics(folder: Path, own: str = "") -> str:
-    """Return every group's series as one exposition, after ``own`` (serving's registry).
-
-    A family told by several files appears once, under one HELP and TYPE. A file that is not
-    readable, or tells a family with another type, is left out and logged.
-    """
-    merged: dict[str, Family] = {}
-    _merge(merged, own, "serving")
-    for path in sorted(folder.glob("*.prom")):
-        try:
-            _merge(merged, path.read_text(encoding="utf-8"), path.name)
-        except FileNotFoundError:
-            continue  # deleted since it was listed
-        except (OSError, ValueError) as exc:
-            log.warning("metrics file %s left out: %s", path, exc)
-    return expose(merged.values())
-
-
-def _merge(merged: dict[str, Family], text: str, source: str) -> None:
-    for family in list(text_string_to_metric_families(text)):
-        if family.name.endswith("_created"):
-            continue  # when a counter began: noise, not one of our names
-        known = merged.setdefault(family.name, family)
-        if known is family:
-            continue
-        if known.type != family.type:
-            raise ValueError(f"{family.name} is a {known.type}, in {source} a {family.type}")
-        known.samples.extend(family.samples)
-
-
 def _push_time(labels: Mapping[str, str], at: float) -> Family:
-    family = GaugeMetricFamily(PUSH_TIME, "When the group was last written (Unix time)")
+    family = GaugeMetricFamily(PUSH_TIME, "Time of the last push of the group (Unix time)")
     family.add_sample(PUSH_TIME, dict(labels), at)
     return family
