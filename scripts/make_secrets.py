@@ -24,7 +24,7 @@ PRIVATE = "data/local"  # the local platform's, which has a PostgreSQL of anothe
 KEPT = (PRIVATE, "data/services")  # and that of the servers for tests: neither is given away
 READ_BY_CONTAINERS = (
     *("airflow/dags", "compose", "grafana", "init-db.sql", "models", "plugins", "prometheus"),
-    *("prometheus.yml", "pyproject.toml", "README.md"),
+    *("prometheus.yml", "pyproject.toml", "README.md", "LICENSE"),
 )
 HEADER = """\
 # Secrets of the Compose stack, written by `make secrets`. Keep this file private. The services'
