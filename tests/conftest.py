@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite; set before anything imports Airflow."""
+"""Fixtures of the whole suite; the environment is set before Airflow is imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.register_assert_rewrite("vigie.testing.contracts")  # before anything imports it
+pytest.register_assert_rewrite("vigie.testing.contracts")  # must precede its first import
 pytest_plugins = ["support.real_servers", "support.served"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +30,7 @@ os.environ |= {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GRADIO_ANALYTICS_ENABLED": "false",
     "OMP_NUM_THREADS": "1",
-    "COLUMNS": "200",  # tables are asserted on as they look in a wide terminal
+    "COLUMNS": "200",  # assertions on tables expect a wide terminal
 }
 
 if TYPE_CHECKING:
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 
 
 def pytest_report_header() -> list[str]:
-    """Tell which real servers the tests marked ``service`` will meet, and which libraries."""
+    """Print the running real servers and the versions of libraries."""
+    from servers.bring_up import SERVERS
     from servers.processes import process_of
-    from servers.registry import SERVERS
     from servers.state import read_site
 
     site = read_site(ROOT)
-    told = {
+    running = {
         name: site.versions.get(name, "?") if process_of(site, name) else "not running"
         for name in SERVERS
     }
     libraries = ("apache-airflow", "mlflow", "evidently", "elasticsearch", "confluent-kafka")
     return [
-        "real servers (make services): " + _joined(told),
+        "real servers (make services): " + _joined(running),
         "libraries: " + _joined({name: version(name) for name in libraries}),
     ]
 
@@ -62,13 +62,13 @@ def _joined(versions: Mapping[str, str]) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take minutes: one that begins last keeps every worker waiting."""
+    """Run the slowest files first; started last, they would delay the end of the run."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Keep the developer's own settings and running platform out of every test."""
+    """Isolate every test from the developer's settings and running platform."""
     from vigie.settings import known_variables
 
     for variable in known_variables():
@@ -78,7 +78,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
 
 @pytest.fixture(autouse=True)
 def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail a test that talks to another machine."""
+    """Fail a test that connects to another machine."""
     connect: Callable[..., Any] = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> Any:
@@ -98,7 +98,7 @@ def _is_loopback(host: str) -> bool:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """One real PostgreSQL a session, with a migrated template database."""
+    """Start one PostgreSQL per session, with a migrated template database."""
     from vigie.adapters.postgres.migrate import upgrade
     from vigie.local.postgres import EmbeddedPostgres
 
@@ -115,7 +115,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
 
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """Return the URL of a fresh, migrated database (a copy of the template: 0.05 s)."""
+    """Return the URL of a new database, copied from the migrated template."""
     name = f"t_{secrets.token_hex(6)}"
     _execute(postgres, f"CREATE DATABASE {name} TEMPLATE template_vigie")
     yield postgres.url(name)
@@ -135,7 +135,7 @@ def _execute(server: EmbeddedPostgres, statement: str) -> None:
 
 @pytest.fixture
 def services(tmp_path: Path) -> FakeServices:
-    """Return all roles in memory, files below ``tmp_path``."""
+    """Return in-memory fakes of all roles, with files in ``tmp_path``."""
     from vigie.testing import FakeServices
 
     return FakeServices(tmp_path)
@@ -143,7 +143,7 @@ def services(tmp_path: Path) -> FakeServices:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> FakeServices:
-    """Return services whose detector the tests of a file share: training takes a second."""
+    """Return services with a trained detector, shared by the tests of a module."""
     from vigie.testing import FakeServices
     from vigie.testing.detectors import deploy_detector
 
@@ -154,7 +154,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> FakeServices:
 
 @pytest.fixture(scope="session")
 def fitted() -> tuple[Any, Any]:
-    """Return a small fitted pipeline and rows that it can answer."""
+    """Return a small fitted pipeline and rows for it."""
     import pandas as pd
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.pipeline import make_pipeline
@@ -167,7 +167,7 @@ def fitted() -> tuple[Any, Any]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Return the folder of real data beside the checkout, or skip."""
+    """Return the folder of real data next to the checkout, or skip."""
     if not SHARED_DATA.is_dir():
         pytest.skip("the folder of real data (../shared/data) is not on this machine")
     return SHARED_DATA
@@ -175,5 +175,5 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def project_root() -> Path:
-    """Return the checkout."""
+    """Return the root of the checkout."""
     return ROOT

@@ -1,4 +1,4 @@
-"""``make services`` and ``make services-down``: ``python -m servers up | down``."""
+"""Command line: ``python -m servers up`` and ``python -m servers down``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from servers.bring_up import Outcome, bring_up, take_down
-from servers.registry import SERVERS
+from servers.bring_up import SERVERS, Outcome, bring_up, take_down
 from servers.state import read_site
 from vigie.errors import VigieError
 from vigie.settings import project_root
@@ -21,10 +20,14 @@ FAILED = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 3 if a server that is installed did not start."""
-    parser = argparse.ArgumentParser(prog="servers", description=__doc__)
+    """Run one command and return its exit code: 3 if an installed server did not start."""
+    parser = argparse.ArgumentParser(
+        prog="servers", description="Start or stop real servers for tests."
+    )
     parser.add_argument("command", choices=["up", "down"])
-    parser.add_argument("--only", nargs="+", choices=list(SERVERS), help="these servers alone")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(SERVERS), help="act on these servers only"
+    )
     parser.add_argument("--no-install", action="store_true", help="never call apt-get")
     given = parser.parse_args(arguments)
     console = Console()
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.command == "down":
             if not take_down(project_root(), servers, console.print):
-                console.print("No server runs.")
+                console.print("No server is running.")
             return 0
         outcomes = bring_up(project_root(), servers, console.print, install=not given.no_install)
     except VigieError as exc:

@@ -1,27 +1,42 @@
-"""Start every server that this machine can run; stop them all."""
+"""Start every server that this machine can run, and stop them."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from servers.elastic_node import ElasticNode
+from servers.kafka_broker import KafkaBroker
+from servers.postgres_server import PostgresServer
 from servers.processes import process_of, start, stop
-from servers.server import Server, Tell
+from servers.prometheus_servers import Alertmanager, Prometheus, Pushgateway
+from servers.redis_server import RedisServer
+from servers.server import Notify, Server
 from servers.state import Site, read_site
 from vigie.errors import ConflictError, SettingsError, TransientError, VigieError
 from vigie.local.folders import take_lock
 
-STOPPED = "it does not run; start it with: make services"
+STOPPED = "the server is not running; start it with: make services"
 _READY_S = 120.0
+_IN_START_ORDER: tuple[Server, ...] = (
+    PostgresServer(),
+    KafkaBroker(),
+    ElasticNode(),
+    RedisServer(),
+    Pushgateway(),
+    Alertmanager(),
+    Prometheus(),
+)
+SERVERS: Mapping[str, Server] = {server.name: server for server in _IN_START_ORDER}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one server; without a version it does not run and ``note`` says why."""
+    """State of one server after a start; if it has no version, ``note`` says why it is down."""
 
     name: str
     version: str
@@ -30,11 +45,11 @@ class Outcome:
 
 
 def bring_up(
-    root: Path, servers: Sequence[Server], tell: Tell, *, install: bool = True
+    root: Path, servers: Sequence[Server], notify: Notify, *, install: bool = True
 ) -> list[Outcome]:
-    """Start what does not run yet, and wait until each server answers a real question.
+    """Start the servers that are not running, and wait until each one answers a request.
 
-    One server that cannot be had or does not start leaves the others as they are.
+    A server that cannot be installed or does not start does not affect the others.
     """
     with _exclusive(root) as site:
         problems: dict[str, VigieError] = {}
@@ -42,7 +57,7 @@ def bring_up(
         for server in servers:
             try:
                 if process_of(site, server.name) is None:
-                    _launch(site, server, tell, install=install)
+                    _launch(site, server, notify, install=install)
                     fresh.add(server.name)
             except VigieError as exc:
                 problems[server.name] = exc
@@ -51,13 +66,13 @@ def bring_up(
         return outcomes
 
 
-def take_down(root: Path, servers: Sequence[Server], tell: Tell) -> list[str]:
-    """Stop every server that runs, and return their names. Data and ports are kept."""
+def take_down(root: Path, servers: Sequence[Server], notify: Notify) -> list[str]:
+    """Stop the running servers and return their names; their data and ports are kept."""
     with _exclusive(root) as site:
         stopped = []
         for server in reversed(servers):
             if stop(site, server):
-                tell(f"Stopped {server.name}.")
+                notify(f"Stopped {server.name}.")
                 stopped.append(server.name)
                 server.tidy(site)
             site.forget(server.name, STOPPED)
@@ -72,27 +87,27 @@ def _exclusive(root: Path) -> Iterator[Site]:
     try:
         handle = take_lock(folder / "command.lock")
     except ConflictError:
-        raise ConflictError("another `make services` or `make services-down` runs") from None
+        raise ConflictError("another `make services` or `make services-down` is running") from None
     try:
         yield read_site(root)
     finally:
         os.close(handle)
 
 
-def _launch(site: Site, server: Server, tell: Tell, *, install: bool) -> None:
-    server.obtain(site, tell, install=install)
+def _launch(site: Site, server: Server, notify: Notify, *, install: bool) -> None:
+    server.obtain(site, notify, install=install)
     for key, default in server.ports.items():
         site.claim(key, default)
     for name in server.secrets:
         site.secret(name)
-    site.write()  # a folder must never outlive the only copy of its password
+    site.write()  # The password must be saved before a data folder that needs it exists.
     server.prepare(site)
-    tell(f"Starting {server.name} …")
+    notify(f"Starting {server.name} …")
     start(site, server)
 
 
 def _outcome(site: Site, server: Server, problem: VigieError | None, is_fresh: bool) -> Outcome:
-    """Wait for a server that was started, and record what is known of it."""
+    """Wait until a server answers, and record its address and version."""
     if problem is None:
         try:
             version = _wait(site, server)
@@ -108,10 +123,10 @@ def _outcome(site: Site, server: Server, problem: VigieError | None, is_fresh: b
 
 
 def _wait(site: Site, server: Server) -> str:
-    """Return the version that the server's own process answers with."""
+    """Return the version that the running process reports."""
     deadline = time.monotonic() + _READY_S
     while True:
-        problem = "it ended"
+        problem = "the process exited"
         try:
             version = server.ask_version(site)
             if process_of(site, server.name) is not None:

@@ -1,4 +1,4 @@
-"""Programs of Debian packages: found where they are, installed only by root."""
+"""Locate programs of Debian packages, and install them when running as root."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from servers.server import Tell
+from servers.server import Notify
 from vigie.errors import SettingsError
 
 _POSTGRES = Path("/usr/lib/postgresql")
 
 
 def find_program(name: str) -> str | None:
-    """Return a program's path; the shell's ``PATH`` need not have ``/usr/sbin``."""
+    """Return a program's path; ``/usr/sbin`` is searched even if ``PATH`` lacks it."""
     return shutil.which(name) or shutil.which(name, path="/usr/local/bin:/usr/bin:/usr/sbin:/bin")
 
 
 def find_postgres(name: str) -> str | None:
-    """Return a program of the system's PostgreSQL: of version 15, else of the newest after it."""
+    """Return the path of a PostgreSQL program: version 15 if installed, else the newest."""
     found = {
         int(path.parents[1].name): path
         for path in _POSTGRES.glob(f"*/bin/{name}")
@@ -30,22 +30,22 @@ def find_postgres(name: str) -> str | None:
     return str(found[15 if 15 in found else max(found)]) if found else None
 
 
-def install(program: str, package: str, tell: Tell, *, allowed: bool) -> None:
-    """Install a package with apt if this user may.
+def install(program: str, package: str, notify: Notify, *, allowed: bool) -> None:
+    """Install a package with apt-get.
 
     Raises
     ------
     SettingsError
-        If not; it names the command.
+        If apt-get is absent, fails, or may not be used; the message names the command to run.
     """
     apt = shutil.which("apt-get")
     if apt is None:
-        raise SettingsError(f"{program} is not installed, and there is no apt-get to install it")
+        raise SettingsError(f"{program} is not installed, and apt-get is not available")
     if not allowed or os.geteuid() != 0:
         raise SettingsError(
             f"{program} is not installed; run: sudo apt-get install -y {package} && make services"
         )
-    tell(f"Installing the Debian package {package} (as root, with apt-get) …")
+    notify(f"Installing the Debian package {package} (as root, with apt-get) …")
     _update(apt)
     problem = _run(apt, "install", "-y", "-qq", "--no-install-recommends", package)
     if problem:
@@ -54,12 +54,12 @@ def install(program: str, package: str, tell: Tell, *, allowed: bool) -> None:
 
 @functools.cache
 def _update(apt: str) -> None:
-    """Read the package lists once; where that fails the install will tell."""
+    """Update the package lists once; a failure shows in the installation that follows."""
     _run(apt, "update", "-qq")
 
 
 def _run(*command: str) -> str:
-    """Return the last words of a command that failed, or nothing."""
+    """Run a command; return the end of its error output if it failed, else an empty string."""
     quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else (done.stderr.strip() or "no reason given")[-500:]

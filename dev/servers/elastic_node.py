@@ -1,4 +1,4 @@
-"""One Elasticsearch node from the published jars, started by a launcher of ours."""
+"""A single Elasticsearch node, started from the published jars by our own launcher."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from servers.debian import find_program
 from servers.java import jar_folder, jar_version, java, obtain_jars
-from servers.server import Server, Tell
+from servers.server import Notify, Server
 from servers.state import Site
 from vigie.errors import SettingsError
 from vigie.local.ports import LOOPBACK
@@ -37,16 +37,16 @@ classname=org.elasticsearch.transport.netty4.Netty4Plugin
 
 
 class ElasticNode(Server):
-    """Elasticsearch without what is not published: security, ILM, scripts, SQL, ``GET /``."""
+    """Elasticsearch without its unpublished modules: security, ILM, scripts, SQL, ``GET /``."""
 
     name = "elasticsearch"
     ports = {"elasticsearch": 19200, "elasticsearch_transport": 19300}  # noqa: RUF012
 
-    def obtain(self, site: Site, tell: Tell, *, install: bool) -> None:
-        obtain_jars(site, self.name, tell, may_install=install)
+    def obtain(self, site: Site, notify: Notify, *, install: bool) -> None:
+        obtain_jars(site, self.name, notify, may_install=install)
 
     def prepare(self, site: Site) -> None:
-        """Put the network module where a node looks for modules, and compile the launcher."""
+        """Lay out the network module as the node expects it, and compile the launcher."""
         jars, home = jar_folder(site, self.name), site.home(self.name)
         for made in ("classpath", "modules"):
             shutil.rmtree(home / made, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Servers written in Java: their jars come from Maven, once."""
+"""Download the jars of servers written in Java from Maven."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from servers.debian import find_program, install
-from servers.server import Tell
+from servers.server import Notify
 from servers.state import Site
 from vigie.encoding import digest
 from vigie.errors import SettingsError
@@ -17,30 +17,30 @@ from vigie.errors import SettingsError
 _JAVA = 17
 
 
-def obtain_jars(site: Site, name: str, tell: Tell, *, may_install: bool) -> None:
-    """Make the jars of ``dev/servers/java_sources/NAME/pom.xml`` available, unless they are.
+def obtain_jars(site: Site, name: str, notify: Notify, *, may_install: bool) -> None:
+    """Download the jars that ``java_sources/NAME/pom.xml`` names, unless they are present.
 
     Raises
     ------
     SettingsError
-        Without a JDK, Maven, or a repository that answers.
+        If the JDK or Maven is missing, or no Maven repository answers.
     """
     for program, package in (("javac", "default-jdk-headless"), ("mvn", "maven")):
         if find_program(program) is None:
-            install(program, package, tell, allowed=may_install)
+            install(program, package, notify, allowed=may_install)
     _check_java()
     pom, stamp = site.sources / name / "pom.xml", site.folder / "lib" / f"{name}.pom"
     wanted = digest(pom.read_text(encoding="utf-8"))
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    tell(f"Fetching {name} and its libraries from Maven …")
+    notify(f"Downloading {name} and its libraries from Maven …")
     shutil.rmtree(jar_folder(site, name), ignore_errors=True)
     _copy_dependencies(pom, jar_folder(site, name))
     stamp.write_text(wanted)
 
 
 def jar_folder(site: Site, name: str) -> Path:
-    """Return where a server's jars lie."""
+    """Return the folder of a server's jars."""
     return site.folder / "lib" / name
 
 
@@ -50,7 +50,7 @@ def jar_version(site: Site, name: str, jar: str) -> str:
     Raises
     ------
     SettingsError
-        If there is no such jar.
+        If the jar is absent.
     """
     for path in jar_folder(site, name).glob(f"{jar}-*.jar"):
         found = re.fullmatch(rf"{re.escape(jar)}-(\d[\w.]*)\.jar", path.name)
@@ -69,7 +69,7 @@ def _check_java() -> None:
     found = re.search(r'version "(\d+)', done.stderr)
     if found is None or int(found[1]) < _JAVA:
         raise SettingsError(
-            f"Java {_JAVA} or later is needed; `java -version` says {done.stderr!r}"
+            f"Java {_JAVA} or later is required; `java -version` printed {done.stderr!r}"
         )
 
 
@@ -79,4 +79,4 @@ def _copy_dependencies(pom: Path, target: Path) -> None:
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         words = (done.stdout.strip() or done.stderr.strip())[-600:]
-        raise SettingsError(f"Maven could not fetch what {pom.parent.name} needs: {words}")
+        raise SettingsError(f"Maven could not download the jars of {pom.parent.name}: {words}")

@@ -7,7 +7,7 @@ import subprocess
 import uuid
 
 from servers.java import jar_folder, jar_version, java, obtain_jars
-from servers.server import Server, Tell
+from servers.server import Notify, Server
 from servers.state import Site
 from vigie.errors import SettingsError, TransientError
 from vigie.local.ports import LOOPBACK
@@ -34,13 +34,13 @@ auto.create.topics.enable=false
 
 
 class KafkaBroker(Server):
-    """Apache Kafka; topics are made by whoever needs one."""
+    """Apache Kafka without automatic topic creation."""
 
     name = "kafka"
     ports = {"kafka": 19092, "kafka_controller": 19192}  # noqa: RUF012
 
-    def obtain(self, site: Site, tell: Tell, *, install: bool) -> None:
-        obtain_jars(site, self.name, tell, may_install=install)
+    def obtain(self, site: Site, notify: Notify, *, install: bool) -> None:
+        obtain_jars(site, self.name, notify, may_install=install)
 
     def prepare(self, site: Site) -> None:
         home = site.home(self.name)
@@ -58,7 +58,7 @@ class KafkaBroker(Server):
             check=False,
         )
         if done.returncode != 0:
-            raise SettingsError(f"Kafka's storage was not formatted: {done.stderr.strip()[-500:]}")
+            raise SettingsError(f"cannot format Kafka's storage: {done.stderr.strip()[-500:]}")
 
     def properties(self, site: Site) -> str:
         """Return the broker's configuration."""
@@ -77,7 +77,7 @@ class KafkaBroker(Server):
         return f"{LOOPBACK}:{site.ports['kafka']}"
 
     def ask_version(self, site: Site) -> str:
-        """Ask for the cluster's description; its version is that of the jar: no client may ask."""
+        """Request the topic list; return the jar's version, because the protocol reports none."""
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
@@ -91,7 +91,7 @@ class KafkaBroker(Server):
 
 
 def _cluster_id() -> str:
-    """Return 16 random bytes as Kafka writes them; never one that looks like an option."""
+    """Return a random cluster id that does not start with a dash, which reads as an option."""
     while True:
         made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not made.startswith("-"):

@@ -1,4 +1,4 @@
-"""A real Kafka broker of a test's own, which it may configure, kill and start again."""
+"""A Kafka broker for one test, which may configure, kill and restart it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _READY_S = 60.0
 
 
 class OwnBroker:
-    """Kafka from the jars of ``make services``, with data and ports of its own.
+    """Kafka from the jars of ``make services``, with separate data and ports.
 
     Parameters
     ----------
     site
-        Where ``make services`` has put the jars.
+        The site of ``make services``, which has the jars.
     root
         An empty folder for the broker.
     server
-        What to start; by default the same broker as ``make services``.
+        The broker to start; by default the one of ``make services``.
     """
 
     def __init__(self, site: Site, root: Path, server: KafkaBroker | None = None) -> None:
@@ -34,7 +34,7 @@ class OwnBroker:
         (self.site.folder / "lib").symlink_to(site.folder / "lib")
         self.site.sources.parent.mkdir(parents=True)
         self.site.sources.symlink_to(site.sources)
-        for name in self.server.ports:  # by chance: tests of another process look for ports, too
+        for name in self.server.ports:  # random, because parallel test processes claim ports too
             self.site.claim(name, 21_000 + secrets.randbelow(9_000))
         self.server.prepare(self.site)
         self.begin()
@@ -44,7 +44,7 @@ class OwnBroker:
         return self.server.url(self.site)
 
     def begin(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the broker and wait until it answers."""
         start(self.site, self.server)
         deadline = time.monotonic() + _READY_S
         while True:
@@ -58,19 +58,19 @@ class OwnBroker:
                 time.sleep(0.3)
 
     def kill(self) -> None:
-        """Kill it as a power cut would."""
+        """Kill the broker without a shutdown."""
         process = process_of(self.site, "kafka")
         assert process is not None
         process.kill()
         process.wait(30)
 
     def away(self, seconds: float) -> threading.Thread:
-        """Kill it now, start it again later."""
+        """Kill the broker now, and restart it after a delay in a background thread."""
         self.kill()
         back = threading.Timer(seconds, self.begin)
         back.start()
         return back
 
     def stop(self) -> None:
-        """Stop it in good order."""
+        """Shut the broker down."""
         stop(self.site, self.server)

@@ -1,4 +1,4 @@
-"""The system's PostgreSQL, beside the embedded one: the version that a team's server may have."""
+"""The system's PostgreSQL 15, the oldest server version that the platform supports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import psycopg2
 
 from servers import debian
 from servers.debian import find_postgres
-from servers.server import Server, Tell
+from servers.server import Notify, Server
 from servers.state import Site
 from vigie.errors import TransientError
 from vigie.local.folders import private_folder, socket_folder
@@ -30,16 +30,16 @@ _SETTINGS = {
 
 
 class PostgresServer(Server):
-    """PostgreSQL over TCP, with a password."""
+    """PostgreSQL over TCP with password authentication."""
 
     name = "postgres"
     ports = {"postgres": 15432}  # noqa: RUF012
     secrets = ("postgres",)
-    stop_signal = signal.SIGINT  # cuts clients off
+    stop_signal = signal.SIGINT  # fast shutdown: disconnects clients
 
-    def obtain(self, site: Site, tell: Tell, *, install: bool) -> None:
+    def obtain(self, site: Site, notify: Notify, *, install: bool) -> None:
         if find_postgres("postgres") is None:
-            debian.install("PostgreSQL 15", "postgresql-15", tell, allowed=install)
+            debian.install("PostgreSQL 15", "postgresql-15", notify, allowed=install)
         unprivileged()
 
     def prepare(self, site: Site) -> None:
@@ -75,7 +75,7 @@ class PostgresServer(Server):
         return f"postgresql+psycopg2://{login}@{LOOPBACK}:{site.ports['postgres']}/postgres"
 
     def ask_version(self, site: Site) -> str:
-        """Log in; the file and the process id of a server prove nothing."""
+        """Log in and return the server version."""
         try:
             connection = psycopg2.connect(
                 host=LOOPBACK,

@@ -1,6 +1,7 @@
-"""Server processes: a process id counts only together with the time that it began.
+"""Start, identify and stop server processes.
 
-So a process that got a dead server's id is never taken for it, and never stopped.
+A process is identified by its id and its start time, so that an unrelated process that reuses the
+id of a dead server is never stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from servers.state import Site
 
 _SAME_START_S = 0.05  # the kernel's clock tick, rounded up
 _PATIENCE_S = 30.0
-_started: list[subprocess.Popen[bytes]] = []  # they outlive us; a dropped handle would warn of that
+# Servers outlive this process; Popen warns when the handle of a live process is collected.
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def process_of(site: Site, name: str) -> psutil.Process | None:
@@ -32,7 +34,7 @@ def process_of(site: Site, name: str) -> psutil.Process | None:
 
 
 def start(site: Site, server: Server) -> psutil.Process:
-    """Start a server in a session of its own, and write its process id down at once."""
+    """Start a server in its own session and save its process id immediately."""
     log = site.log(server.name)
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -54,7 +56,7 @@ def start(site: Site, server: Server) -> psutil.Process:
 
 
 def stop(site: Site, server: Server, patience_s: float = _PATIENCE_S) -> bool:
-    """Stop a server and its children; return whether one ran."""
+    """Stop a server and its children; return whether it was running."""
     process = process_of(site, server.name)
     if process is None:
         return False

@@ -1,10 +1,10 @@
-"""Prometheus, Pushgateway and Alertmanager from Debian's packages."""
+"""Prometheus, Pushgateway and Alertmanager from Debian packages."""
 
 from __future__ import annotations
 
 from servers import debian
 from servers.debian import find_program
-from servers.server import Server, Tell
+from servers.server import Notify, Server
 from servers.state import Site
 from vigie.local.ports import LOOPBACK
 from vigie.local.probes import get
@@ -13,23 +13,23 @@ from vigie.local.state import read_platform
 _SERVING = 8080
 _MINIMAL_ALERTMANAGER = """\
 route:
-  receiver: nobody
+  receiver: none
 receivers:
-  - name: nobody
+  - name: none
 """
 
 
 class _DebianServer(Server):
-    """A program of a Debian package that answers HTTP on one port."""
+    """A program of a Debian package that serves HTTP on one port."""
 
     program: str
 
-    def obtain(self, site: Site, tell: Tell, *, install: bool) -> None:
+    def obtain(self, site: Site, notify: Notify, *, install: bool) -> None:
         if find_program(self.program) is None:
-            debian.install(self.program, self.program, tell, allowed=install)
+            debian.install(self.program, self.program, notify, allowed=install)
 
     def listen(self, site: Site) -> list[str]:
-        """Return the program and its address."""
+        """Return the program and the option for its address."""
         address = f"--web.listen-address={LOOPBACK}:{site.ports[self.name]}"
         return [find_program(self.program) or self.program, address]
 
@@ -38,7 +38,7 @@ class _DebianServer(Server):
 
 
 class Pushgateway(_DebianServer):
-    """Keeps what was pushed, in a file as well: ``kill -9`` costs at most a second."""
+    """A Pushgateway that saves its groups every second, so ``kill -9`` loses at most that."""
 
     name = "pushgateway"
     program = "prometheus-pushgateway"
@@ -54,7 +54,7 @@ class Pushgateway(_DebianServer):
 
 
 class Alertmanager(_DebianServer):
-    """Routes alerts as ``prometheus/alertmanager.yml`` says, where that file is."""
+    """Alertmanager with ``prometheus/alertmanager.yml``, or a minimal configuration."""
 
     name = "alertmanager"
     program = "prometheus-alertmanager"
@@ -74,7 +74,7 @@ class Alertmanager(_DebianServer):
 
 
 class Prometheus(_DebianServer):
-    """Scrapes and judges as ``prometheus.yml`` says, every second and at local addresses."""
+    """Prometheus with ``prometheus.yml``, local addresses and an interval of one second."""
 
     name = program = "prometheus"
     ports = {"prometheus": 19090}  # noqa: RUF012
@@ -98,7 +98,7 @@ class Prometheus(_DebianServer):
 
 
 def _addresses(site: Site) -> dict[str, str]:
-    """Return where the servers that ``prometheus.yml`` names by their host listen here."""
+    """Map the addresses in ``prometheus.yml`` to those of this machine."""
     platform = read_platform(site.root)
     serving = platform.ports["serving"] if platform else _SERVING
     return {

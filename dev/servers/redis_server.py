@@ -1,4 +1,4 @@
-"""Redis from Debian's package: the broker of Celery workers."""
+"""Redis from a Debian package, the message broker of Celery workers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 from servers import debian
 from servers.debian import find_program
-from servers.server import Server, Tell
+from servers.server import Notify, Server
 from servers.state import Site
 from vigie.errors import TransientError
 from vigie.local.ports import LOOPBACK
@@ -22,15 +22,15 @@ appendonly no
 
 
 class RedisServer(Server):
-    """A Redis that keeps nothing on disk and asks for a password."""
+    """Redis without persistence, with a password."""
 
     name = "redis"
     ports = {"redis": 16379}  # noqa: RUF012
     secrets = ("redis",)
 
-    def obtain(self, site: Site, tell: Tell, *, install: bool) -> None:
+    def obtain(self, site: Site, notify: Notify, *, install: bool) -> None:
         if find_program("redis-server") is None:
-            debian.install("redis-server", "redis-server", tell, allowed=install)
+            debian.install("redis-server", "redis-server", notify, allowed=install)
 
     def prepare(self, site: Site) -> None:
         path = site.home(self.name) / "redis.conf"

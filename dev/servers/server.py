@@ -1,4 +1,4 @@
-"""What a server tells of itself, so that all are started, asked and stopped in one way."""
+"""The interface through which every server is started, probed and stopped."""
 
 from __future__ import annotations
 
@@ -8,51 +8,51 @@ from collections.abc import Callable, Mapping
 
 from servers.state import Site
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class Server(ABC):
-    """One server program of a :class:`Site`."""
+    """A server program of a :class:`Site`."""
 
     name: str
-    ports: Mapping[str, int]  # key in the site's ports to the default
-    secrets: tuple[str, ...] = ()  # passwords to make and keep before `prepare`
+    ports: Mapping[str, int]  # name of each port and its default
+    secrets: tuple[str, ...] = ()  # names of the passwords to generate before `prepare`
     stop_signal: signal.Signals = signal.SIGTERM
 
     @abstractmethod
-    def obtain(self, site: Site, tell: Tell, *, install: bool) -> None:
+    def obtain(self, site: Site, notify: Notify, *, install: bool) -> None:
         """Make the program available.
 
         Raises
         ------
         SettingsError
-            If this machine cannot have it; the message says what would help.
+            If this machine cannot provide it; the message names a remedy.
         """
 
-    def prepare(self, site: Site) -> None:  # noqa: B027  (most have something, not all)
+    def prepare(self, site: Site) -> None:  # noqa: B027  (optional)
         """Write configuration and data folders; safe to repeat."""
 
     @abstractmethod
     def command(self, site: Site) -> list[str]:
-        """Return the command that runs it in the foreground."""
+        """Return the command that runs the server in the foreground."""
 
     def environment(self, site: Site) -> Mapping[str, str]:
-        """Return what the process gets on top of the shell's variables."""
+        """Return environment variables to add to the inherited ones."""
         return {}
 
     def tidy(self, site: Site) -> None:  # noqa: B027
-        """Remove what only a running server needs; data stays."""
+        """Remove files that only a running server needs; keep its data."""
 
     @abstractmethod
     def url(self, site: Site) -> str:
-        """Return the address that tests use."""
+        """Return the address for clients."""
 
     @abstractmethod
     def ask_version(self, site: Site) -> str:
-        """Ask the real function and return the version of what answers.
+        """Send a request to the server and return its version.
 
         Raises
         ------
         TransientError
-            While it does not answer.
+            If it does not answer.
         """

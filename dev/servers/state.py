@@ -1,4 +1,4 @@
-"""What ``make services`` keeps between its runs: ``data/services/services.toml``, mode 0600."""
+"""State of ``make services`` in ``data/services/services.toml`` (mode 0600)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from vigie.local.ports import is_free
 
 _HEADER = """\
 # Written by `make services`: ports, passwords and addresses of the real servers for tests.
-# [urls] has the servers that run, [skipped] why another one does not.
+# [urls] lists the running servers, [skipped] the reasons why others are not running.
 """
 _TABLES = ("ports", "secrets", "urls", "versions", "skipped", "pids", "started")
 
 
 @dataclass(slots=True)
 class Site:
-    """The servers of one checkout: where they live and what is known of them."""
+    """The servers of one checkout: folders, ports, passwords and processes."""
 
     root: Path
     ports: dict[str, int] = field(default_factory=dict)
@@ -43,25 +43,25 @@ class Site:
 
     @property
     def sources(self) -> Path:
-        """Where the POMs and the launcher lie."""
+        """Folder of the Maven files and the Elasticsearch launcher."""
         return self.root / "dev" / "servers" / "java_sources"
 
     def home(self, name: str) -> Path:
-        """Return a server's own folder, made for this user alone."""
+        """Return a server's folder; create it with mode 0700."""
         folder = self.folder / name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
     def log(self, name: str) -> Path:
-        """Return where a server's output goes."""
+        """Return the log file of a server."""
         return self.folder / "logs" / f"{name}.log"
 
     def secret(self, name: str) -> str:
-        """Return a password that is made once."""
+        """Return a password, generated at the first call."""
         return self.secrets.setdefault(name, token_urlsafe(24))
 
     def claim(self, name: str, default: int) -> int:
-        """Return a port for a server that does not run: the kept one, else the next free one."""
+        """Return a port for a stopped server: the saved one if free, else the next free one."""
         taken = {port for owner, port in self.ports.items() if owner != name}
         first = self.ports.get(name, default)
         candidates: list[int] = [first, *range(default, default + 1000)]
@@ -69,16 +69,16 @@ class Site:
             if port not in taken and is_free(port):
                 self.ports[name] = port
                 return port
-        raise SettingsError(f"no free port from {default} on for {name}")
+        raise SettingsError(f"no free port found for {name}, starting from {default}")
 
     def forget(self, name: str, reason: str) -> None:
-        """Record that a server does not run, and why."""
+        """Record that a server is not running, with the reason."""
         for table in (self.urls, self.versions, self.pids, self.started):
             table.pop(name, None)
         self.skipped[name] = reason
 
     def write(self) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file atomically."""
         lines = [_HEADER]
         for name in _TABLES:
             table = getattr(self, name)
@@ -89,12 +89,12 @@ class Site:
 
 
 def read_site(root: Path) -> Site:
-    """Return what is known of a checkout's servers; nothing before the first ``make services``.
+    """Read the saved state of a checkout's servers; empty before the first ``make services``.
 
     Raises
     ------
     SettingsError
-        If the file is there but cannot be read.
+        If the file exists but cannot be read.
     """
     site = Site(root)
     try:

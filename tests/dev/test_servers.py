@@ -1,4 +1,4 @@
-"""`make services`: what is kept, what is skipped, and that no other process is ever stopped."""
+"""`make services`: saved state, skipped servers, and stopping only its own processes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ import pytest
 
 from servers import debian, java
 from servers.__main__ import FAILED, main
-from servers.bring_up import STOPPED, bring_up, take_down
+from servers.bring_up import SERVERS, STOPPED, bring_up, take_down
 from servers.debian import install
 from servers.java import obtain_jars
 from servers.kafka_broker import KafkaBroker
 from servers.processes import process_of, stop
 from servers.prometheus_servers import Prometheus
-from servers.registry import SERVERS
-from servers.server import Server, Tell
+from servers.server import Notify, Server
 from servers.state import Site, read_site
 from vigie.errors import ConflictError, SettingsError, TransientError
 from vigie.local.folders import take_lock
@@ -31,13 +30,13 @@ from vigie.local.probes import get
 
 
 class Web(Server):
-    """Python's own web server, as good as any other one here."""
+    """Python's web server as an example of a server."""
 
     name = "web"
     ports = {"web": 18080}  # noqa: RUF012
     secrets = ("web",)
 
-    def obtain(self, site: Site, tell: Tell, *, install: bool) -> None: ...
+    def obtain(self, site: Site, notify: Notify, *, install: bool) -> None: ...
 
     def command(self, site: Site) -> list[str]:
         return [sys.executable, "-m", "http.server", "--bind", LOOPBACK, str(site.ports[self.name])]
@@ -53,7 +52,7 @@ class Web(Server):
 class Absent(Web):
     name = "absent"
 
-    def obtain(self, site: Site, tell: Tell, *, install: bool) -> None:
+    def obtain(self, site: Site, notify: Notify, *, install: bool) -> None:
         raise SettingsError("run: sudo apt-get install -y absent")
 
 
@@ -105,7 +104,7 @@ def test_a_killed_server_is_started_again(root: Path) -> None:
     assert outcome.note == "started"
 
 
-def test_a_process_that_got_a_dead_server_s_id_is_left_alone(root: Path) -> None:
+def test_a_process_that_reuses_the_id_of_a_dead_server_is_not_stopped(root: Path) -> None:
     site = Site(root)
     site.pids["web"] = os.getpid()
     site.started["web"] = psutil.Process().create_time() - 60
@@ -121,7 +120,7 @@ def test_the_file_is_private(root: Path) -> None:
     assert len(site.secrets["web"]) >= 32
 
 
-def test_a_port_that_somebody_else_has_is_not_taken(root: Path) -> None:
+def test_an_occupied_port_is_not_claimed(root: Path) -> None:
     bring_up(root, [Web()], print)
     port = read_site(root).ports["web"]
     other = Site(root / "other", ports={"web": port})
@@ -129,7 +128,7 @@ def test_a_port_that_somebody_else_has_is_not_taken(root: Path) -> None:
     assert other.ports["web"] == other.claim("web", port)
 
 
-def test_what_a_machine_cannot_have_is_skipped_with_its_reason(root: Path) -> None:
+def test_a_server_that_cannot_be_installed_is_skipped_with_the_reason(root: Path) -> None:
     absent, web = bring_up(root, [Absent(), Web()], print)
     assert (absent.version, absent.failed) == ("", False)
     assert "apt-get install" in absent.note
@@ -137,7 +136,7 @@ def test_what_a_machine_cannot_have_is_skipped_with_its_reason(root: Path) -> No
     assert read_site(root).skipped == {"absent": absent.note}
 
 
-def test_what_does_not_start_is_a_failure_that_names_its_log(root: Path) -> None:
+def test_a_server_that_does_not_start_is_a_failure_that_names_its_log(root: Path) -> None:
     broken, web = bring_up(root, [Broken(), Web()], print)
     assert broken.failed
     assert "no heap left" in broken.note
@@ -146,7 +145,7 @@ def test_what_does_not_start_is_a_failure_that_names_its_log(root: Path) -> None
     assert "broken" not in read_site(root).urls
 
 
-def test_an_answer_of_another_process_is_not_the_server_s(root: Path) -> None:
+def test_an_answer_from_another_process_does_not_count(root: Path) -> None:
     bring_up(root, [Web()], print)
 
     class Impostor(Broken):
@@ -184,9 +183,9 @@ def test_a_missing_package_names_the_command(monkeypatch: pytest.MonkeyPatch) ->
         install("redis-server", "redis-server", print, allowed=False)
 
 
-def test_without_apt_the_reason_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_apt_get_the_reason_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debian.shutil, "which", lambda name, **_: None)
-    with pytest.raises(SettingsError, match="no apt-get"):
+    with pytest.raises(SettingsError, match="apt-get is not available"):
         install("redis-server", "redis-server", print, allowed=True)
 
 
@@ -197,7 +196,7 @@ def test_without_a_jdk_kafka_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_pat
         obtain_jars(Site(tmp_path), "kafka", print, may_install=False)
 
 
-def test_kafka_makes_no_topic_by_itself_and_listens_on_loopback(tmp_path: Path) -> None:
+def test_kafka_creates_no_topic_automatically_and_listens_on_loopback(tmp_path: Path) -> None:
     site = Site(tmp_path, ports={"kafka": 19092, "kafka_controller": 19192})
     (site.home("kafka") / "data").mkdir()
     (site.home("kafka") / "data" / "meta.properties").touch()
@@ -222,7 +221,7 @@ def test_prometheus_runs_the_committed_file_with_local_addresses(
     assert f"{tmp_path}/prometheus/rules/" in text
 
 
-def test_every_server_has_a_name_and_ports_of_its_own() -> None:
+def test_names_and_ports_of_servers_are_unique() -> None:
     ports = [port for server in SERVERS.values() for port in server.ports.values()]
     assert len(ports) == len(set(ports))
     assert set(SERVERS) == {
@@ -245,7 +244,7 @@ def test_the_command_exits_with_3_when_a_server_does_not_start(
     assert "Stopped web" in capsys.readouterr().out
 
 
-def test_a_question_before_the_answer_is_transient(tmp_path: Path) -> None:
+def test_asking_a_stopped_server_raises_a_transient_error(tmp_path: Path) -> None:
     site = Site(tmp_path)
     for server in SERVERS.values():
         for name in server.ports:

@@ -1,4 +1,4 @@
-"""Airflow on CeleryExecutor: two worker processes share a topic's partitions, and one is killed."""
+"""Airflow with CeleryExecutor: two workers share the partitions of a topic; one is killed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.skipif(
         not os.environ.get("VIGIE_CELERY_TEST"),
-        reason="takes ten minutes; run: make services && VIGIE_CELERY_TEST=1 make test-celery",
+        reason="takes ten minutes; run: make services test-celery",
     ),
 ]
 FILES, LINES = 16, 40_000
@@ -32,7 +32,7 @@ DAG = "kafka_anomaly_scoring"
 def clone(
     require_service: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RealPlatform]:
-    """Bring a platform with two Celery workers up, and take it down at the end."""
+    """Start a platform with two Celery workers, and stop it at the end."""
     names = ("postgres", "kafka", "elasticsearch", "pushgateway", "redis")
     urls = {name: require_service(name) for name in names}
     real = RealPlatform(tmp_path_factory.mktemp("celery") / "clone", urls)
@@ -74,13 +74,13 @@ def test_the_demo_holds_on_two_workers(demo: str, platform: Platform) -> None:
 
 
 def tasks_of(platform: Platform, worker: int) -> int:
-    """Count the tasks that a worker's log tells of."""
+    """Count the succeeded tasks in a worker's log."""
     log = platform.folder / "logs" / f"airflow-worker-{worker}.log"
     return log.read_text(errors="replace").count("succeeded in")
 
 
 @pytest.mark.usefixtures("demo")
-def test_a_worker_killed_in_the_middle_costs_no_line_and_no_duplicate(
+def test_a_killed_worker_causes_no_lost_line_and_no_duplicate(
     clone: RealPlatform, platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIGIE_HOME", str(clone.root))
@@ -97,7 +97,7 @@ def test_a_worker_killed_in_the_middle_costs_no_line_and_no_duplicate(
         wait_until(lambda: services.index.count(names.index) > before + LINES, 120)
         killed = kill_a_busy_worker(platform)
         left = services.stream.lag(names.group, names.topic)
-        assert left > 0, "every line was scored before the worker was killed"
+        assert left > 0, "all lines were scored before the worker was killed"
         begin = time.monotonic()
         wait_until(lambda: services.stream.lag(names.group, names.topic) == 0, 400)
         took = time.monotonic() - begin
@@ -105,12 +105,12 @@ def test_a_worker_killed_in_the_middle_costs_no_line_and_no_duplicate(
         produced = sum(services.stream.end_offsets(names.topic).values())
         assert services.index.count(names.index) + dead == produced
     tries = retried_tasks(platform)
-    assert tries, f"worker {killed} was killed, and no task was tried again"
+    assert tries, f"worker {killed} was killed, but no task was retried"
     print(f"killed worker {killed} with {left} lines left; drained {took:.0f} s later; {tries}")  # noqa: T201
 
 
 def kill_a_busy_worker(platform: Platform) -> int:
-    """Kill the worker with the largest family, its running tasks included, with signal 9."""
+    """Kill the worker with the most child processes, and these, with SIGKILL."""
     states = Supervisor(platform).states()
     families = {n: family(states[f"airflow-worker-{n}"].pid or 0) for n in (1, 2)}
     victim = max(families, key=lambda n: len(families[n]))
@@ -125,7 +125,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def retried_tasks(platform: Platform) -> list[str]:
-    """Name the scoring tasks that needed a second try."""
+    """Return the scoring tasks that ran more than once."""
     login = ("admin", platform.secrets["airflow_admin_password"])
     with AirflowApi(platform.url("airflow"), *login) as airflow:
         path = f"/api/v2/dags/{DAG}/dagRuns/~/taskInstances?task_id=score_stream&limit=100"
@@ -140,5 +140,5 @@ def retried_tasks(platform: Platform) -> list[str]:
 def wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "not in time"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""Addresses of the real servers that ``make services`` started; a test without its server skips."""
+"""Addresses of the real servers of ``make services``; a test skips without its server."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from servers.bring_up import STOPPED
 from servers.processes import process_of
 from servers.state import Site, read_site
 from support.prefixed_index import PrefixedIndex
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that asks for a real server."""
+    """Mark every test that uses a real server as ``service``."""
     for item in items:
         if {"require_service", "site"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.service)
@@ -24,25 +25,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def site() -> Site:
-    """Return what is known of this checkout's servers."""
+    """Return the saved state of this checkout's servers."""
     return read_site(ROOT)
 
 
 @pytest.fixture(scope="session")
 def service_urls(site: Site) -> Mapping[str, str]:
-    """Return the address of each server whose process runs now."""
+    """Return the address of each running server."""
     return {name: url for name, url in site.urls.items() if process_of(site, name) is not None}
 
 
 @pytest.fixture(scope="session")
 def require_service(site: Site, service_urls: Mapping[str, str]) -> Callable[[str], str]:
-    """Return a function that gives a server's address, or skips with the reason and the command."""
+    """Return a function that returns a server's address or skips the test with the reason."""
 
     def require(name: str) -> str:
         if name in service_urls:
             return service_urls[name]
-        reason = site.skipped.get(name, "it does not run; start it with: make services")
-        pytest.skip(f"no {name} here: {reason}")
+        reason = site.skipped.get(name, STOPPED)
+        pytest.skip(f"{name} is not available: {reason}")
 
     return require
 
@@ -85,7 +86,7 @@ def redis_url(require_service: Callable[[str], str]) -> str:
 
 @pytest.fixture
 def es_index(elasticsearch_url: str) -> Iterator[PrefixedIndex]:
-    """Return a log index on the real Elasticsearch, with names of its own."""
+    """Return a log index on the real Elasticsearch with unique index names."""
     from vigie.adapters.elastic.index import EsIndex
 
     inner = EsIndex(elasticsearch_url)

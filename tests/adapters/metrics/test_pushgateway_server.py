@@ -15,9 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from servers.bring_up import bring_up, take_down
+from servers.bring_up import SERVERS, bring_up, take_down
 from servers.processes import process_of
-from servers.registry import SERVERS
 from servers.state import Site, read_site
 from vigie import catalogue
 from vigie.adapters.metrics.pushgateway import Pushgateway

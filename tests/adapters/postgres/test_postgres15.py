@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from servers.bring_up import bring_up, take_down
+from servers.bring_up import SERVERS, bring_up, take_down
 from servers.debian import find_postgres
-from servers.registry import SERVERS
 from servers.state import read_site
 from vigie.adapters import postgres as sql
 from vigie.adapters.postgres.index import PgIndex
