@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigie.encoding import atomic_path, clean, digest, dumps, without_login, write_atomic
+from vigie.encoding import atomic_path, clean, digest, dumps, write_atomic
 from vigie.errors import DataError, DiskFullError
 
 _LEAVES = (
@@ -82,18 +82,3 @@ def test_a_full_disk_keeps_the_old_file_and_says_so(tmp_path: Path, code: int) -
 def test_another_error_of_the_disk_is_not_taken_for_a_full_one(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), atomic_path(tmp_path / "table"):
         raise PermissionError(errno.EACCES, "no")
-
-
-@pytest.mark.parametrize(
-    ("url", "told"),
-    [
-        ("http://user:p@sSECRET@127.0.0.1:9091/base", "http://127.0.0.1:9091/base"),
-        ("https://user@host?to=me@example.org", "https://host?to=me@example.org"),
-        ("https://host/@me", "https://host/@me"),
-        ("host:9091", "host:9091"),
-    ],
-)
-def test_a_login_is_cut_off_with_all_of_a_password_that_holds_an_at_sign(
-    url: str, told: str
-) -> None:
-    assert without_login(url) == told

@@ -1,4 +1,4 @@
-"""One sanitising encoder for both stores, deterministic ids, and atomic files."""
+"""Encode values for the stores: clean JSON, digests, timestamps and atomic files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +22,11 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def without_login(url: str) -> str:
-    """Return a URL without user and password, for messages and links.
-
-    Examples
-    --------
-    >>> without_login("https://me:s@cret@mlflow.example.org/base")
-    'https://mlflow.example.org/base'
-    """
-    return re.sub(r"(?<=://)[^/?#]*@", "", url)
-
-
 def clean(value: Any) -> Any:
     r"""Return ``value`` as every store accepts it.
 
-    NUL and lone surrogates (which neither ``jsonb`` nor Elasticsearch takes) become visible
-    escapes,
-    NaN and infinities become None (unknown), keys become strings.
+    NUL and lone surrogates, which neither ``jsonb`` nor Elasticsearch accepts, become visible
+    escapes. NaN and infinities become None (unknown). Keys become strings.
 
     Examples
     --------
@@ -66,7 +55,7 @@ def dumps(value: Any) -> bytes:
     Raises
     ------
     DataError
-        For a type that JSON does not have, or an integer beyond 64 bits.
+        The value has a type that JSON does not support, or an integer beyond 64 bits.
     """
     try:
         return orjson.dumps(clean(value), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z)
@@ -74,8 +63,48 @@ def dumps(value: Any) -> bytes:
         raise DataError(f"not representable as JSON: {exc}") from exc
 
 
+def as_stored(value: Any) -> Any:
+    """Return a value as it comes back from a JSON column.
+
+    Examples
+    --------
+    >>> as_stored({"a": (1, float("nan"))})
+    {'a': [1, None]}
+    """
+    return orjson.loads(dumps(value))
+
+
+def utcnow() -> datetime:
+    """Return the current time; the default clock of every store."""
+    return datetime.now(UTC)
+
+
+def aware(value: datetime, what: str) -> datetime:
+    """Convert a time to UTC.
+
+    Raises
+    ------
+    DataError
+        The time has no zone; ``what`` names it in the message.
+    """
+    if value.tzinfo is None:
+        raise DataError(f"{what} has no time zone: {value.isoformat()}; use an aware UTC datetime")
+    return value.astimezone(UTC)
+
+
+def iso_utc(at: datetime) -> str:
+    """Format a time as every document and API log line stores it.
+
+    Examples
+    --------
+    >>> iso_utc(datetime(2026, 11, 21, 10, tzinfo=UTC))
+    '2026-11-21T10:00:00.000000Z'
+    """
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
 def digest(*parts: str | bytes) -> str:
-    """Return a sha256 that depends on the parts and on where one ends and the next begins.
+    """Return a SHA-256 over the parts; their boundaries count.
 
     Examples
     --------
@@ -92,14 +121,14 @@ def digest(*parts: str | bytes) -> str:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it over ``path`` when the block succeeds.
+    """Yield a temporary path in the same folder; rename it to ``path`` when the block succeeds.
 
-    On failure the temporary file is removed and ``path`` is as it was.
+    On failure the temporary file is removed and ``path`` is unchanged.
 
     Raises
     ------
     DiskFullError
-        There is no room for it.
+        The disk is full.
     """
     try:
         with _replacing(path) as temporary:
@@ -108,7 +137,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if exc.errno not in FULL:
             raise
         raise DiskFullError(
-            f"ENOSPC {path}: there is no room to write it; make room and run it again"
+            f"ENOSPC {path}: the disk is full; free some space and try again"
         ) from exc
 
 
@@ -129,14 +158,14 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, data: bytes | str) -> Path:
-    """Write a whole file so that readers see the old content or the new, never a part."""
+    """Write a file so that readers see either the old content or all of the new."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
     return path
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the entries of a folder, a rename among them, durable."""
+    """Flush the entries of a folder to disk, which makes a rename in it durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -7,7 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
+
+from vigie.errors import DataError
+
+MAX_LINE = 256 * 1024
+"""Bytes of a log line that are kept; of a longer line also its length and SHA-256."""
 
 MAX_LINE = 256 * 1024
 """Bytes of a log line that the platform keeps; a longer line is truncated to this length."""
@@ -140,6 +145,41 @@ class IndexOutcome:
     created: int
     already_there: int
     rejected: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True)
+class LineCounts:
+    """Number of lines by outcome; ``read`` is the sum of the others.
+
+    Examples
+    --------
+    >>> LineCounts(read=3, indexed=1, filtered=2) + LineCounts(read=1, already_there=1)
+    LineCounts(read=4, indexed=1, already_there=1, filtered=2, dead_lettered=0)
+    """
+
+    read: int = 0
+    indexed: int = 0
+    already_there: int = 0
+    filtered: int = 0
+    dead_lettered: int = 0
+
+    def __add__(self, other: Self) -> Self:
+        """Add every field, those of a subclass included."""
+        names = [f.name for f in dataclasses.fields(self)]
+        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+    def checked(self, index: str) -> Self:
+        """Return the counts of lines for ``index``.
+
+        Raises
+        ------
+        DataError
+            The outcomes do not add up to ``read``: a line was lost or counted twice.
+        """
+        total = self.indexed + self.already_there + self.filtered + self.dead_lettered
+        if total != self.read:
+            raise DataError(f"{index}: {self.read} lines were read, but {total} counted: {self}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

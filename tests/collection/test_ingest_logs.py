@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from vigie import catalogue
 from vigie.api_log.line import render
-from vigie.collection.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
+from vigie.collection.index_specs import MESSAGE, PERFS, RAW
 from vigie.collection.ingest_logs import IngestReport, ingest_logs
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.encoding import dumps
 from vigie.errors import DataError, TransientError
 from vigie.records import Document, IndexOutcome, LogPage, Prediction, Rejection

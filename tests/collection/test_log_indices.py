@@ -11,9 +11,9 @@ from vigie.collection.check_indices import check_indices
 from vigie.collection.check_prerequisites import check_prerequisites
 from vigie.collection.clear_indices import clear_indices
 from vigie.collection.deduplicate_indices import Deduplicated, deduplicate_indices
-from vigie.collection.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
+from vigie.collection.index_specs import MESSAGE, PERFS, RAW
 from vigie.collection.ingest_logs import ingest_logs
-from vigie.dead_letters.letters import API_LOG, dead_letter
+from vigie.dead_letters.letters import API_LOG, DEAD_LETTERS, dead_letter
 from vigie.dead_letters.list_dead_letters import list_dead_letters
 from vigie.dead_letters.replay import replay_dead_letters
 from vigie.errors import PermanentError, SettingsError, TransientError

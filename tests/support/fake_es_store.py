@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from vigie.adapters.elastic.templates import ORDER, fields_of
-from vigie.adapters.postgres.mapping import NO_TIMESTAMP, check_document, timestamp
+from vigie.index_mapping import NO_TIMESTAMP, check_document, timestamp
 from vigie.records import Document
 
 #: An item's status, error type and reason, when it is not taken.

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vigie.api_log.segments import SEGMENTS, read_unknown
-from vigie.encoding import dumps
+from vigie.encoding import dumps, iso_utc
 from vigie.errors import DataError
 from vigie.records import Prediction
 
@@ -111,7 +111,7 @@ def render(prediction: Prediction) -> str:
         f"Input: {_one_line_json(p.features)}",
         f"Result: {_one_line_json(result)}",
     ]
-    return " - ".join([instant(p.created_at), LOGGER, "INFO", *segments])
+    return " - ".join([iso_utc(p.created_at), LOGGER, "INFO", *segments])
 
 
 def parse(line: str) -> ApiLogEntry:
@@ -158,17 +158,6 @@ def _parse_call(message: str) -> dict[str, Any]:
             raise DataError(f"{key['key']} is told twice")
         target.update(values)
     return {**fields, "extra": extra}
-
-
-def instant(at: datetime) -> str:
-    """Return an instant as every document and line writes it.
-
-    Examples
-    --------
-    >>> instant(datetime(2026, 11, 21, 10, tzinfo=UTC))
-    '2026-11-21T10:00:00.000000Z'
-    """
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _timestamp(text: str) -> datetime:

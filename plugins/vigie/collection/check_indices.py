@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vigie.collection.index_lines import ensure_api_log_indices
-from vigie.collection.index_specs import DEAD_LETTERS, RAW, api_log_specs
+from vigie.collection.index_specs import RAW, api_log_specs
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.records import IndexSpec, JobResult
 
 if TYPE_CHECKING:

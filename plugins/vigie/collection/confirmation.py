@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vigie.errors import PermanentError
-from vigie.roles import ClusterIndex
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -41,7 +40,7 @@ def require_confirmation(
         Without ``confirmed``, saying what would be deleted; or when the index is on a cluster that
         was not named, or is another one than was named.
     """
-    cluster = services.index.cluster_name() if isinstance(services.index, ClusterIndex) else None
+    cluster = services.index.cluster_name()
     if confirmed and expect_cluster == cluster:
         return
     counts = ", ".join(f"{name} ({services.index.count(name)} documents)" for name in names)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeGuard
 
-from vigie.api_log.line import ApiLogEntry, instant, parse
+from vigie.api_log.line import ApiLogEntry, parse
 from vigie.collection.filtering import LineFilter
 from vigie.collection.index_specs import MESSAGE, PERFS, RAW
 from vigie.dead_letters.letters import line_to_bytes
-from vigie.encoding import clean, digest
+from vigie.encoding import clean, digest, iso_utc
 from vigie.errors import DataError
 from vigie.records import Document, IndexSpec
 
@@ -43,7 +43,7 @@ def to_documents(
     Ids depend on the source and the line (raw) or the transaction (the others), never on the clock
     or the offset: collecting a line again, from wherever, writes nothing new.
     """
-    now = instant(ingested_at)
+    now = iso_utc(ingested_at)
     origin = {"ingested_at": now, "source": source, "source_offset": offset}
     values: dict[str, Any] = {"@timestamp": now, **origin, **_original(line)}
     raw_id = digest(source, line)
@@ -78,7 +78,7 @@ def _original(line: str) -> dict[str, str]:
 def _fields(entry: ApiLogEntry, ingested_at: datetime) -> dict[str, Any]:
     names = (RAW.fields.keys() & ApiLogEntry.__dataclass_fields__.keys()) - {"extra"}
     fields: dict[str, Any] = {name: getattr(entry, name) for name in sorted(names)}
-    fields["@timestamp"] = instant(entry.timestamp)
+    fields["@timestamp"] = iso_utc(entry.timestamp)
     if entry.extra:
         fields["extra"] = entry.extra
     if abs(ingested_at - entry.timestamp) > _SKEW:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vigie.collection.counts import LineCounts
 from vigie.collection.documents import LineDocuments
-from vigie.collection.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW, api_log_specs
-from vigie.dead_letters.letters import API_LOG, dead_letter, line_to_bytes
+from vigie.collection.index_specs import MESSAGE, PERFS, RAW, api_log_specs
+from vigie.dead_letters.letters import API_LOG, DEAD_LETTERS, dead_letter, line_to_bytes
 from vigie.dead_letters.write import keep_letters
-from vigie.records import Document, IndexOutcome, Rejection
+from vigie.records import Document, IndexOutcome, LineCounts, Rejection
 
 if TYPE_CHECKING:
     from vigie.roles import Services

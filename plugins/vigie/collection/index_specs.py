@@ -43,22 +43,6 @@ RAW = IndexSpec(
 )
 MESSAGE = IndexSpec("ml-api-message", {**_WHEN, **_ORIGIN, **_CALL, **_CONTENT})
 PERFS = IndexSpec("ml-api-perfs", {**_WHEN, **_ORIGIN, **_CALL, **_USAGE})
-DEAD_LETTERS = IndexSpec(
-    "vigie-dead-letters",
-    {
-        "@timestamp": "date",  # when it was given up
-        "source_kind": "keyword",  # api_log, stream
-        "source": "keyword",
-        "source_partition": "integer",
-        "source_offset": "long",
-        "target_index": "keyword",
-        "error_type": "keyword",
-        "reason": "text",
-        "original_b64": "text",
-        "schema_version": "integer",
-        "extra": "flattened",
-    },
-)
 
 
 def api_log_specs(raw_index: str = RAW.name) -> tuple[IndexSpec, IndexSpec, IndexSpec]:

@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from vigie import catalogue, state_keys
-from vigie.collection.counts import LineCounts
 from vigie.collection.cursor import Cursor, lock_name
 from vigie.collection.documents import LineDocuments, to_documents
 from vigie.collection.filtering import DEFAULT_PATTERN, LineFilter
-from vigie.collection.index_backoff import index_backoff
 from vigie.collection.index_lines import ensure_api_log_indices, index_lines
-from vigie.collection.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
+from vigie.collection.index_specs import MESSAGE, PERFS, RAW
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.faults import crash_point
-from vigie.records import JobResult, LogPage, Sample
+from vigie.records import JobResult, LineCounts, LogPage, Sample
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -86,7 +85,9 @@ def ingest_logs(
         counts=tally.counts,
     )
     samples = _samples(report, services.index.count(DEAD_LETTERS.name))
-    return replace(report, metrics=(*samples, *index_backoff(services)))
+    backoff_s = services.index.take_backoff_s()
+    backoff = Sample(catalogue.ES_BACKOFF, backoff_s, {"worker": "0"})
+    return replace(report, metrics=(*samples, backoff))
 
 
 @dataclass(slots=True)

@@ -8,13 +8,28 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from vigie.api_log.line import instant
-from vigie.encoding import digest
-from vigie.records import MAX_LINE, Document
+from vigie.encoding import digest, iso_utc
+from vigie.records import MAX_LINE, Document, IndexSpec
 
 SCHEMA_VERSION = 1
 API_LOG = "api_log"
 STREAM = "stream"
+DEAD_LETTERS = IndexSpec(
+    "vigie-dead-letters",
+    {
+        "@timestamp": "date",  # when it was dead-lettered
+        "source_kind": "keyword",  # api_log, stream
+        "source": "keyword",
+        "source_partition": "integer",
+        "source_offset": "long",
+        "target_index": "keyword",
+        "error_type": "keyword",
+        "reason": "text",
+        "original_b64": "text",
+        "schema_version": "integer",
+        "extra": "flattened",
+    },
+)
 _REASON_LIMIT = 2_000  # characters: a store's error may quote the whole document
 #: Anybody may write headers: more, or longer ones, would have the letter itself refused.
 _HEADERS, _NAME_LIMIT, _VALUE_LIMIT = 50, 200, 1_000
@@ -56,7 +71,7 @@ def dead_letter(
         Anything else worth knowing.
     """
     body: dict[str, Any] = {
-        "@timestamp": instant(at),
+        "@timestamp": iso_utc(at),
         "source_kind": source_kind,
         "source": source,
         "source_offset": offset,

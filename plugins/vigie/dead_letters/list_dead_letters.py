@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from vigie.collection.index_specs import DEAD_LETTERS
-from vigie.dead_letters.letters import original_bytes
+from vigie.dead_letters.letters import DEAD_LETTERS, original_bytes
 from vigie.records import JobResult
 
 if TYPE_CHECKING:

@@ -11,9 +11,16 @@ from vigie.anomaly.scoring.score_records import is_line
 from vigie.collection.documents import LineDocuments, to_documents
 from vigie.collection.filtering import DEFAULT_PATTERN, LineFilter
 from vigie.collection.index_lines import ensure_api_log_indices, index_lines
-from vigie.collection.index_specs import DEAD_LETTERS, RAW
+from vigie.collection.index_specs import RAW
 from vigie.collection.ingest_logs import BATCH_SIZE
-from vigie.dead_letters.letters import API_LOG, STREAM, bytes_to_line, is_cut, original_bytes
+from vigie.dead_letters.letters import (
+    API_LOG,
+    DEAD_LETTERS,
+    STREAM,
+    bytes_to_line,
+    is_cut,
+    original_bytes,
+)
 from vigie.records import Document, JobResult
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vigie.collection.index_specs import DEAD_LETTERS
-from vigie.dead_letters.letters import SHORTER, cut
+from vigie.dead_letters.letters import DEAD_LETTERS, SHORTER, cut
 from vigie.errors import DataError
 from vigie.records import Document, Rejection
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import httpx
 from rich.table import Table
 
+from vigie.addresses import without_login
 from vigie.demo.airflow_api import AirflowApi
 from vigie.demo.checks import Checks
 from vigie.demo.serving_client import ServingClient
 from vigie.demo.stage import Stage
 from vigie.demo.steps import STEPS
-from vigie.encoding import without_login
 from vigie.errors import VigieError
 from vigie.models.catalog import get_model
 from vigie.wiring import open_services

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from vigie.collection.index_specs import DEAD_LETTERS, MESSAGE, PERFS
+from vigie.collection.index_specs import MESSAGE, PERFS
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.demo.stage import RELOAD_TIMEOUT_S, RUN_TIMEOUT_S, wait_until
 
 if TYPE_CHECKING:

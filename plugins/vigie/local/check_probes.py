@@ -16,7 +16,7 @@ import psycopg2
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from vigie.encoding import without_login
+from vigie.addresses import without_login
 from vigie.errors import SettingsError, TransientError
 from vigie.local import probes
 from vigie.settings import MlflowSettings

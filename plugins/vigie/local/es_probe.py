@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from vigie.adapters.addresses import checked_url
+from vigie.addresses import checked_url
 from vigie.errors import SettingsError, TransientError
 from vigie.local.probes import check_header, part_of
 from vigie.settings import ElasticsearchSettings

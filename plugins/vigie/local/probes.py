@@ -12,8 +12,7 @@ from typing import Any
 
 import httpx
 
-from vigie.adapters.addresses import checked_url
-from vigie.encoding import without_login
+from vigie.addresses import checked_url, without_login
 from vigie.errors import SettingsError, TransientError
 from vigie.local.ports import taken
 from vigie.local.processes import listens

@@ -4,7 +4,7 @@ Each has a contract test suite in :mod:`vigie.testing` that every implementation
 """
 
 from vigie.roles.artifacts import Bundle, BundleStore
-from vigie.roles.index import BusyIndex, ClusterIndex, LogIndex
+from vigie.roles.index import LogIndex
 from vigie.roles.services import Services
 from vigie.roles.sources import ApiLogSource, ReportRenderer
 from vigie.roles.stores import (
@@ -22,8 +22,6 @@ __all__ = [
     "ApiLogSource",
     "Bundle",
     "BundleStore",
-    "BusyIndex",
-    "ClusterIndex",
     "DeploymentStore",
     "LabelStore",
     "Ledger",

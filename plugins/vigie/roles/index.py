@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from vigie.records import Document, IndexOutcome, IndexSpec
 
@@ -48,18 +48,8 @@ class LogIndex(Protocol):
     def fields(self, index: str) -> dict[str, str] | None:
         """Return the mapping, or None for an index that does not exist."""
 
-
-@runtime_checkable
-class BusyIndex(Protocol):
-    """A log index on a server that may push back."""
-
     def take_backoff_s(self) -> float:
-        """Return for how many seconds it was waited for since the last call."""
+        """Return the seconds spent waiting for a busy server since the last call; 0 if none."""
 
-
-@runtime_checkable
-class ClusterIndex(Protocol):
-    """A log index on a server that others may use too."""
-
-    def cluster_name(self) -> str:
-        """Return the name that a person must give before documents are deleted for good."""
+    def cluster_name(self) -> str | None:
+        """Return the name of the cluster that others may share; None for an embedded index."""

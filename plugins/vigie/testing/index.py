@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from vigie.adapters.postgres.mapping import Row, check_spec, extend_fields, split_documents
 from vigie.encoding import clean
 from vigie.errors import DataError
+from vigie.index_mapping import Row, check_spec, extend_fields, split_documents
 from vigie.records import Document, IndexOutcome, IndexSpec
 
 
@@ -68,3 +68,9 @@ class FakeIndex:
 
     def fields(self, index: str) -> dict[str, str] | None:
         return self.specs.get(index)
+
+    def take_backoff_s(self) -> float:
+        return 0.0
+
+    def cluster_name(self) -> None:
+        return None

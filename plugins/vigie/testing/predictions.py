@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from threading import RLock
 
-from vigie.adapters.values import storable_prediction, utcnow
-from vigie.encoding import clean
+from vigie.encoding import clean, utcnow
 from vigie.errors import PermanentError, UnknownTransactionError
 from vigie.records import Label, LabelledPrediction, LabelOutcome, LoggedPrediction, Prediction
+from vigie.stored_records import storable_prediction
 
 
 class FakePredictions:

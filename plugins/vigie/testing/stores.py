@@ -10,10 +10,10 @@ from datetime import datetime
 from threading import Lock, RLock
 from typing import Any
 
-from vigie.adapters.values import as_stored, storable_decision, utcnow
-from vigie.encoding import clean
+from vigie.encoding import as_stored, clean, utcnow
 from vigie.errors import ConflictError
 from vigie.records import Decision, Deployment
+from vigie.stored_records import storable_decision
 
 
 class FakeDeployments:

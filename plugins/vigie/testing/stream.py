@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from threading import RLock
 
-from vigie.adapters.values import as_stored, check_metadata, utcnow
+from vigie.encoding import as_stored, utcnow
 from vigie.errors import ConflictError, DataError, RefusedMessageError
 from vigie.records import Message, Position, StreamRecord
+from vigie.stored_records import check_metadata
 
 _Key = tuple[str, str, int]  # group, topic, partition
 

@@ -22,9 +22,9 @@ from vigie.adapters.elastic.index import EsIndex
 from vigie.adapters.elastic.retry import Patience
 from vigie.anomaly.detectors.base import ISOLATION_FOREST
 from vigie.anomaly.scoring.score_stream import score_stream
-from vigie.collection.index_specs import DEAD_LETTERS, RAW
+from vigie.collection.index_specs import RAW
 from vigie.collection.ingest_logs import ingest_logs
-from vigie.dead_letters.letters import is_cut, original_bytes
+from vigie.dead_letters.letters import DEAD_LETTERS, is_cut, original_bytes
 from vigie.dead_letters.replay import replay_dead_letters
 from vigie.errors import DataError, PermanentError, SettingsError, TransientError
 from vigie.records import Document, IndexOutcome, IndexSpec, JobResult, LogPage, Message

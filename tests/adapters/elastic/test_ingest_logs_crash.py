@@ -22,8 +22,9 @@ import pytest
 from support.prefixed_index import PrefixedIndex
 from vigie.adapters.elastic.index import EsIndex
 from vigie.collection.deduplicate_indices import deduplicate_indices
-from vigie.collection.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
+from vigie.collection.index_specs import MESSAGE, PERFS, RAW
 from vigie.collection.ingest_logs import IngestReport, ingest_logs
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.errors import DataError
 from vigie.faults import VARIABLE
 from vigie.records import LogPage, Prediction

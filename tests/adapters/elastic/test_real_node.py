@@ -16,7 +16,8 @@ from vigie.adapters.elastic.errors import DiskBlockedError
 from vigie.adapters.elastic.index import EsIndex
 from vigie.adapters.elastic.retry import Patience
 from vigie.collection.clear_indices import clear_indices
-from vigie.collection.index_specs import DEAD_LETTERS, RAW, api_log_specs
+from vigie.collection.index_specs import RAW, api_log_specs
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.errors import DataError, PermanentError
 from vigie.local.es_probe import elasticsearch
 from vigie.records import Document, IndexOutcome, IndexSpec

@@ -12,8 +12,9 @@ from vigie.anomaly.scoring.score_stream import score_stream
 from vigie.collection.check_indices import check_indices
 from vigie.collection.deduplicate_indices import deduplicate_indices
 from vigie.collection.expire_documents import expire_documents
-from vigie.collection.index_specs import DEAD_LETTERS, MESSAGE, PERFS, RAW
+from vigie.collection.index_specs import MESSAGE, PERFS, RAW
 from vigie.collection.ingest_logs import SOURCE, ingest_logs
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.records import Document, Message, Prediction
 from vigie.roles import LogIndex
 from vigie.state_keys import collector_cursor

@@ -20,7 +20,7 @@ from vigie.adapters.kafka import member as kafka_member
 from vigie.anomaly.scoring import follow_session
 from vigie.anomaly.scoring.follow_stream import INDEX_WAIT_S, FollowOptions, follow_stream
 from vigie.anomaly.scoring.result import ScoreReport
-from vigie.collection.index_specs import DEAD_LETTERS
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.errors import TransientError
 from vigie.records import Document, Message
 from vigie.settings import Settings

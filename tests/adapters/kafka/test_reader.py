@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from vigie.adapters.kafka.client import KafkaCluster
 from vigie.adapters.kafka.pieces import PIECE
 from vigie.adapters.kafka.reader import KafkaReader
-from vigie.adapters.values import MAX_POLL_BYTES
 from vigie.errors import TransientError, VigieError
+from vigie.stored_records import MAX_POLL_BYTES
 
 TOPIC = "logs"
 

@@ -17,8 +17,7 @@ from typer.testing import CliRunner
 from vigie.adapters.kafka.stream import KafkaStream
 from vigie.anomaly.ingest.ingest_log_files import ingest_log_files
 from vigie.anomaly.scoring.score_stream import score_stream
-from vigie.collection.index_specs import DEAD_LETTERS
-from vigie.dead_letters.letters import original_bytes
+from vigie.dead_letters.letters import DEAD_LETTERS, original_bytes
 from vigie.errors import DataError, PermanentError
 from vigie.local.check import check_everything
 from vigie.records import Message, Position

@@ -11,7 +11,7 @@ from vigie.anomaly.scoring.group_incidents import IncidentsReport, group_inciden
 from vigie.anomaly.scoring.incidents import INCIDENTS, window_start
 from vigie.anomaly.scoring.pending_incidents import dirty_spans, mark_dirty
 from vigie.anomaly.scoring.scored_documents import anomaly_index
-from vigie.api_log.line import instant
+from vigie.encoding import iso_utc
 from vigie.records import Document
 from vigie.testing import FakeServices
 
@@ -27,7 +27,7 @@ def ready(services: FakeServices) -> FakeServices:
 
 
 def add(services: FakeServices, key: str, minute: float, template: str, **fields: Any) -> None:
-    at = instant(START + timedelta(minutes=minute))
+    at = iso_utc(START + timedelta(minutes=minute))
     body = {
         "@timestamp": at, "template": template, "is_anomaly": True, "anomaly_score": 5.0,
         "message": template, "source": "a.log", **fields,

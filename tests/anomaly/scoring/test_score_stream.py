@@ -16,7 +16,7 @@ from vigie.anomaly.detectors.base import ISOLATION_FOREST
 from vigie.anomaly.scoring.result import ScoreReport
 from vigie.anomaly.scoring.score_stream import score_stream
 from vigie.catalogue import STREAM_LOST
-from vigie.collection.index_specs import DEAD_LETTERS
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.encoding import dumps
 from vigie.errors import ConflictError, DataError, NotEnoughDataError
 from vigie.records import MAX_LINE, IndexOutcome, Message, Position, Rejection

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import orjson
 
 from vigie.adapters.elastic.templates import ORDER
-from vigie.adapters.postgres.mapping import MAX_ID_BYTES
 from vigie.encoding import clean, dumps
 from vigie.errors import DataError
+from vigie.index_mapping import MAX_ID_BYTES
 from vigie.records import Document, Rejection
 
 #: Elasticsearch's advice is 5 to 15 MB a request; a thousand documents keep the answer small.

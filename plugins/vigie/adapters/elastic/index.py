@@ -24,17 +24,16 @@ from vigie.adapters.elastic.templates import (
     properties_of,
     template_of,
 )
-from vigie.adapters.postgres.mapping import MAX_ID_BYTES, check_spec, extend_fields
 from vigie.encoding import clean
 from vigie.errors import DataError
+from vigie.index_mapping import MAX_ID_BYTES, check_spec, extend_fields
 from vigie.records import Document, IndexOutcome, IndexSpec
 
 _IF_THERE = {"ignore_unavailable": "true"}
 
 
 class EsIndex:
-    """Satisfies :class:`vigie.roles.LogIndex`, :class:`vigie.roles.ClusterIndex` and
-    :class:`vigie.roles.BusyIndex`.
+    """Implement :class:`vigie.roles.LogIndex` on an Elasticsearch cluster.
 
     Parameters
     ----------

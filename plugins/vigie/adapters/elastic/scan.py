@@ -10,8 +10,8 @@ from typing import Any
 
 from vigie.adapters.elastic.client import EsClient
 from vigie.adapters.elastic.templates import ORDER
-from vigie.adapters.postgres.mapping import timestamp
 from vigie.errors import DataError, VigieError
+from vigie.index_mapping import timestamp
 from vigie.records import Document
 
 log = logging.getLogger(__name__)

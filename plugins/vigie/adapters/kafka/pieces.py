@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError
 
-from vigie.adapters.values import MAX_POLL_BYTES
+from vigie.stored_records import MAX_POLL_BYTES
 
 #: Taken at once, before their bytes are counted: 64 of the longest lines that we write are 16 MB.
 PIECE = 64

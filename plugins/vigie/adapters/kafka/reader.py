@@ -13,9 +13,9 @@ from vigie.adapters.kafka.errors import explain, translated
 from vigie.adapters.kafka.pieces import is_of_the_log, take
 from vigie.adapters.kafka.positions import KafkaPositions
 from vigie.adapters.kafka.records import records_of
-from vigie.adapters.values import TO_GO_ON, check_metadata
 from vigie.errors import ConflictError, DataError, TransientError
 from vigie.records import Position, StreamRecord
+from vigie.stored_records import ALLOW_GAP_ADVICE, check_metadata
 
 #: Known lines are on their way: how long one read waits for more of them.
 _GATHER_S = 0.02
@@ -176,7 +176,7 @@ class KafkaReader:
         else:
             gone = f"line {position} of {where} is not there: its log is {low} to {high - 1} now"
         return DataError(
-            f"{gone} before group {self.group!r} read them; nothing was skipped; {TO_GO_ON}"
+            f"{gone} before group {self.group!r} read them; nothing was skipped; {ALLOW_GAP_ADVICE}"
         )
 
     def committed(self) -> dict[int, Position]:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import httpx
 from prometheus_client import delete_from_gateway, push_to_gateway
 
-from vigie.adapters.addresses import checked_url
 from vigie.adapters.metrics.families import Families, families
+from vigie.addresses import checked_url
 from vigie.errors import DataError, SettingsError, TransientError
 from vigie.records import Sample
 

@@ -12,9 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 from vigie.adapters.postgres.batches import unpack
 from vigie.adapters.postgres.engine import connected, transaction
 from vigie.adapters.postgres.schema import stream_partitions, stream_positions
-from vigie.adapters.values import MAX_POLL_BYTES, TO_GO_ON, check_metadata
 from vigie.errors import ConflictError, DataError
 from vigie.records import Position, StreamRecord
+from vigie.stored_records import ALLOW_GAP_ADVICE, MAX_POLL_BYTES, check_metadata
 
 #: How often an idle reader looks again.
 _IDLE_S = 0.1
@@ -133,7 +133,7 @@ class PgConsumer:
         if first > position:
             raise DataError(
                 f"lines {position} to {first - 1} of {self._topic!r}/{partition} were dropped by "
-                f"retention before group {self._group!r} read them; {TO_GO_ON}"
+                f"retention before group {self._group!r} read them; {ALLOW_GAP_ADVICE}"
             )
         n_bytes = 0
         for row in rows:

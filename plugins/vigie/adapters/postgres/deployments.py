@@ -11,8 +11,7 @@ from sqlalchemy import Connection, Engine, Select, insert, select
 from vigie.adapters.postgres.counting import take
 from vigie.adapters.postgres.engine import connected, transaction
 from vigie.adapters.postgres.schema import deployments
-from vigie.adapters.values import aware, utcnow
-from vigie.encoding import clean
+from vigie.encoding import aware, clean, utcnow
 from vigie.errors import ConflictError
 from vigie.records import Deployment
 

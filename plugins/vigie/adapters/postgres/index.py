@@ -10,11 +10,10 @@ from sqlalchemy import Connection, Engine, Select, delete, func, select, text, t
 from sqlalchemy.dialects.postgresql import insert
 
 from vigie.adapters.postgres.engine import connected, transaction
-from vigie.adapters.postgres.mapping import Row, check_spec, extend_fields, split_documents
 from vigie.adapters.postgres.schema import documents, log_indices
-from vigie.adapters.values import aware
-from vigie.encoding import clean
+from vigie.encoding import aware, clean
 from vigie.errors import DataError
+from vigie.index_mapping import Row, check_spec, extend_fields, split_documents
 from vigie.records import Document, IndexOutcome, IndexSpec
 
 #: Documents written by one statement, or read as one page.
@@ -103,6 +102,12 @@ class PgIndex:
     def fields(self, index: str) -> dict[str, str] | None:
         with connected(self._engine) as connection:
             return connection.execute(_fields(index)).scalar_one_or_none()
+
+    def take_backoff_s(self) -> float:
+        return 0.0
+
+    def cluster_name(self) -> None:
+        return None
 
 
 def _fields(index: str) -> Select[tuple[dict[str, str]]]:

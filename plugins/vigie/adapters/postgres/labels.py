@@ -13,8 +13,7 @@ from vigie.adapters.postgres.counting import take
 from vigie.adapters.postgres.engine import connected, transaction
 from vigie.adapters.postgres.predictions import COLUMNS, labelled_rows
 from vigie.adapters.postgres.schema import claimed_rows, claims, labels, predictions, used_rows
-from vigie.adapters.values import utcnow
-from vigie.encoding import clean
+from vigie.encoding import clean, utcnow
 from vigie.errors import PermanentError, UnknownTransactionError
 from vigie.records import Label, LabelledPrediction, LabelOutcome
 

@@ -12,8 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from vigie.adapters.postgres.engine import connected, transaction
 from vigie.adapters.postgres.schema import decisions
-from vigie.adapters.values import aware, storable_decision, utcnow
+from vigie.encoding import aware, utcnow
 from vigie.records import Decision
+from vigie.stored_records import storable_decision
 
 #: What the caller gives; the database numbers the rows.
 _FIELDS = tuple(field.name for field in dataclasses.fields(Decision) if field.name != "id")

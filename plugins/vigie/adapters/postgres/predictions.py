@@ -12,9 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from vigie.adapters.postgres.engine import connected
 from vigie.adapters.postgres.schema import counters, labels, predictions
-from vigie.adapters.values import aware, storable_prediction
-from vigie.encoding import clean
+from vigie.encoding import aware, clean
 from vigie.records import LabelledPrediction, LoggedPrediction, Prediction
+from vigie.stored_records import storable_prediction
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Prediction))
 COLUMNS = tuple(predictions.c[name] for name in _FIELDS)

@@ -14,7 +14,7 @@ from vigie.adapters.postgres.consumer import PgConsumer, enter
 from vigie.adapters.postgres.engine import connected, own_session, transaction
 from vigie.adapters.postgres.locks import acquire, holder
 from vigie.adapters.postgres.schema import stream_batches, stream_partitions, stream_positions
-from vigie.adapters.values import utcnow
+from vigie.encoding import utcnow
 from vigie.errors import ConflictError, DataError
 from vigie.records import Message
 

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import requests
 from sqlalchemy.exc import SQLAlchemyError
 
-from vigie.adapters.addresses import checked_url
-from vigie.encoding import without_login
+from vigie.addresses import checked_url, without_login
 from vigie.errors import DataError, SettingsError, TransientError
 
 REFUSED = frozenset({401, 403})

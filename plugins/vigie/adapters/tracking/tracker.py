@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from vigie.adapters.tracking.errors import probe, translated
 from vigie.adapters.tracking.login import lent
-from vigie.encoding import digest, without_login
+from vigie.addresses import without_login
+from vigie.encoding import digest
 from vigie.errors import DataError, VigieError
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ from vigie.anomaly.scoring.follow_session import MAX_PAUSE_S, SLICE_S, Followed,
 from vigie.anomaly.scoring.result import ScoreReport, score_report
 from vigie.anomaly.scoring.scored_documents import anomaly_index
 from vigie.anomaly.scoring.threshold import FACTOR
-from vigie.catalogue import STREAM_POLL_GAP, STREAM_REJOINS
-from vigie.collection.index_backoff import index_backoff
-from vigie.collection.index_specs import DEAD_LETTERS
+from vigie.catalogue import ES_BACKOFF, STREAM_POLL_GAP, STREAM_REJOINS
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.errors import ConflictError, DataError, FencedError, TransientError
 from vigie.records import Sample
 
@@ -193,6 +192,7 @@ class _Follower:
         more = [
             Sample(STREAM_POLL_GAP, self.followed.longest_gap_s, labels),
             Sample(STREAM_REJOINS, float(self.rejoins), labels),
+            Sample(ES_BACKOFF, self.services.index.take_backoff_s(), {"worker": "0"}),
         ]
         session = self.session
         return score_report(
@@ -205,7 +205,7 @@ class _Follower:
             model_version=session.champion.version if session else self.champion.version,
             seconds=time.monotonic() - self.started,
             lag=self._lag(),
-            more=[*more, *index_backoff(self.services)],
+            more=more,
         )
 
 

@@ -15,9 +15,8 @@ from vigie.anomaly.scoring.score_records import RecordScorer
 from vigie.anomaly.scoring.scored_documents import anomaly_index
 from vigie.anomaly.scoring.scorer import CachedScorer
 from vigie.anomaly.scoring.threshold import DynamicThreshold
-from vigie.collection.index_specs import DEAD_LETTERS
 from vigie.collection.ingest_logs import BATCH_SIZE
-from vigie.dead_letters.letters import original_bytes
+from vigie.dead_letters.letters import DEAD_LETTERS, original_bytes
 from vigie.errors import NotEnoughDataError
 from vigie.records import Document, StreamRecord
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vigie.anomaly.scoring.event_time import SKEW, event_time
 from vigie.anomaly.scoring.normalise import Normaliser
 from vigie.anomaly.scoring.scored_documents import Judged
-from vigie.api_log.line import instant
+from vigie.encoding import iso_utc
 from vigie.records import MAX_LINE, Document, StreamRecord
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ class RecordScorer:
     def _document(self, record: StreamRecord, judged: Judged) -> Document:
         happened = event_time(record.value) or record.timestamp
         body = {
-            "@timestamp": instant(happened),
-            "ingested_at": instant(self.now()),
+            "@timestamp": iso_utc(happened),
+            "ingested_at": iso_utc(self.now()),
             "clock_skew": abs(happened - record.timestamp) > SKEW,
             **_message(record),
             "source": record.headers.get("source", record.topic),

@@ -16,9 +16,9 @@ from vigie.anomaly.scoring.score_records import RecordScorer, ScoredBatch, docum
 from vigie.anomaly.scoring.scorer import CachedScorer, Scored
 from vigie.anomaly.scoring.threshold import DynamicThreshold, pack_state, unpack_state
 from vigie.anomaly.scoring.welford import Welford
-from vigie.api_log.line import instant
 from vigie.dead_letters.letters import STREAM, dead_letter, kept_headers
 from vigie.dead_letters.write import keep_letters
+from vigie.encoding import iso_utc
 from vigie.faults import crash_point
 from vigie.records import Document, Position, StreamRecord
 
@@ -132,7 +132,7 @@ class ScoreRun:
             at=self.services.now(),
             extra={
                 "topic": record.topic,
-                "timestamp": instant(record.timestamp),
+                "timestamp": iso_utc(record.timestamp),
                 "detector": self.champion.detector.name,
                 **kept_headers(record.headers),
             },

@@ -13,9 +13,10 @@ from vigie.anomaly.scoring.score_run import ScoreRun
 from vigie.anomaly.scoring.scored_documents import anomaly_index
 from vigie.anomaly.scoring.skip_lost_lines import skip_lost_lines
 from vigie.anomaly.scoring.threshold import FACTOR, DynamicThreshold
-from vigie.collection.index_backoff import index_backoff
-from vigie.collection.index_specs import DEAD_LETTERS
+from vigie.catalogue import ES_BACKOFF
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.errors import DataError, NotEnoughDataError
+from vigie.records import Sample
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -93,6 +94,7 @@ def score_stream(
                 break
             run.process(records)
     services.stream.trim(topic)  # what every group has committed: the log does not grow for ever
+    worker = str(min(run.thresholds, default=0))
     return score_report(
         run.counts,
         run.thresholds,
@@ -104,5 +106,5 @@ def score_stream(
         detector=detector,
         model_version=champion.version,
         seconds=time.monotonic() - started,
-        more=index_backoff(services, worker=min(run.thresholds, default=0)),
+        more=[Sample(ES_BACKOFF, services.index.take_backoff_s(), {"worker": worker})],
     )

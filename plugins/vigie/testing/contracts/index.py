@@ -144,6 +144,13 @@ def drop_removes_one_index_only(index: LogIndex) -> None:
 
 
 @CHECKS
+def the_time_spent_waiting_is_returned_once(index: LogIndex) -> None:
+    filled(index, 1)
+    index.take_backoff_s()
+    assert index.take_backoff_s() == 0.0
+
+
+@CHECKS
 def racing_writers_of_the_same_documents_write_each_once(index: LogIndex) -> None:
     index.ensure(SPEC)
     documents = [document_of(number) for number in range(300)]

@@ -8,7 +8,7 @@ from typing import Any
 from vigie.anomaly.detectors.base import ISOLATION_FOREST
 from vigie.anomaly.scoring.result import ScoreReport
 from vigie.anomaly.scoring.score_stream import score_stream
-from vigie.collection.index_specs import DEAD_LETTERS
+from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.dead_letters.replay import ReplayReport, replay_dead_letters
 from vigie.records import Document, IndexOutcome, Message, Rejection
 from vigie.roles import LogIndex

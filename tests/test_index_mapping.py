@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigie.adapters.postgres.mapping import (
+from vigie.index_mapping import (
     NO_TIMESTAMP,
     check_document,
     split_documents,

@@ -1,54 +1,34 @@
-"""What a store makes of a value before it keeps it; pure, shared by adapters and fakes."""
+"""Limits and normalisation that every store and stream applies to the records it accepts."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
-import orjson
-
-from vigie.encoding import clean, dumps
+from vigie.encoding import as_stored, aware, clean
 from vigie.errors import DataError
 from vigie.records import Decision, Prediction
 
 #: Kafka refuses 4096 bytes of offset metadata; 3 KB leaves room for what it adds.
 MAX_METADATA_BYTES = 3072
 
-TO_GO_ON = "to go on behind them: vigie stream consume --allow-gap"
-"""For the error of a stream that lost lines before a group read them."""
-
+#: Bytes of records after which one poll returns, so that a thousand large records are never in
+#: memory at once.
 MAX_POLL_BYTES = 16 << 20
-"""Bytes of lines after which a poll takes no further one: a thousand huge lines never are in memory
-at once."""
 
-
-def utcnow() -> datetime:
-    """Return the time; the default clock of every store."""
-    return datetime.now(UTC)
-
-
-def as_stored(value: Any) -> Any:
-    """Return a value as it comes back from a JSON column.
-
-    Examples
-    --------
-    >>> as_stored({"a": (1, float("nan"))})
-    {'a': [1, None]}
-    """
-    return orjson.loads(dumps(value))
-
-
-def aware(value: datetime, what: str) -> datetime:
-    """Return an instant in UTC; refuse one without a zone."""
-    if value.tzinfo is None:
-        raise DataError(f"{what} has no time zone: {value.isoformat()}; use an aware UTC datetime")
-    return value.astimezone(UTC)
+ALLOW_GAP_ADVICE = "to continue after the gap: vigie stream consume --allow-gap"
+"""For the error about records that retention deleted before a group read them."""
 
 
 def storable_prediction(prediction: Prediction) -> Prediction:
-    """Return a prediction as every store accepts it; refuse one without a finite probability."""
+    """Return a prediction as every store accepts it.
+
+    Raises
+    ------
+    DataError
+        The probability is not finite, or the time has no zone.
+    """
     if not math.isfinite(prediction.probability):
         raise DataError(
             f"prediction {prediction.transaction_id!r}: the probability is "
@@ -65,7 +45,7 @@ def storable_prediction(prediction: Prediction) -> Prediction:
 
 
 def storable_decision(decision: Decision, at: datetime) -> Decision:
-    """Return a decision as every ledger keeps it, with its time."""
+    """Return a decision as every ledger stores it; ``at`` is its time unless it has one."""
     return dataclasses.replace(
         decision,
         verdict=clean(decision.verdict),
@@ -77,9 +57,18 @@ def storable_decision(decision: Decision, at: datetime) -> Decision:
 
 
 def check_metadata(metadata: str) -> None:
-    """Refuse consumer state that is too long, or is not text that every store keeps exactly."""
+    """Check a consumer's state before it is committed with an offset.
+
+    Raises
+    ------
+    DataError
+        It is longer than ``MAX_METADATA_BYTES``, or contains characters that some store would
+        change.
+    """
     if clean(metadata) != metadata:
-        raise DataError("the consumer's state has NUL or lone surrogates; pack it as plain text")
+        raise DataError(
+            "the consumer's state contains NUL or lone surrogates; pack it as plain text"
+        )
     if (size := len(metadata.encode())) > MAX_METADATA_BYTES:
         raise DataError(
             f"the consumer's state has {size} bytes, an offset takes at most {MAX_METADATA_BYTES}; "

@@ -1,0 +1,51 @@
+"""Check and display URLs without exposing the credentials in them."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import httpx
+
+from vigie.errors import SettingsError
+
+
+def without_login(url: str) -> str:
+    """Return a URL without user and password, for messages and links.
+
+    Examples
+    --------
+    >>> without_login("https://me:s@cret@mlflow.example.org/base")
+    'https://mlflow.example.org/base'
+    """
+    return re.sub(r"(?<=://)[^/?#]*@", "", url)
+
+
+def checked_url(url: str, variable: str) -> httpx.URL:
+    """Parse an ``http`` or ``https`` URL from an environment variable.
+
+    The error names only the variable: the errors of client libraries would repeat the password.
+
+    Raises
+    ------
+    SettingsError
+        The URL has no host, an invalid port, a character that a URL cannot contain, or a login
+        with an unescaped ``/``, which would turn the rest of the password into a path.
+
+    Examples
+    --------
+    >>> checked_url("http://[::1]:5000/base", "MLFLOW_TRACKING_URI").host
+    '::1'
+    """
+    invalid = SettingsError(f"{variable} must be http://host:port (an IPv6 address in brackets)")
+    try:
+        urlsplit(url)  # httpx accepts "[" as a host
+        parsed = httpx.URL(url)
+        # The socket encodes the host this way and raises an error that no caller expects.
+        parsed.raw_host.decode().encode("idna")
+    except (httpx.InvalidURL, ValueError):
+        raise invalid from None
+    is_valid = parsed.scheme in ("http", "https") and bool(parsed.host) and parsed.port != 0
+    if not is_valid or b"@" in parsed.raw_path or "@" in parsed.fragment:
+        raise invalid
+    return parsed
