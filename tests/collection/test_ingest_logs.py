@@ -251,7 +251,7 @@ def test_nothing_moves_when_the_counts_do_not_add_up(mixed: FakeServices) -> Non
             return super().create(index, documents[1:])
 
     mixed.index = Forgetful()
-    with pytest.raises(DataError, match="accounted for"):
+    with pytest.raises(DataError, match="3 lines were read, but 2 counted"):
         collect(mixed)
     assert mixed.state.get(collector_cursor("api")) is None
 

@@ -12,12 +12,12 @@ from vigie.roles import LogIndex
 
 
 class PrefixedIndex:
-    """Satisfies :class:`vigie.roles.LogIndex` over another one."""
+    """Add a prefix to every index name of another log index."""
 
     def __init__(self, inner: LogIndex, prefix: str) -> None:
         self.inner = inner
         self.prefix = prefix
-        self.names: set[str] = set()  # what to clear away afterwards
+        self.names: set[str] = set()  # to be dropped after the test
 
     def ensure(self, spec: IndexSpec) -> None:
         self.inner.ensure(dataclasses.replace(spec, name=self.prefix + spec.name))
@@ -45,3 +45,9 @@ class PrefixedIndex:
 
     def fields(self, index: str) -> dict[str, str] | None:
         return self.inner.fields(self.prefix + index)
+
+    def take_backoff_s(self) -> float:
+        return self.inner.take_backoff_s()
+
+    def cluster_name(self) -> str | None:
+        return self.inner.cluster_name()
