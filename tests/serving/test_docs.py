@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
-from vigie.serving.log_pages import MAX_LINES
+from vigie.serving.page import MAX_LINES
 from vigie.serving.strict_json import LIMIT_BYTES, READ_TIMEOUT_S
 
 

@@ -17,8 +17,7 @@ from starlette.testclient import TestClient
 from vigie.errors import TransientError
 from vigie.models.catalog import get_model, load_models
 from vigie.models.model_file import Feature
-from vigie.serving import fragments
-from vigie.serving.actions import Actions
+from vigie.serving.actions import Actions, fragments
 from vigie.serving.api_key import ApiKey
 from vigie.serving.app import create_app_with
 from vigie.serving.form import ModelForm, grouped, title_of
@@ -121,7 +120,7 @@ def test_a_wrong_value_is_named_on_the_card(actions: Actions, form: ModelForm) -
 
 
 def test_feedback_without_a_choice_asks_for_one(actions: Actions) -> None:
-    assert "choose what really happened" in actions.feedback("", "t", None)
+    assert "Choose the actual outcome" in actions.feedback("", "t", None)
 
 
 def test_the_page_asks_for_the_key_too(client: TestClient, form: ModelForm) -> None:
@@ -151,7 +150,7 @@ def test_everything_from_outside_is_escaped() -> None:
         fragments.error_card(evil),
         fragments.error_card("x", {evil: evil}),
         fragments.example_note(evil),
-        fragments.chip(None, evil),
+        fragments.served_version(None, evil),
     ]
     assert not any("<script" in text for text in texts)
 

@@ -1,4 +1,4 @@
-"""What the page's buttons do; values in, component updates out."""
+"""Event handlers of the page: they take values and return component updates."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vigie.errors import VigieError
 from vigie.models.request import FeatureError
-from vigie.serving import fragments
 
 if TYPE_CHECKING:
     from vigie.serving.api_key import ApiKey
@@ -17,11 +17,23 @@ if TYPE_CHECKING:
     from vigie.serving.service import Serving
 
 HISTORY = 8
-NEEDS_KEY = "the API key is missing or wrong"
+KEY_ERROR = "The API key is missing or wrong."
+#: The macros of ``templates/fragments.html``. They escape every value.
+fragments: Any = (
+    Environment(
+        loader=PackageLoader("vigie.serving"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    .get_template("fragments.html")
+    .module
+)
 
 
 class Actions:
-    """The page's events over the service; an error of ours becomes a card, never a traceback."""
+    """Event handlers over the service. An error of vigie becomes a card on the page."""
 
     def __init__(self, serving: Serving, guard: ApiKey, forms: Sequence[ModelForm]) -> None:
         self._serving = serving
@@ -29,11 +41,14 @@ class Actions:
         self._forms = forms
 
     def open(self) -> list[Any]:
-        """Choose the default model, and offer those that answer (all, while none does)."""
+        """Select the default model and list the models that are served, or all if none is."""
         served = [s.model.name for s in self._serving.served]
         forms = [f for f in self._forms if not served or f.model.name in served]
         if not forms:
-            return [gr.Dropdown(choices=[]), fragments.error_card("there is no file in models/")]
+            return [
+                gr.Dropdown(choices=[]),
+                fragments.error_card("There is no model file in models/."),
+            ]
         try:
             name = self._serving.slot().model.name
         except VigieError:
@@ -42,12 +57,12 @@ class Actions:
         return [gr.Dropdown(choices=choices, value=name), *self.choose(name)]
 
     def choose(self, name: str) -> list[Any]:
-        """Show a model's form and which version answers."""
+        """Show a model's form and its deployed version."""
         panels = [gr.Column(visible=form.model.name == name) for form in self._forms]
-        return [self._chip(name), *panels]
+        return [self._version(name), *panels]
 
     def fill(self) -> list[Any]:
-        """Fill each form with a real case, so that the page works at the first click."""
+        """Fill each form with a real case, so that Run Analysis works on the first click."""
         notes, values = [], []
         for form in self._forms:
             _, note, *filled = self.example(form, 0)
@@ -64,34 +79,35 @@ class Actions:
         return [place, fragments.example_note(label), *values]
 
     def run(self, form: ModelForm, key: str | None, values: Sequence[Any]) -> list[Any]:
-        """Answer, and make the feedback ready for this transaction."""
+        """Make a prediction and enable the feedback for its transaction."""
         model = form.model
         if not self._guard.accepts((key or "").encode()):
-            return self._failed(fragments.error_card(NEEDS_KEY), model.name)
+            return self._failed(fragments.error_card(KEY_ERROR), model.name)
         try:
             served = self._serving.champion(model.name)
-            report = self._serving.predict(model.name, form.features(values))
+            result = self._serving.predict(model.name, form.features(values))
         except FeatureError as exc:
             return self._failed(fragments.error_card(str(exc), exc.fields), model.name)
         except VigieError as exc:
             return self._failed(fragments.error_card(str(exc)), model.name)
-        card = fragments.result_card(report, served.servable.threshold, model.positive_label)
+        card = fragments.result_card(result, served.servable.threshold, model.positive_label)
         choices = [model.positive_label, model.negative_label]
         actual = gr.Radio(choices=choices, value=None, interactive=True)
-        transaction = report.prediction.transaction_id
+        transaction = result.prediction.transaction_id
         button = gr.Button(interactive=True, variant="primary")
-        return [card, transaction, actual, button, "", self._chip(model.name)]
+        return [card, transaction, actual, button, "", self._version(model.name)]
 
     def feedback(self, key: str | None, transaction: str, actual: str | None) -> str:
-        """Record what really happened to the case on screen."""
+        """Record the true label of the case on the page."""
         if not self._guard.accepts((key or "").encode()):
-            return fragments.error_card(NEEDS_KEY)
+            return str(fragments.error_card(KEY_ERROR))
         if not actual:
-            return fragments.error_card("choose what really happened first")
+            return str(fragments.error_card("Choose the actual outcome first."))
         try:
-            return fragments.receipt_card(self._serving.feedback(transaction, actual, "page"))
+            result = self._serving.feedback(transaction, actual, "page")
         except VigieError as exc:
-            return fragments.error_card(str(exc))
+            return str(fragments.error_card(str(exc)))
+        return str(fragments.receipt_card(result))
 
     def history(self) -> str:
         """Return the latest predictions of all models, with their labels."""
@@ -104,13 +120,13 @@ class Actions:
                 labels = services.labels.history(event.prediction.transaction_id)
                 rows.append((event.prediction, labels[-1].actual if labels else None))
         except VigieError as exc:
-            return fragments.error_card(str(exc))
-        return fragments.history_table(rows)
+            return str(fragments.error_card(str(exc)))
+        return str(fragments.history_table(rows))
 
-    def _chip(self, name: str) -> str:
+    def _version(self, name: str) -> str:
         slot = self._serving.champions.slot(name)
-        return fragments.chip(slot.served if slot else None, name)
+        return str(fragments.served_version(slot.served if slot else None, name))
 
     def _failed(self, card: str, name: str) -> list[Any]:
         off = gr.Button(interactive=False, variant="secondary")
-        return [card, "", gr.Radio(value=None, interactive=False), off, "", self._chip(name)]
+        return [card, "", gr.Radio(value=None, interactive=False), off, "", self._version(name)]

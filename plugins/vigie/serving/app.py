@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
@@ -21,11 +23,10 @@ from vigie.serving import http_errors
 from vigie.serving.api_docs import mount_docs
 from vigie.serving.api_key import ApiKey
 from vigie.serving.champion import Champions, Poller
-from vigie.serving.lean import load_servable
-from vigie.serving.middleware import Observed
-from vigie.serving.prediction_routes import answering_router
+from vigie.serving.middleware import RequestMiddleware
+from vigie.serving.prediction_routes import prediction_router
 from vigie.serving.service import Serving
-from vigie.serving.status_routes import telling_router
+from vigie.serving.status_routes import status_router
 from vigie.serving.strict_json import BodyLimit
 from vigie.serving.telemetry import ProcessUsage, Telemetry
 
@@ -36,10 +37,11 @@ if TYPE_CHECKING:
 PAGE = "/ui"
 ICON = Path(__file__).with_name("static") / "icon.svg"
 POLL_S = 1.0
+_BACK_END = "sklearn.externals.array_api_compat.torch"
 
 
 def create_app() -> FastAPI:
-    """Return the service of this machine's settings; its connections close when it shuts down."""
+    """Return the service with the settings of the environment."""
     from vigie.settings import Settings
     from vigie.wiring import open_services
 
@@ -63,21 +65,21 @@ def create_app_with(
     poll_s: float = POLL_S,
     closing: ExitStack | None = None,
 ) -> FastAPI:
-    """Return the service over any services.
+    """Return the service over the given services.
 
     Parameters
     ----------
     services
-        All roles. Only records and bundles are used: MLflow, Elasticsearch, Kafka and a
-        Pushgateway may all be down.
+        All roles. Only records and bundles are used, so MLflow, Elasticsearch, Kafka and the
+        Pushgateway may be down.
     default_model
-        The model of a request that names none; None: the first one, by name, that is served.
+        The model of a request that names none; None: the first served model by name.
     api_key
-        Asked for by ``/predict``, ``/feedback`` and the page's buttons; None: by none.
+        Required by ``/predict``, ``/feedback`` and the buttons of the page; None: not required.
     page
-        Whether to mount the Gradio page (which takes seconds to import).
+        Whether to mount the Gradio page, whose import takes seconds.
     poll_s
-        Seconds between two looks at the deployments.
+        Seconds between two reads of the deployments.
     closing
         Closed when the service shuts down.
 
@@ -86,7 +88,7 @@ def create_app_with(
     SettingsError
         If ``default_model`` has no model file.
     """
-    load_servable()
+    _load_servable()
     models = _models(services, default_model)
     telemetry, usage, guard = Telemetry(), ProcessUsage(), ApiKey(api_key)
     champions = Champions(services, models, on_failure=telemetry.load_failed)
@@ -102,19 +104,36 @@ def create_app_with(
         lifespan=_lifespan(poller, closing or ExitStack()),
     )
     http_errors.install(app)
-    app.include_router(answering_router(serving, guard))
-    app.include_router(telling_router(serving, services.paths.local / "metrics"))
+    app.include_router(prediction_router(serving, guard))
+    app.include_router(status_router(serving, services.paths.local / "metrics"))
     mount_docs(app)
     if page:
         _mount_page(app, serving, guard)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Observed, telemetry=telemetry, mounts=(PAGE,))
+    app.add_middleware(RequestMiddleware, telemetry=telemetry, mounts=(PAGE,))
     app.state.serving, app.state.poller = serving, poller
     return app
 
 
+def _load_servable() -> None:
+    """Import :mod:`vigie.training.servable` while scikit-learn's torch back end is hidden.
+
+    The import of skops lists every estimator. This imports all packages of scikit-learn, and with
+    them torch if it is installed: 560 MB and 3 s that no prediction needs. scikit-learn skips a
+    back end that cannot be imported. Call this function before threads run.
+    """
+    if _BACK_END in sys.modules:
+        importlib.import_module("vigie.training.servable")
+        return
+    sys.modules[_BACK_END] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("vigie.training.servable")
+    finally:
+        del sys.modules[_BACK_END]
+
+
 def _models(services: Services, default_model: str | None) -> Mapping[str, ModelFile]:
-    """Return every model whose file is valid; a wrong one costs only itself."""
+    """Return the models whose files are valid; an invalid file does not affect the others."""
     states = model_states(services.paths.models, services.paths.data)
     models = {state.name: state.model for state in states if state.model}
     if default_model and default_model not in models:

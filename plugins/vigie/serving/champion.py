@@ -1,7 +1,8 @@
-"""The champions that answer: loaded and verified in the background, swapped by one assignment."""
+"""The deployed model versions, which a background thread loads and verifies."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import time
@@ -10,24 +11,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vigie.errors import TransientError, VigieError
-from vigie.serving.contract import contract
+from vigie.errors import DataError, TransientError, VigieError
+from vigie.models.model_file import Feature, ModelFile
 
 if TYPE_CHECKING:
-    from vigie.models.model_file import ModelFile
     from vigie.records import Deployment
-    from vigie.roles import Services
+    from vigie.roles import BundleStore, Services
     from vigie.training.servable import ServableModel
 
 log = logging.getLogger(__name__)
-RETRY_S = 30.0  # a bundle that failed may have been on its way to a shared volume: look again
+# A bundle that failed to load may not have been copied to a shared volume completely.
+RETRY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One version, whole: every answer uses exactly one of these."""
+    """A loaded model version; each prediction uses exactly one."""
 
-    model: ModelFile  # with the features and labels of the bundle's own schema
+    model: ModelFile  # with the features and labels of the bundle's schema
     number: int  # of the deployment
     version: int
     servable: ServableModel
@@ -39,7 +40,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class LoadFailure:
-    """A version that should answer and does not."""
+    """A deployed version that could not be loaded."""
 
     version: int
     error: str
@@ -47,24 +48,25 @@ class LoadFailure:
 
 
 class Slot:
-    """One model's champion; ``served`` is read by requests and replaced by the poller alone."""
+    """The champion of one model. Requests read ``served``; only the poller assigns it."""
 
-    def __init__(self, model: ModelFile, services: Services) -> None:
+    def __init__(self, model: ModelFile, bundles: BundleStore, now: Callable[[], datetime]) -> None:
         self.model = model
         self.served: Served | None = None
         self.failure: LoadFailure | None = None
-        self._services = services
-        self._failed: tuple[int, float] | None = None  # deployment number, when to look again
+        self._bundles = bundles
+        self._now = now
+        self._failed: tuple[int, float] | None = None  # deployment number, time of the retry
 
     def follow(self, deployment: Deployment | None, *, certain: bool) -> bool:
-        """Serve this deployment; return False if its bundle did not check out.
+        """Serve this deployment; return False if its bundle cannot be loaded.
 
         Parameters
         ----------
         deployment
-            The champion; None: there is none yet.
+            The champion; None: there is none.
         certain
-            False while SQL is down: a copy older than what is served is then ignored.
+            False while SQL is down; a copy older than the served version is then ignored.
         """
         served = self.served
         if deployment is None or (served and served.number == deployment.number):
@@ -84,34 +86,71 @@ class Slot:
         try:
             self.served = self._verified(deployment)
         except (VigieError, OSError) as exc:
-            log.error("%s v%s not loaded: %s", self.model.name, deployment.version, exc)
-            self.failure = LoadFailure(deployment.version, str(exc), self._services.now())
+            log.error("cannot load %s v%s: %s", self.model.name, deployment.version, exc)
+            self.failure = LoadFailure(deployment.version, str(exc), self._now())
             self._failed = deployment.number, time.monotonic() + RETRY_S
             return False
-        log.info("%s v%s answers", self.model.name, deployment.version)
+        log.info("serving %s v%s", self.model.name, deployment.version)
         self._settled()
         return True
 
     def _verified(self, deployment: Deployment) -> Served:
-        """Open the bundle: manifest, then golden rows; nothing of it is served before both hold."""
+        """Load the bundle; this verifies its manifest and its golden rows."""
         from vigie.training.servable import unpack
 
-        bundle = self._services.bundles.open(self.model.name, deployment.version)
+        bundle = self._bundles.open(self.model.name, deployment.version)
         servable = unpack(bundle.files)
         return Served(
-            model=contract(self.model, servable.schema),
+            model=_contract(self.model, servable.schema),
             number=deployment.number,
             version=deployment.version,
             servable=servable,
             info=bundle.info,
             sha256=bundle.sha256,
             deployed_at=deployment.deployed_at,
-            loaded_at=self._services.now(),
+            loaded_at=self._now(),
         )
 
 
+def _contract(model: ModelFile, schema: Mapping[str, Any]) -> ModelFile:
+    """Return the model file with the features and labels of the bundle's ``schema.json``.
+
+    An edit of the model file therefore changes only the titles of a deployed version; the rest
+    takes effect with the next training.
+
+    Raises
+    ------
+    DataError
+        If the schema is invalid or belongs to another model.
+    """
+    if schema.get("model") != model.name:
+        raise DataError(f"schema.json: belongs to {schema.get('model')!r}, not {model.name}")
+    titles = {feature.name: feature.title for feature in model.features}
+    try:
+        features = tuple(
+            Feature(
+                name=known["name"],
+                type=known["type"],
+                min=known["min"],
+                max=known["max"],
+                categories=tuple(known["categories"]),
+                required=known["required"],
+                title=titles.get(known["name"], ""),
+            )
+            for known in schema["features"]
+        )
+        return dataclasses.replace(
+            model,
+            features=features,
+            positive_label=schema["positive_label"],
+            negative_label=schema["negative_label"],
+        )
+    except (KeyError, TypeError) as exc:
+        raise DataError(f"schema.json: not a schema: {exc!r}") from exc
+
+
 class Champions:
-    """All slots, and what the last look at the database said.
+    """The slots of all models, and the result of the last read of the deployments.
 
     Parameters
     ----------
@@ -120,7 +159,7 @@ class Champions:
     models
         The model files that may be served.
     on_failure
-        Called with the model's name whenever a version did not check out.
+        Called with the model's name when a version cannot be loaded.
     """
 
     def __init__(
@@ -131,20 +170,23 @@ class Champions:
         on_failure: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._services = services
-        self._slots = {name: Slot(model, services) for name, model in sorted(models.items())}
+        self._slots = {
+            name: Slot(model, services.bundles, services.now)
+            for name, model in sorted(models.items())
+        }
         self._on_failure = on_failure
-        self.database_error: str | None = "not looked yet"
+        self.database_error: str | None = "the deployments have not been read yet"
         self.looked_at: float | None = None  # monotonic
 
     def __iter__(self) -> Iterator[Slot]:
         return iter(self._slots.values())
 
     def slot(self, name: str) -> Slot | None:
-        """Return a model's slot; None: no model file has this name."""
+        """Return a model's slot, or None if no model file has this name."""
         return self._slots.get(name)
 
     def refresh(self) -> None:
-        """Follow the deployments once, each model by itself."""
+        """Read the deployment of each model and load new versions."""
         error: str | None = None
         for name, slot in self._slots.items():
             deployment, problem = self._champion(name)
@@ -155,19 +197,19 @@ class Champions:
         self.looked_at = time.monotonic()
 
     def _champion(self, name: str) -> tuple[Deployment | None, str | None]:
-        """Return the champion and, when SQL is down and its copy on disk was read, why."""
+        """Return the champion; with its copy on disk, also the error of the database."""
         try:
             return self._services.deployments.champion(name), None
         except TransientError as exc:
             try:
                 return self._services.bundles.read_champion(name), str(exc)
             except (VigieError, OSError) as copy_error:
-                log.warning("champion.json of %s is not readable: %s", name, copy_error)
+                log.warning("cannot read champion.json of %s: %s", name, copy_error)
                 return None, str(exc)
 
 
 class Poller:
-    """A daemon thread that refreshes the champions until it is stopped."""
+    """A daemon thread that refreshes the champions at an interval."""
 
     def __init__(self, champions: Champions, every_s: float, *also: Callable[[], None]) -> None:
         self._steps = (champions.refresh, *also)
@@ -185,7 +227,7 @@ class Poller:
         self._thread.join(timeout=5)
 
     def step(self) -> None:
-        """Do each step once; a failure of one is logged and does not end the thread."""
+        """Run each step once; a failure is logged and does not end the thread."""
         for step in self._steps:
             try:
                 step()

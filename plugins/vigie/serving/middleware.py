@@ -1,4 +1,4 @@
-"""ASGI middleware: count and time requests by route, and say what a page may load."""
+"""ASGI middleware: count and time requests by route, and add security headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from vigie.serving.telemetry import Telemetry
 
-# Everything comes from this service: no font, script or telemetry of anybody else.
+# The page loads fonts and scripts from this service only and sends no telemetry.
 CONTENT_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -24,17 +24,17 @@ _HEADERS = [
 ]
 
 
-class Observed:
-    """Wraps the whole app; adds its headers to every answer.
+class RequestMiddleware:
+    """Record each request in the metrics and add the security headers to its response.
 
     Parameters
     ----------
     app
-        What answers.
+        The wrapped app.
     telemetry
-        Where requests are counted.
+        Counts the requests.
     mounts
-        Path prefixes of mounted apps, which have no route template of ours.
+        Path prefixes of mounted apps, whose routes have no template here.
     """
 
     def __init__(self, app: ASGIApp, *, telemetry: Telemetry, mounts: tuple[str, ...] = ()) -> None:
@@ -60,7 +60,7 @@ class Observed:
             self._telemetry.observe(self._route(scope), status, time.perf_counter() - started)
 
     def _route(self, scope: Scope) -> str:
-        """Return a template, so that a caller's paths never become label values."""
+        """Return the route's template, so that paths sent by clients never become label values."""
         path = scope["path"]
         for mount in self._mounts:
             if path == mount or path.startswith(f"{mount}/"):

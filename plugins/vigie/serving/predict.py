@@ -1,11 +1,12 @@
-"""Answer a request with a model version, and store the answer before anybody sees it."""
+"""Make a prediction with a model version and store it before it is returned."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from vigie.models.request import validate_features
@@ -13,21 +14,21 @@ from vigie.records import JobResult, Prediction
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
-    from vigie.roles import Services
+    from vigie.roles import PredictionStore
     from vigie.training.servable import ServableModel
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the serving process uses; None: not measured."""
+    """CPU and memory of the serving process; None: not measured."""
 
     cpu_percent: float | None = None
     memory_mb: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PredictReport(JobResult):
-    """The stored event, its place in the API log, and the answer as 0 or 1."""
+class PredictResult(JobResult):
+    """The stored prediction, its offset in the API log, and its label as 0 or 1."""
 
     prediction: Prediction
     label: int
@@ -35,24 +36,25 @@ class PredictReport(JobResult):
 
 
 def predict(
-    services: Services,
+    predictions: PredictionStore,
     *,
+    now: Callable[[], datetime],
     model: ModelFile,
     version: int,
     servable: ServableModel,
     features: Mapping[str, Any],
     usage: Usage | None = None,
-) -> PredictReport:
-    """Validate the features, ask the model, store the event; on failure nothing is stored.
+) -> PredictResult:
+    """Validate the features, make the prediction and store it; on failure nothing is stored.
 
     Parameters
     ----------
-    services
-        Only ``predictions`` and the clock are used.
+    predictions, now
+        The store of the prediction, and the clock.
     model, version, servable
-        One model version: what validates, what answers and what the answer names belong together.
+        One model version: its model file, number and fitted pipeline.
     features
-        The request's, unchecked.
+        The features of the request, not yet validated.
     usage
         CPU and memory of the process, for the API log.
 
@@ -61,7 +63,7 @@ def predict(
     FeatureError
         Naming every feature that is missing, unknown, mistyped, not finite or out of range.
     TransientError
-        When the event cannot be stored.
+        If the prediction cannot be stored.
     """
     started = time.perf_counter()
     checked = validate_features(model, features)
@@ -75,12 +77,12 @@ def predict(
         prediction=answer.label,
         probability=answer.probability,
         message=answer.message,
-        created_at=services.now(),
+        created_at=now(),
         latency_ms=round((time.perf_counter() - started) * 1000, 3),
         cpu_percent=usage.cpu_percent,
         memory_mb=usage.memory_mb,
     )
-    offset = services.predictions.add(prediction)
-    return PredictReport(
+    offset = predictions.add(prediction)
+    return PredictResult(
         prediction=prediction, label=int(answer.label == model.positive_label), offset=offset
     )

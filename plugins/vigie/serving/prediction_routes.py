@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vigie.serving.api_key import ApiKey
-    from vigie.serving.predict import PredictReport
-    from vigie.serving.record_feedback import FeedbackReport
+    from vigie.serving.predict import PredictResult
+    from vigie.serving.record_feedback import FeedbackResult
     from vigie.serving.service import Serving
 
 Body = Annotated[dict[str, Any], Depends(json_object)]
 
 
-def answering_router(serving: Serving, guard: ApiKey) -> APIRouter:
+def prediction_router(serving: Serving, guard: ApiKey) -> APIRouter:
     """Return the two routes that write; both run in the thread pool, the key is asked for first."""
     router = APIRouter(dependencies=[Depends(guard)], tags=["predictions"])
 
@@ -40,19 +40,19 @@ def answering_router(serving: Serving, guard: ApiKey) -> APIRouter:
     def feedback(body: Body) -> JsonResponse:
         """Tell what really happened; a different second label corrects the first, both are kept."""
         _check_keys(body, required=("transaction_id", "actual"))
-        report = serving.feedback(body["transaction_id"], body["actual"], "api")
-        return JsonResponse(receipt(report))
+        result = serving.feedback(body["transaction_id"], body["actual"], "api")
+        return JsonResponse(receipt(result))
 
     return router
 
 
-def answer(report: PredictReport) -> dict[str, Any]:
+def answer(result: PredictResult) -> dict[str, Any]:
     """Return the answer: ``prediction`` is the label's text, ``label`` 1 for the positive one."""
-    stored = report.prediction
+    stored = result.prediction
     return {
         "transaction_id": stored.transaction_id,
         "prediction": stored.prediction,
-        "label": report.label,
+        "label": result.label,
         "probability": stored.probability,
         "message": stored.message,
         "model": stored.model,
@@ -60,16 +60,16 @@ def answer(report: PredictReport) -> dict[str, Any]:
     }
 
 
-def receipt(report: FeedbackReport) -> dict[str, Any]:
+def receipt(result: FeedbackResult) -> dict[str, Any]:
     """Return what became of a label, with every label that the transaction ever had."""
     recorded = [
         {"actual": label.actual, "seq": label.seq, "at": label.at, "source": label.source}
-        for label in report.history
+        for label in result.history
     ]
     return {
-        "transaction_id": report.transaction_id,
-        "actual": report.actual,
-        "outcome": report.outcome.value,
+        "transaction_id": result.transaction_id,
+        "actual": result.actual,
+        "outcome": result.outcome.value,
         "recorded": recorded,
     }
 

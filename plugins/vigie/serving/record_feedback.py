@@ -1,4 +1,4 @@
-"""Record what really happened to an answered prediction."""
+"""Record the label of a prediction."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from vigie.records import JobResult, Label, LabelOutcome
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
-    from vigie.roles import Services
+    from vigie.roles import LabelStore, PredictionStore
 
 _TRANSACTION = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _YES, _NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeedbackReport(JobResult):
-    """What became of a label; ``history`` has every label of the transaction, oldest first."""
+class FeedbackResult(JobResult):
+    """The outcome of a label; ``history`` has all labels of the transaction, oldest first."""
 
     transaction_id: str
     model: str
@@ -31,63 +31,68 @@ class FeedbackReport(JobResult):
 
 
 def record_feedback(
-    services: Services,
+    predictions: PredictionStore,
+    labels: LabelStore,
     *,
     models: Mapping[str, ModelFile],
     transaction_id: object,
     actual: object,
     source: str = "feedback",
-) -> FeedbackReport:
-    """Store a label beside the prediction it belongs to; a different second one corrects the first.
+) -> FeedbackResult:
+    """Store the label of a prediction; a different second label corrects the first.
 
-    Both are kept, the latest counts. On failure nothing is stored.
+    Both labels are kept and the latest one counts. On failure nothing is stored.
 
     Parameters
     ----------
-    services
-        ``predictions`` and ``labels`` are used.
+    predictions, labels
+        The store that has the prediction, and the store of the label.
     models
         The model files, by name.
     transaction_id
-        What ``POST /predict`` answered.
+        The id that ``POST /predict`` returned.
     actual
         One of the model's labels, or 1 / 0, true / false, yes / no for positive / negative.
     source
-        Who says so.
+        Where the label comes from, e.g. ``api`` or ``page``.
 
     Raises
     ------
     FeatureError
-        Naming ``transaction_id`` or ``actual`` when it is not usable.
+        If ``transaction_id`` or ``actual`` is not valid.
     UnknownTransactionError
-        When no such prediction was answered.
+        If no prediction has this transaction id.
     """
     if not isinstance(transaction_id, str) or not _TRANSACTION.fullmatch(transaction_id):
-        raise FeatureError({"transaction_id": "expected the id that POST /predict answered"})
-    prediction = services.predictions.get(transaction_id)
+        raise FeatureError(
+            {"transaction_id": "expected the id that POST /predict returned"}
+        )
+    prediction = predictions.get(transaction_id)
     if prediction is None:
         raise UnknownTransactionError(transaction_id)
     model = models.get(prediction.model)
     if model is None:
-        raise PermanentError(f"the model file of {prediction.model!r} is gone")
+        raise PermanentError(f"the model file of {prediction.model!r} does not exist any more")
     label = read_label(model, actual)
-    outcome = services.labels.add(transaction_id, label, source)
-    return FeedbackReport(
+    outcome = labels.add(transaction_id, label, source)
+    return FeedbackResult(
         transaction_id=transaction_id,
         model=model.name,
         actual=label,
         outcome=outcome,
-        history=tuple(services.labels.history(transaction_id)),
+        history=tuple(labels.history(transaction_id)),
     )
 
 
 def read_label(model: ModelFile, actual: object) -> str:
-    """Return the model's label that ``actual`` means; labels themselves first, whatever their case.
+    """Return the model's label that ``actual`` means, in any case.
+
+    The model's own labels are compared first, then 1 / 0, true / false and yes / no.
 
     Raises
     ------
     FeatureError
-        Listing what would have been understood.
+        With the accepted values, if ``actual`` is not one of them.
     """
     if isinstance(actual, str | bool | int):
         text = str(actual).strip().casefold()

@@ -1,4 +1,4 @@
-"""What the routes and the page share: choose a model, answer, take feedback."""
+"""The prediction service that the routes and the page share."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from vigie.errors import PermanentError, TransientError
 from vigie.serving.champion import Champions, Served, Slot
-from vigie.serving.predict import PredictReport, Usage, predict
-from vigie.serving.record_feedback import FeedbackReport, record_feedback
+from vigie.serving.predict import PredictResult, Usage, predict
+from vigie.serving.record_feedback import FeedbackResult, record_feedback
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
     from vigie.roles import Services
     from vigie.serving.telemetry import Telemetry
 
-STALE_S = 15.0  # without a look at the deployments for so long, the poller is stuck
+STALE_S = 15.0  # if the deployments were not read for this time, the poller is stuck
 
 
 class UnknownModelError(PermanentError):
-    """A request names a model that has no file."""
+    """A request names a model that has no model file."""
 
 
 class NotServedError(TransientError):
-    """No version of the model answers yet."""
+    """No version of the model is served yet."""
 
 
 class Serving:
@@ -33,15 +33,15 @@ class Serving:
     Parameters
     ----------
     services
-        All roles; ``tracker``, ``index`` and ``stream`` are never touched.
+        All roles; ``tracker``, ``index`` and ``stream`` are not used.
     champions
-        Which versions answer.
+        The served versions.
     telemetry
         Counts predictions and feedback.
     default_model
-        The model of a request that names none; None: the first one, by name, that is served.
+        The model of a request that names none; None: the first served model by name.
     usage
-        Returns what the process uses.
+        Returns the CPU and memory use of the process.
     """
 
     def __init__(
@@ -61,24 +61,24 @@ class Serving:
 
     @property
     def models(self) -> dict[str, ModelFile]:
-        """Return each model as it answers, or as its file says while it does not."""
+        """Return each model as its served version describes it, else as its file does."""
         slots = {slot.model.name: slot for slot in self.champions}
         return {name: s.served.model if s.served else s.model for name, s in slots.items()}
 
     @property
     def served(self) -> list[Served]:
-        """Return what answers now, by model name."""
+        """Return the served versions in the order of their models' names."""
         return [slot.served for slot in self.champions if slot.served]
 
     def slot(self, name: str | None = None) -> Slot:
-        """Return the slot of a model, or of the default one.
+        """Return the slot of a model, or of the default model.
 
         Raises
         ------
         UnknownModelError
-            Listing the models there are.
+            With the names of all models, if the model has no file.
         NotServedError
-            When no model is named and none is served.
+            If no model is named and none is served.
         """
         name = name or self._default_model or next((s.model.name for s in self.served), None)
         if name is None:
@@ -90,7 +90,13 @@ class Serving:
         return slot
 
     def champion(self, name: str | None = None) -> Served:
-        """Return the version that answers. Raises NotServedError and what :meth:`slot` raises."""
+        """Return the served version.
+
+        Raises
+        ------
+        UnknownModelError, NotServedError
+            As :meth:`slot`, and if no version of the model is served.
+        """
         slot = self.slot(name)
         if slot.served is None:
             why = f": {slot.failure.error}" if slot.failure else ""
@@ -98,38 +104,40 @@ class Serving:
             raise NotServedError(f"no version of {slot.model.name} is served yet{why}; {hint}")
         return slot.served
 
-    def predict(self, model: str | None, features: Mapping[str, Any]) -> PredictReport:
-        """Answer with one version, stored before it is returned."""
+    def predict(self, model: str | None, features: Mapping[str, Any]) -> PredictResult:
+        """Make a prediction with the served version; it is stored before it is returned."""
         served = self.champion(model)
-        report = predict(
-            self.services,
+        result = predict(
+            self.services.predictions,
+            now=self.services.now,
             model=served.model,
             version=served.version,
             servable=served.servable,
             features=features,
             usage=self._usage(),
         )
-        self.telemetry.predictions.labels(served.model.name, report.prediction.prediction).inc()
-        return report
+        self.telemetry.predictions.labels(served.model.name, result.prediction.prediction).inc()
+        return result
 
-    def feedback(self, transaction_id: object, actual: object, source: str) -> FeedbackReport:
-        """Record what really happened."""
-        report = record_feedback(
-            self.services,
+    def feedback(self, transaction_id: object, actual: object, source: str) -> FeedbackResult:
+        """Record the label of a prediction."""
+        result = record_feedback(
+            self.services.predictions,
+            self.services.labels,
             models=self.models,
             transaction_id=transaction_id,
             actual=actual,
             source=source,
         )
-        self.telemetry.feedback.labels(report.model, report.outcome.value).inc()
-        return report
+        self.telemetry.feedback.labels(result.model, result.outcome.value).inc()
+        return result
 
     def problems(self) -> list[str]:
-        """Say why requests cannot be answered now; empty: they can."""
+        """Return the reasons why predictions are not possible now; empty if they are."""
         problems = []
         looked = self.champions.looked_at
         if looked is None or time.monotonic() - looked > STALE_S:
-            problems.append("the deployments were not looked at lately")
+            problems.append("the deployments have not been read recently")
         if self.champions.database_error:
             problems.append(f"database: {self.champions.database_error}")
         if not self.served:

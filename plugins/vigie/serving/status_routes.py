@@ -1,4 +1,4 @@
-"""The routes that only tell: health, readiness, the models, the metrics, the detectors."""
+"""Read-only routes: health, readiness, models, metrics, detectors."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
+from vigie.anomaly.detectors.base import DETECTORS
+from vigie.errors import DataError
 from vigie.models.request import describe
-from vigie.serving.detectors import detector_metrics
 from vigie.serving.strict_json import JsonResponse
 
 if TYPE_CHECKING:
     from vigie.models.model_file import Feature, ModelFile
+    from vigie.roles import BundleStore, DeploymentStore
     from vigie.serving.champion import Served, Slot
     from vigie.serving.service import Serving
 
 ModelName = Annotated[str | None, Query(max_length=64)]
 
 
-def telling_router(serving: Serving, metrics_folder: Path) -> APIRouter:
-    """Return the routes that read."""
+def status_router(serving: Serving, metrics_folder: Path) -> APIRouter:
+    """Return the read-only routes."""
     router = APIRouter(tags=["service"], default_response_class=JsonResponse)
 
     @router.get("/health")
     async def health() -> JsonResponse:
-        """Tell that the process is alive, whatever it depends on."""
+        """Report that the process is alive; no other service is checked."""
         return JsonResponse({"status": "ok"})
 
     @router.get("/ready")
     async def ready() -> JsonResponse:
-        """Tell whether requests can be answered: 503 while none can, and of each model why."""
+        """Report whether predictions can be made; 503 with the problems if not."""
         problems = serving.problems()
         body = {
             "ready": not problems,
@@ -43,28 +45,56 @@ def telling_router(serving: Serving, metrics_folder: Path) -> APIRouter:
 
     @router.get("/model")
     async def model(model: ModelName = None) -> JsonResponse:
-        """Tell which version answers, what it scored at its training and what it expects."""
+        """Return the deployed version of a model, its training metrics and its features."""
         slot = serving.slot(model)
-        return JsonResponse(_state(slot) | _facts(slot.served) | {"features": _schema(slot.model)})
+        return JsonResponse(
+            _state(slot) | _details(slot.served) | {"features": _schema(slot.model)}
+        )
 
     @router.get("/feature-names")
     async def feature_names(model: ModelName = None) -> JsonResponse:
-        """Tell the names of the features, in the model's order."""
+        """Return the names of the features in the model's order."""
         found = serving.slot(model).model
         return JsonResponse({"model": found.name, "feature_names": found.feature_names})
 
     @router.get("/metrics")
     def metrics() -> PlainTextResponse:
-        """Tell the figures of serving and of every job, for Prometheus."""
+        """Return the metrics of serving and of every job for Prometheus."""
         text = serving.telemetry.exposition(serving.champions, metrics_folder)
         return PlainTextResponse(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     @router.get("/api/v1/anomalies/metrics", tags=["anomalies"])
     def anomalies() -> JsonResponse:
-        """Tell the champion version of each log detector, with the metrics of its training."""
-        return JsonResponse({"models": detector_metrics(serving.services)})
+        """Return the champion of each log detector with its training metrics."""
+        return JsonResponse(
+            {"models": _detectors(serving.services.deployments, serving.services.bundles)}
+        )
 
     return router
+
+
+def _detectors(deployments: DeploymentStore, bundles: BundleStore) -> list[dict[str, Any]]:
+    """Return the champion of each detector that has one.
+
+    The metrics are those of the bundle, so the route works while MLflow is down.
+    """
+    found = []
+    for name in DETECTORS:
+        deployment = deployments.champion(name)
+        if deployment is None:
+            continue
+        entry: dict[str, Any] = {
+            "name": name,
+            "version": deployment.version,
+            "deployed_at": deployment.deployed_at,
+            "reason": deployment.reason,
+        }
+        try:
+            info = bundles.open(name, deployment.version).info
+            found.append({**entry, "metrics": info.get("metrics", {})})
+        except DataError as exc:
+            found.append({**entry, "metrics": None, "error": str(exc)})
+    return found
 
 
 def _state(slot: Slot) -> dict[str, Any]:
@@ -79,7 +109,7 @@ def _state(slot: Slot) -> dict[str, Any]:
     }
 
 
-def _facts(served: Served | None) -> dict[str, Any]:
+def _details(served: Served | None) -> dict[str, Any]:
     if served is None:
         return {}
     return {
