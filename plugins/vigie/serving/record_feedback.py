@@ -64,9 +64,7 @@ def record_feedback(
         If no prediction has this transaction id.
     """
     if not isinstance(transaction_id, str) or not _TRANSACTION.fullmatch(transaction_id):
-        raise FeatureError(
-            {"transaction_id": "expected the id that POST /predict returned"}
-        )
+        raise FeatureError({"transaction_id": "expected the id that POST /predict returned"})
     prediction = predictions.get(transaction_id)
     if prediction is None:
         raise UnknownTransactionError(transaction_id)
