@@ -2,7 +2,7 @@
 # Once before Airflow and serving start: their tables, and the first user. Safe to repeat.
 set -eu
 
-python -I -m vigie.local.migrate
+python -I -m vigie.local.database
 airflow db migrate
 # A user that exists is left as it is: a password changed later stays changed. With "=", because one that
 # begins with a dash would be taken for an option.

@@ -7,15 +7,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self
 
 from vigie.errors import DataError
 
 MAX_LINE = 256 * 1024
-"""Bytes of a log line that are kept; of a longer line also its length and SHA-256."""
-
-MAX_LINE = 256 * 1024
 """Bytes of a log line that the platform keeps; a longer line is truncated to this length."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPaths:
+    """The folders of a project."""
+
+    root: Path
+    data: Path
+    artifacts: Path
+    reports: Path
+
+    @property
+    def models(self) -> Path:
+        """Folder of the model files."""
+        return self.root / "models"
+
+    @property
+    def local(self) -> Path:
+        """Folder of the local platform."""
+        return self.root / "data" / "local"
 
 
 @dataclass(frozen=True, slots=True)

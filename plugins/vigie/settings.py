@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from vigie.errors import SettingsError
+from vigie.records import ProjectPaths
 
 
 class _Group(BaseModel):
@@ -225,24 +226,6 @@ class FolderSettings(_Group):
     reports: Path = Field(default=Path("reports"), alias="REPORTS_DIR")
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectPaths:
-    """Where files go (satisfies :class:`vigie.roles.services.Paths`)."""
-
-    root: Path
-    data: Path
-    artifacts: Path
-    reports: Path
-
-    @property
-    def models(self) -> Path:
-        return self.root / "models"
-
-    @property
-    def local(self) -> Path:
-        return self.root / "data" / "local"
-
-
 def project_root() -> Path:
     """Return ``VIGIE_HOME``, else the checkout that this package lies in."""
     home = os.environ.get("VIGIE_HOME")
@@ -339,7 +322,7 @@ def _merge(
     """Layer the sources, lowest first; remember which one each value came from."""
     layers = (
         ("platform.toml", _platform_environment(root / "data" / "local" / "platform.toml")),
-        (".env", _dotenv(root / ".env")),
+        (".env", read_dotenv(root)),
         ("environment", os.environ),
         (override_source, overrides),
     )
@@ -369,7 +352,9 @@ def _platform_environment(path: Path) -> dict[str, str]:
     return {str(key): str(value) for key, value in table.items()}
 
 
-def _dotenv(path: Path) -> dict[str, str]:
+def read_dotenv(root: Path) -> dict[str, str]:
+    """Return the variables of a project's ``.env``; empty if there is no file."""
+    path = root / ".env"
     if not path.is_file():
         return {}
     from dotenv import dotenv_values

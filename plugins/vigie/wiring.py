@@ -1,9 +1,8 @@
-"""The composition root: the only module that knows concrete adapters.
+"""The composition root: the only module, apart from ``vigie.testing``, that imports adapters.
 
-``open_services(settings)`` yields :class:`vigie.roles.Services`; each adapter is imported and
-opened when its
-attribute is first read, because an eager import of evidently, torch, gradio, mlflow or sklearn
-costs 3 to 8 s.
+``open_services(settings)`` yields :class:`vigie.roles.Services`. Each adapter is imported and
+opened when its attribute is first read, because importing evidently, torch, gradio, mlflow or
+sklearn takes 3 to 8 s.
 """
 
 from __future__ import annotations
@@ -15,23 +14,24 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vigie import roles
-from vigie.errors import TransientError
-from vigie.settings import ProjectPaths, Settings
+from vigie.errors import SettingsError, TransientError, VigieError
+from vigie.records import ProjectPaths
+from vigie.settings import Settings, StreamSettings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
 class LazyServices:
-    """Opens what is asked for; closes what it opened.
+    """The services of some settings, each opened on first use.
 
     Parameters
     ----------
     settings
-        Where everything is.
+        Addresses, credentials and folders.
     index_wait_s
-        How long a call of the log index waits for a server that is busy or away, at most; None:
-        minutes, as long as there is progress.
+        Maximum time that a call of the log index waits for a server that is busy or unavailable.
+        None: several minutes, extended as long as documents are accepted.
     """
 
     def __init__(self, settings: Settings, index_wait_s: float | None = None) -> None:
@@ -187,10 +187,39 @@ class LazyServices:
 
 @contextmanager
 def open_services(settings: Settings, index_wait_s: float | None = None) -> Iterator[LazyServices]:
-    """Yield the services of these settings; close connections at the end of the block."""
+    """Yield the services of these settings; close their connections at the end of the block."""
     services = LazyServices(settings, index_wait_s)
     with services.stack:
         yield services
+
+
+def upgrade_database(url: str) -> None:
+    """Migrate a database to the schema of this version."""
+    from vigie.adapters.postgres.migrate import upgrade
+
+    upgrade(url)
+
+
+def database_error(exc: Exception) -> VigieError:
+    """Return vigie's error for an error of psycopg2 or SQLAlchemy."""
+    from vigie.adapters.postgres.errors import translate
+
+    return translate(exc)
+
+
+def describe_kafka(settings: StreamSettings) -> str:
+    """Return the id of the Kafka cluster and its number of brokers."""
+    from vigie.adapters.kafka.client import KafkaCluster
+
+    servers = settings.bootstrap_servers or ""
+    return KafkaCluster(servers, settings.security(), outage_s=0).describe()
+
+
+def tracking_refused(url: str, words: str) -> SettingsError:
+    """Return the error for an MLflow server that answered 401 or 403 with these words."""
+    from vigie.adapters.tracking.errors import refused
+
+    return refused(url, words)
 
 
 def _utc_now() -> datetime:

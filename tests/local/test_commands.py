@@ -162,7 +162,7 @@ def test_check_of_what_is_silent_or_slow_takes_less_than_five_seconds(
     for role in SERVICES:
         assert f"127.0.0.1:{port}" in told[role] or f"port {port}" in told[role]
     if drips:
-        assert f"metrics: no answer in 4 s from 127.0.0.1:{port}" in done.output
+        assert f"metrics: no answer within 4 s from 127.0.0.1:{port}" in done.output
     assert "CANARY" not in done.output
 
 
@@ -334,4 +334,4 @@ def test_check_never_shows_the_password_of_a_database(monkeypatch: pytest.Monkey
     monkeypatch.setenv("VIGIE_DATABASE_URL", url)
     done = invoke("check")
     assert "hunter2" not in done.output
-    assert "start that server, or correct VIGIE_DATABASE_URL" in done.output
+    assert "start the server, or correct VIGIE_DATABASE_URL" in done.output

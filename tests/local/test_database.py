@@ -52,7 +52,7 @@ def test_a_database_that_the_user_names_is_migrated_and_nothing_is_started(
 def test_init_migrates_the_database_that_the_user_names(named_url: str) -> None:
     result = CliRunner().invoke(app, ["init"])
     assert result.exit_code == 0, result.output
-    assert "VIGIE_DATABASE_URL has the tables" in result.output
+    assert "VIGIE_DATABASE_URL is migrated" in result.output
     assert is_current(open_engine(named_url, pool_size=0))
 
 

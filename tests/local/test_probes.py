@@ -1,4 +1,4 @@
-"""What the platform's questions make of answers: an answer counts only if it is the right one's."""
+"""Probes accept the response of the expected service only."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sqlalchemy.engine import make_url
 from support.answering import Answer, answering
 from vigie.errors import SettingsError, TransientError
 from vigie.local import check_probes
-from vigie.local.at_once import at_once
-from vigie.local.es_probe import elasticsearch
+from vigie.local.check import call_in_parallel
+from vigie.local.check_probes import elasticsearch
 from vigie.local.probes import get, probe_airflow, wait_for
 from vigie.local.programs import SERVING
 from vigie.local.state import make_platform
@@ -47,15 +47,15 @@ def ask_mlflow(url: str) -> str:
     return check_probes.mlflow(MlflowSettings.model_validate({"MLFLOW_TRACKING_URI": url}))
 
 
-STRANGERS = ["[]", "{}", "null", "1", '"CANARY"', '{"status": []}']
+OTHER_JSON = ["[]", "{}", "null", "1", '"CANARY"', '{"status": []}']
 
 
-def test_an_answer_of_somebody_else_on_our_port_is_not_taken_for_ours(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as stranger:
-        port = stranger.getsockname()[1]
+def test_another_process_on_the_port_is_not_taken_for_serving(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
         platform, _ = make_platform(tmp_path)
         platform = replace(platform, ports={**platform.ports, "serving": port})
-        with pytest.raises(SettingsError, match=rf"port {port} of serving is held by process \d+"):
+        with pytest.raises(SettingsError, match=rf"port {port} of serving is used by process \d+"):
             wait_for(lambda: None, Supervisor(platform), (SERVING,), timeout_s=1)
 
 
@@ -63,7 +63,7 @@ def ask_airflow(url: str) -> str:
     return check_probes.airflow(url, "AIRFLOW__API__BASE_URL")
 
 
-@pytest.mark.parametrize("body", STRANGERS)
+@pytest.mark.parametrize("body", OTHER_JSON)
 @pytest.mark.parametrize("ask", [ask_elasticsearch, ask_mlflow, ask_airflow, check_probes.serving])
 def test_other_json_is_refused(ask: Callable[[str], str], body: str) -> None:
     with answering(with_body(body)) as url, pytest.raises(SettingsError, match=url) as caught:
@@ -80,16 +80,16 @@ def test_other_json_is_refused(ask: Callable[[str], str], body: str) -> None:
         (check_probes.serving, "a Gradio app"),
     ],
 )
-def test_a_page_is_refused_by_the_name_of_what_was_expected(
+def test_the_error_for_html_names_the_expected_service(
     ask: Callable[[str], str], name: str
 ) -> None:
     with answering(with_body(PAGE, "text/html")) as url, pytest.raises(SettingsError) as caught:
         ask(url)
-    assert f"what answers at {url} is not {name}" in str(caught.value)
+    assert f"the server at {url} is not {name}" in str(caught.value)
 
 
 @pytest.mark.parametrize("nodes", ["[]", "null", '{"nodes": [1]}'])
-def test_elasticsearch_s_nodes_of_another_shape_are_refused(nodes: str) -> None:
+def test_nodes_of_an_unexpected_shape_are_refused(nodes: str) -> None:
     health = '{"cluster_name": "c", "status": "green", "nodes": 1}'
     with (
         answering(with_body(health)) as url,
@@ -99,22 +99,22 @@ def test_elasticsearch_s_nodes_of_another_shape_are_refused(nodes: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["", '{"metadatabase": '])
-def test_json_that_is_cut_may_be_whole_next_time(body: str) -> None:
+def test_truncated_json_is_transient(body: str) -> None:
     with (
         answering(with_body(body)) as url,
-        pytest.raises(TransientError, match=f"{url}.* cannot be read"),
+        pytest.raises(TransientError, match=f"{url}.* malformed JSON"),
     ):
         probe_airflow(url)
 
 
 @pytest.mark.parametrize("url", ["http://gw:CANARY", "http://[CANARY", "gw:9091", "http://"])
-def test_what_is_no_address_is_told_by_its_variable_alone(url: str) -> None:
+def test_an_invalid_url_is_reported_by_its_variable_only(url: str) -> None:
     with pytest.raises(SettingsError, match="THE_VARIABLE must be http://host:port") as caught:
         get(url, variable="THE_VARIABLE")
     assert "CANARY" not in str(caught.value)
 
 
-def test_an_api_key_that_no_header_can_carry_is_refused_by_its_name() -> None:
+def test_an_api_key_that_is_not_ascii_is_refused_without_its_value() -> None:
     given = {"ELASTICSEARCH_HOST": "127.0.0.1:1", "ELASTICSEARCH_API_KEY": "clé"}
     with pytest.raises(SettingsError, match="ELASTICSEARCH_API_KEY") as caught:
         elasticsearch(ElasticsearchSettings.model_validate(given))
@@ -122,12 +122,12 @@ def test_an_api_key_that_no_header_can_carry_is_refused_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("host", ["es:92OO", "::1", "es..example", "e\x01s"])
-def test_a_wrong_host_of_elasticsearch_is_a_matter_of_settings(host: str) -> None:
+def test_an_invalid_elasticsearch_host_is_a_settings_error(host: str) -> None:
     with pytest.raises(SettingsError, match="ELASTICSEARCH_HOST must be"):
         ask_elasticsearch(host)
 
 
-def test_a_wrong_password_or_database_is_a_matter_of_settings(postgres: EmbeddedPostgres) -> None:
+def test_a_wrong_password_or_database_is_a_settings_error(postgres: EmbeddedPostgres) -> None:
     right = make_url(postgres.url("postgres"))
     for wrong in (right.set(password="CANARY"), right.set(database="nowhere")):
         with pytest.raises(SettingsError, match="VIGIE_DATABASE_URL") as caught:
@@ -138,18 +138,18 @@ def test_a_wrong_password_or_database_is_a_matter_of_settings(postgres: Embedded
 @pytest.mark.parametrize(
     "url", ["CANARY", "postgresql://u:p@h:CANARY/db", "postgresql://u:p@CANARY@h/db"]
 )
-def test_what_is_no_database_url_is_a_matter_of_settings(url: str) -> None:
+def test_an_invalid_database_url_is_a_settings_error(url: str) -> None:
     with pytest.raises(SettingsError, match="VIGIE_DATABASE_URL") as caught:
         check_probes.postgres(url)
     assert "CANARY" not in str(caught.value)
 
 
-def test_a_database_that_is_down_is_not() -> None:
+def test_a_database_that_is_down_is_transient() -> None:
     with pytest.raises(TransientError, match="port 1 failed"):
         check_probes.postgres("postgresql+psycopg2://u:p@127.0.0.1:1/db")
 
 
-def test_a_folder_that_cannot_be_is_a_matter_of_settings(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_exist_is_a_settings_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be used"):
         check_probes.folder(tmp_path / ("long" * 100))
 
@@ -164,13 +164,13 @@ def test_a_folder_that_cannot_be_is_a_matter_of_settings(tmp_path: Path) -> None
         ("", "its address"),
     ],
 )
-def test_a_place_is_host_and_port_alone(url: str, place: str) -> None:
+def test_a_place_is_host_and_port_only(url: str, place: str) -> None:
     assert check_probes.place(url) == place
 
 
-def test_what_a_call_raises_is_raised_where_it_is_waited_for() -> None:
+def test_an_exception_of_a_parallel_call_is_raised() -> None:
     def fail() -> int:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        at_once([lambda: 1, fail], wait_s=5)
+        call_in_parallel([lambda: 1, fail], timeout_s=5)

@@ -22,16 +22,13 @@ from playwright.sync_api import expect, sync_playwright
 
 from vigie.demo.airflow_api import AirflowApi
 from vigie.errors import SettingsError
-from vigie.local.backup import back_up
-from vigie.local.bring_up import bring_up
-from vigie.local.check import check_everything
-from vigie.local.database import ensure_database
-from vigie.local.overview import overview
+from vigie.local.check import check_roles
+from vigie.local.database import back_up, ensure_database
+from vigie.local.lifecycle import bring_up, take_down
 from vigie.local.postgres_binaries import program, run
 from vigie.local.processes import platform_processes
 from vigie.local.state import Platform, make_platform
-from vigie.local.supervision import Supervisor
-from vigie.local.take_down import take_down
+from vigie.local.supervision import Supervisor, status_rows
 from vigie.settings import Settings, known_variables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,7 +89,7 @@ def test_two_ups_at_once_make_one_platform(running: Platform) -> None:
     commands = command_lines(running)
     assert sum("supervisor.supervisord" in command for command in commands) == 1
     assert sum("-D" in command and "postgres" in command for command in commands) == 1
-    assert {row.state for row in overview(running)} == {"RUNNING"}
+    assert {row.state for row in status_rows(running)} == {"RUNNING"}
 
 
 def test_another_up_changes_nothing(running: Platform) -> None:
@@ -132,7 +129,7 @@ def test_check_finds_every_role_in_order(
     running: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIGIE_HOME", str(running.root))
-    statuses = check_everything(Settings.from_env())
+    statuses = check_roles(Settings.from_env()).statuses
     assert [(s.role, s.detail) for s in statuses if not s.ok] == []
     assert {s.role for s in statuses} >= {"records", "log index", "stream", "tracking", "serving"}
 
@@ -171,7 +168,7 @@ def test_a_single_command_starts_the_database_alone_and_says_so(
         assert settings.database.url is not None
         plain = settings.database.url.get_secret_value().replace("+psycopg2", "")
         psycopg2.connect(plain).close()
-        assert [row.name for row in overview(platform) if row.state != "STOPPED"] == ["postgres"]
+        assert [row.name for row in status_rows(platform) if row.state != "STOPPED"] == ["postgres"]
         assert again.database == settings.database
         assert told == ["Started the embedded PostgreSQL; it runs until: vigie down"]
     finally:

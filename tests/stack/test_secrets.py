@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from vigie.collection.ingest_logs import ingest_logs
 from vigie.errors import TransientError
-from vigie.local.check import check_everything
+from vigie.local.check import check_roles
 from vigie.models.catalog import get_model
 from vigie.models.reference import unseen_rows
 from vigie.monitoring.push_metrics import push_metrics
@@ -109,7 +109,7 @@ def test_no_canary_is_found_anywhere(
         services.tracker = tracker
         work(services, heard)
         heard.texts += tables(services)
-    heard.texts += [repr(settings), str(check_everything(settings)), repr(tracker.runs)]
+    heard.texts += [repr(settings), str(check_roles(settings).statuses), repr(tracker.runs)]
     heard.texts += failures(monkeypatch)
     heard.texts += [record.getMessage() + str(record.exc_text) for record in caplog.records]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -125,7 +125,7 @@ def failures(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     gone = f"postgresql+psycopg2://canary:{quote(PASSWORD, safe='')}@127.0.0.1:1/db"
     monkeypatch.setenv("VIGIE_DATABASE_URL", gone)
     monkeypatch.setenv("GRADIO_URL", "http://127.0.0.1:1/ui")
-    said = [str(check_everything(Settings.from_env()))]
+    said = [str(check_roles(Settings.from_env()).statuses)]
     with open_services(Settings.from_env()) as services:
         for ask in (services.api_logs.check, services.predictions.count):
             with pytest.raises(TransientError) as caught:

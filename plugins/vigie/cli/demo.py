@@ -52,7 +52,7 @@ def demo(
 def _local() -> tuple[Settings, Target]:
     """Bring the local platform up."""
     from vigie.demo.target import Target
-    from vigie.local.bring_up import bring_up
+    from vigie.local.lifecycle import bring_up
     from vigie.local.state import make_platform
     from vigie.settings import Settings, project_root
 

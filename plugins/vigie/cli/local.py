@@ -1,4 +1,4 @@
-"""``vigie init | up | status | down | check | backup | airflow``: the local platform."""
+"""The commands of the local platform: init, up, status, down, check, backup, airflow."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typer
 from vigie.cli.support import console, errors
 
 if TYPE_CHECKING:
-    from vigie.local.overview import Row
     from vigie.local.state import Platform
+    from vigie.local.supervision import StatusRow
     from vigie.records import ServiceStatus
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the top level of ``vigie``."""
+    """Add the commands to ``vigie``."""
     app.command()(init)
     app.command()(up)
     app.command()(status)
@@ -35,42 +35,43 @@ def register(app: typer.Typer) -> None:
 
 def init(
     new_ports: Annotated[
-        bool, typer.Option("--new-ports", help="Take another free block of ports.")
+        bool, typer.Option("--new-ports", help="Choose another free block of ports.")
     ] = False,
 ) -> None:
-    """Choose ports, generate passwords and keys: writes data/local/platform.toml.
+    """Choose ports, generate passwords and keys, and write data/local/platform.toml.
 
-    A database that VIGIE_DATABASE_URL names gets the tables of this version.
+    If VIGIE_DATABASE_URL is set, that database is migrated to this version.
     """
-    from vigie.local.database import migrate_records, named_database
+    from vigie.local.database import external_database
     from vigie.settings import Settings
+    from vigie.wiring import upgrade_database
 
     platform = _init(new_ports=new_ports)
-    if (named := named_database(Settings.from_env())) is not None:
-        migrate_records(named)
-        console.print("The database of VIGIE_DATABASE_URL has the tables of this version.")
+    if (external := external_database(Settings.from_env())) is not None:
+        upgrade_database(external)
+        console.print("The database of VIGIE_DATABASE_URL is migrated to this version.")
     ports = ", ".join(f"{name} {port}" for name, port in platform.ports.items())
     console.print(f"Ports: {ports}. Start with: vigie up", highlight=False)
 
 
 def _init(*, new_ports: bool = False) -> Platform:
-    """Return the platform; tell the generated password when it is new."""
+    """Return the platform; print the generated password if it is new."""
     from vigie.local.state import make_platform
     from vigie.settings import project_root
 
     platform, is_new = make_platform(project_root(), new_ports=new_ports)
     if is_new:
         console.print(
-            f"Wrote {platform.file} (mode 600; it keeps the passwords and keys).", soft_wrap=True
+            f"Wrote {platform.file} (mode 600; it contains the passwords and keys).", soft_wrap=True
         )
         secret = platform.secrets["airflow_admin_password"]
-        console.print(f"Airflow's login, shown only now: [bold]admin[/] / [bold]{secret}[/]")
+        console.print(f"Airflow login: [bold]admin[/] / [bold]{secret}[/]")
     return platform
 
 
 def up() -> None:
-    """Start everything and wait until it answers; safe to repeat."""
-    from vigie.local.bring_up import bring_up
+    """Start all programs and wait until they are ready; can be repeated."""
+    from vigie.local.lifecycle import bring_up
 
     platform = _init()
     with console.status("Starting the platform …"):
@@ -87,34 +88,37 @@ def up() -> None:
 
 
 def down() -> None:
-    """Stop everything; no process is left behind."""
+    """Stop all programs of the platform."""
+    from vigie.local.lifecycle import take_down
     from vigie.local.state import read_platform
-    from vigie.local.take_down import take_down
     from vigie.settings import project_root
 
     platform = read_platform(project_root())
     if platform is None:
-        console.print("There is no local platform here; nothing to stop.")
+        console.print("There is no local platform in this project; nothing to stop.")
         return
     with console.status("Stopping the platform …"):
-        left = take_down(platform, tell=errors.print)
-    console.print("The platform is down." + (f" ({left} processes were ended.)" if left else ""))
+        killed = take_down(platform, tell=errors.print)
+    console.print(
+        "The platform is down." + (f" ({killed} processes were killed.)" if killed else "")
+    )
 
 
 def status(
     password: Annotated[
-        bool, typer.Option("--password", help="Show the password of Airflow's user admin.")
+        bool,
+        typer.Option("--password", help="Print the password of the Airflow user admin."),
     ] = False,
 ) -> None:
-    """Show each program (state, process, uptime, port, memory), and where the logs are."""
+    """Print the state, process id, uptime, port and memory of each program."""
     from vigie.local.environments import differences
-    from vigie.local.overview import overview
+    from vigie.local.supervision import status_rows
 
     platform = _existing()
     if password:
         console.print(platform.secrets["airflow_admin_password"], highlight=False, markup=False)
         return
-    _print_rows(overview(platform))
+    _print_rows(status_rows(platform))
     console.print(f"Logs: {platform.folder / 'logs'}/PROGRAM.log", soft_wrap=True, highlight=False)
     changed = differences(platform)
     if changed:
@@ -124,7 +128,7 @@ def status(
         )
 
 
-def _print_rows(rows: list[Row]) -> None:
+def _print_rows(rows: list[StatusRow]) -> None:
     from rich.table import Table
 
     table = Table("program", "state", "pid", "uptime", "port", "memory", box=None, pad_edge=False)
@@ -137,11 +141,11 @@ def _print_rows(rows: list[Row]) -> None:
 
 
 def check() -> None:
-    """Tell for each role what is in use, its version, where the setting came from, what to do."""
-    from vigie.local.check import check as ask
+    """Print for each role the backend, its version or error, and the source of the setting."""
+    from vigie.local.check import check_roles
     from vigie.settings import Settings
 
-    found = ask(Settings.from_env())
+    found = check_roles(Settings.from_env())
     _print_statuses(found.statuses)
     if (problem := found.problem()) is not None:
         raise problem
@@ -164,18 +168,18 @@ def _print_statuses(found: list[ServiceStatus]) -> None:
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Where NAME.dump of each database goes.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for the files NAME.dump.")],
 ) -> None:
-    """Copy the local platform's databases while they run (pg_dump)."""
-    from vigie.local.backup import back_up
+    """Back up the local platform's databases with pg_dump, while they are in use."""
+    from vigie.local.database import back_up
 
     for dump in back_up(_existing(), folder):
         console.print(f"Wrote {dump}", soft_wrap=True, highlight=False)
 
 
 def airflow(context: typer.Context) -> None:
-    """Run Airflow's own command line in the platform's environment."""
-    from vigie.local.airflow_cli import run_airflow
+    """Run an Airflow command in the platform's environment."""
+    from vigie.local.airflow_commands import run_airflow
 
     run_airflow(_existing(), context.args)
 
@@ -187,5 +191,5 @@ def _existing() -> Platform:
 
     platform = read_platform(project_root())
     if platform is None:
-        raise SettingsError("there is no local platform here yet; run: vigie up")
+        raise SettingsError("there is no local platform in this project yet; run: vigie up")
     return platform

@@ -17,13 +17,14 @@ app = typer.Typer(
     help="An MLOps platform on Apache Airflow: collect, score, report, retrain, explain.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 done or nothing to do · 2 wrong usage, input or settings · 3 a service is"
-    " down, try again later · 4 somebody was faster, or the gate refused. See docs/commands.md.",
+    epilog="Exit codes: 0 success or nothing to do · 2 wrong usage, input or settings · 3 a service"
+    " is unavailable, try again later · 4 conflict with another process, or refused by the gate."
+    " See docs/commands.md.",
 )
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         console.print(f"vigie {version('vigie')}", highlight=False)
@@ -34,10 +35,15 @@ def _tell_version(asked: bool) -> None:
 def _root(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version."),
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
     ] = False,
 ) -> None:
-    """Hold the options before a command; the help text is the app's own."""
+    """Define the options that precede a command."""
 
 
 app.add_typer(logs.app, name="logs", help="Collect the API's prediction logs into the log index.")
@@ -50,9 +56,9 @@ for module in (local, demo, serve, retrain):
 
 
 def main() -> None:
-    """Run a command; turn our errors into a message and an exit code (see :mod:`vigie.errors`)."""
+    """Run a command; print errors of vigie and exit with their code (see :mod:`vigie.errors`)."""
     try:
-        app()  # ends by SystemExit: 0, a command's own code, 2 for wrong usage, 130 after Ctrl-C
+        app()  # raises SystemExit: 0, the command's code, 2 for wrong usage, 130 after Ctrl-C
     except NotEnoughDataError as exc:
         errors.print(f"[yellow]Nothing to do:[/] {escape(str(exc))}", highlight=False)
         sys.exit(exc.exit_code)

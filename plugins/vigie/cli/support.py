@@ -1,4 +1,4 @@
-"""What commands share: the console, and services opened the way a person expects."""
+"""Shared by the commands: the consoles, and services that start the database if needed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,14 @@ errors = Console(stderr=True)
 def services(
     overrides: Mapping[str, str | None] | None = None, index_wait_s: float | None = None
 ) -> Iterator[LazyServices]:
-    """Open services with these flags; start the embedded PostgreSQL alone if it is needed and
-    down.
+    """Open services; start the embedded PostgreSQL if it is used and not running.
+
+    Parameters
+    ----------
+    overrides
+        Options of the command by the name of their variable; None: not given.
+    index_wait_s
+        See :class:`vigie.wiring.LazyServices`.
     """
     from vigie.local.database import ensure_database
     from vigie.settings import Settings

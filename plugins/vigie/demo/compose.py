@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from dotenv import dotenv_values
-
 from vigie.demo.target import Target
 from vigie.errors import SettingsError, TransientError
-from vigie.settings import Settings
+from vigie.settings import Settings, read_dotenv
 
 HOST = "127.0.0.1"
 FILES = "docker compose -f docker-compose.yml -f docker-compose.ports.yml"
@@ -48,7 +46,7 @@ def stack_variables(root: Path, shell: Mapping[str, str] | None = None) -> dict[
     SettingsError
         If a secret is missing: ``make secrets`` has not been run.
     """
-    file = {name: value for name, value in dotenv_values(root / ".env").items() if value}
+    file = {name: value for name, value in read_dotenv(root).items() if value}
     known = file | {name: v for name, v in (os.environ if shell is None else shell).items() if v}
     missing = [name for name in _SECRETS if name not in known]
     if missing:

@@ -1,69 +1,99 @@
-"""``vigie check``: what each role uses, whether it answers, and what to do when it does not."""
+"""``vigie check``: probe the service of every role, in parallel and with one deadline."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
+from threading import Thread
+from typing import TypeVar
 
 from vigie.errors import SettingsError, TransientError, VigieError
-from vigie.local.at_once import at_once
-from vigie.local.check_questions import connections, questions
 from vigie.local.environments import differences
+from vigie.local.role_checks import connection_check, role_checks
 from vigie.local.state import Platform, read_platform
 from vigie.local.supervision import Supervisor
 from vigie.records import ServiceStatus
 from vigie.settings import Settings
 
-#: For all questions together: a probe's own limits are those of a read, and a server that sends a
-#: byte a second never meets one. With it the command takes less than five seconds.
+T = TypeVar("T")
+
+#: For all probes together. Their own timeouts limit one read each, so a server that sends a byte
+#: per second never exceeds them. With this deadline the command takes less than five seconds.
 DEADLINE_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The status of every role, and of the comparison with Connections where there is one."""
+    """The status of every role, and of the comparison with Airflow Connections if there is one."""
 
     statuses: list[ServiceStatus]
     connections: ServiceStatus | None
 
     def problem(self) -> VigieError | None:
-        """Return what the command ends with: what is wrong goes before what is down."""
+        """Return the error that ends the command: SettingsError if any setting is wrong."""
         down = [status.role for status in self.statuses if not status.ok]
-        told = [f"not available: {', '.join(down)}"] if down else []
+        messages = [f"not available: {', '.join(down)}"] if down else []
         compared = self.connections
         if compared and not compared.ok and (compared.is_permanent or "orchestration" not in down):
-            told.append(compared.detail)
+            messages.append(compared.detail)
         every = [*self.statuses, *([compared] if compared else [])]
         kind = SettingsError if any(s.is_permanent for s in every) else TransientError
-        return kind("; ".join(told)) if told else None
+        return kind("; ".join(messages)) if messages else None
 
 
-def check(settings: Settings) -> Checked:
-    """Ask every role, and the local platform's Airflow for its Connections."""
+def check_roles(settings: Settings) -> Checked:
+    """Probe every role, and compare the local platform's Airflow Connections with the settings."""
     platform = read_platform(settings.paths.root)
-    asked = questions(settings, platform)
+    checks = role_checks(settings, platform)
     if platform:
-        asked.append(connections(platform, settings))
-    answers = at_once([partial(question.ask, settings) for question in asked], DEADLINE_S)
+        checks.append(connection_check(platform, settings))
+    results = call_in_parallel([partial(one.run, settings) for one in checks], DEADLINE_S)
     found = [
-        answer or question.late(settings, DEADLINE_S)
-        for question, answer in zip(asked, answers, strict=True)
+        result or one.timed_out(settings, DEADLINE_S)
+        for one, result in zip(checks, results, strict=True)
     ]
     compared = found.pop() if platform else None
     return Checked([*found, *_shell(platform)], compared)
 
 
-def check_everything(settings: Settings) -> list[ServiceStatus]:
-    """Return the status of every role; the order is that of the design's table."""
-    return check(settings).statuses
-
-
 def _shell(platform: Platform | None) -> list[ServiceStatus]:
-    """Say whether this shell would do something else than the running platform does."""
+    """Return whether the settings of this shell are those of the running platform."""
     if platform is None or not Supervisor(platform).is_running():
         return []
     changed = differences(platform)
     if not changed:
-        return [ServiceStatus("settings", "this shell", True, "as the platform was started")]
+        return [ServiceStatus("settings", "this shell", True, "same as the running platform")]
     detail = f"this shell differs from the running platform in {', '.join(changed)} (vigie up)"
     return [ServiceStatus("settings", "this shell", True, detail)]
+
+
+def call_in_parallel(calls: Sequence[Callable[[], T]], timeout_s: float) -> list[T | None]:
+    """Return the result of each call in order, None for a call that did not return in time.
+
+    Such a call keeps running in a daemon thread, which does not delay the end of the process as a
+    thread of a ThreadPoolExecutor would. An exception of a call is raised here.
+
+    Examples
+    --------
+    >>> from time import sleep
+    >>> call_in_parallel([lambda: "soon", lambda: sleep(60)], timeout_s=0.1)
+    ['soon', None]
+    """
+    futures = [_started(call) for call in calls]
+    done, _ = wait(futures, timeout_s)
+    return [future.result() if future in done else None for future in futures]
+
+
+def _started(call: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as exc:  # noqa: BLE001 (raised by future.result)
+            future.set_exception(exc)
+
+    Thread(target=run, daemon=True).start()
+    return future

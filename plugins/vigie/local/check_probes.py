@@ -1,33 +1,39 @@
-"""The questions of ``vigie check``: each returns a version, or raises one of our errors.
+"""The probes of ``vigie check``: each returns a version, or raises an error of vigie.
 
-No slow client library is imported (mlflow alone takes 3 s): plain HTTP, one login, and Kafka's.
+They do not import slow client libraries (``mlflow`` takes 3 s, ``elasticsearch`` 1.2 s): they use
+plain HTTP, a database login, and Kafka's client.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import ssl
 from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg2
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from vigie.addresses import without_login
+from vigie import wiring
+from vigie.addresses import checked_url, without_login
 from vigie.errors import SettingsError, TransientError
 from vigie.local import probes
-from vigie.settings import MlflowSettings
+from vigie.settings import ElasticsearchSettings, MlflowSettings, StreamSettings
 
 _GATEWAY = "PROMETHEUS_PUSHGATEWAY_URL"
 _VERSION = re.compile(r"\d+\.\d+[\w.+-]{0,30}")
 _NOT_UP = "the local platform has not been started here yet"
+#: Per request to Elasticsearch; its two requests together stay below the command's five seconds.
+_ELASTICSEARCH_S = 2
 
 
 def place(url: str) -> str:
-    """Return host and port of an address, and nothing else of it, for a message.
+    """Return only host and port of an address, for a message.
 
     Examples
     --------
@@ -48,9 +54,9 @@ def postgres(url: str) -> str:
     Raises
     ------
     TransientError
-        It does not answer.
+        If the server does not answer.
     SettingsError
-        The URL is none, or user, password or database are wrong.
+        If the URL is invalid, or user, password or database are wrong.
     """
     if not url:
         raise TransientError(_NOT_UP)
@@ -58,43 +64,37 @@ def postgres(url: str) -> str:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         raise SettingsError("VIGIE_DATABASE_URL is not a SQLAlchemy URL") from None
-    if "@" in (parsed.host or ""):  # the driver's message would tell the rest of the password
+    if "@" in (parsed.host or ""):  # The driver's message would show the rest of the password.
         raise SettingsError("VIGIE_DATABASE_URL: write @ in a password as %40")
     plain = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
         connection = psycopg2.connect(plain, connect_timeout=3)
     except psycopg2.Error as exc:
-        from vigie.adapters.postgres.errors import translate  # half a second, for a failure alone
-
-        raise translate(exc) from exc
+        raise wiring.database_error(exc) from exc
     version = connection.server_version
     connection.close()
     return f"PostgreSQL {version // 10000}.{version % 10000}"
 
 
-def kafka(servers: str, security: Mapping[str, str]) -> str:
-    """Ask the cluster who it is (its protocol does not tell a version)."""
-    from vigie.adapters.kafka.client import KafkaCluster
-
-    return KafkaCluster(servers, security, outage_s=0).describe()
+def kafka(settings: StreamSettings) -> str:
+    """Describe the cluster; Kafka's protocol does not report a version."""
+    return wiring.describe_kafka(settings)
 
 
 def mlflow(settings: MlflowSettings) -> str:
-    """Ask a real question, because ``/health`` answers whatever is wrong.
+    """Search the experiments, because ``/health`` is green even if the database is down.
 
     Raises
     ------
     SettingsError
-        The login is wrong, or there is none and the server asks for one; or it is not MLflow.
+        If the login is wrong or missing, or if the server is not MLflow.
     """
     if settings.tracking_uri is None:
         raise TransientError(_NOT_UP)
     url, headers = settings.tracking_uri.rstrip("/"), _authorization(settings.login())
 
     def refused(words: str) -> SettingsError:
-        from vigie.adapters.tracking.errors import refused
-
-        return refused(url, words)
+        return wiring.tracking_refused(url, words)
 
     def ask(path: str) -> Any:
         variable = "MLFLOW_TRACKING_URI"
@@ -103,13 +103,12 @@ def mlflow(settings: MlflowSettings) -> str:
     experiments = ask("/api/2.0/mlflow/experiments/search?max_results=1")
     version = str(ask("/version")).strip()
     if not isinstance(experiments, dict) or not _VERSION.fullmatch(version):
-        raise _stranger(url, "MLflow", "MLFLOW_TRACKING_URI")
+        raise _not_a(url, "MLflow", "MLFLOW_TRACKING_URI")
     return f"MLflow {version}"
 
 
-def _stranger(url: str, wanted: str, variable: str) -> SettingsError:
-    told = without_login(url)
-    return SettingsError(f"what answers at {told} is not {wanted}; check {variable}")
+def _not_a(url: str, wanted: str, variable: str) -> SettingsError:
+    return SettingsError(f"the server at {without_login(url)} is not {wanted}; check {variable}")
 
 
 def _authorization(login: Mapping[str, str]) -> dict[str, str]:
@@ -123,43 +122,115 @@ def _authorization(login: Mapping[str, str]) -> dict[str, str]:
     return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
 
+def elasticsearch(settings: ElasticsearchSettings) -> str:
+    """Return version, cluster name and health.
+
+    ``GET /`` is not requested, because a minimal node does not implement it.
+
+    Raises
+    ------
+    TransientError
+        If the cluster does not answer, or is red: some documents cannot be read.
+    SettingsError
+        If address, login or certificate are wrong, or if the server is not Elasticsearch.
+    """
+    url = settings.url
+    with _elasticsearch_client(settings, url) as client:
+        health = _elasticsearch_get(client, url, "/_cluster/health")
+        cluster, state = probes.part_of(health, "cluster_name"), probes.part_of(health, "status")
+        if not isinstance(cluster, str) or not isinstance(state, str):
+            raise _not_a(url, "Elasticsearch", "ELASTICSEARCH_HOST")
+        detail = f"cluster {cluster}, {state}"
+        if state == "red":
+            raise TransientError(f"Elasticsearch at {url}: {detail}: a primary shard is missing")
+        answer = _elasticsearch_get(client, url, "/_nodes?filter_path=nodes.*.version")
+    nodes = probes.part_of(answer, "nodes")
+    if not isinstance(nodes, dict):
+        raise _not_a(url, "Elasticsearch", "ELASTICSEARCH_HOST")
+    versions = sorted({str(probes.part_of(node, "version")) for node in nodes.values()})
+    return f"Elasticsearch {', '.join(versions)} ({detail}, nodes: {len(nodes)})"
+
+
+def _elasticsearch_client(settings: ElasticsearchSettings, url: str) -> httpx.Client:
+    password = settings.password.get_secret_value() if settings.password else ""
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    probes.check_header("ELASTICSEARCH_API_KEY", key)
+    verify: ssl.SSLContext | bool = settings.verify_certs
+    if verify and settings.ca_certs and url.startswith("https:"):
+        try:
+            verify = ssl.create_default_context(cafile=settings.ca_certs)
+        except OSError as exc:
+            raise SettingsError(f"ELASTICSEARCH_CA_CERTS ({settings.ca_certs}): {exc}") from exc
+    return httpx.Client(
+        base_url=checked_url(url, "ELASTICSEARCH_HOST"),
+        trust_env=False,
+        timeout=_ELASTICSEARCH_S,
+        auth=(settings.user, password) if settings.user else None,
+        headers={"Authorization": f"ApiKey {key}"} if key else {},
+        verify=verify,
+    )
+
+
+def _elasticsearch_get(client: httpx.Client, url: str, path: str) -> Any:
+    try:
+        answer = client.get(path)
+    except httpx.HTTPError as exc:
+        if "CERTIFICATE_VERIFY_FAILED" in str(exc):
+            raise SettingsError(
+                f"the certificate of {url} was not accepted; set ELASTICSEARCH_CA_CERTS"
+            ) from exc
+        raise TransientError(f"{url} did not answer ({type(exc).__name__})") from exc
+    if answer.status_code in (401, 403):
+        raise SettingsError(
+            f"{url} refused the login ({answer.status_code}): check ELASTICSEARCH_USER, "
+            "ELASTICSEARCH_PASSWORD or ELASTICSEARCH_API_KEY"
+        )
+    if answer.status_code != httpx.codes.OK:
+        raise TransientError(f"{url} answered with status {answer.status_code}")
+    try:
+        return answer.json()
+    except ValueError as exc:
+        raise _not_a(url, "Elasticsearch", "ELASTICSEARCH_HOST") from exc
+
+
 def pushgateway(url: str) -> str:
-    """Ask whether it is ready; a login is in the address, as the sink sends it."""
+    """Return ``ready`` if the gateway is ready; the URL may contain a login."""
     base, variable = (url if "://" in url else f"http://{url}").rstrip("/"), _GATEWAY
 
     def refused(words: str) -> SettingsError:
-        return SettingsError(f"{without_login(base)} refused us: {words}; check {variable}")
+        return SettingsError(f"{without_login(base)} refused the login: {words}; check {variable}")
 
     answer = probes.get(f"{base}/-/ready", refused=refused, variable=variable)
-    if str(answer).lstrip().startswith("<"):  # a page: each gateway has its own word for "ready"
-        raise _stranger(base, "a Pushgateway", variable)
+    # The text differs between Pushgateway versions, but it is never HTML.
+    if str(answer).lstrip().startswith("<"):
+        raise _not_a(base, "a Pushgateway", variable)
     return "ready"
 
 
 def airflow(url: str | None, variable: str) -> str:
-    """Ask for the health of every part of Airflow; ``variable`` is what said where it is."""
+    """Check the health of every Airflow component; ``variable`` is the setting of the URL."""
     if url is None:
         raise TransientError(_NOT_UP)
     url = url.rstrip("/")
     probes.probe_airflow(url, variable)
     version = probes.part_of(probes.get(f"{url}/api/v2/version"), "version")
     if not isinstance(version, str):
-        raise _stranger(url, "Airflow", variable)
+        raise _not_a(url, "Airflow", variable)
     return f"Airflow {version}"
 
 
 def serving(url: str | None) -> str:
+    """Read the page's configuration, which every Gradio app has: ours and that of a Space."""
     if url is None:
         raise TransientError(_NOT_UP)
-    # any Gradio app has it, ours and that of a Space
     config = probes.get(f"{url.rstrip('/')}/config", variable="GRADIO_URL")
     if probes.part_of(config, "version") is None:
-        raise _stranger(url, "a Gradio app", "GRADIO_URL")
-    return f"answers at {without_login(url)}"
+        raise _not_a(url, "a Gradio app", "GRADIO_URL")
+    return f"responds at {without_login(url)}"
 
 
 def folder(path: Path) -> str:
-    """Find out whether we may write in a folder (or where it would be made)."""
+    """Check that a folder is writable, or the nearest parent if it does not exist yet."""
     existing = path
     try:
         while not existing.exists():

@@ -1,7 +1,7 @@
-"""Airflow Connections as ``vigie check`` sees them: through Airflow's REST API.
+"""Compare Airflow Connections with the settings of this shell, through Airflow's REST API.
 
-In a task a Connection that exists wins over the environment; in a shell it cannot be read. Where
-the two differ, a DAG and the command of the same name would use different services.
+In a task a Connection takes precedence over the environment; in a shell it cannot be read. If the
+two differ, a DAG and the command of the same name use different services.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from vigie.settings import Settings
 if TYPE_CHECKING:
     from vigie.operators.connection_settings import ConnectionFields
 
-HIDDEN = "***"  # what the API shows of a password, and of a secret key of the extra
+HIDDEN = "***"  # replaces passwords and secret extras in the API's responses
 _VARIABLE = "AIRFLOW_CONN_"
 _ADDRESSES = ("PROMETHEUS_PUSHGATEWAY_URL", "MLFLOW_TRACKING_URI", "GRADIO_URL")
 
 
 @dataclass(frozen=True, slots=True)
 class ListedConnection:
-    """What the API tells of a Connection; the reader's view of it."""
+    """A Connection in the API's response."""
 
     conn_type: str | None
     host: str | None
@@ -44,25 +44,25 @@ class ListedConnection:
 
 
 def connection_differences(platform: Platform, settings: Settings) -> tuple[str, ...]:
-    """Return a sentence for each setting that a Connection rules and this shell sees otherwise.
+    """Return a message for each setting that differs between a Connection and this shell.
 
-    A secret that the API hides counts as different only where this shell has none.
+    A secret that the API hides counts as different only if this shell has none.
 
     Raises
     ------
     TransientError
         If Airflow did not answer.
     SettingsError
-        If a Connection lacks what it must say.
+        If a Connection lacks a required field.
     """
-    found: dict[str, ConnectionFields] = {**_listed(platform), **_of_the_environment(platform)}
+    found: dict[str, ConnectionFields] = {**_listed(platform), **_from_environment(platform)}
     if not found:
         return ()
     from vigie.operators.connection_settings import READERS
 
     return tuple(
         f"{variable}: tasks take it from Connection {conn_id}, this shell from "
-        f"{settings.source(variable)}; make the two agree"
+        f"{settings.source(variable)}; set both to the same value"
         for conn_id, read in READERS.items()
         if conn_id in found
         for variable in changed(settings, read(conn_id, found[conn_id]))
@@ -70,7 +70,7 @@ def connection_differences(platform: Platform, settings: Settings) -> tuple[str,
 
 
 def changed(settings: Settings, ruled: Mapping[str, str]) -> Iterator[str]:
-    """Name the variables that a Connection would change."""
+    """Yield the variables that a Connection would change."""
     shown = {name: _shown(value, _value(settings, name)) for name, value in ruled.items()}
     there = Settings.from_env(shown)
     for variable in shown:
@@ -80,7 +80,7 @@ def changed(settings: Settings, ruled: Mapping[str, str]) -> Iterator[str]:
 
 
 def _shown(value: str, ours: object) -> str:
-    """Put our own secret in the place of a hidden one, also within a URL."""
+    """Replace a hidden secret with the one of this shell, also within a URL."""
     if not ours:
         return value
     if value == HIDDEN:
@@ -95,12 +95,12 @@ def _shown(value: str, ours: object) -> str:
 
 
 def _with_scheme(address: str) -> str:
-    """Return a whole address of one that may be ``host:port``, as the Pushgateway's may."""
+    """Add a scheme to an address that has none; the Pushgateway's may be ``host:port``."""
     return address if "://" in address else f"http://{address}"
 
 
 def _comparable(variable: str, value: object) -> object:
-    """Return an address by its parts: the same one may be written in more than one way."""
+    """Split an address into its parts, because it can be written in several ways."""
     if variable not in _ADDRESSES or not isinstance(value, str):
         return value
     try:
@@ -111,7 +111,7 @@ def _comparable(variable: str, value: object) -> object:
 
 
 def _value(settings: Settings, variable: str) -> object:
-    """Return a setting by its variable's name, secrets in clear."""
+    """Return the value of a variable; a secret in clear text."""
     for group in (getattr(settings, field.name) for field in fields(settings)):
         if isinstance(group, BaseModel):
             for name, field in type(group).model_fields.items():
@@ -121,8 +121,8 @@ def _value(settings: Settings, variable: str) -> object:
     return None
 
 
-def _of_the_environment(platform: Platform) -> dict[str, ConnectionFields]:
-    """Return those of ours that ``.env`` makes (``AIRFLOW_CONN_…``); they win."""
+def _from_environment(platform: Platform) -> dict[str, ConnectionFields]:
+    """Return the Connections that ``.env`` defines (``AIRFLOW_CONN_…``); they take precedence."""
     from vigie.operators.connection_settings import READERS
 
     noted = read_overrides(platform) or {}
@@ -147,9 +147,9 @@ def _listed(platform: Platform) -> dict[str, ConnectionFields]:
             )
             listed = part_of(answer.raise_for_status().json(), "connections")
     except (httpx.HTTPError, ValueError) as exc:
-        raise TransientError(f"Airflow did not tell its Connections: {exc}") from exc
+        raise TransientError(f"cannot read Airflow's Connections: {exc}") from exc
     if not isinstance(listed, list):
-        raise SettingsError(f"what answers at {platform.url('airflow')} is not Airflow")
+        raise SettingsError(f"the server at {platform.url('airflow')} is not Airflow")
     return {str(part_of(found, "connection_id")): _connection(found) for found in listed}
 
 

@@ -1,47 +1,57 @@
-"""The platform's database: started alone for a single command, or first of all by ``vigie up``."""
+"""The platform's databases: start the embedded server, migrate the records, back up.
+
+``python -I -m vigie.local.database`` migrates the database of the settings. It is for a database
+that ``vigie up`` does not manage, such as the one of the Compose stack.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from pydantic import SecretStr
 
-from vigie.errors import ConflictError
+from vigie.encoding import atomic_path
+from vigie.errors import ConflictError, TransientError, VigieError
 from vigie.local.folders import take_lock
+from vigie.local.postgres import SUPERUSER
+from vigie.local.postgres_binaries import program, run
 from vigie.local.probes import probe_postgres, wait_for
 from vigie.local.processes import end, platform_processes
 from vigie.local.programs import POSTGRES
-from vigie.local.state import Platform, make_platform
+from vigie.local.state import DATABASES, Platform, make_platform
 from vigie.local.supervision import Supervisor
 from vigie.settings import DatabaseSettings, Settings
+from vigie.wiring import upgrade_database
 
 Tell = Callable[[str], None]
-_PATIENCE_S = 300  # longer than the slowest `vigie up` that still succeeds
+_LOCK_WAIT_S = 300  # longer than the slowest `vigie up` that still succeeds
 
 
 @contextmanager
 def exclusive(platform: Platform, tell: Tell) -> Iterator[None]:
-    """Let one command at a time start or stop this platform; the others wait for it.
+    """Hold the platform's command lock; wait while another command starts or stops the platform.
 
     Raises
     ------
     ConflictError
-        If the other one takes longer than anything that could succeed.
+        If the other command still holds the lock after five minutes.
     """
     folder = platform.folder / "run"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    deadline, has_told = time.monotonic() + _PATIENCE_S, False
+    deadline, has_told = time.monotonic() + _LOCK_WAIT_S, False
     while True:
         try:
             handle = take_lock(folder / "command.lock")
             break
         except ConflictError:
             if time.monotonic() > deadline:
-                raise ConflictError("another vigie command holds the platform") from None
+                raise ConflictError("another vigie command holds the platform's lock") from None
         if not has_told:
             tell("Waiting for another vigie command that starts or stops this platform …")
             has_told = True
@@ -53,42 +63,35 @@ def exclusive(platform: Platform, tell: Tell) -> Iterator[None]:
 
 
 def end_orphans(platform: Platform, tell: Tell) -> None:
-    """End what a killed supervisor left behind; nobody would restart or stop it."""
+    """End the processes of a supervisor that was killed; no supervisor controls them any more."""
     if not Supervisor(platform).is_running():
         left = end(platform_processes(platform))
         if left:
-            tell(f"Ended {left} processes that a killed supervisor had left behind.")
+            tell(f"Ended {left} processes of a supervisor that was killed.")
 
 
 def start_database(platform: Platform, supervisor: Supervisor, timeout_s: float = 60) -> None:
-    """Start PostgreSQL and wait for a login; make the roles and databases that are missing."""
+    """Start PostgreSQL, wait until a login succeeds, and create missing roles and databases."""
     supervisor.start()
     supervisor.launch(POSTGRES)
     wait_for(lambda: probe_postgres(platform), supervisor, (POSTGRES,), timeout_s)
     platform.postgres.create_databases(platform.init_script, platform.database_passwords)
 
 
-def migrate_records(url: str) -> None:
-    """Bring the tables of our records to this version."""
-    from vigie.adapters.postgres.migrate import upgrade
-
-    upgrade(url)
-
-
-def named_database(settings: Settings) -> str | None:
-    """Return the URL of the database that the user named, None where the embedded one is used."""
+def external_database(settings: Settings) -> str | None:
+    """Return the URL that the user set, or None if the embedded PostgreSQL is used."""
     url, source = settings.database.url, settings.source("VIGIE_DATABASE_URL")
     return None if url is None or source == "platform.toml" else url.get_secret_value()
 
 
 def ensure_database(settings: Settings, *, tell: Tell) -> Settings:
-    """Return settings whose database answers and has the tables of this version.
+    """Return settings whose database is running and migrated to this version.
 
-    The embedded one is started alone where it is down; one that the user named is migrated, no
-    more. Tasks, triggers and serving do not call this.
+    The embedded PostgreSQL is started, without the other programs, if it is not running. A database
+    that the user set is only migrated. Tasks, triggers and serving do not call this.
     """
-    if (named := named_database(settings)) is not None:
-        migrate_records(named)
+    if (external := external_database(settings)) is not None:
+        upgrade_database(external)
         return settings
     platform, _ = make_platform(settings.paths.root)
     if not platform.postgres.is_running():
@@ -97,5 +100,41 @@ def ensure_database(settings: Settings, *, tell: Tell) -> Settings:
             start_database(platform, Supervisor(platform))
         tell("Started the embedded PostgreSQL; it runs until: vigie down")
     url = platform.database_url("vigie")
-    migrate_records(url)
+    upgrade_database(url)
     return replace(settings, database=DatabaseSettings(VIGIE_DATABASE_URL=SecretStr(url)))
+
+
+def back_up(platform: Platform, folder: Path) -> list[Path]:
+    """Write ``NAME.dump`` for each database with ``pg_dump``; ``pg_restore`` reads the files.
+
+    Each dump is consistent and is written completely or not at all.
+    """
+    server = platform.postgres
+    if not server.is_running():
+        raise TransientError("the embedded PostgreSQL is not running; run: vigie up")
+    login = {"PGHOST": str(server.sockets), "PGUSER": SUPERUSER, "PGPASSWORD": server.password}
+    dumps = [folder / f"{name}.dump" for name in DATABASES]
+    for name, dump in zip(DATABASES, dumps, strict=True):
+        with atomic_path(dump) as temporary:
+            temporary.chmod(0o600)
+            options = ["--format=custom", f"--file={temporary}", name]
+            run([program("pg_dump"), *options], os.environ | login)
+    return dumps
+
+
+def main() -> int:
+    """Migrate the database of the settings; return the exit code."""
+    url = Settings.from_env().database.url
+    if url is None:
+        sys.stderr.write("no database: set VIGIE_DATABASE_URL\n")
+        return 2
+    try:
+        upgrade_database(url.get_secret_value())
+    except VigieError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return exc.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,8 +1,8 @@
-"""The environment of each program: what this platform is, and what the user overrides.
+"""The environment of each program: the platform's own settings and the user's overrides.
 
-The user's overrides are noted by ``vigie up`` in ``data/local/run/overrides.json``: a program that
-the supervisor restarts next week sees what the platform was started with, and ``vigie status`` can
-say how a shell differs from it.
+``vigie up`` saves the overrides in ``data/local/run/overrides.json``. So a program that the
+supervisor restarts later gets the settings the platform was started with, and ``vigie status`` can
+list the settings in which a shell differs.
 """
 
 from __future__ import annotations
@@ -17,43 +17,35 @@ from pathlib import Path
 from vigie.encoding import atomic_path
 from vigie.local.ports import LOOPBACK
 from vigie.local.state import Platform
-from vigie.settings import CelerySettings, known_variables
+from vigie.settings import CelerySettings, known_variables, read_dotenv
 
-MARK = "VIGIE_PLATFORM"  # every supervised process has it, so that `vigie down` finds the last one
-OWN_DATABASES = (  # with all three, the embedded PostgreSQL is not needed
+MARK = "VIGIE_PLATFORM"  # set in every process, so that `vigie down` can find all of them
+OWN_DATABASES = (  # with all three set, the embedded PostgreSQL is not needed
     "VIGIE_DATABASE_URL",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
     "MLFLOW_BACKEND_STORE_URI",
 )
-# Taken from the shell only if they are ours; Airflow's and MLflow's in a shell may belong to
-# another installation. In the project's .env they are meant for this one.
+# These variables of a shell are used only if they are settings of vigie, because those of Airflow
+# and MLflow may belong to another installation. In the project's .env they apply to this one.
 _FOREIGN = ("AIRFLOW", "MLFLOW_", "_AIRFLOW", "VIGIE_")
 
 
 def user_overrides(root: Path) -> dict[str, str]:
-    """Return what the user sets: ``.env``, and our variables of the shell, which win.
+    """Return the variables of ``.env`` and vigie's variables of the shell, which take precedence.
 
-    Left out is what the Compose files alone ask for: the passwords of the stack's superusers are
-    nothing to a program of this platform.
+    Variables that only the Compose files use are left out: the programs of this platform must not
+    get the passwords of the stack's superusers.
     """
     known = set(known_variables())
     shell = {name: value for name, value in os.environ.items() if name in known and value}
     foreign = _compose_variables(root) - known
-    file = _dotenv(root / ".env").items()
+    file = read_dotenv(root).items()
     return {name: value for name, value in file if value and name not in foreign} | shell
 
 
 def _compose_variables(root: Path) -> set[str]:
     texts = (path.read_text(encoding="utf-8") for path in root.glob("docker-compose*.yml"))
     return {name for text in texts for name in re.findall(r"\$\{(\w+)", text)}
-
-
-def _dotenv(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    from dotenv import dotenv_values
-
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
 
 
 def overrides_file(platform: Platform) -> Path:
@@ -70,14 +62,14 @@ def read_overrides(platform: Platform) -> dict[str, str] | None:
 
 
 def write_overrides(platform: Platform, overrides: Mapping[str, str]) -> None:
-    """Note the overrides (they may hold secrets: mode 0600)."""
+    """Save the overrides with mode 0600, because they may contain secrets."""
     with atomic_path(overrides_file(platform)) as temporary:
         temporary.chmod(0o600)
         temporary.write_text(json.dumps(dict(overrides)), encoding="utf-8")
 
 
 def differences(platform: Platform) -> tuple[str, ...]:
-    """Name the variables in which this shell differs from what the platform was started with."""
+    """Return the variables in which this shell differs from the running platform."""
     noted, mine = read_overrides(platform) or {}, user_overrides(platform.root)
     return tuple(sorted(n for n in noted.keys() | mine.keys() if noted.get(n) != mine.get(n)))
 
@@ -85,15 +77,15 @@ def differences(platform: Platform) -> tuple[str, ...]:
 def program_environment(
     platform: Platform, overrides: Mapping[str, str], program: str
 ) -> dict[str, str]:
-    """Return the whole environment of a program; each gets only the secrets that it needs."""
+    """Return the complete environment of a program, with only the secrets that it needs."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
     inherited = {k: v for k, v in inherited.items() if k not in known_variables()}
     own = _airflow(platform, overrides) if program.startswith("airflow") else {}
     own = _mlflow(platform) if program == "mlflow" else own
-    return inherited | platform.environment | _everybody(platform) | own | dict(overrides)
+    return inherited | platform.environment | _common(platform) | own | dict(overrides)
 
 
-def _everybody(platform: Platform) -> dict[str, str]:
+def _common(platform: Platform) -> dict[str, str]:
     loopback = f"{LOOPBACK},localhost,::1"
     no_proxy = ",".join(filter(None, (os.environ.get("NO_PROXY"), loopback)))
     return {
@@ -104,11 +96,11 @@ def _everybody(platform: Platform) -> dict[str, str]:
         "NO_PROXY": no_proxy,
         "no_proxy": no_proxy,
         "NO_COLOR": "1",  # logs are files
-        "SPT_NOENV": "1",  # a process that sets its title keeps its environment, and so our mark
+        "SPT_NOENV": "1",  # setproctitle must not overwrite the environment with the mark
         "PYTHONUNBUFFERED": "1",
-        "PYTHONSAFEPATH": "1",  # folders called airflow/ and mlflow/ must not shadow packages
+        "PYTHONSAFEPATH": "1",  # the folders airflow/ and mlflow/ must not shadow the packages
         "DO_NOT_TRACK": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true",  # its client takes DO_NOT_TRACK only as "true"
+        "MLFLOW_DISABLE_TELEMETRY": "true",  # MLflow accepts DO_NOT_TRACK only as "true"
         "SCARF_ANALYTICS": "false",
         "GRADIO_ANALYTICS_ENABLED": "False",
     }
@@ -118,7 +110,7 @@ def _mlflow(platform: Platform) -> dict[str, str]:
     return {
         "MLFLOW_BACKEND_STORE_URI": platform.database_url("mlflow"),
         "MLFLOW_ARTIFACTS_DESTINATION": (platform.folder / "mlflow").as_uri(),
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # nine idle processes, 2 GB
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # saves nine idle processes with 2 GB
     }
 
 
@@ -136,8 +128,8 @@ def _airflow(platform: Platform, overrides: Mapping[str, str]) -> dict[str, str]
         },
         "api_auth": {"jwt_secret": platform.secrets["airflow_jwt_secret"]},
         "logging": {"base_log_folder": str(platform.folder / "logs" / "tasks")},
-        # Few files on one machine: one parser is enough, and a new DAG or model file is seen within
-        # half a minute, not five.
+        # One parser is enough for few files; the interval makes a new DAG or model file appear
+        # within half a minute instead of five.
         "dag_processor": {"parsing_processes": "1", "refresh_interval": "30"},
     }
     if "VIGIE_CELERY_BROKER_URL" in overrides:
@@ -150,10 +142,10 @@ def _airflow(platform: Platform, overrides: Mapping[str, str]) -> dict[str, str]
 
 
 def broker_options(broker_url: str, mark: str) -> dict[str, str]:
-    """Keep a platform's tasks from the workers of another one on the same Redis.
+    """Return broker options that separate the tasks of platforms on the same Redis.
 
-    Not a queue of its own: tasks that wait in the database while the executor is changed have the
-    name of the default one.
+    A key prefix is used instead of a queue name, because tasks that were queued before a change of
+    the executor have the name of the default queue.
     """
     is_redis = broker_url.startswith(("redis://", "rediss://"))
     return {"global_keyprefix": f"{mark}:"} if is_redis else {}
@@ -162,10 +154,10 @@ def broker_options(broker_url: str, mark: str) -> dict[str, str]:
 def _use_celery(
     sections: dict[str, dict[str, str]], platform: Platform, overrides: Mapping[str, str]
 ) -> None:
-    """Let worker processes run the tasks."""
+    """Configure the CeleryExecutor."""
     broker = overrides["VIGIE_CELERY_BROKER_URL"]
     workers = int(overrides.get("VIGIE_CELERY_WORKERS", CelerySettings().workers))
-    slots = 2  # as many tasks a worker: with two workers no more at once than with LocalExecutor
+    slots = 2  # tasks per worker: two workers run as many tasks as the LocalExecutor
     sections["core"] |= {"executor": "CeleryExecutor", "parallelism": str(slots * workers)}
     sections["celery"] = {
         "broker_url": broker,
@@ -178,7 +170,7 @@ def _use_celery(
 def _core(platform: Platform, home: Path) -> dict[str, str]:
     return {
         "executor": "LocalExecutor",
-        "parallelism": "4",  # a task costs 0.6 s of two cores, and memory: more gains little
+        "parallelism": "4",  # starting a task takes 0.6 s of two cores, so more tasks gain little
         "dags_folder": str(platform.root / "airflow" / "dags"),
         "plugins_folder": str(platform.root / "plugins"),
         "load_examples": "false",
@@ -187,5 +179,5 @@ def _core(platform: Platform, home: Path) -> dict[str, str]:
         "execution_api_server_url": f"{platform.url('airflow')}/execution/",
         "simple_auth_manager_users": "admin:admin",
         "simple_auth_manager_passwords_file": str(home / "passwords.json"),
-        "hostname_callable": "socket.gethostname",  # the default asks the network
+        "hostname_callable": "socket.gethostname",  # the default queries the network
     }

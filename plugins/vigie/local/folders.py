@@ -1,6 +1,6 @@
 """Private folders for sockets, and locks on files.
 
-Neither ever changes the mode of a folder that we did not make.
+The mode of an existing folder is never changed.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pathlib import Path
 from vigie.encoding import digest
 from vigie.errors import ConflictError, SettingsError
 
-# A unix socket's path may have 107 characters on Linux, 103 on macOS; the longest name that we put
+# The path of a unix socket may have 107 characters on Linux and 103 on macOS; the longest file name
 # in the folder is PostgreSQL's ".s.PGSQL.5432.lock".
 _LONGEST_FOLDER = 80
 
 
 def socket_folder(owner: Path) -> Path:
-    """Return the folder for the sockets of what lives in ``owner``: short, the same in every shell.
+    """Return a short path below ``/tmp`` for the sockets of the programs in ``owner``.
 
-    It is below ``/tmp`` and not below ``$TMPDIR`` or ``$XDG_RUNTIME_DIR``: those differ between the
-    shells of one user, and the second one is removed when the user logs out.
+    ``$TMPDIR`` and ``$XDG_RUNTIME_DIR`` are not used: they differ between the shells of a user, and
+    the second one is removed when the user logs out.
 
     Examples
     --------
@@ -41,12 +41,12 @@ def socket_folder(owner: Path) -> Path:
 
 
 def private_folder(folder: Path) -> Path:
-    """Make ``folder`` with mode 0700, or check that it is ours alone and no link.
+    """Create ``folder`` with mode 0700, or check an existing one.
 
     Raises
     ------
     SettingsError
-        If somebody else owns it, others may enter it, or it is a link.
+        If it is a link, belongs to another user, or has another mode.
     """
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -62,12 +62,12 @@ def private_folder(folder: Path) -> Path:
 
 
 def take_lock(path: Path) -> int:
-    """Lock ``path`` for as long as the returned handle, or a process that inherited it, is open.
+    """Lock ``path`` until the returned handle is closed in every process that inherited it.
 
     Raises
     ------
     ConflictError
-        At once, if another process has it.
+        If another process holds the lock; the call does not wait.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

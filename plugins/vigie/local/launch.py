@@ -1,7 +1,7 @@
-"""``python -I -m vigie.local.launch PROGRAM``: become one program of the platform.
+"""``python -I -m vigie.local.launch PROGRAM``: replace this process with a program of the platform.
 
-It reads the secrets from ``platform.toml`` itself, so none is on a command line or in the
-supervisor's configuration, and a path may have blanks and percent signs.
+The secrets are read from ``platform.toml``, so command lines and the supervisor's configuration
+contain none. Paths may contain blanks and percent signs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vigie.local.state import Platform, read_platform
 
 
 def program_command(platform: Platform, name: str) -> list[str]:
-    """Return the command line of a program (not PostgreSQL's); there is no secret in it."""
+    """Return the command line of a program other than PostgreSQL; it contains no secret."""
     program = PROGRAMS[name]
     port = platform.ports[program.port] if program.port else ""
     words = (word.format(port=port) for word in program.arguments)
@@ -26,7 +26,7 @@ def program_command(platform: Platform, name: str) -> list[str]:
 
 
 def main(name: str) -> NoReturn:
-    """Become the program."""
+    """Replace this process with the program."""
     root = Path(os.environ["VIGIE_HOME"])
     platform = read_platform(root)
     if platform is None:

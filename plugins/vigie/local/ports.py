@@ -1,4 +1,4 @@
-"""Which ports the local platform takes, and who holds one that it cannot have."""
+"""The ports of the local platform: find free ones, and name the process that uses one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from vigie.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORTS: Mapping[str, int] = {"serving": 8080, "airflow": 8083, "mlflow": 5000}
-_BLOCKS = 50  # further clones on one machine than anybody has
+_BLOCKS = 50  # more checkouts than one machine is expected to have
 
 
 def free_block(avoid: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Return the default ports, or the next block (ten higher, and so on) that is free whole.
+    """Return the default ports, or the next block (ten higher each) in which all ports are free.
 
-    ``avoid`` is a block that must not be returned.
+    Parameters
+    ----------
+    avoid
+        A block that must not be returned.
     """
     for shift in range(0, 10 * _BLOCKS, 10):
         block = {name: port + shift for name, port in DEFAULT_PORTS.items()}
@@ -28,9 +31,10 @@ def free_block(avoid: Mapping[str, int] | None = None) -> dict[str, int]:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether we could listen on this port of the loopback interface.
+    """Return whether a program can listen on this port of the loopback interface.
 
-    Two questions, because macOS lets a listener on 127.0.0.1 hide behind one on every interface.
+    The port is tested with connect and with bind, because macOS allows a bind to 127.0.0.1 while
+    another process listens on all interfaces.
     """
     with socket.socket() as probe:
         probe.settimeout(1)
@@ -46,15 +50,15 @@ def is_free(port: int) -> bool:
 
 
 def taken(port: int, program: str) -> SettingsError:
-    """Return the error for a port that somebody else has: who has it, and what to do."""
+    """Return the error for a port that another process uses."""
     return SettingsError(
-        f"port {port} of {program} is held by {holder(port)}; "
-        "stop that, or take other ports with: vigie init --new-ports"
+        f"port {port} of {program} is used by {holder(port)}; "
+        "stop that process, or choose other ports with: vigie init --new-ports"
     )
 
 
 def holder(port: int) -> str:
-    """Say which process listens on a port, as far as this user may know."""
+    """Return the process that listens on a port, if this user is allowed to see it."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:

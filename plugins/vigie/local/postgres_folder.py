@@ -1,7 +1,7 @@
-"""The folder of a PostgreSQL server: made whole or not at all, and held by one lock.
+"""The data folder of a PostgreSQL server: atomic creation, and a lock.
 
-The server and its children inherit the locked handle, so the lock lasts exactly as long as any
-process that could write into the folder, ``kill -9`` of the postmaster included.
+The server and its children inherit the locked handle. So the lock is held as long as any process
+can write to the folder, even after ``kill -9`` of the postmaster.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from vigie.errors import ConflictError, SettingsError
 from vigie.local.folders import private_folder, take_lock
 from vigie.local.postgres_binaries import MAJOR, program, run, unprivileged
 
-# The same order of strings on every machine, whatever locales it has.
+# Sort strings in the same order on every machine, independently of its locales.
 _LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "-E", "UTF8")
 
 
 def initialise(folder: Path, superuser: str, password: str) -> None:
-    """Make ``folder``, or do nothing where it is already.
+    """Create a database cluster in ``folder``, unless it contains one.
 
     Raises
     ------
     SettingsError
-        If the folder holds something else, or PostgreSQL cannot run here.
+        If the folder contains other files, or PostgreSQL cannot run here.
     """
     if _is_made(folder):
         return
@@ -37,10 +37,10 @@ def initialise(folder: Path, superuser: str, password: str) -> None:
     fresh = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
     try:
         _initdb(fresh, superuser, password)
-        fresh.rename(folder)  # fails where another process was faster
+        fresh.rename(folder)  # fails if another process created it first
     except OSError as exc:
         if not _is_made(folder):
-            raise SettingsError(f"cannot make {folder}: {exc}") from exc
+            raise SettingsError(f"cannot create {folder}: {exc}") from exc
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -51,7 +51,7 @@ def _is_made(folder: Path) -> bool:
         return False
     found = version.read_text().strip()
     if found != MAJOR:
-        raise SettingsError(f"{folder} was made by PostgreSQL {found}, this is {MAJOR}")
+        raise SettingsError(f"{folder} was created by PostgreSQL {found}, expected {MAJOR}")
     return True
 
 
@@ -64,24 +64,23 @@ def _initdb(folder: Path, superuser: str, password: str) -> None:
         run([*unprivileged(), program("initdb"), *login, *_LOCALE, *where])
 
 
-def lock(
-    folder: Path, sockets: Path, is_running: Callable[[], bool], patience_s: float = 10
-) -> int:
-    """Take the folder's lock, make the socket folder, clear what a killed server left behind.
+def lock(folder: Path, sockets: Path, is_running: Callable[[], bool], timeout_s: float = 10) -> int:
+    """Take the folder's lock, create the socket folder, and remove files of a killed server.
 
     Raises
     ------
     ConflictError
-        If a server runs on the folder. The children of a killed one get ``patience_s`` to leave.
+        If a server is running on the folder, or children of a killed server are still running after
+        ``timeout_s``.
     """
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     while True:
         try:
             handle = take_lock(folder / "vigie.lock")
             break
         except ConflictError:
             if is_running() or time.monotonic() > deadline:
-                raise ConflictError(f"a PostgreSQL server already runs on {folder}") from None
+                raise ConflictError(f"a PostgreSQL server is already running on {folder}") from None
             time.sleep(0.05)
     private_folder(sockets)
     _clear(folder / "postmaster.pid", sockets)
@@ -89,10 +88,10 @@ def lock(
 
 
 def _clear(pid_file: Path, sockets: Path) -> None:
-    """Remove a pid file that names no server of this folder: PostgreSQL believes any process."""
+    """Remove stale files; PostgreSQL does not start if the pid file names any running process."""
     if pid_file.exists() and _is_server(pid_file):
         raise ConflictError(
-            f"a PostgreSQL server that vigie did not start runs on {pid_file.parent}"
+            f"a PostgreSQL server that vigie did not start is running on {pid_file.parent}"
         )
     pid_file.unlink(missing_ok=True)
     for left in sockets.glob(".s.PGSQL.*"):

@@ -1,6 +1,6 @@
-"""Questions to the platform's services: does it really answer?
+"""Probes that a service of the platform is ready.
 
-Each probe raises :class:`~vigie.errors.TransientError` while the answer is no.
+Each probe raises :class:`~vigie.errors.TransientError` while the service is not ready.
 """
 
 from __future__ import annotations
@@ -30,45 +30,47 @@ def get(
     refused: Callable[[str], SettingsError] | None = None,
     variable: str = "an address of the platform",
 ) -> Any:
-    """Return the JSON (or text) that a URL answers; proxies of the shell are not asked.
+    """GET a URL, without proxies, and return the response as parsed JSON or as text.
 
-    A login of the URL goes beside it, because httpx logs each URL that it asks.
-    With ``refused``, an answer that lets nobody in (401, 403) raises what it makes of the words.
+    A login in the URL is sent as a header instead, because httpx logs the URLs it requests.
+
+    ``refused`` makes the error for a response with status 401 or 403 from its text; ``variable`` is
+    the setting that contains the URL.
 
     Raises
     ------
     SettingsError
-        ``variable``, which the URL comes from, is not an address.
+        If the URL is invalid.
     TransientError
-        Nobody answered, or not with 200, or with JSON that cannot be read.
+        If the server did not answer, did not answer with status 200, or sent malformed JSON.
     """
     given = checked_url(url, variable)
-    told = str(given.copy_with(userinfo=b""))
+    shown = str(given.copy_with(userinfo=b""))
     auth = (given.username, given.password) if given.userinfo else None
     try:
         with httpx.Client(trust_env=False, timeout=timeout_s, headers=headers, auth=auth) as client:
-            answer = client.get(told)
+            answer = client.get(shown)
     except httpx.HTTPError as exc:
-        raise TransientError(f"{told} did not answer ({type(exc).__name__})") from exc
+        raise TransientError(f"{shown} did not answer ({type(exc).__name__})") from exc
     if refused and answer.status_code in (401, 403):
         raise refused(f"{answer.status_code} {answer.text.strip()[:200]}")
     if answer.status_code != httpx.codes.OK:
-        raise TransientError(f"{told} answered {answer.status_code}")
+        raise TransientError(f"{shown} answered with status {answer.status_code}")
     try:
         is_json = "json" in answer.headers.get("content-type", "")
         return answer.json() if is_json else answer.text
     except ValueError as exc:
-        raise TransientError(f"{told} answered JSON that cannot be read") from exc
+        raise TransientError(f"{shown} answered with malformed JSON") from exc
 
 
 def check_header(variable: str, secret: str) -> None:
-    """Refuse a secret that no header can carry; httpx's own error would repeat it."""
+    """Raise SettingsError if a secret is not valid in a header; httpx's error would show it."""
     if not (secret.isascii() and secret.isprintable()):
-        raise SettingsError(f"{variable} holds a character that cannot be sent; copy it again")
+        raise SettingsError(f"{variable} contains a character that is not allowed in a header")
 
 
 def part_of(answer: Any, *keys: str) -> Any:
-    """Return what lies below these keys of an answer, None where it has another shape.
+    """Return the value at a path of keys in a response, or None if there is none.
 
     Examples
     --------
@@ -82,35 +84,35 @@ def part_of(answer: Any, *keys: str) -> Any:
 
 
 def probe_airflow(url: str, variable: str = "Airflow's address") -> None:
-    """Ask whether api-server, scheduler, dag-processor and triggerer all report as healthy."""
+    """Check that api-server, scheduler, dag-processor and triggerer report as healthy."""
     health = get(f"{url}/api/v2/monitor/health", variable=variable)
     parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-    told = without_login(url)
+    shown = without_login(url)
     if part_of(health, "metadatabase") is None:
-        raise SettingsError(f"what answers at {told} is not Airflow")
-    sick = [part for part in parts if part_of(health, part, "status") != "healthy"]
-    if sick:
-        raise TransientError(f"Airflow at {told}: not healthy yet: {', '.join(sick)}")
+        raise SettingsError(f"the server at {shown} is not Airflow")
+    unhealthy = [part for part in parts if part_of(health, part, "status") != "healthy"]
+    if unhealthy:
+        raise TransientError(f"Airflow at {shown}: not healthy yet: {', '.join(unhealthy)}")
 
 
 def probe_mlflow(url: str) -> None:
-    """Ask ``/health``, which answers too early and whatever is wrong, and then a real question."""
+    """Check ``/health`` and an API request, because ``/health`` does not test the database."""
     get(f"{url}/health")
     get(f"{url}/api/2.0/mlflow/experiments/search?max_results=1")
 
 
 def probe_serving(url: str) -> None:
-    """Ask whether the service is up; a model may still be missing."""
+    """Check that serving is up; it may not have loaded a model yet."""
     get(f"{url}/health")
 
 
 def probe_workers(broker_url: str, options: Mapping[str, str], wanted: int) -> None:
-    """Ask the platform's workers for a sign of life through the broker.
+    """Ping the platform's workers through the broker.
 
     Raises
     ------
     TransientError
-        If fewer than ``wanted`` answered within a second, or the broker did not.
+        If the broker or fewer than ``wanted`` workers answered within a second.
     """
     from celery import Celery
     from kombu.exceptions import KombuError, OperationalError
@@ -125,18 +127,18 @@ def probe_workers(broker_url: str, options: Mapping[str, str], wanted: int) -> N
 
 
 def probe_postgres(platform: Platform) -> None:
-    """Log in.
+    """Log in to the embedded PostgreSQL.
 
     Raises
     ------
     SettingsError
-        If the server answers and refuses the password.
+        If the server refuses the password.
     """
     problem = platform.postgres.login_error()
     if "password authentication failed" in problem:
         raise SettingsError(
-            f"{platform.file} is not the one that {platform.folder / 'postgres'} was made with; "
-            "restore it, or remove that folder to begin with empty databases"
+            f"the password in {platform.file} is not the one of {platform.folder / 'postgres'}; "
+            "restore the file, or remove the folder to start with empty databases"
         )
     if problem:
         raise TransientError(f"PostgreSQL: {problem}")
@@ -149,35 +151,35 @@ def wait_for(
     timeout_s: float,
     cancelled: Event | None = None,
 ) -> None:
-    """Repeat a probe until it succeeds, or somebody sets ``cancelled``.
+    """Repeat a probe until it succeeds.
 
     Raises
     ------
     TransientError
-        When time is up, or one of the programs ends for good; it names the log to read.
+        On timeout, if ``cancelled`` is set, or if a program fails; the message names the log.
     """
     deadline = time.monotonic() + timeout_s
     while True:
         try:
             probe()
-            return _refuse_strangers(supervisor.platform, programs)
+            return _check_owner(supervisor.platform, programs)
         except TransientError as exc:
             states = supervisor.states()
             dead = [p for p in programs if p.name in states and states[p.name].state == "FATAL"]
             is_late = time.monotonic() > deadline or (cancelled is not None and cancelled.is_set())
             if dead or is_late:
-                raise TransientError(_told(exc, supervisor, dead or list(programs))) from exc
+                raise TransientError(_failure(exc, supervisor, dead or list(programs))) from exc
         time.sleep(0.25)
 
 
-def _refuse_strangers(platform: Platform, programs: tuple[Program, ...]) -> None:
-    """Raise SettingsError if the answer came from somebody else, who took the port meanwhile."""
+def _check_owner(platform: Platform, programs: tuple[Program, ...]) -> None:
+    """Raise SettingsError if another process, not one of these programs, listens on the port."""
     for program in (program for program in programs if program.port):
         port = platform.ports[str(program.port)]
         if not listens(platform, port):
             raise taken(port, program.name)
 
 
-def _told(problem: TransientError, supervisor: Supervisor, programs: list[Program]) -> str:
+def _failure(problem: TransientError, supervisor: Supervisor, programs: list[Program]) -> str:
     logs = ", ".join(str(supervisor.log(program)) for program in programs)
-    return f"{', '.join(p.name for p in programs)} did not come up: {problem}; read {logs}"
+    return f"{', '.join(p.name for p in programs)} did not become ready: {problem}; read {logs}"

@@ -1,7 +1,7 @@
-"""The processes of a platform, whoever their parent is now.
+"""The processes of a platform: find them, end them, measure their memory.
 
-All carry a mark in their environment. PostgreSQL overwrites its own (it shows its state there), so
-its processes are known by the folder that they work in.
+Every process has a mark in its environment. PostgreSQL overwrites its environment with its process
+title, so its processes are identified by their working directory.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from vigie.local.state import Platform
 
 
 def platform_processes(platform: Platform) -> list[psutil.Process]:
-    """Return every process of this user that was started by the platform, and is not a zombie."""
+    """Return the running processes that belong to the platform, whatever their parent is."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if _is_ours(process, platform):
+            if _belongs(process, platform):
                 found.append(process)
     return found
 
 
-def _is_ours(process: psutil.Process, platform: Platform) -> bool:
+def _belongs(process: psutil.Process, platform: Platform) -> bool:
     if process.pid == os.getpid() or process.uids().real != os.getuid():
         return False
     if process.status() == psutil.STATUS_ZOMBIE:
@@ -38,7 +38,7 @@ def _is_ours(process: psutil.Process, platform: Platform) -> bool:
 
 
 def listens(platform: Platform, port: int) -> bool:
-    """Tell whether a process of the platform, and not somebody else's, listens on a port."""
+    """Return whether a process of the platform listens on a port."""
     for process in platform_processes(platform):
         with contextlib.suppress(psutil.Error, OSError):
             for connection in process.net_connections("tcp"):
@@ -47,22 +47,22 @@ def listens(platform: Platform, port: int) -> bool:
     return False
 
 
-def end(processes: Iterable[psutil.Process], patience_s: float = 5) -> int:
-    """Ask processes to leave, then kill what is left; return how many there were."""
+def end(processes: Iterable[psutil.Process], timeout_s: float = 5) -> int:
+    """Terminate processes, kill those still running after ``timeout_s``, return their number."""
     asked = list(processes)
     for process in asked:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, left = psutil.wait_procs(asked, timeout=patience_s)
+    _, left = psutil.wait_procs(asked, timeout=timeout_s)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=patience_s)
+    psutil.wait_procs(left, timeout=timeout_s)
     return len(asked)
 
 
 def memory_mib(processes: Iterable[psutil.Process]) -> float:
-    """Return the sum of the proportional set sizes (where the system knows them, else resident)."""
+    """Return the sum of proportional set sizes, or of resident set sizes where unavailable."""
     total = 0
     for process in processes:
         with contextlib.suppress(psutil.Error):

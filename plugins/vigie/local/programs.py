@@ -6,38 +6,41 @@ from dataclasses import dataclass
 
 from vigie.local.ports import LOOPBACK
 
-#: Groups of programs, the one that stops first first. A task that is told to end reports so to the
-#: api-server: without an answer it would count as running until its heartbeat is missed, 300 s.
+#: Groups of programs in the order in which they stop. A task that is stopped reports this to the
+#: api-server, which must still be running: otherwise the task counts as running for another 300 s.
 TASKS, PLATFORM = "tasks", "platform"
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One supervised program: ``python -I -m`` with these arguments (none: PostgreSQL)."""
+    """A supervised program: ``python -I -m`` with these arguments (PostgreSQL has none)."""
 
     name: str
     arguments: tuple[str, ...] = ()
-    port: str | None = None  # its key in the platform's ports
+    port: str | None = None  # key in the platform's ports
     stop_signal: str = "TERM"
     stop_wait_s: int = 8
     group: str = PLATFORM
 
     @property
     def process(self) -> str:
-        """The supervisor's name of it: groups stop one after the other, PostgreSQL last."""
+        """The supervisor's name of the program, with its group."""
         return f"{self.group}:{self.name}" if self.group else self.name
 
 
-_END_OF_TASK_S = 15  # a task in a library's call hears of the signal when it returns
+_END_OF_TASK_S = 15  # Python handles the signal only when a running library call returns
 _SERVE = ("--host", LOOPBACK, "--port", "{port}")
 
-POSTGRES = Program("postgres", stop_signal="INT", stop_wait_s=30, group="")  # INT: cut clients off
+POSTGRES = Program(
+    "postgres", stop_signal="INT", stop_wait_s=30, group=""
+)  # INT: disconnect clients
 API_SERVER = Program(
     "airflow-api-server",
     ("airflow", "api-server", *_SERVE, "--workers", "1"),
     port="airflow",
 )
-# Without --skip-serve-logs these two open ports on every interface; the api-server reads the files.
+# Without --skip-serve-logs, scheduler and triggerer would serve logs on all interfaces. This is not
+# needed, because the api-server reads the log files.
 SCHEDULER = Program(
     "airflow-scheduler",
     ("airflow", "scheduler", "--skip-serve-logs"),
@@ -56,7 +59,7 @@ SERVING = Program(
     port="serving",
 )
 
-MAX_WORKERS = 8  # of VIGIE_CELERY_WORKERS; the supervisor's configuration has them all
+MAX_WORKERS = 8  # maximum of VIGIE_CELERY_WORKERS; supervisord's configuration contains all of them
 _WORKER = ("airflow", "celery", "worker", "--skip-serve-logs")
 WORKERS = tuple(
     Program(

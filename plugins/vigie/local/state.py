@@ -1,4 +1,4 @@
-"""What the local platform keeps between its runs: ``data/local/platform.toml``."""
+"""The ports, passwords and keys of the local platform: ``data/local/platform.toml``."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _SECRETS = (
 )
 _HEADER = """\
 # Written by `vigie init`: the ports, passwords and keys of this local platform.
-# Keep it private, and together with the folders beside it: the database knows these passwords.
-# The variables below are the weakest: .env, the environment and flags win over them.
+# Keep it private, and together with the folders next to it: the databases use these passwords.
+# The variables below have the lowest precedence: .env, the environment and options override them.
 """
 
 
@@ -52,7 +52,7 @@ class Platform:
 
     @property
     def mark(self) -> str:
-        """What every process of this platform carries in its environment."""
+        """Value of ``VIGIE_PLATFORM`` in the environment of every process of this platform."""
         return self.sockets.name
 
     @property
@@ -65,7 +65,7 @@ class Platform:
         return self.root / "init-db.sql"
 
     def database_url(self, name: str) -> str:
-        """Return the URL of one of our databases, as its own role."""
+        """Return the URL of a database, with the login of its own role."""
         return self.postgres.url(name, name, self.secrets[f"{name}_database_password"])
 
     @property
@@ -78,7 +78,7 @@ class Platform:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a command, a task and serving need to find this platform."""
+        """Settings with which commands, tasks and serving connect to this platform."""
         return {
             "VIGIE_DATABASE_URL": self.database_url("vigie"),
             "MLFLOW_TRACKING_URI": self.url("mlflow"),
@@ -87,7 +87,7 @@ class Platform:
         }
 
     def write(self) -> None:
-        """Write ``platform.toml`` with mode 0600, whole or not at all."""
+        """Write ``platform.toml`` atomically, with mode 0600."""
         tables = {"ports": self.ports, "secrets": self.secrets, "environment": self.environment}
         lines = [_HEADER]
         for name, table in tables.items():
@@ -98,7 +98,7 @@ class Platform:
 
 
 def platform_file(root: Path) -> Path:
-    """Return where a checkout's platform is described."""
+    """Return the path of a checkout's ``platform.toml``."""
     return root / "data" / "local" / "platform.toml"
 
 
@@ -108,7 +108,7 @@ def read_platform(root: Path) -> Platform | None:
     Raises
     ------
     SettingsError
-        If the file is there but not as ``vigie init`` wrote it.
+        If the file cannot be read or lacks a port or a secret.
     """
     path = platform_file(root)
     if not path.exists():
@@ -123,9 +123,11 @@ def read_platform(root: Path) -> Platform | None:
 
 
 def make_platform(root: Path, *, new_ports: bool = False) -> tuple[Platform, bool]:
-    """Return the platform of a checkout and whether it is new; make and complete what is missing.
+    """Return the platform of a checkout and whether it is new.
 
-    What the file has is kept, so it is safe to repeat; ``new_ports`` takes another free block.
+    Existing ports and secrets are kept and missing ones are added, so the call can be repeated.
+
+    ``new_ports`` chooses another free block of ports.
     """
     path = platform_file(root)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -136,12 +138,12 @@ def make_platform(root: Path, *, new_ports: bool = False) -> tuple[Platform, boo
     platform = _complete(root, path)
     if new_ports:
         platform = replace(platform, ports=free_block(avoid=platform.ports))
-    platform.write()  # a moved checkout has other addresses
+    platform.write()  # The URLs contain the path of the checkout, which may have moved.
     return platform, False
 
 
 def _complete(root: Path, path: Path) -> Platform:
-    """Read a file of an older version, adding the secrets that it does not have yet."""
+    """Read a file that an older version may have written, and add missing secrets."""
     tables = _load(path)
     kept = {name: tables.get("secrets", {}).get(name) or _generate(name) for name in _SECRETS}
     ports = dict(tables.get("ports", {}))
@@ -156,7 +158,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _generate(name: str) -> str:
-    if name == "airflow_fernet_key":  # 32 bytes, in this form
+    if name == "airflow_fernet_key":  # Fernet requires 32 bytes in URL-safe base64.
         return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     if name == "airflow_admin_password":  # typed by people
         return secrets.token_urlsafe(12)

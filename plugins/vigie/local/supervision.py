@@ -1,4 +1,4 @@
-"""The process supervisor: ``supervisord``, its configuration and its private socket."""
+"""The process supervisor: ``supervisord``, its configuration and the states of its programs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import http.client
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
+import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from vigie.encoding import write_atomic
 from vigie.errors import TransientError
-from vigie.local.environments import MARK
+from vigie.local.environments import MARK, OWN_DATABASES, read_overrides
 from vigie.local.folders import private_folder
-from vigie.local.programs import PLATFORM, PROGRAMS, TASKS, Program
+from vigie.local.processes import memory_mib
+from vigie.local.programs import MLFLOW, PLATFORM, POSTGRES, PROGRAMS, TASKS, WORKERS, Program
 from vigie.local.state import Platform
 
-# No path of the user stands in here: they are relative to the folder that supervisord runs in, and
-# the interpreter comes from the environment, so blanks, percent signs and semicolons do no harm.
+# The configuration contains no path of the user: paths are relative to supervisord's working
+# directory, and the interpreter comes from the environment. So a path may contain blanks, percent
+# signs and semicolons.
 _HEAD = """\
 [supervisord]
 logfile=../logs/supervisor.log
@@ -41,7 +45,7 @@ chmod=0600
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 """
-# At the end supervisord stops the group of the highest number, waits for it, and goes on.
+# On shutdown supervisord stops the group with the highest priority number, waits, and continues.
 _GROUP = """
 [group:{name}]
 programs={programs}
@@ -68,7 +72,7 @@ priority=1
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """What the supervisor knows of one program."""
+    """The state of one program as the supervisor reports it."""
 
     name: str
     state: str  # RUNNING, STARTING, BACKOFF, STOPPED, EXITED, FATAL, …
@@ -78,14 +82,14 @@ class ProcessState:
 
 
 class Supervisor:
-    """The supervisor of one platform, running or not."""
+    """Client of a platform's supervisor, which may or may not be running."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
         self.socket = platform.sockets / "supervisor.sock"
 
     def is_running(self) -> bool:
-        """Tell whether it answers."""
+        """Return whether the supervisor responds."""
         try:
             self._call("supervisor.getState")
         except TransientError:
@@ -93,7 +97,7 @@ class Supervisor:
         return True
 
     def start(self) -> None:
-        """Run it as a daemon, with no program started yet; do nothing if it answers."""
+        """Start supervisord as a daemon without any program; do nothing if it is running."""
         if self.is_running():
             return
         folder = self.platform.folder / "run"
@@ -115,7 +119,7 @@ class Supervisor:
             raise TransientError(f"the supervisor did not start: {done.stderr.strip()}")
 
     def configuration(self) -> str:
-        """Return supervisord's configuration; it holds no secret and no path of the user's."""
+        """Return supervisord's configuration; it contains no secret and no path of the user."""
         user = "user=root\n" if os.getuid() == 0 else ""
         groups = [
             _GROUP.format(
@@ -125,23 +129,20 @@ class Supervisor:
             )
             for group, priority in ((TASKS, 20), (PLATFORM, 10))
         ]
-        return (
-            _HEAD.format(socket=self.socket, user=user)
-            + "".join(groups)
-            + "".join(
-                _PROGRAM.format(
-                    name=program.name,
-                    signal=program.stop_signal,
-                    wait=program.stop_wait_s,
-                    # PostgreSQL tells its own children; a signal to each would cancel queries.
-                    as_group=str(bool(program.group)).lower(),
-                )
-                for program in PROGRAMS.values()
+        programs = [
+            _PROGRAM.format(
+                name=program.name,
+                signal=program.stop_signal,
+                wait=program.stop_wait_s,
+                # PostgreSQL signals its own children; a signal to the group would cancel queries.
+                as_group=str(bool(program.group)).lower(),
             )
-        )
+            for program in PROGRAMS.values()
+        ]
+        return "".join([_HEAD.format(socket=self.socket, user=user), *groups, *programs])
 
     def states(self) -> dict[str, ProcessState]:
-        """Return the state of every program; empty while the supervisor is not running."""
+        """Return the state of every program; empty if the supervisor is not running."""
         try:
             found: list[dict[str, Any]] = self._call("supervisor.getAllProcessInfo")
         except TransientError:
@@ -149,22 +150,22 @@ class Supervisor:
         return {info["name"]: _process_state(info) for info in found}
 
     def launch(self, program: Program) -> None:
-        """Start a program; do nothing if it runs. Returns before the program is ready."""
+        """Start a program unless it is running; return before the program is ready."""
         with _expected(Faults.ALREADY_STARTED):
             self._call("supervisor.startProcess", program.process, False)
 
     def halt(self, program: Program, *, wait: bool = False) -> None:
-        """Stop a program; do nothing if it does not run."""
+        """Stop a program if it is running."""
         with _expected(Faults.NOT_RUNNING):
             self._call("supervisor.stopProcess", program.process, wait)
 
     def shutdown(self) -> None:
-        """Stop every program and then the supervisor itself. Returns before it is gone."""
+        """Ask the supervisor to stop every program and itself; return before it has ended."""
         with _expected(Faults.SHUTDOWN_STATE):
             self._call("supervisor.shutdown")
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        """Call the supervisor over a connection of its own, so that threads may."""
+        """Call the supervisor over a new connection, because connections are not thread-safe."""
         transport = SupervisorTransport(None, None, f"unix://{self.socket}")
         proxy = ServerProxy("http://localhost", transport=transport)
         try:
@@ -175,13 +176,13 @@ class Supervisor:
             transport.close()
 
     def log(self, program: Program) -> Path:
-        """Return where a program's output goes."""
+        """Return the path of a program's log file."""
         return self.platform.folder / "logs" / f"{program.name}.log"
 
 
 @contextlib.contextmanager
 def _expected(code: int) -> Iterator[None]:
-    """Let a fault pass that says that there is nothing to do."""
+    """Ignore the fault with this code, which means that there is nothing to do."""
     try:
         yield
     except Fault as fault:
@@ -198,3 +199,52 @@ def _process_state(info: dict[str, Any]) -> ProcessState:
         uptime_s=info["now"] - info["start"] if running else None,
         problem=info["spawnerr"] or ("" if running else info["description"]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRow:
+    """One program in the table of ``vigie status``."""
+
+    name: str
+    state: str
+    pid: str
+    uptime: str
+    port: str
+    memory: str
+
+
+def status_rows(platform: Platform) -> list[StatusRow]:
+    """Return a row for each program that the platform uses, running or not."""
+    states = Supervisor(platform).states()
+    overrides = read_overrides(platform) or {}
+    unused = {worker for worker in WORKERS if not _was_started(states.get(worker.name))}
+    if "MLFLOW_TRACKING_URI" in overrides:
+        unused.add(MLFLOW)
+    if all(name in overrides for name in OWN_DATABASES):
+        unused.add(POSTGRES)
+    return [_row(platform, p, states) for p in PROGRAMS.values() if p not in unused]
+
+
+def _was_started(known: ProcessState | None) -> bool:
+    return known is not None and known.state != "STOPPED"
+
+
+def _row(platform: Platform, program: Program, states: Mapping[str, ProcessState]) -> StatusRow:
+    known = states.get(program.name)
+    return StatusRow(
+        name=program.name,
+        state=known.state if known else "STOPPED",
+        pid=str(known.pid) if known and known.pid else "",
+        uptime=str(timedelta(seconds=known.uptime_s)) if known and known.uptime_s else "",
+        port=str(platform.ports[program.port]) if program.port else "",
+        memory=f"{_tree_mib(known.pid):.0f} MiB" if known and known.pid else "",
+    )
+
+
+def _tree_mib(pid: int) -> float:
+    """Return the memory of a process and its descendants."""
+    try:
+        process = psutil.Process(pid)
+        return memory_mib([process, *process.children(recursive=True)])
+    except psutil.NoSuchProcess:
+        return 0.0

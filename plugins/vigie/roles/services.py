@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Protocol
 
+from vigie.records import ProjectPaths
 from vigie.roles.artifacts import BundleStore
 from vigie.roles.index import LogIndex
 from vigie.roles.sources import ApiLogSource, ReportRenderer
@@ -22,28 +22,11 @@ from vigie.roles.stream import LogStream
 from vigie.roles.telemetry import MetricsSink, Tracker
 
 
-class Paths(Protocol):
-    """Where files go."""
-
-    @property
-    def root(self) -> Path: ...
-    @property
-    def data(self) -> Path: ...
-    @property
-    def artifacts(self) -> Path: ...
-    @property
-    def reports(self) -> Path: ...
-    @property
-    def models(self) -> Path: ...
-    @property
-    def local(self) -> Path: ...
-
-
 class Services(Protocol):
     """Lazy: a role's adapter is imported and opened when the attribute is first read."""
 
     @property
-    def paths(self) -> Paths: ...
+    def paths(self) -> ProjectPaths: ...
     @property
     def now(self) -> Callable[[], datetime]:
         """The clock (UTC, aware); tests inject their own."""

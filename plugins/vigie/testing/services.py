@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from vigie.records import ProjectPaths
 from vigie.roles import BundleStore, Services
 from vigie.testing.clock import Clock
 from vigie.testing.index import FakeIndex
@@ -22,37 +22,6 @@ if TYPE_CHECKING:
     from vigie.settings import Settings
 
 
-@dataclass(frozen=True)
-class FakePaths:
-    """The platform's folders below one root; made on construction."""
-
-    root: Path
-
-    def __post_init__(self) -> None:
-        for folder in (self.data, self.artifacts, self.reports, self.models, self.local):
-            folder.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def data(self) -> Path:
-        return self.root / "data"
-
-    @property
-    def artifacts(self) -> Path:
-        return self.root / "artifacts"
-
-    @property
-    def reports(self) -> Path:
-        return self.root / "reports"
-
-    @property
-    def models(self) -> Path:
-        return self.root / "models"
-
-    @property
-    def local(self) -> Path:
-        return self.data / "local"
-
-
 class FakeServices:
     """Satisfies :class:`vigie.roles.Services`, and is a context manager as ``open_services`` is.
 
@@ -63,7 +32,9 @@ class FakeServices:
     """
 
     def __init__(self, root: Path, now: datetime | None = None) -> None:
-        self.paths = FakePaths(root)
+        self.paths = ProjectPaths(root, root / "data", root / "artifacts", root / "reports")
+        for name in ("data", "artifacts", "reports", "models", "local"):
+            getattr(self.paths, name).mkdir(parents=True, exist_ok=True)
         self.clock = Clock(now)
         self.predictions = FakePredictions()
         self.labels = FakeLabels(self.predictions, self.clock)

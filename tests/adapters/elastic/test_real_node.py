@@ -19,7 +19,7 @@ from vigie.collection.clear_indices import clear_indices
 from vigie.collection.index_specs import RAW, api_log_specs
 from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.errors import DataError, PermanentError
-from vigie.local.es_probe import elasticsearch
+from vigie.local.check_probes import elasticsearch
 from vigie.records import Document, IndexOutcome, IndexSpec
 from vigie.settings import ElasticsearchSettings
 from vigie.testing import FakeServices

@@ -15,7 +15,7 @@ from support.fake_es import FakeEs
 from vigie.adapters.elastic.client import Access
 from vigie.adapters.elastic.index import EsIndex
 from vigie.errors import SettingsError
-from vigie.local.es_probe import elasticsearch
+from vigie.local.check_probes import elasticsearch
 from vigie.records import Document, IndexOutcome, IndexSpec
 from vigie.settings import ElasticsearchSettings, Settings
 from vigie.wiring import open_services

@@ -29,7 +29,7 @@ from vigie.adapters.kafka.stream import KafkaStream
 from vigie.anomaly.scoring.follow_stream import FollowOptions, follow_stream
 from vigie.anomaly.scoring.score_stream import score_stream
 from vigie.errors import SettingsError
-from vigie.local.check import check_everything
+from vigie.local.check import check_roles
 from vigie.local.ports import LOOPBACK
 from vigie.records import Message
 from vigie.settings import Settings
@@ -223,7 +223,9 @@ def test_the_documented_permissions_are_enough(
             wait_s=0.2,
         )
         assert followed.indexed == 1
-        [told] = [s for s in check_everything(Settings.from_env(variables)) if s.role == "stream"]
+        [told] = [
+            s for s in check_roles(Settings.from_env(variables)).statuses if s.role == "stream"
+        ]
         assert told.ok, told.detail
         assert "broker(s)" in told.detail
     finally:
@@ -240,7 +242,7 @@ def asked(variables: dict[str, str]) -> SettingsError:
         stream.partitions(TOPIC)
     assert time.monotonic() - begin < 5
     begin = time.monotonic()
-    [told] = [s for s in check_everything(Settings.from_env(variables)) if s.role == "stream"]
+    [told] = [s for s in check_roles(Settings.from_env(variables)).statuses if s.role == "stream"]
     assert time.monotonic() - begin < 5
     assert not told.ok
     stream.close()

@@ -19,7 +19,7 @@ from vigie.anomaly.ingest.ingest_log_files import ingest_log_files
 from vigie.anomaly.scoring.score_stream import score_stream
 from vigie.dead_letters.letters import DEAD_LETTERS, original_bytes
 from vigie.errors import DataError, PermanentError
-from vigie.local.check import check_everything
+from vigie.local.check import check_roles
 from vigie.records import Message, Position
 from vigie.settings import Settings
 from vigie.testing import FakeServices
@@ -200,7 +200,7 @@ def test_the_topic_is_recreated_only_when_asked_twice(
 def test_check_tells_of_the_cluster_and_of_its_absence(kafka_servers: str, tmp_path: Path) -> None:
     def stream_status(servers: str) -> tuple[bool, str]:
         settings = Settings.from_env({"KAFKA_BOOTSTRAP_SERVERS": servers})
-        [found] = [s for s in check_everything(settings) if s.role == "stream"]
+        [found] = [s for s in check_roles(settings).statuses if s.role == "stream"]
         return found.ok, found.detail
 
     ok, detail = stream_status(kafka_servers)

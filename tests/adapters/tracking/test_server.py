@@ -25,7 +25,7 @@ from vigie.adapters.tracking.tracker import MlflowTracker
 from vigie.cli.local import check
 from vigie.errors import SettingsError, TransientError
 from vigie.local import check_probes
-from vigie.local.check import check_everything
+from vigie.local.check import check_roles
 from vigie.local.ports import LOOPBACK, is_free
 from vigie.local.processes import end
 from vigie.operators.connections import overrides
@@ -250,7 +250,7 @@ def test_check_passes_the_login(
     """The other roles are down here; what waiting does not mend is told first."""
     for name, value in ({"MLFLOW_TRACKING_URI": guarded_url} | _login(password)).items():
         monkeypatch.setenv(name, value)
-    [found] = [s for s in check_everything(Settings.from_env()) if s.role == "tracking"]
+    [found] = [s for s in check_roles(Settings.from_env()).statuses if s.role == "tracking"]
     assert found.ok == (error is None)
     assert found.detail.startswith("MLflow 3") == found.ok
     with pytest.raises(error or TransientError) as caught:

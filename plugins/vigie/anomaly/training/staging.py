@@ -14,7 +14,7 @@ from vigie.encoding import write_atomic
 from vigie.errors import DataError
 
 if TYPE_CHECKING:
-    from vigie.roles.services import Paths
+    from vigie.records import ProjectPaths
 
 EXPERIMENT = "anomaly-detection"
 
@@ -33,17 +33,17 @@ class TrainingLines:
     test: list[str]
 
 
-def training_folder(paths: Paths, *names: str) -> Path:
+def training_folder(paths: ProjectPaths, *names: str) -> Path:
     """Return a folder below ``data/training``."""
     return paths.data.joinpath("training", *names)
 
 
-def sample_path(paths: Paths, run_id: str) -> Path:
+def sample_path(paths: ProjectPaths, run_id: str) -> Path:
     """Return where a run's sample of log lines lies."""
     return training_folder(paths, "logs") / f"{run_id}.txt.gz"
 
 
-def evaluation_path(paths: Paths, run_id: str) -> Path:
+def evaluation_path(paths: ProjectPaths, run_id: str) -> Path:
     """Return where a run's figures lie, beside its detectors."""
     return training_folder(paths, "detectors", run_id) / "evaluation.json"
 

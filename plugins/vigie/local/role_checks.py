@@ -1,4 +1,4 @@
-"""What ``vigie check`` asks of each role, where, and what to do when the answer is no."""
+"""The checks of ``vigie check``: for each role its backend, its probe, and advice on failure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from functools import partial
 from vigie.errors import PermanentError, SettingsError, TransientError, VigieError
 from vigie.local import check_probes as probes
 from vigie.local.connection_check import connection_differences
-from vigie.local.es_probe import elasticsearch
 from vigie.local.state import Platform
 from vigie.records import ServiceStatus
 from vigie.settings import Settings
@@ -22,18 +21,18 @@ _BASE_URL = "AIRFLOW__API__BASE_URL"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A role, what it uses, and a probe that returns a version or raises one of our errors."""
+class RoleCheck:
+    """A role, its backend, and a probe that returns a version or raises an error of vigie."""
 
     role: str
     backend: str
     variable: str
     probe: Callable[[], str]
     advice: str = _UP
-    place: str = ""  # where it was asked: host and port, never a login
+    place: str = ""  # host and port that the probe connects to, without a login
 
-    def ask(self, settings: Settings) -> ServiceStatus:
-        """Return the answer, or what is wrong."""
+    def run(self, settings: Settings) -> ServiceStatus:
+        """Run the probe and return its result or its error."""
         begin = time.monotonic()
         try:
             detail = self.probe()
@@ -52,18 +51,18 @@ class Question:
             is_permanent=isinstance(problem, PermanentError),
         )
 
-    def late(self, settings: Settings, waited_s: float) -> ServiceStatus:
-        """Return what to say of one that has not answered at the deadline."""
-        told = f"no answer in {waited_s:g} s from {self.place or self.backend}"
-        return self._failed(settings, TransientError(told))
+    def timed_out(self, settings: Settings, waited_s: float) -> ServiceStatus:
+        """Return the status of a probe that did not finish before the deadline."""
+        message = f"no answer within {waited_s:g} s from {self.place or self.backend}"
+        return self._failed(settings, TransientError(message))
 
     def _status(self, settings: Settings) -> ServiceStatus:
         source = settings.source(self.variable)
         return ServiceStatus(self.role, self.backend, True, "", None, source)
 
 
-def questions(settings: Settings, platform: Platform | None) -> list[Question]:
-    """Return a question for each role, in the order of the design's table."""
+def role_checks(settings: Settings, platform: Platform | None) -> list[RoleCheck]:
+    """Return a check for each role, in the order of the table in ``docs/platform.md``."""
     records = _records(settings)
     return [
         records,
@@ -73,7 +72,7 @@ def questions(settings: Settings, platform: Platform | None) -> list[Question]:
         _metrics(settings),
         _orchestration(platform),
         _serving(settings),
-        Question(
+        RoleCheck(
             "model bundles",
             "folder",
             "ARTIFACTS_DIR",
@@ -83,73 +82,73 @@ def questions(settings: Settings, platform: Platform | None) -> list[Question]:
     ]
 
 
-def _records(settings: Settings) -> Question:
+def _records(settings: Settings) -> RoleCheck:
     secret = settings.database.url
     url = secret.get_secret_value() if secret else ""
     is_embedded = settings.source("VIGIE_DATABASE_URL") in ("platform.toml", "default")
-    return Question(
+    return RoleCheck(
         "records",
         "embedded PostgreSQL" if is_embedded else "PostgreSQL server",
         "VIGIE_DATABASE_URL",
         lambda: probes.postgres(url),
-        _UP if is_embedded else "start that server, or correct VIGIE_DATABASE_URL",
+        _UP if is_embedded else "start the server, or correct VIGIE_DATABASE_URL",
         probes.place(url),
     )
 
 
-def _log_index(settings: Settings, records: Question) -> Question:
+def _log_index(settings: Settings, records: RoleCheck) -> RoleCheck:
     found = settings.elasticsearch
     if not found.host:
         name = f"tables in {records.backend} (one machine)"
         return replace(records, role="log index", backend=name, variable="ELASTICSEARCH_HOST")
     place = probes.place(found.host)
-    return Question(
+    return RoleCheck(
         "log index",
         "Elasticsearch",
         "ELASTICSEARCH_HOST",
-        lambda: elasticsearch(found),
+        lambda: probes.elasticsearch(found),
         "start Elasticsearch, or unset ELASTICSEARCH_HOST for the embedded index",
         place if ":" in place else f"{place}:{found.port}",
     )
 
 
-def _stream(settings: Settings, records: Question) -> Question:
+def _stream(settings: Settings, records: RoleCheck) -> RoleCheck:
     servers = settings.stream.bootstrap_servers
     name = f"tables in {records.backend} (one machine)"
     if not servers:
         return replace(records, role="stream", backend=name, variable="KAFKA_BOOTSTRAP_SERVERS")
-    return Question(
+    return RoleCheck(
         "stream",
         "Kafka",
         "KAFKA_BOOTSTRAP_SERVERS",
-        lambda: probes.kafka(servers, settings.stream.security()),
+        lambda: probes.kafka(settings.stream),
         "start Kafka, or unset KAFKA_BOOTSTRAP_SERVERS for the embedded stream",
         servers,
     )
 
 
-def _tracking(settings: Settings) -> Question:
+def _tracking(settings: Settings) -> RoleCheck:
     if not settings.mlflow.enabled:
         off = "runs and models are not tracked"
-        return Question("tracking", "off (null tracker)", "MLFLOW_ENABLED", lambda: off)
+        return RoleCheck("tracking", "off (null tracker)", "MLFLOW_ENABLED", lambda: off)
     is_ours = settings.source("MLFLOW_TRACKING_URI") in ("platform.toml", "default")
-    return Question(
+    return RoleCheck(
         "tracking",
         "MLflow server",
         "MLFLOW_TRACKING_URI",
         lambda: probes.mlflow(settings.mlflow),
-        _UP if is_ours else "start that server, correct its login, or set MLFLOW_ENABLED=false",
+        _UP if is_ours else "start the server, correct its login, or set MLFLOW_ENABLED=false",
         probes.place(settings.mlflow.tracking_uri or ""),
     )
 
 
-def _metrics(settings: Settings) -> Question:
+def _metrics(settings: Settings) -> RoleCheck:
     url = settings.metrics.pushgateway_url
     if not url:
         folder = settings.paths.local / "metrics"
         variable = "PROMETHEUS_PUSHGATEWAY_URL"
-        return Question("metrics", "text files", variable, lambda: probes.folder(folder))
-    return Question(
+        return RoleCheck("metrics", "text files", variable, lambda: probes.folder(folder))
+    return RoleCheck(
         "metrics",
         "Pushgateway",
         "PROMETHEUS_PUSHGATEWAY_URL",
@@ -159,20 +158,20 @@ def _metrics(settings: Settings) -> Question:
     )
 
 
-def _orchestration(platform: Platform | None) -> Question:
+def _orchestration(platform: Platform | None) -> RoleCheck:
     variable, url = _airflow_address()
     advice = "start Airflow's api-server" if url else _UP
     url = url or (platform.url("airflow") if platform else None)
     place = probes.place(url or "")
-    return Question(
+    return RoleCheck(
         "orchestration", "Airflow", "", lambda: probes.airflow(url, variable), advice, place
     )
 
 
 def _airflow_address() -> tuple[str, str | None]:
-    """Return which setting of Airflow's own says where it is, and what it says.
+    """Return the variable that contains Airflow's URL, and the URL.
 
-    The address that its tasks use goes first: in a container the base URL is that of people's
+    The URL that its tasks use takes precedence: in a container the base URL is the one for
     browsers, where nothing listens.
     """
     if tasks := os.environ.get(_TASKS_ADDRESS):
@@ -180,19 +179,19 @@ def _airflow_address() -> tuple[str, str | None]:
     return _BASE_URL, os.environ.get(_BASE_URL) or None
 
 
-def _serving(settings: Settings) -> Question:
+def _serving(settings: Settings) -> RoleCheck:
     url = settings.gradio.url
     probe, place = partial(probes.serving, url), probes.place(url or "")
-    return Question("serving", "FastAPI + Gradio", "GRADIO_URL", probe, place=place)
+    return RoleCheck("serving", "FastAPI + Gradio", "GRADIO_URL", probe, place=place)
 
 
-def connections(platform: Platform, settings: Settings) -> Question:
-    """Return whether tasks, by Airflow's Connections, see the same settings as this shell."""
+def connection_check(platform: Platform, settings: Settings) -> RoleCheck:
+    """Return a check that Airflow Connections give tasks the same settings as this shell."""
 
     def compare() -> str:
         if differing := connection_differences(platform, settings):
             raise SettingsError("; ".join(differing))
-        return "as this shell"
+        return "same as this shell"
 
     place = probes.place(platform.url("airflow"))
-    return Question("connections", "Airflow", "", compare, place=place)
+    return RoleCheck("connections", "Airflow", "", compare, place=place)
