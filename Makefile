@@ -1,4 +1,4 @@
-# Every target bootstraps .venv by itself; `make help` lists them.
+# Targets that need .venv create it first. `make help` lists all targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 VENV := .venv
@@ -9,27 +9,27 @@ MODEL ?=
 .PHONY: help install install-dev demo up down status check test lint format lock bench clean \
 	pipeline-check pipeline-once pipeline-continuous pipeline-test-indexes pipeline-clear-indexes \
 	pipeline-deduplicate pipeline-export-parquet pipeline-analyze-drift pipeline-elasticsearch-up \
-	pipeline-elasticsearch-down services services-down test-soak test-celery secrets pin-images dashboards demo-services docs
+	pipeline-elasticsearch-down services services-down test-soak test-celery secrets pin-images dashboards demo-services docs figures
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-26s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: ## Make .venv and install the locked packages (done by every other target)
+install: ## Create .venv and install the locked packages (other targets run this first)
 	@sh scripts/install.sh
 
-install-dev: install ## The same (the source documents' name), and the pre-commit hooks
+install-dev: install ## Run install and set up the pre-commit hooks
 	@if [ -d .git ]; then $(VENV)/bin/pre-commit install; fi
 
-demo: install ## Watch the whole loop run through a real Airflow, asserted step by step
+demo: install ## Run the whole loop in a real Airflow and check every step
 	@$(VIGIE) demo
 
 up: install ## Start the local platform
 	@$(VIGIE) up
 
-down: install ## Stop the local platform; no process is left behind
+down: install ## Stop the local platform
 	@$(VIGIE) down
 
-status: install ## Say what runs, where its log is
+status: install ## Show the running programs and their logs
 	@$(VIGIE) status
 
 check: install ## Check every service, dependency and setting
@@ -38,7 +38,7 @@ check: install ## Check every service, dependency and setting
 test: install ## Run the tests
 	@$(PY) -m pytest -rs -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-lint: install ## Ruff, mypy --strict, import rules
+lint: install ## Run Ruff, mypy --strict and the import rules
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
@@ -46,58 +46,62 @@ lint: install ## Ruff, mypy --strict, import rules
 format: install ## Format the code
 	@$(VENV)/bin/ruff check --fix-only . && $(VENV)/bin/ruff format .
 
-lock: install ## Resolve requirements*.in into requirements.lock (torch and its CUDA packages apart)
+lock: install ## Resolve requirements*.in into requirements.lock (without torch and its CUDA packages)
 	@sh scripts/lock.sh
 
-bench: install ## Run every benchmark; each prints its ratio last
+bench: install ## Run every benchmark; each prints its ratio to the target
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
-docs: install ## Write docs/commands.md from the commands' own help
+docs: install ## Write docs/commands.md and the module list of docs/architecture.md
 	@$(PY) scripts/commands_page.py > docs/commands.md.tmp && mv docs/commands.md.tmp docs/commands.md
+	@$(PY) scripts/architecture_page.py > docs/architecture.md.tmp && mv docs/architecture.md.tmp docs/architecture.md
 
-test-soak: install ## Kill consumers and servers again and again against real services (KILLS=50)
+figures: install ## Print the size and structure of plugins/vigie next to their limits
+	@$(PY) scripts/figures.py
+
+test-soak: install ## Run the tests that kill consumers and servers repeatedly (after make services; KILLS=50)
 	@VIGIE_TEST_KILLS=$(or $(KILLS),50) $(PY) -m pytest tests -m service -k kill --timeout=3600 -p no:randomly --log-cli-level=INFO
 
-demo-services: install ## The demo, Connections and outages on the real servers (after make services)
+demo-services: install ## Run the demo, Connections and outages on the real servers (after make services)
 	@VIGIE_PLATFORM_TEST=1 $(PY) -m pytest tests/demo/test_demo_services.py --timeout=3600 -p no:randomly
 
 test-celery: install ## Run the demo on two Celery workers and kill one (ten minutes; after make services)
 	@VIGIE_CELERY_TEST=1 $(PY) -m pytest tests/stack/test_celery.py --timeout=3600 -p no:randomly -s
 
-services: install ## Start real servers for tests: PostgreSQL, Kafka, Elasticsearch, Prometheus, …
+services: install ## Start real servers for tests: PostgreSQL, Kafka, Elasticsearch and others
 	@$(PY) -m servers up
 
-services-down: install ## Stop them; their data stays below data/services
+services-down: install ## Stop the real servers; their data stays in data/services
 	@$(PY) -m servers down
 
-clean: down ## Stop the platform and delete what it wrote below data/local
+clean: down ## Stop the local platform and delete data/local
 	@rm -rf data/local
 
-secrets: ## Write the secrets of the Compose stack to .env (mode 600); keeps what is there
+secrets: ## Add missing secrets of the Compose stack to .env (mode 600)
 	@python3 -I scripts/make_secrets.py
 
-pin-images: ## Write docker-compose.images.yml: every image by digest (needs Docker and the network)
+pin-images: ## Write docker-compose.images.yml with the digest of every image (needs Docker and the network)
 	@python3 -I scripts/pin_images.py
 
 dashboards: install ## Generate grafana/dashboards from the catalogue of metrics
 	@$(PY) scripts/dashboards.py
 
-pipeline-check: install ## Check what log collection needs
+pipeline-check: install ## Check the services that log collection needs
 	@$(VIGIE) check
 
 pipeline-once: install ## Collect, filter and index the API's logs once
 	@$(VIGIE) logs once
 
-pipeline-continuous: install ## The same, again and again (Ctrl-C ends it)
+pipeline-continuous: install ## Collect the API's logs repeatedly until Ctrl-C
 	@$(VIGIE) logs run
 
 pipeline-test-indexes: install ## Check that the indices have the right mappings
 	@$(VIGIE) logs check-indices
 
-pipeline-clear-indexes: install ## Delete the three log indices (asks for --yes: make pipeline-clear-indexes YES=--yes)
+pipeline-clear-indexes: install ## Delete the three log indices (make pipeline-clear-indexes YES=--yes)
 	@$(VIGIE) logs clear $(YES)
 
-pipeline-deduplicate: install ## Remove documents with the same transaction_id (normally finds none)
+pipeline-deduplicate: install ## Remove duplicate documents of a transaction_id (there are normally none)
 	@$(VIGIE) logs deduplicate
 
 pipeline-export-parquet: install ## Export ml-api-message to Parquet (MODEL=name)
@@ -106,8 +110,8 @@ pipeline-export-parquet: install ## Export ml-api-message to Parquet (MODEL=name
 pipeline-analyze-drift: install ## Compare the training table with production data (MODEL=name)
 	@$(VIGIE) drift analyze $(if $(MODEL),--model $(MODEL))
 
-pipeline-elasticsearch-up: ## Start Elasticsearch and Kibana: of the Compose stack, or without Docker the local node
+pipeline-elasticsearch-up: ## Start Elasticsearch and Kibana with Compose; without Docker, a local Elasticsearch node
 	@sh scripts/elasticsearch.sh up
 
-pipeline-elasticsearch-down: ## Stop them
+pipeline-elasticsearch-down: ## Stop Elasticsearch and Kibana
 	@sh scripts/elasticsearch.sh down

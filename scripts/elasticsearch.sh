@@ -1,6 +1,6 @@
 #!/bin/sh
-# make pipeline-elasticsearch-up | -down: Elasticsearch and Kibana of the Compose stack, on 127.0.0.1;
-# where there is no Docker, the local node of `make services`.
+# make pipeline-elasticsearch-up | -down: Elasticsearch and Kibana of the Compose stack on 127.0.0.1.
+# Without Docker, the local Elasticsearch node of `make services`.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,6 +13,6 @@ if docker info >/dev/null 2>&1; then
   esac
 else
   sh scripts/install.sh
-  echo "No Docker here: the local Elasticsearch node of 'make services'; Kibana is absent."
+  echo "Docker is not available: using the local Elasticsearch node of 'make services', without Kibana."
   exec .venv/bin/python -I -m servers "$1" --only elasticsearch
 fi

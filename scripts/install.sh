@@ -1,6 +1,6 @@
 #!/bin/sh
-# Make .venv and install the locked packages into it: uv when it can be had, else pip.
-# Run again it does nothing until a requirements file changes. Called by every make target.
+# Create .venv and install the locked packages, with uv if available, else with pip.
+# Does nothing if no requirements file has changed since the last run. Other make targets call this script.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -16,10 +16,10 @@ find_python() {
       command -v "$name"; return
     fi
   done
-  fail "vigie needs Python 3.11, 3.12 or 3.13 on the PATH (or name one: make PYTHON=/path/to/python3.12)"
+  fail "vigie needs Python 3.11, 3.12 or 3.13 on the PATH (or set one: make PYTHON=/path/to/python3.12)"
 }
 
-# A machine whose pip is told of a mirror or of a folder of wheels means uv as well.
+# uv does not read pip's configuration, so a mirror or a folder of wheels set there is passed on.
 pip_config() { "$python" -m pip config get "global.$1" 2>/dev/null || true; }
 
 python=$(find_python)
@@ -54,13 +54,13 @@ install_torch() {
   case "$(uname -s)" in
     Linux)
       if [ -n "$wheels" ] && install --no-index --no-deps --find-links "$wheels" -r requirements-torch.txt 2>/dev/null; then
-        echo "torch: the wheel found in $wheels"; return; fi
+        echo "torch: installed the wheel from $wheels"; return; fi
       echo "Looking for the CPU build of torch (200 MB) ..."
       if [ -n "$uv" ] && install --torch-backend=cpu -r requirements-torch.txt 2>/dev/null; then
-        echo "torch: the CPU build"; return; fi
+        echo "torch: installed the CPU build"; return; fi
       if [ -z "$uv" ] && install --index-url https://download.pytorch.org/whl/cpu -r requirements-torch.txt 2>/dev/null; then
-        echo "torch: the CPU build"; return; fi
-      echo "torch: the CPU build's index does not answer; taking the package index's CUDA build (3.5 GB more on disk) ..." ;;
+        echo "torch: installed the CPU build"; return; fi
+      echo "torch: the index of CPU builds does not answer; installing the CUDA build of the package index (3.5 GB more on disk) ..." ;;
   esac
   install -r requirements-torch.txt
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Resolve requirements*.in into one hashed lock file for Python 3.11 to 3.13 on Linux and macOS.
-# torch and the CUDA packages that only its default Linux build wants are left out (requirements-torch.txt).
+# torch, and the CUDA packages that only its default Linux build requires, are in requirements-torch.txt.
 set -eu
 cd "$(dirname "$0")/.."
 apart="torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc

@@ -1,9 +1,9 @@
-"""``make secrets``: write the secrets that docker-compose.yml asks for to ``.env`` (mode 600).
+"""``make secrets``: add the secrets that docker-compose.yml requires to ``.env`` (mode 600).
 
-What ``.env`` already sets is kept, whoever wrote it; only what is missing is added. Nothing that is
-generated is printed. The folders that the containers write to are made and given to their user, and
-what they read is made readable for all: each image has a user of its own, whatever the checkout's
-umask was. Python's standard library only: it runs before anything is installed.
+Existing values in ``.env`` are kept, and generated values are never printed. The script also
+creates the folders that containers write to, makes their user the owner, and makes the files that
+containers read readable for all users, because the images have different users. It uses only
+Python's standard library, because it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-IMAGE_USER = 50000  # of the image, where the folders need not belong to anybody in particular
-MOUNTED = ("data", "data/stack", "artifacts", "reports")  # to be written by the containers
-PRIVATE = "data/local"  # the local platform's, which has a PostgreSQL of another user there
-KEPT = (PRIVATE, "data/services")  # and that of the servers for tests: neither is given away
+IMAGE_USER = 50000  # the user of the image, used if root runs this script
+MOUNTED = ("data", "data/stack", "artifacts", "reports")  # writable in the containers
+PRIVATE = "data/local"  # state of the local platform, whose PostgreSQL may run as another user
+KEPT = (PRIVATE, "data/services")  # their owner is not changed
 READ_BY_CONTAINERS = (
     *("airflow/dags", "compose", "grafana", "init-db.sql", "models", "plugins", "prometheus"),
     *("prometheus.yml", "pyproject.toml", "README.md", "LICENSE"),
 )
 HEADER = """\
-# Secrets of the Compose stack, written by `make secrets`. Keep this file private. The services'
-# volumes know these passwords: a value changed here is to be changed there too, docs/compose.md.
+# Secrets of the Compose stack, written by `make secrets`. Keep this file private. Services store
+# these passwords in their volumes; docs/compose.md says how to change one.
 """
 
 
 def _token(n_bytes: int) -> str:
-    """Return a secret that begins with a letter: no program takes it for an option."""
+    """Return a secret that starts with a letter, so that no program parses it as an option."""
     return secrets.choice(string.ascii_letters) + secrets.token_urlsafe(n_bytes)
 
 
@@ -41,7 +41,7 @@ def _key() -> str:
     return _token(32)
 
 
-def _typed_by_people() -> str:
+def _password() -> str:
     return _token(12)
 
 
@@ -50,7 +50,7 @@ def _fernet() -> str:
 
 
 def _user() -> str:
-    """Return the owner of the mounted folders; root's containers would be root in them."""
+    """Return the user that runs the containers, never root."""
     return str(os.getuid() or IMAGE_USER)
 
 
@@ -60,26 +60,26 @@ SECRETS: dict[str, Callable[[], str]] = {
     "AIRFLOW_DB_PASSWORD": _key,
     "MLFLOW_DB_PASSWORD": _key,
     "VIGIE_DB_PASSWORD": _key,
-    "MLFLOW_ADMIN_PASSWORD": _typed_by_people,
+    "MLFLOW_ADMIN_PASSWORD": _password,
     "VIGIE_MLFLOW_PASSWORD": _key,
     "MLFLOW_SECRET_KEY": _key,
     "AIRFLOW_FERNET_KEY": _fernet,
     "AIRFLOW_SECRET_KEY": _key,
-    "AIRFLOW_JWT_SECRET": lambda: _token(64),  # HS512 asks for 64 bytes
-    "AIRFLOW_ADMIN_PASSWORD": _typed_by_people,
-    "ELASTIC_PASSWORD": _typed_by_people,
+    "AIRFLOW_JWT_SECRET": lambda: _token(64),  # HS512 requires 64 bytes
+    "AIRFLOW_ADMIN_PASSWORD": _password,
+    "ELASTIC_PASSWORD": _password,
     "KIBANA_PASSWORD": _key,
     "KIBANA_ENCRYPTION_KEY": _key,
     "VIGIE_ES_PASSWORD": _key,
     "AIRFLOW_ES_PASSWORD": _key,
-    "GRAFANA_ADMIN_PASSWORD": _typed_by_people,
+    "GRAFANA_ADMIN_PASSWORD": _password,
     "GRAFANA_SECRET_KEY": _key,
     "REDIS_PASSWORD": _key,
 }
 
 
 def write_secrets(root: Path) -> list[str]:
-    """Add what ``.env`` lacks, whole or not at all; return the names that were added."""
+    """Add missing secrets to ``.env`` atomically; return the added names."""
     path = root / ".env"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     missing = [name for name in SECRETS if not _is_set(name, text)]
@@ -97,7 +97,7 @@ def _is_set(name: str, text: str) -> bool:
 
 
 def _value(name: str, text: str) -> str:
-    """Return what a variable is set to, quotes and comments aside; empty where it is not."""
+    """Return a variable's value without quotes and comments, or an empty string."""
     line = rf"^[ \t]*(?:export[ \t]+)?{name}[ \t]*=[ \t]*(.*)$"
     found = re.findall(line, text, re.MULTILINE)
     return re.sub(r"^#.*|[ \t]+#.*", "", found[-1]).strip(" \t\r'\"") if found else ""
@@ -112,15 +112,18 @@ def _replace(path: Path, text: str) -> None:
 
 
 def user_of_containers(root: Path) -> int:
-    """Return ``AIRFLOW_UID`` of ``.env``; root's containers would be root in the folders."""
+    """Return ``AIRFLOW_UID`` of ``.env``, which must not be root."""
     text = _value("AIRFLOW_UID", (root / ".env").read_text(encoding="utf-8"))
     if not re.fullmatch("[0-9]+", text) or not int(text):
-        raise SystemExit(f"AIRFLOW_UID in .env must be a user id above 0, found {text!r}")
+        raise SystemExit(f"AIRFLOW_UID in .env must be a user id greater than 0, found {text!r}")
     return int(text)
 
 
 def make_folders(root: Path, user: int) -> list[str]:
-    """Make the mounted folders, which Docker would make as root; name those not the user's."""
+    """Create the mounted folders and set their owner; return those with another owner.
+
+    Docker would create missing folders with root as the owner.
+    """
     for name in (*MOUNTED, PRIVATE):
         mode = 0o750 if name == "data/stack" else 0o700
         (root / name).mkdir(mode=mode, parents=True, exist_ok=True)
@@ -136,7 +139,7 @@ def make_folders(root: Path, user: int) -> list[str]:
 
 
 def _mounted(root: Path, name: str) -> Iterator[Path]:
-    """Yield a folder and all in it, but for what is not given away."""
+    """Yield a folder and its contents, except the folders in ``KEPT``."""
     for folder, names, files in os.walk(root / name):
         if Path(folder) == root / "data":
             names[:] = [found for found in names if f"data/{found}" not in KEPT]
@@ -144,8 +147,8 @@ def _mounted(root: Path, name: str) -> Iterator[Path]:
         yield from (Path(folder, found) for found in files)
 
 
-def giving_command(foreign: list[str], user: int) -> str:
-    """Return what somebody who may do it has to run."""
+def chown_command(foreign: list[str], user: int) -> str:
+    """Return the command that sets the owner, for a user who may use sudo."""
     whole = " ".join(name for name in foreign if name != "data")
     kept = " ".join(f"-path {name} -prune -o" for name in KEPT)
     some = f"sudo find data {kept} -exec chown -h {user} {{}} +"
@@ -154,11 +157,13 @@ def giving_command(foreign: list[str], user: int) -> str:
 
 
 def make_readable(root: Path) -> list[str]:
-    """Let everybody read what is mounted read-only; name what is not ours to change."""
-    return [name for name in READ_BY_CONTAINERS if not all(map(_let_in, _below(root / name)))]
+    """Make the files that containers read readable for all; return what could not be changed."""
+    return [
+        name for name in READ_BY_CONTAINERS if not all(map(_make_readable, _below(root / name)))
+    ]
 
 
-def _let_in(path: Path) -> bool:
+def _make_readable(path: Path) -> bool:
     mode = stat.S_IMODE(path.stat().st_mode)
     wanted = mode | (0o005 if path.is_dir() else 0o004)
     try:
@@ -170,7 +175,7 @@ def _let_in(path: Path) -> bool:
 
 
 def _below(path: Path) -> Iterator[Path]:
-    """Yield a file or a folder and all in it; what a link names stays as it is."""
+    """Yield a path and its contents, without symbolic links."""
     if not path.exists() or path.is_symlink():
         return
     yield path
@@ -180,20 +185,20 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def main(root: Path) -> int:
-    """Write, and tell the names; return the exit code."""
+    """Write secrets, folders and permissions, print the changes, and return the exit code."""
     added = write_secrets(root)
     sys.stdout.write(f"Added to .env (mode 600): {', '.join(added)}\n" if added else "")
-    sys.stdout.write("" if added else "Every secret is set in .env; nothing changed.\n")
+    sys.stdout.write("" if added else ".env already contains every secret.\n")
     user = user_of_containers(root)
     foreign, unread = make_folders(root, user), make_readable(root)
     if foreign:
         sys.stdout.write(
-            f"The containers run as user {user} (AIRFLOW_UID in .env), who cannot write to "
-            f"{', '.join(foreign)}. Once:\n  {giving_command(foreign, user)}\n"
+            f"The containers run as user {user} (AIRFLOW_UID in .env), which cannot write to "
+            f"{', '.join(foreign)}. Run:\n  {chown_command(foreign, user)}\n"
         )
     if unread:
         sys.stdout.write(
-            "The containers' users cannot read all of what is mounted. Once:\n"
+            "The users of the containers cannot read all mounted files. Run:\n"
             f"  sudo chmod -R o+rX {' '.join(unread)}\n"
         )
     return 1 if foreign or unread else 0

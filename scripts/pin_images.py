@@ -1,7 +1,7 @@
-"""``make pin-images``: write ``docker-compose.images.yml``, which names every image by its digest.
+"""``make pin-images``: write ``docker-compose.images.yml`` with the digest of every image.
 
-It needs Docker and the network; neither an engine nor a pull. The tags stay in the main file, so
-that a person can read what runs; compose then takes the digests:
+This needs the Docker client and the network, but no engine and no pull. The main file keeps
+readable tags; the written file overrides them with digests:
 
     docker compose -f docker-compose.yml -f docker-compose.images.yml up -d
 
@@ -18,29 +18,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-HEADER = "# Written by `make pin-images`: the images of docker-compose.yml by digest.\n"
+HEADER = "# Written by `make pin-images`: digests of the images in docker-compose.yml.\n"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 Resolve = Callable[[str], str]
 
 
 def resolve(image: str) -> str:
-    """Return the digest that a registry has for a tag, all platforms in one."""
+    """Return the digest of a tag, for all platforms, from its registry."""
     command = ["docker", "buildx", "imagetools", "inspect", image, "--format", "{{json .Manifest}}"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:
-        raise SystemExit(f"{image} was not resolved: {answer.stderr.strip()}")
+        raise SystemExit(f"cannot resolve {image}: {answer.stderr.strip()}")
     return str(json.loads(answer.stdout)["digest"])
 
 
 def pinned(services: dict[str, Any], base_image: str, resolve: Resolve) -> str:
-    """Return the override file; images that we build get their base image by digest."""
+    """Return the override file; images built here get the digest of their base image."""
     ours = {service["image"] for service in services.values() if "build" in service}
     foreign = {service["image"] for service in services.values()} - ours
     digests = {image: resolve(image) for image in sorted(foreign | {base_image})}
     for image, digest in digests.items():
         if not DIGEST.fullmatch(digest):
-            raise SystemExit(f"{image} resolved to {digest!r}, which is no digest")
+            raise SystemExit(f"{image} resolved to {digest!r}, which is not a digest")
     lines = [HEADER, "services:\n"]
     for name, service in services.items():
         if service["image"] in foreign:
@@ -53,7 +53,7 @@ def pinned(services: dict[str, Any], base_image: str, resolve: Resolve) -> str:
 
 
 def base_image(root: Path) -> str:
-    """Return the base image that both Dockerfiles name."""
+    """Return the base image of both Dockerfiles."""
     found = {
         match[1]
         for path in (root / "airflow/Dockerfile", root / "mlflow/Dockerfile")
@@ -65,8 +65,8 @@ def base_image(root: Path) -> str:
 
 
 def main(root: Path) -> int:
-    """Ask compose what it runs, the registries for the digests, and write the file."""
-    # The main file by its name: COMPOSE_FILE in .env may choose the file that is written here.
+    """Read the images from the Compose file, resolve their digests, and write the file."""
+    # Name the main file, because COMPOSE_FILE in .env may include the file written here.
     command = ["docker", "compose", "-f", "docker-compose.yml", "--profile", "*"]
     command += ["config", "--format", "json"]
     config = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What the guides say: their Markdown, the commands and links in it."""
+"""Fixtures that parse the Markdown pages: their commands and links."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Page:
                     yield [words[0].removeprefix(".venv/bin/"), *words[1:]]
 
     def mentions(self) -> Iterator[list[str]]:
-        """Yield the words of each ``vigie …`` and ``make …`` in code, shell or not."""
+        """Yield the words of each ``vigie …`` and ``make …`` in code spans and blocks."""
         prose = FENCE.sub("", self.text)
         codes = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose)]
         codes += [
@@ -56,14 +56,14 @@ class Page:
 
 @pytest.fixture(scope="session")
 def pages(project_root: Path) -> list[Page]:
-    """Return README.md, CHANGELOG.md and everything below docs/."""
+    """Return the pages in the root and in docs/."""
     paths = [*project_root.glob("*.md"), *sorted((project_root / "docs").rglob("*.md"))]
     return [Page(path, path.read_text(encoding="utf-8")) for path in paths]
 
 
 @pytest.fixture(scope="session")
 def guides(pages: list[Page]) -> list[Page]:
-    """Return the pages that a person follows: not the changes, not the decisions."""
+    """Return the pages with instructions: all except the changelog and the decisions."""
     return [
         page for page in pages if page.path.parent.name != "adr" and page.path.stem != "CHANGELOG"
     ]
@@ -78,7 +78,7 @@ def make_targets(project_root: Path) -> set[str]:
 
 @pytest.fixture(scope="session")
 def vigie_command() -> Any:
-    """Return the whole command line."""
+    """Return the root command."""
     import typer
 
     from vigie.cli.main import app

@@ -1,4 +1,4 @@
-"""The make targets of the source documents are one-line calls of commands that exist."""
+"""Make targets call the commands that they document."""
 
 from __future__ import annotations
 

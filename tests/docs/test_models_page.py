@@ -1,4 +1,4 @@
-"""docs/models.md tells what the code does."""
+"""docs/models.md agrees with the code."""
 
 from __future__ import annotations
 

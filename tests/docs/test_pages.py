@@ -1,4 +1,4 @@
-"""Every command, target, link, address and variable that a page names exists."""
+"""Every command, make target, link and variable that a page names exists."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FOREIGN |= {"docker", "psql", "for", "done"}
 
 
 def leaf(command: Any, words: list[str]) -> tuple[Any, list[str]]:
-    """Follow the words of groups; return the command and what is left.
+    """Resolve the words of command groups; return the command and the remaining words.
 
     Raises
     ------
     LookupError
-        Naming the word that is no command.
+        If a word is not a command.
     """
     while hasattr(command, "commands"):
         if not words or words[0] not in command.commands:
@@ -32,7 +32,7 @@ def options(command: Any) -> set[str]:
     return {name for name in named if name.startswith("-")} | {"--help"}
 
 
-def test_every_command_of_a_shell_block_can_be_typed(
+def test_every_command_of_a_shell_block_is_valid(
     guides: list[Any], vigie_command: Any, make_targets: set[str]
 ) -> None:
     wrong: list[str] = []
@@ -98,7 +98,7 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", h).strip().lower().replace(" ", "-") for h in headings}
 
 
-def test_every_guide_is_in_the_index_and_every_decision_in_its_own(project_root: Path) -> None:
+def test_every_guide_and_every_decision_is_listed_in_its_index(project_root: Path) -> None:
     docs = project_root / "docs"
     for folder in (docs, docs / "adr"):
         index = (folder / "README.md").read_text(encoding="utf-8")
@@ -106,27 +106,37 @@ def test_every_guide_is_in_the_index_and_every_decision_in_its_own(project_root:
         assert {name for name in pages if f"]({name})" not in index} == set()
 
 
-def test_the_command_reference_is_what_the_commands_say(project_root: Path) -> None:
+@pytest.mark.parametrize("name", ["commands", "architecture"])
+def test_a_generated_page_is_up_to_date(name: str, project_root: Path) -> None:
     import subprocess
     import sys
 
-    script = project_root / "scripts" / "commands_page.py"
+    script = project_root / "scripts" / f"{name}_page.py"
     written = subprocess.run(
         [sys.executable, "-I", str(script)], capture_output=True, text=True, check=True
     )
-    page = (project_root / "docs" / "commands.md").read_text(encoding="utf-8")
+    page = (project_root / "docs" / f"{name}.md").read_text(encoding="utf-8")
     assert page == written.stdout, "run: make docs"
 
 
+def test_the_architecture_page_names_every_package_and_existing_modules(project_root: Path) -> None:
+    package = project_root / "plugins" / "vigie"
+    page = (project_root / "docs" / "architecture.md").read_text(encoding="utf-8")
+    packages = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert packages == set(re.findall(r"^### (\w+)$", page, re.MULTILINE)) - {"vigie"}
+    named = set(re.findall(r"[\w/]+/\w+\.py", page.split("## Modules")[0]))
+    assert {name for name in named if not (package / name).exists()} == set()
+
+
 def test_every_command_and_option_has_a_help_text(vigie_command: Any) -> None:
-    silent = []
+    undocumented = []
     todo = [("vigie", vigie_command)]
     while todo:
         name, command = todo.pop()
         todo += [(f"{name} {word}", sub) for word, sub in getattr(command, "commands", {}).items()]
-        silent += [] if command.help else [name]
-        silent += [f"{name} {p.name}" for p in command.params if not p.help]
-    assert silent == []
+        undocumented += [] if command.help else [name]
+        undocumented += [f"{name} {p.name}" for p in command.params if not p.help]
+    assert undocumented == []
 
 
 def test_every_make_target_has_a_help_text(project_root: Path, make_targets: set[str]) -> None:
@@ -138,13 +148,13 @@ def test_the_table_of_settings_has_every_variable_with_its_default(project_root:
     from vigie.settings import GROUPS
 
     page = (project_root / "docs" / "settings.md").read_text(encoding="utf-8")
-    told = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| \S", page, re.MULTILINE))
+    documented = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| \S", page, re.MULTILINE))
     fields = [field for group in GROUPS for field in group.model_fields.values()]
-    assert told == {str(field.alias): default(field.default) for field in fields}
+    assert documented == {str(field.alias): default(field.default) for field in fields}
 
 
 def default(value: Any) -> str:
-    """Write a default as a person sets it."""
+    """Format a default as in `.env`."""
     if value is None:
         return "none"
     return (

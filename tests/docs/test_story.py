@@ -1,4 +1,4 @@
-"""The guides' commands, really run in the order a newcomer types them; who runs the others."""
+"""Run the commands of the guides in the order of a first use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-# (the line as it is printed, what it must say)
+# (command line as printed in a guide, text that its output must contain)
 BEFORE_SERVING = (
     ("vigie --version", "vigie "),
     ("vigie models check", "my_model.toml: good"),
@@ -46,7 +46,7 @@ WHILE_SERVING = (
     ("vigie stream topic", "created"),
     ("vigie stream ingest", "lines"),
 )
-# Every other command, and the test that runs it.
+# The other commands, with the test that runs each.
 ELSEWHERE = {
     "vigie init": "tests/local/test_commands.py",
     "vigie up": "tests/stack/test_platform.py",
@@ -71,7 +71,7 @@ Type = Callable[[str], str]
 
 @pytest.fixture
 def home(tmp_path: Path, project_root: Path) -> Path:
-    """Return a project folder as after the guides' first steps: one model of one's own."""
+    """Create a project folder with a model and log files, as the guides describe."""
     home = tmp_path / "a project"
     shutil.copytree(project_root / "models", home / "models")
     mine = (home / "models" / "breast_cancer.toml").read_text(encoding="utf-8")
@@ -103,7 +103,7 @@ def environment(home: Path, database_url: str) -> dict[str, str]:
 
 @pytest.fixture
 def typed(home: Path, environment: dict[str, str]) -> Type:
-    """Run a line in the project's folder; it must succeed."""
+    """Return a function that runs a command line in the project folder and checks its exit code."""
 
     def run(line: str) -> str:
         done = subprocess.run(
@@ -118,7 +118,7 @@ def typed(home: Path, environment: dict[str, str]) -> Type:
 
 @pytest.fixture
 def serve(home: Path, environment: dict[str, str]) -> Iterator[Callable[[], None]]:
-    """Start ``vigie serve`` and wait until it answers; it ends with the test."""
+    """Return a function that starts ``vigie serve`` and waits for it; stop it after the test."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
@@ -146,7 +146,7 @@ def serve(home: Path, environment: dict[str, str]) -> Iterator[Callable[[], None
 
 
 @pytest.mark.timeout(600)
-def test_the_guides_commands_work_in_the_order_a_newcomer_types_them(
+def test_the_commands_of_the_guides_work_in_the_order_of_a_first_use(
     typed: Type, serve: Callable[[], None], home: Path
 ) -> None:
     for line, said in BEFORE_SERVING:
@@ -158,14 +158,14 @@ def test_the_guides_commands_work_in_the_order_a_newcomer_types_them(
 
 
 def commands(command: Any, words: str = "vigie") -> Iterator[str]:
-    """Yield every command that can be run."""
+    """Yield every executable command."""
     if not hasattr(command, "commands"):
         yield words
     for name, sub in getattr(command, "commands", {}).items():
         yield from commands(sub, f"{words} {name}")
 
 
-def test_every_command_is_run_by_this_story_or_by_the_test_that_is_named(
+def test_every_command_is_run_here_or_by_the_named_test(
     vigie_command: Any, project_root: Path
 ) -> None:
     here = {c for c in commands(vigie_command) if any(line.startswith(c) for line in RUN_HERE)}
@@ -181,7 +181,7 @@ def test_every_command_is_run_by_this_story_or_by_the_test_that_is_named(
     assert unnamed == []
 
 
-def test_every_command_of_a_guide_is_run_as_it_is_printed_or_by_the_test_that_is_named(
+def test_every_command_line_of_a_guide_is_run_here_or_by_the_named_test(
     guides: list[Any],
 ) -> None:
     printed = {

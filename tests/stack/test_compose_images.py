@@ -111,8 +111,8 @@ def test_pin_images_names_each_image_by_its_digest(pin_images: ModuleType) -> No
     assert "ours" not in text
 
 
-def test_pin_images_takes_nothing_that_is_no_digest(pin_images: ModuleType) -> None:
-    with pytest.raises(SystemExit, match="no digest"):
+def test_pin_images_rejects_a_value_that_is_not_a_digest(pin_images: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="not a digest"):
         pin_images.pinned({"db": {"image": "a:1"}}, "a:1", lambda _: "sha256:short")
 
 

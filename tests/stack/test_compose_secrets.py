@@ -83,7 +83,7 @@ def test_secrets_that_are_there_stay_and_only_missing_ones_are_added(checkout: P
     once = (checkout / ".env").read_text()
     assert once.startswith("# mine\nPOSTGRES_PASSWORD=kept\nexport ELASTIC_PASSWORD=too\n")
     assert once.count("POSTGRES_PASSWORD=") == once.count("ELASTIC_PASSWORD=") == 1
-    assert "nothing changed" in make_secrets(checkout)
+    assert "already contains every secret" in make_secrets(checkout)
     assert (checkout / ".env").read_text() == once
 
 
