@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DAG_FILES = sorted((ROOT / "airflow" / "dags").glob("*.py"))
 HEAVY = (
     "numpy", "pandas", "torch", "sklearn", "mlflow", "evidently", "elasticsearch",
-    "confluent_kafka", "gradio", "xgboost", "skops", "pydantic_settings", "psycopg2",
+    "confluent_kafka", "gradio", "xgboost", "skops", "psycopg2",
     "vigie.settings", "vigie.wiring", "vigie.adapters",
 )  # fmt: skip
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "open", "__import__", "print"}

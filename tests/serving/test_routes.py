@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -110,6 +111,17 @@ def test_answers_allow_nothing_from_other_hosts(client: TestClient, path: str) -
     assert response.status_code == 200
     assert "default-src 'self'" in response.headers["content-security-policy"]
     assert "cdn" not in response.text
+
+
+def test_the_files_of_the_api_page_are_served_locally(client: TestClient) -> None:
+    page = client.get("/docs").text
+    files = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert [name.rpartition("/")[2] for name in files if "favicon" not in name] == [
+        "swagger-ui.css",
+        "swagger-ui-bundle.js",
+    ]
+    for file in files:
+        assert client.get(file).status_code == 200
 
 
 def test_the_docs_describe_both_bodies(client: TestClient) -> None:

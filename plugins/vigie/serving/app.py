@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, RedirectResponse
+from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 
 from vigie import __version__
 from vigie.errors import SettingsError
 from vigie.models.catalog import model_states
 from vigie.serving import http_errors
-from vigie.serving.api_docs import mount_docs
 from vigie.serving.api_key import ApiKey
 from vigie.serving.champion import Champions, Poller
 from vigie.serving.middleware import RequestMiddleware
@@ -96,17 +96,16 @@ def create_app_with(
         services, champions, telemetry, default_model=default_model, usage=lambda: usage.last
     )
     poller = Poller(champions, poll_s, usage.sample)
-    app = FastAPI(
+    app = FastAPIOffline(
         title="vigie serving",
         version=__version__,
-        docs_url=None,
         redoc_url=None,
+        static_url="/docs/static",
         lifespan=_lifespan(poller, closing or ExitStack()),
     )
     http_errors.install(app)
     app.include_router(prediction_router(serving, guard))
     app.include_router(status_router(serving, services.paths.local / "metrics"))
-    mount_docs(app)
     if page:
         _mount_page(app, serving, guard)
     app.add_middleware(BodyLimit)
