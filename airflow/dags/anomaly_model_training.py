@@ -1,15 +1,15 @@
 """### Train the detectors of log lines
 
-`load_training_logs` → one task a detector → `evaluate` → `register` → `push_metrics`
+`load_training_logs` → one task per detector → `evaluate` → `register` → `push_metrics`
 
-A uniform sample of log lines is normalised; each detector learns from eight lines of ten, sets its
-own threshold on one (the 99.5 % quantile), and is tested on one. The anomalies of the test are
-synthetic (shuffled tokens, tokens never seen): there are no labels.
+A uniform sample of log lines is normalised and divided: 80 % of the lines train each detector, 10 %
+set its threshold (the 99.5 % quantile of their scores), and 10 % test it. The anomalies of the test
+are synthetic (shuffled tokens, unseen tokens), because there are no labels.
 
-A detector that separates worse than the one that scores now, on the same held-out lines, is not
-promoted; that is a result, the run is green. `vigie why --model log_lstm_autoencoder` prints the
-figures. Losses and thresholds are in MLflow, experiment `anomaly-detection` (or what
-`MLFLOW_EXPERIMENT_NAME` says).
+A detector is promoted if it separates the test lines at least as well as the champion. Otherwise
+the champion stays, and the run still succeeds. `vigie why --model NAME` prints the metrics of both.
+MLflow has the losses and thresholds, in the experiment `anomaly-detection` (or
+`MLFLOW_EXPERIMENT_NAME`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Param, dag
 
-from vigie.anomaly.detectors.base import ISOLATION_FOREST, LSTM_AUTOENCODER
 from vigie.operators import detectors as step
 from vigie.operators.defaults import DEFAULT_ARGS
 from vigie.operators.metrics import PushMetricsOperator
@@ -40,17 +39,21 @@ SCHEDULE = "@weekly"
             None,
             type=["null", "string"],
             maxLength=500,
-            description="Folder of the logs. Empty: data/kafka if it has any, else data/local/logs",
+            description="Log folder. Empty: data/kafka if it has logs, else data/local/logs.",
         ),
         "max_lines": Param(
-            5000, type="integer", minimum=50, maximum=200_000, description="Lines of the sample."
+            5000,
+            type="integer",
+            minimum=50,
+            maximum=200_000,
+            description="Maximum number of sampled lines.",
         ),
         "epochs": Param(
             None,
             type=["null", "integer"],
             minimum=1,
             maximum=1000,
-            description="Epochs of the autoencoder. Empty: 60, fewer for many lines.",
+            description="Maximum number of epochs. Empty: 60, fewer for many lines.",
         ),
     },
 )
@@ -60,17 +63,10 @@ def anomaly_model_training() -> None:
         base_dir="{{ params.base_dir or '' }}",
         max_lines="{{ params.max_lines }}",
     )
-    autoencoder = step.TrainDetectorOperator(
-        task_id=f"train_{LSTM_AUTOENCODER}",
-        detector=LSTM_AUTOENCODER,
-        epochs="{{ params.epochs }}",
-    )
-    forest = step.TrainDetectorOperator(
-        task_id=f"train_{ISOLATION_FOREST}", detector=ISOLATION_FOREST
-    )
+    trained = step.train_all_detectors(epochs="{{ params.epochs }}")
     evaluate = step.EvaluateDetectorsOperator(task_id="evaluate")
     register = step.RegisterDetectorsOperator(task_id="register")
-    load >> [autoencoder, forest] >> evaluate >> register
+    load >> trained >> evaluate >> register
     register >> PushMetricsOperator(task_id="push_metrics").as_teardown()
 
 

@@ -10,23 +10,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from vigie.anomaly.detectors.base import DETECTORS, LSTM_AUTOENCODER
 from vigie.cli.stream_text import evaluation_table, explanation_table, register_lines
 from vigie.cli.support import console, errors, services
 from vigie.errors import DataError, NotEnoughDataError
 
 if TYPE_CHECKING:
-    from vigie.anomaly.training.evaluate_detectors import EvaluationReport
+    from vigie.anomaly.training.evaluate_detectors import EvaluationResult
     from vigie.wiring import LazyServices
 
 app = typer.Typer(no_args_is_help=True)
 
 BaseDir = Annotated[
     Path | None,
-    typer.Option(help="Folder of the logs (else data/kafka if it has any, else data/local/logs)."),
+    typer.Option(
+        help="Folder of the logs. [default: data/kafka if it contains logs, else data/local/logs]"
+    ),
 ]
-MaxLines = Annotated[int, typer.Option(min=50, help="Lines of the sample.")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of the autoencoder.")]
-Promote = Annotated[bool, typer.Option(help="Promote what separates at least as well as before.")]
+MaxLines = Annotated[int, typer.Option(min=50, help="Maximum number of sampled lines.")]
+Epochs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Maximum number of epochs; ignored by detectors without epochs."),
+]
+Promote = Annotated[bool, typer.Option(help="Promote the detectors that pass the gate.")]
 
 
 @app.command()
@@ -36,7 +42,7 @@ def train(
     epochs: Epochs = None,
     promote: Promote = True,
 ) -> None:
-    """Sample log lines, train every detector, evaluate, promote what passes the gate."""
+    """Sample log lines, train and evaluate every detector, and promote those that pass the gate."""
     with services() as opened:
         run_id = f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         report = _train(opened, run_id, base_dir, max_lines, epochs)
@@ -53,39 +59,34 @@ def train(
 
 def _train(
     opened: LazyServices, run_id: str, base_dir: Path | None, max_lines: int, epochs: int | None
-) -> EvaluationReport:
-    from vigie.anomaly.detectors.base import DETECTORS
+) -> EvaluationResult:
     from vigie.anomaly.training.evaluate_detectors import evaluate_detectors
     from vigie.anomaly.training.load_training_logs import load_training_logs
     from vigie.anomaly.training.train_detector import train_detector
 
     sample = load_training_logs(opened, run_id=run_id, base_dir=base_dir, max_lines=max_lines)
     errors.print(
-        f"{sample.lines} of {sample.lines_seen} lines below {escape(sample.base_dir)}",
+        f"Sampled {sample.lines} of {sample.lines_seen} lines below {escape(sample.base_dir)}",
         highlight=False,
     )
     dataset, experiment = Path(sample.dataset), opened.settings.mlflow.experiment_name
     for name in DETECTORS:
         with errors.status(f"Training {name} …"):
             trained = train_detector(
-                opened,
-                detector=name,
-                dataset=dataset,
-                run_id=run_id,
-                epochs=epochs,
+                opened, detector=name, dataset=dataset, run_id=run_id, epochs=epochs,
                 experiment=experiment,
-            )
+            )  # fmt: skip
         errors.print(f"{name}: {trained.distinct} templates, {trained.seconds:.1f} s")
     return evaluate_detectors(opened, run_id=run_id, dataset=dataset, experiment=experiment)
 
 
 @app.command()
 def evaluate(
-    detector: Annotated[str, typer.Argument(help="Whose champion.")] = "log_lstm_autoencoder",
+    detector: Annotated[str, typer.Argument(help="Detector to measure.")] = LSTM_AUTOENCODER,
     base_dir: BaseDir = None,
     max_lines: MaxLines = 5000,
 ) -> None:
-    """Measure the detector that scores now on a fresh sample of log lines."""
+    """Measure the deployed version of a detector on a new sample of log lines."""
     from vigie.anomaly.scoring.measure_champion import measure_champion
 
     with services() as opened:
@@ -98,18 +99,18 @@ def evaluate(
 @app.command()
 def explain(
     lines: Annotated[
-        list[str] | None, typer.Argument(help="Log lines (else standard input).")
+        list[str] | None, typer.Argument(help="Log lines. [default: standard input]")
     ] = None,
-    detector: Annotated[str, typer.Option(help="Whose champion.")] = "log_lstm_autoencoder",
+    detector: Annotated[str, typer.Option(help="Detector that scores.")] = LSTM_AUTOENCODER,
 ) -> None:
-    """Say which tokens of a line make its score."""
+    """Print the tokens that contribute most to the score of each line."""
     from vigie.anomaly.scoring.explain_anomaly import explain_anomaly
 
     given = [line.encode() for line in lines] if lines else sys.stdin.buffer.read().splitlines()
     if not given:
-        raise NotEnoughDataError("no line was given, as an argument or on standard input")
+        raise NotEnoughDataError("no lines were given; pass them as arguments or on standard input")
     if len(given) > 1000:
-        raise DataError(f"{len(given)} lines are too many to print; give at most 1000")
+        raise DataError(f"got {len(given)} lines; the maximum is 1000")
     with services() as opened:
         report = explain_anomaly(opened, lines=given, detector=detector)
         console.print(

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
 from vigie.cli.stream_text import incidents_line, ingest_line, lost_line, score_table
 from vigie.cli.support import console, errors, services
 from vigie.errors import DataError
 
 if TYPE_CHECKING:
-    from vigie.anomaly.ingest.ingest_log_files import IngestReport
+    from vigie.anomaly.ingest.ingest_log_files import IngestResult
     from vigie.wiring import LazyServices
 
 app = typer.Typer(no_args_is_help=True)
@@ -92,7 +93,7 @@ def consume(
     update: Update = "all",
     batch: Batch = 1000,
     max_lines: MaxLines = 1_000_000,
-    detector: Detector = "log_lstm_autoencoder",
+    detector: Detector = LSTM_AUTOENCODER,
     topic: Topic = None,
     follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C.")] = False,
     interval: Annotated[
@@ -143,7 +144,7 @@ def run(
     threshold: Threshold = None,
     update: Update = "all",
     max_lines: MaxLines = 1_000_000,
-    detector: Detector = "log_lstm_autoencoder",
+    detector: Detector = LSTM_AUTOENCODER,
     topic: Topic = None,
     allow_gap: AllowGap = False,
 ) -> None:
@@ -159,7 +160,7 @@ def run(
 
 def _ingest(
     opened: LazyServices, base_dir: Path | None, pattern: list[str] | None, delay: float, batch: int
-) -> IngestReport:
+) -> IngestResult:
     from vigie.anomaly.ingest.files import PATTERNS, log_folder
     from vigie.anomaly.ingest.ingest_log_files import ingest_log_files
 
@@ -177,7 +178,7 @@ def _ingest(
     return report
 
 
-def _fail_if_unreadable(report: IngestReport) -> None:
+def _fail_if_unreadable(report: IngestResult) -> None:
     """End with exit code 2 after the rest was done: somebody must look at these files."""
     if report.unreadable:
         raise typer.Exit(2)

@@ -8,17 +8,17 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from vigie.anomaly.ingest.ingest_log_files import IngestReport
+    from vigie.anomaly.ingest.ingest_log_files import IngestResult
     from vigie.anomaly.scoring.explain_anomaly import Explanation
     from vigie.anomaly.scoring.group_incidents import IncidentsReport
     from vigie.anomaly.scoring.result import ScoreReport
-    from vigie.anomaly.training.evaluate_detectors import EvaluationReport
-    from vigie.anomaly.training.register_detectors import RegisterReport
+    from vigie.anomaly.training.evaluate_detectors import EvaluationResult
+    from vigie.anomaly.training.register_detectors import RegisterResult
 
 TOKENS_SHOWN = 5
 
 
-def ingest_line(report: IngestReport) -> str:
+def ingest_line(report: IngestResult) -> str:
     """Say how many lines were written."""
     cut = f", {report.truncated} of them shortened" if report.truncated else ""
     bad = f" {report.unreadable} files could not be read." if report.unreadable else ""
@@ -55,7 +55,7 @@ def incidents_line(report: IncidentsReport) -> str:
     return f"{report.written} incidents new or fuller."
 
 
-def evaluation_table(report: EvaluationReport) -> Table:
+def evaluation_table(report: EvaluationResult) -> Table:
     """Show each detector's figures on held-out lines."""
     table = Table(title="Held-out lines against synthetic corruptions of them (no real labels)")
     for column in ("detector", "area under the curve", "false alarms", "corruptions detected"):
@@ -70,7 +70,7 @@ def evaluation_table(report: EvaluationReport) -> Table:
     return table
 
 
-def register_lines(report: RegisterReport) -> list[str]:
+def register_lines(report: RegisterResult) -> list[str]:
     """Say what was promoted and what was not, with the reason."""
     promoted = [f"{name} v{version} scores now." for name, version in report.promoted.items()]
     refused = [f"{name} was not promoted: {reason}." for name, reason in report.refused.items()]

@@ -1,10 +1,11 @@
-"""Operators of ``anomaly_model_training``."""
+"""Operators of the DAG ``anomaly_model_training``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vigie.anomaly.detectors.base import DETECTORS
 from vigie.operators.anomaly import optional_number
 from vigie.operators.base import JobOperator, run_key
 
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class LoadTrainingLogsOperator(JobOperator):
-    """Sample log lines.
+    """Sample log lines for the training.
 
     Parameters
     ----------
     base_dir
-        Folder of the logs, relative ones below the project; empty: ``data/kafka`` if it has any,
-        else the local platform's own.
+        Folder of the logs; a relative path starts at the project's root. Empty: ``data/kafka`` if
+        it contains log files, else the logs of the local platform.
     max_lines
-        Lines of the sample.
+        Maximum number of sampled lines.
     """
 
     template_fields: Sequence[str] = ("base_dir", "max_lines")
@@ -47,14 +48,14 @@ class LoadTrainingLogsOperator(JobOperator):
 
 
 class TrainDetectorOperator(JobOperator):
-    """Train one detector on the run's sample.
+    """Train one detector on the sample of the run.
 
     Parameters
     ----------
     detector
-        Its name.
+        Name of the detector.
     epochs
-        Of a detector that has epochs; empty: its default.
+        Maximum number of epochs; empty: the detector's default.
     """
 
     template_fields: Sequence[str] = ("epochs",)
@@ -79,8 +80,16 @@ class TrainDetectorOperator(JobOperator):
         )
 
 
+def train_all_detectors(*, epochs: str) -> list[TrainDetectorOperator]:
+    """Return one training task per registered detector, ``train_NAME``."""
+    return [
+        TrainDetectorOperator(task_id=f"train_{name}", detector=name, epochs=epochs)
+        for name in DETECTORS
+    ]
+
+
 class EvaluateDetectorsOperator(JobOperator):
-    """Compare the run's detectors and the champions on held-out lines."""
+    """Compare the detectors of the run with the champions on held-out lines."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.anomaly.training.evaluate_detectors import evaluate_detectors
@@ -94,7 +103,7 @@ class EvaluateDetectorsOperator(JobOperator):
 
 
 class RegisterDetectorsOperator(JobOperator):
-    """Promote the detectors that passed; a no is a result."""
+    """Promote the detectors that pass the gate; a rejected detector does not fail the task."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.anomaly.training.register_detectors import register_detectors

@@ -11,8 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigie.anomaly.ingest.files import find_files, log_folder, read_lines
-from vigie.anomaly.ingest.tail import TailPosition, file_key, resume
+from vigie.anomaly.ingest.files import (
+    ReadPosition,
+    file_key,
+    find_files,
+    log_folder,
+    read_lines,
+    resume,
+)
 from vigie.anomaly.scoring.event_time import event_time
 from vigie.errors import DataError
 from vigie.records import MAX_LINE
@@ -106,7 +112,7 @@ def test_two_files_with_the_same_first_line_are_two(tmp_path: Path) -> None:
 
 def test_a_cut_file_is_read_from_its_start_as_a_new_one(tmp_path: Path) -> None:
     path = write(tmp_path / "a.log", b"head\none\ntwo\n")
-    before = TailPosition("f", 13)
+    before = ReadPosition("f", 13)
     os.truncate(path, 5)
     after = resume(path, "f", before.as_state())
     assert (after.offset, after.generation) == (0, 1)
@@ -115,13 +121,13 @@ def test_a_cut_file_is_read_from_its_start_as_a_new_one(tmp_path: Path) -> None:
 
 def test_a_file_that_was_not_cut_goes_on(tmp_path: Path) -> None:
     path = write(tmp_path / "a.log", b"head\none\n")
-    assert resume(path, "f", {"offset": 5, "generation": 2}) == TailPosition("f", 5, 2)
+    assert resume(path, "f", {"offset": 5, "generation": 2}) == ReadPosition("f", 5, 2)
 
 
 @pytest.mark.parametrize("stored", [None, {}, {"offset": "5"}, {"offset": -1}, {"offset": 1.5}])
 def test_a_position_that_makes_no_sense_starts_again(tmp_path: Path, stored: object) -> None:
     path = write(tmp_path / "a.log", b"head\n")
-    assert resume(path, "f", stored) == TailPosition("f")  # type: ignore[arg-type]
+    assert resume(path, "f", stored) == ReadPosition("f")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

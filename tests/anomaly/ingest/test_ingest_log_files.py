@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vigie.anomaly.ingest.ingest_log_files import MAX_BATCH_BYTES, IngestReport, ingest_log_files
+from vigie.anomaly.ingest.ingest_log_files import MAX_BATCH_BYTES, IngestResult, ingest_log_files
 from vigie.anomaly.scoring.ensure_topic import ensure_topic
 from vigie.errors import (
     DataError,
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def ingest(services: FakeServices, folder: Path, **values: object) -> IngestReport:
+def ingest(services: FakeServices, folder: Path, **values: object) -> IngestResult:
     return ingest_log_files(services, topic=TOPIC, base_dir=folder, **values)  # type: ignore[arg-type]
 
 

@@ -13,9 +13,9 @@ from vigie.anomaly.detectors.base import DETECTORS, ISOLATION_FOREST, LSTM_AUTOE
 from vigie.anomaly.scoring.champion_detector import champion_detector
 from vigie.anomaly.scoring.explain_anomaly import explain_anomaly
 from vigie.anomaly.scoring.measure_champion import measure_champion
-from vigie.anomaly.training.evaluate_detectors import EvaluationReport, evaluate_detectors
-from vigie.anomaly.training.load_training_logs import TrainingLogsReport, load_training_logs
-from vigie.anomaly.training.register_detectors import RegisterReport, register_detectors
+from vigie.anomaly.training.evaluate_detectors import EvaluationResult, evaluate_detectors
+from vigie.anomaly.training.load_training_logs import TrainingLogsResult, load_training_logs
+from vigie.anomaly.training.register_detectors import RegisterResult, register_detectors
 from vigie.anomaly.training.train_detector import train_detector
 from vigie.errors import ConflictError, DataError, NotEnoughDataError, TransientError
 from vigie.registry.reconcile_champion import reconcile_champion
@@ -38,11 +38,11 @@ def logs(services: FakeServices) -> Path:
     return folder
 
 
-def load(services: FakeServices, **values: Any) -> TrainingLogsReport:
+def load(services: FakeServices, **values: Any) -> TrainingLogsResult:
     return load_training_logs(services, run_id=RUN, **values)
 
 
-def prepare(services: FakeServices, run_id: str = RUN) -> EvaluationReport:
+def prepare(services: FakeServices, run_id: str = RUN) -> EvaluationResult:
     """Train the forest alone: it is the fast one, and the steps are the same."""
     report = load_training_logs(services, run_id=run_id)
     dataset = Path(report.dataset)
@@ -52,7 +52,7 @@ def prepare(services: FakeServices, run_id: str = RUN) -> EvaluationReport:
     )
 
 
-def register(services: FakeServices, evaluation: EvaluationReport) -> RegisterReport:
+def register(services: FakeServices, evaluation: EvaluationResult) -> RegisterResult:
     return register_detectors(services, evaluation=Path(evaluation.evaluation))
 
 

@@ -1,10 +1,19 @@
-"""What every detector of log lines can do, and the names they are registered under."""
+"""Detector protocol, registry of the detectors, and their files in a bundle.
+
+To add a detector, write its module and add its name and class to ``DETECTORS``.
+"""
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import orjson
+
+from vigie.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,12 +21,24 @@ if TYPE_CHECKING:
 
 LSTM_AUTOENCODER = "log_lstm_autoencoder"
 ISOLATION_FOREST = "log_isolation_forest"
-DETECTORS = (LSTM_AUTOENCODER, ISOLATION_FOREST)
+DETECTORS = {
+    LSTM_AUTOENCODER: "vigie.anomaly.detectors.lstm_autoencoder:LstmAutoencoder",
+    ISOLATION_FOREST: "vigie.anomaly.detectors.isolation_forest:LogIsolationForest",
+}
+"""Classes by registered name. They are imported on first use, because torch and scikit-learn take
+seconds to import."""
+
+MANIFEST = "detector.json"
+GOLDEN = "golden.json"
+N_GOLDEN = 8
+TOLERANCE = 1e-3
+"""Relative tolerance of a golden score. Another processor changes a score by about 1e-6, other
+weights by far more."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLoss:
-    """A token of a line and its part in the line's score (higher: more surprising)."""
+    """A token of a line and its contribution to the line's score (higher: more anomalous)."""
 
     token: str
     loss: float
@@ -26,9 +47,9 @@ class TokenLoss:
 class Detector(Protocol):
     """Scores normalised log lines; **higher is more anomalous**.
 
-    A line is a template (see ``anomaly.scoring.normalise``) with at least one token; a blank one
-    raises DataError. A line's score depends on the line alone, never on its neighbours in the call:
-    a replay batches differently.
+    A line is a template (see ``anomaly.scoring.normalise``) with at least one token; a blank line
+    raises DataError. The score of a line does not depend on the other lines of the call, because a
+    replay divides the lines into other batches.
     """
 
     @property
@@ -36,26 +57,112 @@ class Detector(Protocol):
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """Return what was chosen and what was found while fitting (JSON types)."""
+        """Return the settings and the values determined by ``fit`` (JSON types)."""
 
     @property
     def losses(self) -> Sequence[float]:
         """Return the training loss of each epoch; empty for a detector without epochs."""
 
     def fit(self, lines: Sequence[str], weights: Sequence[float] | None = None) -> Self:
-        """Learn what is normal from *distinct* lines and how often each was seen (None: once)."""
+        """Learn from *distinct* normal lines; ``weights`` are their counts (None: 1 each)."""
 
     def score(self, lines: Sequence[str]) -> NDArray[np.float64]:
-        """Return one finite score a line, shape (n,)."""
+        """Return one finite score per line, shape (n,)."""
 
     def explain(self, line: str) -> list[TokenLoss]:
-        """Return the tokens of a line, most surprising first."""
+        """Return the tokens of a line, the most anomalous first."""
 
     def pack(self) -> dict[str, bytes]:
-        """Return the files from which ``unpack`` rebuilds this detector; never a pickle."""
+        """Return the files from which ``unpack`` rebuilds the detector; none is a pickle."""
 
     @classmethod
     def unpack(cls, files: Mapping[str, bytes]) -> Self: ...
 
     def view(self) -> tuple[Any, Any]:
-        """Return the model inside and an example of its input, for the tracking server."""
+        """Return the inner model and an example of its input, for the tracking server."""
+
+
+def build_detector(name: str, *, epochs: int | None = None, **params: Any) -> Detector:
+    """Return an untrained detector.
+
+    Parameters
+    ----------
+    name
+        A key of ``DETECTORS``.
+    epochs
+        Passed to detectors that have epochs, and ignored for others; None: the default.
+    params
+        Arguments of the detector's class.
+
+    Raises
+    ------
+    DataError
+        If no detector has this name.
+    """
+    kind = _class_of(name)
+    if epochs is not None and "epochs" in inspect.signature(kind).parameters:
+        params["epochs"] = epochs
+    detector: Detector = kind(**params)
+    return detector
+
+
+def _class_of(name: str) -> Any:
+    if name not in DETECTORS:
+        raise DataError(f"there is no detector {name!r}; the detectors are {', '.join(DETECTORS)}")
+    return pkgutil.resolve_name(DETECTORS[name])
+
+
+def pack(detector: Detector, lines: Sequence[str], manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the files of a bundle: those of the detector, golden lines with scores, a manifest.
+
+    Parameters
+    ----------
+    detector
+        A trained detector.
+    lines
+        Lines to choose the golden lines from.
+    manifest
+        Values to store with the detector (JSON types).
+    """
+    golden = list(lines[:N_GOLDEN])
+    scores = [float(score) for score in detector.score(golden)]
+    return {
+        **detector.pack(),
+        GOLDEN: orjson.dumps({"lines": golden, "scores": scores}),
+        MANIFEST: orjson.dumps({"name": detector.name, **manifest}),
+    }
+
+
+def unpack(files: Mapping[str, bytes]) -> Detector:
+    """Return the detector of a bundle.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or invalid, or if the score of a golden line differs from its score
+        at training.
+    """
+    try:
+        manifest = read_manifest(files)
+        golden = orjson.loads(files[GOLDEN])
+        detector: Detector = _class_of(str(manifest["name"])).unpack(files)
+        scores = detector.score(golden["lines"])
+    except _unpack_errors() as exc:
+        raise DataError(f"not the files of a detector: {type(exc).__name__}: {exc}") from exc
+    for line, expected, score in zip(golden["lines"], golden["scores"], scores, strict=True):
+        if not abs(score - expected) <= TOLERANCE * max(1.0, abs(expected)):
+            raise DataError(f"golden line {line!r}: expected the score {expected}, got {score}")
+    return detector
+
+
+def read_manifest(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return the values that were stored with the detector at training."""
+    manifest: dict[str, Any] = orjson.loads(files[MANIFEST])
+    return manifest
+
+
+def _unpack_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that JSON, safetensors, torch, zip and skops raise for invalid files."""
+    from safetensors import SafetensorError
+
+    return (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, DataError)

@@ -1,4 +1,4 @@
-"""An isolation forest over how rare a line's words and pairs of words are."""
+"""Isolation forest on the rarity of the words and word pairs of a line."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ from vigie.errors import DataError
 
 BUCKETS = 2**14
 SAMPLE = 4096
-"""Lines drawn in proportion to their counts. Grown on distinct lines instead, a forest takes the
-many rare normal lines for the bulk: on BGL its ranking was worse than chance (area .28 against
-.93)."""
+"""Lines in the training sample, drawn in proportion to their counts. A forest trained on distinct
+lines gives the many rare normal lines too much weight: on BGL its ranking was worse than chance
+(area under the curve .28 instead of .93)."""
 
 ANCHORS = 64
-"""Rows between the rarest line learned and one of words never seen. Trees split only where their
-rows differ: without anchors, what lies outside of everything learned scores like its edge."""
+"""Training rows between the rarest line and a line of unseen words. Trees split only where their
+rows differ, so without anchors a line beyond all training lines would score like the rarest of
+them."""
 
 TRUSTED = ("numpy.dtype", "sklearn.tree._tree.Tree")
-"""The only types beyond skops' own that a stored forest may contain."""
+"""Types that a stored forest may contain in addition to those that skops trusts by default."""
 
 
 class LogIsolationForest:
-    """Isolation score (0 to 1) of [mean and highest rarity of words, of pairs of words].
+    """Score a line by its isolation (0 to 1) in an isolation forest.
 
-    The rarity of a hashed word is its inverse document frequency, ``log((1 + n) / (1 +
-    n_with_word))``. Source: Liu, Ting, Zhou, *Isolation Forest* (ICDM 2008), on features of our
-    own.
+    The features are the mean and the highest rarity of the line's words and of its word pairs. The
+    rarity of a hashed word is its inverse document frequency, ``log((1 + n) / (1 +
+    n_with_word))``. Source of the forest: Liu, Ting, Zhou, *Isolation Forest* (ICDM 2008).
 
     Parameters
     ----------
     trees
-        Trees of the forest.
+        Number of trees.
     seed
-        The same lines and seed give the same scores.
+        Seed of the sample and the forest. The same lines and seed give the same scores.
     """
 
     name = ISOLATION_FOREST
@@ -56,18 +57,18 @@ class LogIsolationForest:
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """Return the settings."""
+        """Return the settings, including the constants of this module."""
         return {**self._settings, "buckets": BUCKETS, "sample": SAMPLE}
 
     @property
     def losses(self) -> Sequence[float]:
-        """Return nothing: a forest has no epochs."""
+        """Return an empty sequence, because a forest has no epochs."""
         return ()
 
     def fit(self, lines: Sequence[str], weights: Sequence[float] | None = None) -> Self:
-        """Count words and pairs, then grow the forest."""
+        """Count the words and word pairs, then train the forest."""
         if not lines:
-            raise DataError("a detector needs at least one line to learn from")
+            raise DataError("a detector needs at least one line to train on")
         counts = np.ones(len(lines)) if weights is None else np.asarray(weights, dtype=np.float64)
         present = [_hashed(lines, size) for size in (1, 2)]
         self._rarity = [
@@ -99,7 +100,7 @@ class LogIsolationForest:
         return scores
 
     def explain(self, line: str) -> list[TokenLoss]:
-        """Return the tokens by rarity, the one of the pair that they end added."""
+        """Return the tokens, sorted by their rarity plus the rarity of the pair that they end."""
         words = tokens(line)
         pairs = [" ".join(pair) for pair in pairwise(words)]
         single = self._rarity[0][_hashed(words, 1).indices]
@@ -123,7 +124,7 @@ class LogIsolationForest:
         return np.stack(columns, axis=1)
 
     def pack(self) -> dict[str, bytes]:
-        """Return the forest (skops) and the rarities (safetensors)."""
+        """Return the forest (skops), the rarities (safetensors) and the settings (JSON)."""
         if self._forest is None:
             raise DataError(f"{self.name} is not trained; there is nothing to pack")
         return {
@@ -134,7 +135,7 @@ class LogIsolationForest:
 
     @classmethod
     def unpack(cls, files: Mapping[str, bytes]) -> Self:
-        """Rebuild the detector; a type outside ``TRUSTED`` is refused by skops."""
+        """Rebuild the detector; skops rejects types that are not in ``TRUSTED``."""
         detector = cls(**orjson.loads(files["forest.json"]))
         rarity = load(files["rarity.safetensors"])
         detector._rarity = [rarity["1"], rarity["2"]]
@@ -142,13 +143,14 @@ class LogIsolationForest:
         return detector
 
     def view(self) -> tuple[Any, Any]:
-        """Return the forest and two rows of features."""
+        """Return the forest and an example input of two rows of features."""
         return self._forest, np.array([[0.5, 1.0, 0.5, 1.0], [3.0, 9.0, 4.0, 9.0]])
 
 
 def _hashed(lines: Sequence[str], size: int) -> Any:
-    """Return which hashed words (or pairs) each line has, as a sparse (n, BUCKETS) matrix of
-    ones."""
+    """Return the hashed words (size 1) or word pairs (size 2) of each line, as a sparse
+    (n, BUCKETS) matrix of zeros and ones.
+    """
     texts = [" ".join(tokens(line)) for line in lines]
     vectorizer = HashingVectorizer(
         n_features=BUCKETS, ngram_range=(size, size), token_pattern=r"\S+", lowercase=False,

@@ -1,4 +1,4 @@
-"""The LSTM autoencoder of log lines: a line is as anomalous as it is hard to reconstruct."""
+"""LSTM autoencoder of log lines; the score of a line is its reconstruction error."""
 
 from __future__ import annotations
 
@@ -12,38 +12,45 @@ from safetensors.torch import load, save
 from torch import Tensor, inference_mode
 
 from vigie.anomaly.detectors.base import LSTM_AUTOENCODER, TokenLoss
-from vigie.anomaly.detectors.lstm_network import LineAutoencoder, one_thread, padded, token_losses
-from vigie.anomaly.detectors.lstm_training import WORK, epochs_within, train
+from vigie.anomaly.detectors.lstm_network import (
+    WORK,
+    LineAutoencoder,
+    epochs_within,
+    one_thread,
+    padded,
+    token_losses,
+    train,
+)
 from vigie.anomaly.detectors.vocabulary import MAX_LEN, Vocabulary, tokens
 from vigie.errors import DataError
 
 ROWS = 32
-"""Lines a call. Always this many, filled up with padding: the shapes of the matrix products, and
-with them the last bits of a score, then depend on the line alone. More than about 64 lines a call
-are slower, not faster."""
+"""Lines per call of the network; a shorter call is padded to this number. The shapes of the matrix
+products, and so the last bits of a score, then depend on the line alone. Calls of more than about
+64 lines are slower."""
 
 LENGTHS = (8, 16, 24, 32, MAX_LEN)
-"""A line is padded to the next of these."""
+"""A line is padded to the next of these lengths."""
 
 DECIMALS = 6
 
 
 class LstmAutoencoder:
-    """Mean cross-entropy per token of the reconstruction, in nats (0: recited by heart).
+    """Score a line by the mean cross-entropy per token of its reconstruction, in nats.
 
-    Source: ``specs`` of the log stream (embedding → LSTM → latent → LSTM → vocabulary, padding
-    ignored).
+    The score is 0 for a perfect reconstruction. Source: the specification of the log stream
+    (embedding → LSTM → latent vector → LSTM → vocabulary; padding is ignored).
 
     Parameters
     ----------
     embedding, hidden, latent
         Sizes of the network.
     epochs
-        Epochs wanted; fewer if the lines are so many that they would exceed the work bound.
+        Maximum number of epochs; reduced if the number of lines would exceed the work limit.
     seed
-        The same lines and seed give the same scores on the same machine.
+        Seed of the training. The same lines and seed give the same scores on the same machine.
     time_limit_s
-        Training ends after the epoch that passes this limit.
+        Training ends after the epoch in which this limit is reached.
     """
 
     name = LSTM_AUTOENCODER
@@ -66,7 +73,7 @@ class LstmAutoencoder:
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """Return sizes, training settings and the size of the vocabulary."""
+        """Return the network sizes, the training settings and the size of the vocabulary."""
         return {**self._sizes, **self._training, "vocabulary": len(self._vocabulary)}
 
     @property
@@ -75,9 +82,9 @@ class LstmAutoencoder:
         return self._losses
 
     def fit(self, lines: Sequence[str], weights: Sequence[float] | None = None) -> Self:
-        """Learn to reconstruct distinct lines."""
+        """Train the network to reconstruct distinct lines."""
         if not lines:
-            raise DataError("a detector needs at least one line to learn from")
+            raise DataError("a detector needs at least one line to train on")
         counts = list(weights) if weights is not None else [1.0] * len(lines)
         self._vocabulary = Vocabulary.build(lines, counts)
         encoded = [self._vocabulary.encode(line) for line in lines]
@@ -97,7 +104,7 @@ class LstmAutoencoder:
         return np.asarray(scores.round(DECIMALS), dtype=np.float64)
 
     def explain(self, line: str) -> list[TokenLoss]:
-        """Return the tokens of a line by their own cross-entropy."""
+        """Return the tokens of a line, sorted by their cross-entropy."""
         losses = self._token_losses([line])[0]
         found = [
             TokenLoss(token, round(float(loss), DECIMALS))
@@ -125,7 +132,7 @@ class LstmAutoencoder:
         return losses
 
     def pack(self) -> dict[str, bytes]:
-        """Return weights (safetensors), vocabulary and sizes."""
+        """Return the weights (safetensors), the vocabulary and the settings (JSON)."""
         if self._network is None:
             raise DataError(f"{self.name} is not trained; there is nothing to pack")
         return {
@@ -136,7 +143,7 @@ class LstmAutoencoder:
 
     @classmethod
     def unpack(cls, files: Mapping[str, bytes]) -> Self:
-        """Rebuild the detector from :meth:`pack`'s files."""
+        """Rebuild the detector from the files of :meth:`pack`."""
         settings = orjson.loads(files["network.json"])
         detector = cls(**settings["sizes"], **settings["training"])
         detector._vocabulary = Vocabulary.unpack(files["vocab.json"])
@@ -146,7 +153,7 @@ class LstmAutoencoder:
         return detector
 
     def view(self) -> tuple[Any, Any]:
-        """Return the network and two padded lines of word numbers."""
+        """Return the network and an example input of two padded lines."""
         return self._network, padded([[2, 3], [2]], LENGTHS[0]).numpy().astype("float32")
 
 

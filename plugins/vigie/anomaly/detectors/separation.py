@@ -1,5 +1,4 @@
-"""How well a detector tells normal lines from corrupted ones, on lines that it was not trained
-on."""
+"""Measure how well a detector separates held-out normal lines from corrupted lines."""
 
 from __future__ import annotations
 
@@ -21,25 +20,25 @@ UNSEEN_SHARE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """Figures of one detector; shares from 0 to 1.
+    """Metrics of one detector on held-out lines.
 
-    The corrupted lines are **synthetic** (shuffled tokens, tokens never seen): they show that a
-    detector notices what differs from its training, not that it finds the faults of a real system.
-    No labels exist for those.
+    The corrupted lines are **synthetic**: their tokens are shuffled or replaced by unseen tokens.
+    The metrics show that a detector notices lines that differ from its training data. They do not
+    show that it detects the faults of a real system, because there are no labels of such faults.
     """
 
-    auc: float  # a corrupted line scores higher than a normal one, over all pairs
+    auc: float  # share of pairs in which the corrupted line scores higher than the normal one
     auc_shuffled: float
     auc_unseen_tokens: float
-    false_alarm_rate: float  # normal lines above the threshold
-    detection_rate: float  # corrupted lines above the threshold
+    false_alarm_rate: float  # share of normal lines above the threshold
+    detection_rate: float  # share of corrupted lines above the threshold
     mean_normal_score: float
     mean_corrupted_score: float
     n_normal: int
     n_corrupted: int
 
-    def as_facts(self) -> dict[str, Any]:
-        """Return the figures as JSON types."""
+    def as_metrics(self) -> dict[str, Any]:
+        """Return the metrics as JSON types."""
         return asdict(self)
 
 
@@ -53,11 +52,11 @@ def separation(
     detector
         A trained detector.
     lines
-        Templates of held-out normal lines, at least one of three tokens or more.
+        Templates of held-out normal lines; at least one must have three tokens or more.
     threshold
-        The detector's own, chosen before on other lines.
+        Threshold of the detector, determined on other lines.
     seed
-        Of the corruptions: two detectors are compared on the same ones.
+        Seed of the corruptions, so that two detectors are compared on the same lines.
     """
     draw = random.Random(seed)
     distinct = list(dict.fromkeys(line for line in lines if len(line.split()) > 2))
@@ -79,15 +78,16 @@ def separation(
 
 
 def shuffle_tokens(line: str, draw: random.Random) -> str:
-    """Return the tokens of a line in another order (turned round if the draw gives the same
-    one)."""
+    """Return the line with shuffled tokens; reversed if the shuffled order is the original
+    one.
+    """
     tokens = line.split()
     other = draw.sample(tokens, len(tokens))
     return " ".join(other if other != tokens else reversed(tokens))
 
 
 def put_unseen_tokens(line: str, draw: random.Random) -> str:
-    """Replace about a third of the tokens, at least one, by words that no log contains."""
+    """Replace about a third of the tokens (at least one) with words that no log contains."""
     tokens = line.split()
     for place in draw.sample(range(len(tokens)), max(1, round(UNSEEN_SHARE * len(tokens)))):
         tokens[place] = "".join(draw.choices("qxzjkw", k=9))

@@ -1,4 +1,4 @@
-"""The words of normalised lines, as numbers."""
+"""Map the words of normalised lines to numbers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from vigie.errors import DataError
 PAD, UNKNOWN = 0, 1
 FIRST = 2
 MAX_LEN = 50
-"""A detector reads this many tokens of a line (the source document's ``MAX_LEN``)."""
+"""Maximum number of tokens of a line that a detector reads (``MAX_LEN`` of the source
+document)."""
 
 
 def tokens(line: str) -> list[str]:
-    """Return the tokens that a detector reads.
+    """Return the first ``MAX_LEN`` tokens of a line.
 
     Raises
     ------
     DataError
-        For a blank line: it has no score.
+        If the line is blank.
     """
     found = line.split(maxsplit=MAX_LEN)[:MAX_LEN]
     if not found:
@@ -33,7 +34,7 @@ def tokens(line: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Numbers of words, from 2 on; 0 is padding, 1 a word never seen in training.
+    """Numbers of words, starting at 2; 0 is padding and 1 is a word not seen in training.
 
     Examples
     --------
@@ -51,15 +52,15 @@ class Vocabulary:
 
     @classmethod
     def build(cls, lines: Iterable[str], weights: Sequence[float], max_size: int = 5000) -> Self:
-        """Keep the ``max_size`` most frequent words; ties in alphabetical order."""
+        """Keep the ``max_size`` most frequent words; sort equally frequent words alphabetically."""
         counts: Counter[str] = Counter()
         for line, weight in zip(lines, weights, strict=True):
             for word in tokens(line):
-                counts[word] += weight  # type: ignore[assignment]  # weights may be fractions
+                counts[word] += weight  # type: ignore[assignment]  # weights may be floats
         return cls(tuple(sorted(counts, key=lambda word: (-counts[word], word))[:max_size]))
 
     def encode(self, line: str) -> list[int]:
-        """Return a line's numbers, at most ``MAX_LEN``."""
+        """Return the numbers of the first ``MAX_LEN`` words of a line."""
         return [self._numbers.get(word, UNKNOWN) for word in tokens(line)]
 
     def __len__(self) -> int:
@@ -71,5 +72,5 @@ class Vocabulary:
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        """Read :meth:`pack`'s JSON."""
+        """Read the JSON of :meth:`pack`."""
         return cls(tuple(orjson.loads(data)))

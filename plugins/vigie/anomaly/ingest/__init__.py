@@ -1,1 +1,1 @@
-"""Read log files into the stream."""
+"""Write log files to the stream."""

@@ -1,53 +1,82 @@
-"""Log files: which ones, and their complete lines in bounded memory."""
+"""Find log files, read their complete lines in bounded memory, and track the read position."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from vigie.encoding import digest
 from vigie.errors import DataError
 from vigie.records import MAX_LINE
 
 PATTERNS = ("log-*/**/*.txt", "**/*.log")
-"""The source document's job logs, and the log files that everything else writes."""
+"""The job logs of the source document, and ordinary log files."""
+
+HEAD = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A complete line: its first ``MAX_LINE`` bytes without the line end, and its place in the
-    file."""
+    """A complete line of a file: its first ``MAX_LINE`` bytes without the line end, and its
+    offsets.
+    """
 
     raw: bytes
     offset: int
     next_offset: int
     length: int
-    sha256: str | None = None  # of the whole line, when it was truncated
+    sha256: str | None = None  # of the whole line; set only if the line was truncated
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is nothing to score."""
+        """Whether the line holds only white space."""
         return not self.raw.strip()
 
 
+@dataclass(frozen=True, slots=True)
+class ReadPosition:
+    """The offset of the next byte to read in a file.
+
+    A file is identified by its inode and its first line (at most 1 KiB of it): the name changes at
+    rotation and an inode can be reused, but a complete first line does not change. ``generation``
+    counts how often the file was truncated, so that lines after a truncation get new ids even if
+    they equal earlier lines.
+    """
+
+    file: str
+    offset: int = 0
+    generation: int = 0
+
+    def line_id(self, offset: int, raw: bytes) -> str:
+        """Return the id of a line, derived from the file, its generation, the offset and the
+        bytes.
+        """
+        return digest(f"{self.file}.{self.generation}", str(offset), raw)
+
+    def as_state(self) -> dict[str, Any]:
+        """Return the value that is stored between runs."""
+        return {"offset": self.offset, "generation": self.generation}
+
+
 def log_folder(data: Path, local: Path) -> Path:
-    """Return ``data/kafka`` if a file to read lies there, else the local platform's own logs."""
-    brought = data / "kafka"
-    return brought if find_files(brought) else local / "logs"
+    """Return ``data/kafka`` if it contains log files, else the logs of the local platform."""
+    given = data / "kafka"
+    return given if find_files(given) else local / "logs"
 
 
 def find_files(base: Path, patterns: Sequence[str] = PATTERNS) -> list[Path]:
-    """Return the files below ``base`` that match a pattern, each once, in order of their paths.
+    """Return the files below ``base`` that match a pattern, each once, sorted by path.
 
-    Links that lead out of ``base`` are left out; so is what is not a file. What cannot even be
-    looked at is not left out: who reads it learns why.
+    Links to targets outside ``base`` and entries that are not files are skipped. A file that cannot
+    be inspected is included, so that reading it reports the error.
 
     Raises
     ------
     DataError
-        For a pattern that leaves ``base``.
+        If a pattern leads out of ``base``.
     """
     for pattern in patterns:
         if pattern.startswith("/") or ".." in Path(pattern).parts:
@@ -70,8 +99,8 @@ def _is_file(path: Path) -> bool:
 def read_lines(path: Path, offset: int = 0, end: int | None = None) -> Iterator[LogLine]:
     """Yield the complete lines that start at ``offset`` or later and before ``end``.
 
-    A last line without its line end is left for the next time: somebody is still writing it. Memory
-    is bounded by ``MAX_LINE``, whatever the file holds.
+    A last line without a line end is not returned, because it may still be incomplete. Memory is
+    bounded by ``MAX_LINE``, whatever the file contains.
     """
     with path.open("rb") as file:
         file.seek(offset)
@@ -93,6 +122,36 @@ def _read_line(file: BinaryIO, offset: int) -> LogLine | None:
         length += len(piece)
     if not piece:
         return None
-    digest = checksum.hexdigest() if checksum and length > MAX_LINE + 1 else None
+    hexdigest = checksum.hexdigest() if checksum and length > MAX_LINE + 1 else None
     raw = kept.removesuffix(b"\n").removesuffix(b"\r")
-    return LogLine(raw, offset, offset + length, length - 1, digest)
+    return LogLine(raw, offset, offset + length, length - 1, hexdigest)
+
+
+def file_key(path: Path) -> str | None:
+    """Return the identity of a file, or None while its first line is incomplete."""
+    with path.open("rb") as file:
+        head = file.readline(HEAD)
+    if not head.endswith(b"\n") and len(head) < HEAD:
+        return None
+    return digest(str(path.stat().st_ino), head)[:32]
+
+
+def resume(path: Path, file: str, stored: Mapping[str, Any] | None) -> ReadPosition:
+    """Return the position to continue at; a truncated file starts again in a new generation.
+
+    An invalid stored position (older format, damaged) is ignored. The file is then read again from
+    the start, which is safe because its lines get the same ids.
+    """
+    offset, generation = (stored or {}).get("offset", 0), (stored or {}).get("generation", 0)
+    if not (type(offset) is int and type(generation) is int and min(offset, generation) >= 0):
+        return ReadPosition(file)
+    if offset and not _ends_a_line(path, offset):
+        return ReadPosition(file, 0, generation + 1)
+    return ReadPosition(file, offset, generation)
+
+
+def _ends_a_line(path: Path, offset: int) -> bool:
+    """Return whether a line ends just before ``offset``; False if the file is shorter."""
+    with path.open("rb") as file:
+        file.seek(offset - 1)
+        return file.read(1) == b"\n"

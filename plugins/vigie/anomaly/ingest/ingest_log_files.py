@@ -11,26 +11,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vigie import state_keys
-from vigie.anomaly.ingest.files import PATTERNS, LogLine, find_files, read_lines
-from vigie.anomaly.ingest.produce_lines import produce_lines
-from vigie.anomaly.ingest.tail import file_key, resume
-from vigie.errors import DataError, NotEnoughDataError
-from vigie.records import JobResult
+from vigie.anomaly.ingest.files import (
+    PATTERNS,
+    LogLine,
+    ReadPosition,
+    file_key,
+    find_files,
+    read_lines,
+    resume,
+)
+from vigie.errors import (
+    ConflictError,
+    DataError,
+    NotEnoughDataError,
+    PermanentError,
+    RefusedMessageError,
+    SettingsError,
+    TransientError,
+    UndeliveredError,
+    VigieError,
+)
+from vigie.records import JobResult, Message
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import LogStream, Services, StateStore
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+_ERROR_TYPES = (TransientError, ConflictError, SettingsError, DataError, PermanentError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IngestReport(JobResult):
-    """How many lines were written; ``blank`` ones carry nothing and were left out.
+class IngestResult(JobResult):
+    """Numbers of lines that were written, and of ``blank`` lines that were left out.
 
-    ``unreadable`` files (no permission, gone meanwhile) were passed over, wholly or from some line
-    on; the next run tries them again.
+    ``unreadable`` files (no permission, deleted meanwhile) were skipped, completely or from some
+    line on; the next run tries them again.
     """
 
     topic: str
@@ -51,34 +68,35 @@ def ingest_log_files(
     batch: int = 1000,
     delay_s: float = 0.0,
     sleep: Callable[[float], None] = time.sleep,
-) -> IngestReport:
-    """Produce every complete line that was there at the start and not written before.
+) -> IngestResult:
+    """Write every complete line that existed at the start and was not written before.
 
-    A file that cannot be read is warned of and counted; the others are read all the same.
+    A file that cannot be read is logged, counted and skipped.
 
-    A file's position is saved after its batch is durable. A crash in between writes that batch
-    again, with the same line ids, which the index absorbs; nothing is skipped. What is appended
-    meanwhile (our own logs, say) waits for the next run.
+    The position of a file is saved after its batch is durable. A crash in between writes that batch
+    again with the same line ids, so the index does not store a line twice; no line is skipped.
+    Lines that are appended during the run (for example to the platform's own logs) are left to the
+    next run.
 
     Parameters
     ----------
     services
         ``stream`` and ``state`` are used.
     topic
-        Created if it is not there. A file's lines go to one partition, so they stay in order.
+        Created if it does not exist. All lines of a file go to one partition, in their order.
     base_dir, patterns
-        Which files, see :func:`vigie.anomaly.ingest.files.find_files`.
+        The files to read, see :func:`vigie.anomaly.ingest.files.find_files`.
     batch
-        Lines a batch, fewer if they are long.
+        Maximum lines per batch; a batch of long lines has fewer.
     delay_s
         Pause after each batch.
     sleep
-        How to pause; tests pass their own.
+        Function that pauses; tests pass their own.
 
     Raises
     ------
     NotEnoughDataError
-        No file matches.
+        If no file matches.
     """
     if batch < 1 or delay_s < 0:
         raise DataError(f"batch must be at least 1 and delay not negative, not {batch}, {delay_s}")
@@ -86,20 +104,19 @@ def ingest_log_files(
     if not files:
         raise NotEnoughDataError(f"no file below {base_dir} matches {', '.join(patterns)}", found=0)
     services.stream.create_topic(topic)
-    partitions = services.stream.partitions(topic)
+    writer = _Writer(services.stream, services.state, topic, base_dir, batch)
     ends = {path: end for path in files if (end := _size(path)) is not None}
     tally = _Tally(unreadable=len(files) - len(ends))
     for path, end in ends.items():
-        source = path.relative_to(base_dir).as_posix()
         try:
-            for part in _ingest_file(services, topic, partitions, path, source, end, batch):
-                tally.add(part)
+            for lines in writer.write_file(path, end):
+                tally.add(lines)
                 sleep(delay_s)
-        except OSError as exc:  # of the file: what stores raise is ours
+        except OSError as exc:  # raised by the file: stores raise errors of vigie.errors
             tally.unreadable += 1
             _warn(path, exc)
     log.info("wrote %d lines of %d files to %s", tally.lines, len(files), topic)
-    return IngestReport(topic=topic, base_dir=str(base_dir), files=len(files), **asdict(tally))
+    return IngestResult(topic=topic, base_dir=str(base_dir), files=len(files), **asdict(tally))
 
 
 @dataclass(slots=True)
@@ -109,10 +126,10 @@ class _Tally:
     truncated: int = 0
     unreadable: int = 0
 
-    def add(self, part: Sequence[LogLine]) -> None:
-        written = [line for line in part if not line.is_blank]
+    def add(self, lines: Sequence[LogLine]) -> None:
+        written = [line for line in lines if not line.is_blank]
         self.lines += len(written)
-        self.blank += len(part) - len(written)
+        self.blank += len(lines) - len(written)
         self.truncated += sum(line.sha256 is not None for line in written)
 
 
@@ -125,40 +142,73 @@ def _size(path: Path) -> int | None:
 
 
 def _warn(path: Path, exc: OSError) -> None:
-    log.warning("%s was passed over: %s", path, exc.strerror or exc)
+    log.warning("skipped %s: %s", path, exc.strerror or exc)
 
 
-def _ingest_file(
-    services: Services,
-    topic: str,
-    partitions: int,
-    path: Path,
-    source: str,
-    end: int,
-    batch: int,
-) -> Iterator[list[LogLine]]:
-    """Write one file's new lines and save its position, batch by batch; yield what was written."""
-    file = file_key(path)
-    if file is None:
-        return
-    key = state_keys.ingested_file(topic, file)
-    stored = services.state.get(key)
-    position = resume(path, file, stored)
-    if stored and position.generation != stored.get("generation"):
-        log.info("%s was cut; reading it from the start", path)
-        services.state.put(key, position.as_state())
-    for lines in _batches(read_lines(path, position.offset, end), batch):
-        written = [line for line in lines if not line.is_blank]
-        if written:
-            where = (topic, partition_of(file, partitions))
-            produce_lines(services, where, path, source, position, written)
-        position = replace(position, offset=lines[-1].next_offset)
-        services.state.put(key, position.as_state())
-        yield lines
+class _Writer:
+    """Writes files to one topic and saves their read positions."""
+
+    def __init__(
+        self, stream: LogStream, state: StateStore, topic: str, base_dir: Path, batch: int
+    ) -> None:
+        self._stream, self._state = stream, state
+        self._topic, self._base_dir, self._batch = topic, base_dir, batch
+        self._partitions = stream.partitions(topic)
+
+    def write_file(self, path: Path, end: int) -> Iterator[list[LogLine]]:
+        """Write the new lines of a file and save its position after each batch; yield the
+        batches.
+        """
+        file = file_key(path)
+        if file is None:
+            return
+        key = state_keys.ingested_file(self._topic, file)
+        stored = self._state.get(key)
+        position = resume(path, file, stored)
+        if stored and position.generation != stored.get("generation"):
+            log.info("%s was truncated; reading it from the start", path)
+            self._state.put(key, position.as_state())
+        for lines in _batches(read_lines(path, position.offset, end), self._batch):
+            self._produce(path, position, [line for line in lines if not line.is_blank])
+            position = replace(position, offset=lines[-1].next_offset)
+            self._state.put(key, position.as_state())
+            yield lines
+
+    def _produce(self, path: Path, position: ReadPosition, lines: Sequence[LogLine]) -> None:
+        """Write lines of a file; an error names the first line that was not written.
+
+        Lines after it may have been written. Writing them again gives them the same ids.
+        """
+        if not lines:
+            return
+        source = path.relative_to(self._base_dir).as_posix()
+        messages = [_message(position, source, line) for line in lines]
+        try:
+            self._stream.produce(
+                self._topic, messages, partition_of(position.file, self._partitions)
+            )
+        except VigieError as exc:
+            first = exc.first if isinstance(exc, UndeliveredError | RefusedMessageError) else 0
+            raise _error_type(exc)(
+                f"{path}: the line at byte {lines[first].offset} was not written; the next run "
+                f"starts with the batch of this line ({exc})"
+            ) from exc
+
+
+def _error_type(error: VigieError) -> type[VigieError]:
+    """Return the base type of an error that can be raised with a message alone."""
+    return next((kind for kind in _ERROR_TYPES if isinstance(error, kind)), VigieError)
+
+
+def _message(position: ReadPosition, source: str, line: LogLine) -> Message:
+    headers = {"source": source, "line_id": position.line_id(line.offset, line.raw)}
+    if line.sha256 is not None:
+        headers |= {"sha256": line.sha256, "original_length": str(line.length)}
+    return Message(line.raw, headers)
 
 
 def partition_of(file: str, partitions: int) -> int:
-    """Return a file's partition: always the same while their number is.
+    """Return the partition of a file; it is stable while the number of partitions is.
 
     Examples
     --------
@@ -169,7 +219,7 @@ def partition_of(file: str, partitions: int) -> int:
 
 
 def _batches(lines: Iterator[LogLine], size: int) -> Iterator[list[LogLine]]:
-    """Cut at ``size`` lines or ``MAX_BATCH_BYTES``, whichever comes first."""
+    """Yield batches of at most ``size`` lines and about ``MAX_BATCH_BYTES``."""
     batch: list[LogLine] = []
     n_bytes = 0
     for line in lines:

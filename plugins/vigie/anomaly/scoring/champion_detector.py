@@ -37,7 +37,7 @@ def champion_detector(services: Services, name: str) -> ChampionDetector:
     DataError
         Its bundle is damaged, or its golden lines have other scores.
     """
-    from vigie.anomaly.detectors.files import read_facts, unpack
+    from vigie.anomaly.detectors.base import read_manifest, unpack
 
     deployment = services.deployments.champion(name)
     if deployment is None:
@@ -46,4 +46,4 @@ def champion_detector(services: Services, name: str) -> ChampionDetector:
             "or the DAG anomaly_model_training"
         )
     files = services.bundles.open(name, deployment.version).files
-    return ChampionDetector(unpack(files), deployment, read_facts(files))
+    return ChampionDetector(unpack(files), deployment, read_manifest(files))

@@ -44,5 +44,5 @@ def measure_champion(
         raise DataError(f"no line below {base} has three tokens or more")
     found = separation(champion.detector, templates, float(champion.facts["threshold"]))
     return ChampionReport(
-        detector=detector, model_version=champion.version, figures=found.as_facts()
+        detector=detector, model_version=champion.version, figures=found.as_metrics()
     )

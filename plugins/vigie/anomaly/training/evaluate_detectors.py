@@ -1,14 +1,14 @@
-"""Compare trained detectors with each other and with the ones that score now."""
+"""Compare trained detectors with the deployed ones on held-out lines."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vigie.anomaly.detectors.base import DETECTORS
+from vigie.anomaly.detectors.base import DETECTORS, read_manifest, unpack
 from vigie.anomaly.scoring.champion_detector import champion_detector
 from vigie.anomaly.training.staging import (
     EXPERIMENT,
@@ -24,14 +24,14 @@ from vigie.errors import DataError, NotEnoughDataError
 from vigie.records import JobResult, Sample
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import Services, Tracker
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationReport(JobResult):
-    """Where the figures are, and which detector separates best."""
+class EvaluationResult(JobResult):
+    """Path of the evaluation, the best detector, and the metrics of each detector."""
 
     evaluation: str
     best: str
@@ -45,49 +45,56 @@ def evaluate_detectors(
     *,
     run_id: str,
     dataset: Path,
-    detectors: Sequence[str] = DETECTORS,
+    detectors: Sequence[str] = tuple(DETECTORS),
     experiment: str = EXPERIMENT,
-) -> EvaluationReport:
-    """Measure challengers and champions on the same held-out lines; write ``evaluation.json``
-    beside them.
+) -> EvaluationResult:
+    """Measure challengers and champions on the same held-out lines; write ``evaluation.json``.
 
-    The anomalies are synthetic corruptions (:class:`detectors.separation.Separation` says what
-    that means).
+    The file is written next to the trained detectors. The anomalies are synthetic corruptions, see
+    :class:`vigie.anomaly.detectors.separation.Separation`.
+
+    Parameters
+    ----------
+    services
+        ``tracker``, ``deployments``, ``bundles`` and ``paths`` are used.
+    run_id
+        The run that trained the detectors.
+    dataset
+        The sample that ``load_training_logs`` wrote.
+    detectors
+        Names of the detectors to evaluate.
+    experiment
+        The experiment of the tracked runs (``MLFLOW_EXPERIMENT_NAME``).
     """
     held_out = read_training_lines(dataset).test
-    results = {name: _evaluate(services, run_id, name, held_out, experiment) for name in detectors}
+    results: dict[str, dict[str, Any]] = {}
+    for name in detectors:
+        files = read_staged(training_folder(services.paths, "detectors", run_id, name))
+        challenger = _challenger(files, held_out)
+        _track(services.tracker, experiment, name, run_key(run_id, name), challenger)
+        champion = _champion(services, name, held_out)
+        results[name] = {"challenger": challenger, "champion": champion}
     path = evaluation_path(services.paths, run_id)
     write_atomic(path, dumps({"run_id": run_id, "detectors": results}))
-    figures = {name: result["challenger"] for name, result in results.items()}
-    best = max(figures, key=lambda name: (figures[name]["auc"], name))
-    log.info("%s separates best: %s", best, figures[best])
-    return EvaluationReport(
-        evaluation=str(path),
-        best=best,
-        auc=_column(figures, "auc"),
-        false_alarm_rate=_column(figures, "false_alarm_rate"),
-        detection_rate=_column(figures, "detection_rate"),
-        metrics=[sample for name, found in figures.items() for sample in _samples(name, found)],
-    )
+    return _result(path, {name: result["challenger"] for name, result in results.items()})
 
 
-def _evaluate(
-    services: Services, run_id: str, name: str, held_out: Sequence[str], experiment: str
-) -> dict[str, Any]:
-    from vigie.anomaly.detectors.files import read_facts, unpack
+def _challenger(files: Mapping[str, bytes], held_out: Sequence[str]) -> dict[str, Any]:
     from vigie.anomaly.detectors.separation import separation
 
-    files = read_staged(training_folder(services.paths, "detectors", run_id, name))
-    facts = read_facts(files)
-    found = separation(unpack(files), held_out, facts["threshold"]).as_facts()
-    key = run_key(run_id, name)
-    with services.tracker.run(experiment, name, key=key) as run:
-        run.log_metrics({f"test_{figure}": float(value) for figure, value in found.items()})
-    return {"challenger": found, "champion": _champion(services, name, held_out)}
+    threshold = read_manifest(files)["threshold"]
+    return separation(unpack(files), held_out, threshold).as_metrics()
+
+
+def _track(
+    tracker: Tracker, experiment: str, name: str, key: str, metrics: Mapping[str, float]
+) -> None:
+    with tracker.run(experiment, name, key=key) as run:
+        run.log_metrics({f"test_{metric}": float(value) for metric, value in metrics.items()})
 
 
 def _champion(services: Services, name: str, held_out: Sequence[str]) -> dict[str, Any]:
-    """Return the champion's figures and deployment number; ``number`` 0: there is none."""
+    """Return the champion's metrics and deployment number; ``number`` is 0 without a champion."""
     from vigie.anomaly.detectors.separation import separation
 
     try:
@@ -102,18 +109,30 @@ def _champion(services: Services, name: str, held_out: Sequence[str]) -> dict[st
     return {
         "number": champion.deployment.number,
         "version": champion.version,
-        "figures": found.as_facts(),
+        "figures": found.as_metrics(),
         "problem": None,
     }
 
 
-def _column(figures: dict[str, dict[str, Any]], name: str) -> dict[str, float]:
-    return {detector: float(found[name]) for detector, found in figures.items()}
+def _result(path: Path, metrics: Mapping[str, Mapping[str, Any]]) -> EvaluationResult:
+    def column(metric: str) -> dict[str, float]:
+        return {name: float(found[metric]) for name, found in metrics.items()}
 
-
-def _samples(name: str, found: dict[str, Any]) -> list[Sample]:
-    labels = {"model": name}
-    return [
-        Sample(DETECTOR_SEPARATION, found["auc"], labels),
-        Sample(DETECTOR_FALSE_ALARMS, found["false_alarm_rate"], labels),
-    ]
+    auc, alarms = column("auc"), column("false_alarm_rate")
+    best = max(auc, key=lambda name: (auc[name], name))
+    log.info("%s separates best: %s", best, metrics[best])
+    return EvaluationResult(
+        evaluation=str(path),
+        best=best,
+        auc=auc,
+        false_alarm_rate=alarms,
+        detection_rate=column("detection_rate"),
+        metrics=[
+            Sample(metric, values[name], {"model": name})
+            for metric, values in (
+                (DETECTOR_SEPARATION, auc),
+                (DETECTOR_FALSE_ALARMS, alarms),
+            )
+            for name in values
+        ],
+    )

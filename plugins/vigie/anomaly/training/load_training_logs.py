@@ -1,4 +1,4 @@
-"""Sample the log lines that detectors learn from."""
+"""Sample log lines for the training of detectors."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ MIN_LINES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingLogsReport(JobResult):
-    """Where the sample is, and of what."""
+class TrainingLogsResult(JobResult):
+    """Path of the sample, and the files and lines that it was drawn from."""
 
     dataset: str
     base_dir: str
@@ -45,29 +45,30 @@ def load_training_logs(
     patterns: Sequence[str] = PATTERNS,
     max_lines: int = 5000,
     seed: int = 0,
-) -> TrainingLogsReport:
-    """Write a uniform sample of all complete lines, in their order, to
-    ``data/training/logs/RUN_ID.txt.gz``.
+) -> TrainingLogsResult:
+    """Write a uniform sample of all complete lines to ``data/training/logs/RUN_ID.txt.gz``.
 
-    Nothing is left behind on failure. The same files and seed give the same sample.
+    The sample keeps the order of the lines. A failure leaves no file. The same files and seed give
+    the same sample.
 
     Parameters
     ----------
     services
         Only ``paths`` is used.
     run_id
-        Names the file.
+        Name of the file.
     base_dir, patterns
-        Which log files; None: ``data/kafka`` if it has any, else the local platform's own.
+        The log files to read. None: ``data/kafka`` if it contains any, else the logs of the local
+        platform.
     max_lines
-        Lines of the sample, at most. Of a longer line, what a template looks at is kept.
+        Maximum number of sampled lines. Long lines are truncated to the part that is normalised.
     seed
-        Of the draw.
+        Seed of the random draw.
 
     Raises
     ------
     NotEnoughDataError
-        Fewer than ``MIN_LINES`` lines.
+        If there are fewer than ``MIN_LINES`` lines.
     """
     base = base_dir or log_folder(services.paths.data, services.paths.local)
     sample = sample_lines(base, patterns, max_lines, seed)
@@ -75,7 +76,7 @@ def load_training_logs(
     write_atomic(path, gzip.compress(b"\n".join(sample.lines), mtime=0))
     n_lines = len(sample.lines)
     log.info("sampled %d of %d lines below %s", n_lines, sample.seen, base)
-    return TrainingLogsReport(
+    return TrainingLogsResult(
         dataset=str(path),
         base_dir=str(base),
         files=sample.files,
@@ -87,7 +88,7 @@ def load_training_logs(
 
 @dataclass(frozen=True, slots=True)
 class LineSample:
-    """A uniform sample of the lines of some files, in their order."""
+    """A uniform sample of the lines of several files, in their order."""
 
     lines: list[bytes]
     seen: int
@@ -95,12 +96,13 @@ class LineSample:
 
 
 def sample_lines(base: Path, patterns: Sequence[str], max_lines: int, seed: int = 0) -> LineSample:
-    """Draw ``max_lines`` of all complete lines (Vitter, algorithm R).
+    """Draw ``max_lines`` of all complete lines (Vitter, *Random Sampling with a Reservoir*, 1985,
+    algorithm R).
 
     Raises
     ------
     NotEnoughDataError
-        There are fewer than ``MIN_LINES``.
+        If there are fewer than ``MIN_LINES`` lines.
     """
     if max_lines < MIN_LINES:
         raise DataError(f"max_lines must be at least {MIN_LINES}, not {max_lines}")
@@ -114,7 +116,7 @@ def sample_lines(base: Path, patterns: Sequence[str], max_lines: int, seed: int 
             kept[place : place + 1] = [(seen, line)]
         seen += 1
     if seen < MIN_LINES:
-        reason = f"{seen} log lines below {base}, {MIN_LINES} are needed"
+        reason = f"found {seen} log lines below {base}; training needs at least {MIN_LINES}"
         raise NotEnoughDataError(reason, found=seen, needed=MIN_LINES)
     return LineSample([raw for _, raw in sorted(kept)], seen, len(files))
 
@@ -125,5 +127,5 @@ def _complete_lines(files: Sequence[Path]) -> Iterator[bytes]:
             for line in read_lines(path, 0, path.stat().st_size):
                 if not line.is_blank:
                     yield line.raw[:MAX_BYTES]
-        except OSError as exc:  # no permission, or gone meanwhile
-            log.warning("%s was passed over: %s", path, exc.strerror or exc)
+        except OSError as exc:  # no permission, or deleted meanwhile
+            log.warning("skipped %s: %s", path, exc.strerror or exc)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterReport(JobResult):
+class RegisterResult(JobResult):
     """Versions by detector: promoted now, and those that were not better (a result, not an
     error)."""
 
@@ -33,7 +33,7 @@ class RegisterReport(JobResult):
 
 def register_detectors(
     services: Services, *, evaluation: Path, actor: str = "anomaly_model_training"
-) -> RegisterReport:
+) -> RegisterResult:
     """Publish, deploy, register and record each detector that passed; record the others' no.
 
     A retry of the same run changes nothing. A deployment made by somebody else since the evaluation
@@ -70,7 +70,7 @@ def register_detectors(
         Sample(DETECTOR_PROMOTED, float(name in promoted), {"model": name})
         for name in results["detectors"]
     ]
-    return RegisterReport(promoted=promoted, refused=refused, metrics=samples)
+    return RegisterResult(promoted=promoted, refused=refused, metrics=samples)
 
 
 def _gate(result: dict[str, Any]) -> tuple[bool, str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
+from vigie.anomaly.detectors.base import build_detector, pack
 from vigie.anomaly.scoring.threshold import FACTOR, STD_FLOOR
 from vigie.anomaly.training.staging import (
     EXPERIMENT,
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 QUANTILE = 0.995
-"""A detector's own threshold: its scores are discrete and heavy-tailed, so that ``mean + 3 std`` of
-them lay above every anomaly of BGL or raised 43 % false alarms. A quantile of held-out normal lines
-says what it costs."""
+"""Quantile of the scores of held-out normal lines that is the detector's threshold. The scores are
+discrete and heavy-tailed: on BGL, ``mean + 3 std`` was above every anomaly or raised 43 % false
+alarms. The false alarm rate of a quantile is known: here 0.5 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainReport(JobResult):
-    """A trained detector, staged as files."""
+class TrainResult(JobResult):
+    """Folder, tracked run and metrics of a trained detector."""
 
     detector: str
     folder: str
@@ -61,11 +61,11 @@ def train_detector(
     max_distinct: int = 2000,
     seed: int = 0,
     experiment: str = EXPERIMENT,
-) -> TrainReport:
-    """Learn from a sample, set the detector's own threshold on other lines, log the run, stage the
-    files.
+) -> TrainResult:
+    """Train a detector on a sample, and set its threshold on held-out lines of the sample.
 
-    Leaves ``data/training/detectors/RUN_ID/NAME`` and a tracked run, which a retry opens again.
+    Write the detector to ``data/training/detectors/RUN_ID/NAME``, and log parameters and metrics to
+    a tracked run, which a retry continues.
 
     Parameters
     ----------
@@ -74,55 +74,51 @@ def train_detector(
     detector
         A name of :data:`vigie.anomaly.detectors.base.DETECTORS`.
     dataset
-        What ``load_training_logs`` wrote.
+        The sample that ``load_training_logs`` wrote.
     run_id
-        Names the folder and, with the detector, the tracked run.
+        Name of the folder; with the detector's name, key of the tracked run.
     epochs
-        Of the autoencoder; None: its default. Work is bounded besides.
+        Maximum number of epochs; None: the detector's default. Ignored by a detector without
+        epochs.
     max_distinct
-        The most frequent templates are learned; the others stay unseen.
+        Number of templates to train on, the most frequent ones first.
     seed
-        The same sample and seed give the same scores.
+        Seed of the training. The same sample and seed give the same scores.
     experiment
-        Where the run is tracked (``MLFLOW_EXPERIMENT_NAME``).
+        The experiment of the tracked run (``MLFLOW_EXPERIMENT_NAME``).
     """
-    from vigie.anomaly.detectors.files import build_detector, pack
-
     lines = read_training_lines(dataset)
-    params: dict[str, Any] = {"seed": seed}
-    if detector == LSTM_AUTOENCODER and epochs is not None:
-        params["epochs"] = epochs
     started = time.monotonic()
     learned = lines.train.most_common(max_distinct)
-    model = build_detector(detector, **params)
+    model = build_detector(detector, epochs=epochs, seed=seed)
     model.fit([line for line, _ in learned], [float(count) for _, count in learned])
     seconds = time.monotonic() - started
-    facts = _facts(model, lines, [line for line, _ in learned])
+    manifest = _manifest(model, lines, len(learned))
     key = run_key(run_id, detector)
     with services.tracker.run(experiment, detector, {"vigie.run_id": run_id}, key=key) as run:
-        _log(run, model, facts, seconds)
-        facts |= {"tracked_run": run.run_id, "run_id": run_id}
-    facts["created_at"] = services.now().isoformat()
+        _log(run, model, manifest, seconds)
+        manifest |= {"tracked_run": run.run_id, "run_id": run_id}
+    manifest["created_at"] = services.now().isoformat()
     folder = training_folder(services.paths, "detectors", run_id, detector)
-    stage(folder, pack(model, [line for line, _ in learned], facts))
-    log.info("trained %s on %d distinct lines in %.1f s", detector, len(learned), seconds)
-    return TrainReport(
+    stage(folder, pack(model, [line for line, _ in learned], manifest))
+    log.info("trained %s on %d templates in %.1f s", detector, len(learned), seconds)
+    return TrainResult(
         detector=detector,
         folder=str(folder),
         dataset=str(dataset),
-        tracked_run=facts["tracked_run"],
-        lines=facts["lines"],
-        distinct=facts["distinct"],
+        tracked_run=manifest["tracked_run"],
+        lines=manifest["lines"],
+        distinct=manifest["distinct"],
         epochs=len(model.losses),
-        final_loss=facts["final_loss"],
-        mean_reconstruction_error=facts["mean_reconstruction_error"],
-        threshold=facts["threshold"],
+        final_loss=manifest["final_loss"],
+        mean_reconstruction_error=manifest["mean_reconstruction_error"],
+        threshold=manifest["threshold"],
         seconds=round(seconds, 3),
-        metrics=_samples(detector, facts["final_loss"]),
+        metrics=_samples(detector, manifest["final_loss"]),
     )
 
 
-def _facts(model: Detector, lines: TrainingLines, learned: Sequence[str]) -> dict[str, Any]:
+def _manifest(model: Detector, lines: TrainingLines, n_learned: int) -> dict[str, Any]:
     import numpy as np
 
     scores = model.score(lines.calibrate)
@@ -130,8 +126,8 @@ def _facts(model: Detector, lines: TrainingLines, learned: Sequence[str]) -> dic
     return {
         "params": dict(model.params),
         "lines": lines.train.total(),
-        "distinct": len(learned),
-        "distinct_left_out": len(lines.train) - len(learned),
+        "distinct": n_learned,
+        "distinct_left_out": len(lines.train) - n_learned,
         "final_loss": model.losses[-1] if model.losses else None,
         "mean_reconstruction_error": mean,
         "std_reconstruction_error": std,
@@ -141,12 +137,14 @@ def _facts(model: Detector, lines: TrainingLines, learned: Sequence[str]) -> dic
     }
 
 
-def _log(run: TrackedRun, model: Detector, facts: dict[str, Any], seconds: float) -> None:
-    run.log_params({**facts["params"], "distinct": facts["distinct"], "lines": facts["lines"]})
+def _log(run: TrackedRun, model: Detector, manifest: Mapping[str, Any], seconds: float) -> None:
+    run.log_params(
+        {**manifest["params"], "distinct": manifest["distinct"], "lines": manifest["lines"]}
+    )
     for epoch, loss in enumerate(model.losses):
         run.log_metrics({"train_loss": loss}, step=epoch)
-    figures = {name: value for name, value in facts.items() if isinstance(value, float)}
-    run.log_metrics({**figures, "training_seconds": seconds})
+    metrics = {name: value for name, value in manifest.items() if isinstance(value, float)}
+    run.log_metrics({**metrics, "training_seconds": seconds})
     run.log_model(model.name, *model.view())
 
 
