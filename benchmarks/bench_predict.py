@@ -18,7 +18,7 @@ from vigie.models.reference import load_reference
 from vigie.models.request import validate_features
 from vigie.training.design_matrix import Design
 from vigie.training.fitting import fit_candidate
-from vigie.training.servable import pack, unpack
+from vigie.training.servable_files import pack, unpack
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET_MS = 10.0

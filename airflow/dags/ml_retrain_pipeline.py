@@ -1,17 +1,19 @@
 """### Retrain the models that need it
 
 For each model file: `check_triggers` → `backup_current_model` → `merge_training_data` →
-`train_candidate` (one a candidate) → `select_best` → `gate` → `promote_model` →
-`archive_production_data`; then `notify` and `push_metrics`, whatever happened.
+`train_candidate` (one task per candidate) → `select_best` → `gate` → `promote_model` →
+`archive_production_data`; then `notify` and `push_metrics`, even after a failure.
 
-Any one trigger suffices: enough new labelled rows, drift, a performance below its floor, a person
-(`force`), or no champion yet. A model that nothing asks for is skipped, and so is the promotion
-that the gate refuses: the champion stays, the run is green. `vigie why --model M` tells why.
+Any one trigger suffices: enough new labelled rows, drift, performance below its floor, a request
+(`force`), or no champion yet. If no trigger fires, the tasks of the model are skipped. If the gate
+refuses the challenger, its promotion is skipped and the champion stays; the run still succeeds.
+`vigie why --model M` prints the reasons.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup, chain, dag
@@ -28,8 +30,8 @@ SCHEDULE = AssetOrTimeSchedule(
     timetable=CronTriggerTimetable("0 0 * * *", timezone="UTC"),
     assets=DRIFT_DETECTED | PERFORMANCE_DEGRADED,
 )
-MODEL_PARAM = {"enum": [None, *MODEL_NAMES], "values_display": {"null": "every model"}}
-OVERRULES = "Overrules the environment and the model file; empty: they rule."
+MODEL_PARAM = {"enum": [None, *MODEL_NAMES], "values_display": {"null": "all models"}}
+OVERRIDES = "Overrides the environment and the model file. Empty: no override."
 
 
 @dag(
@@ -42,14 +44,14 @@ OVERRULES = "Overrules the environment and the model file; empty: they rule."
     tags=["vigie", "retrain"],
     doc_md=__doc__,
     params={
-        "model": Param(None, "Empty: every model.", type=["null", "string"], **MODEL_PARAM),
-        "force": Param(False, type="boolean", description="Train whatever the triggers say."),
-        "min_rows": Param(None, type=["null", "integer"], minimum=1, description=OVERRULES),
+        "model": Param(None, "Empty: all models.", type=["null", "string"], **MODEL_PARAM),
+        "force": Param(False, type="boolean", description="Train even if no trigger fires."),
+        "min_rows": Param(None, type=["null", "integer"], minimum=1, description=OVERRIDES),
         "drift_share": Param(
-            None, type=["null", "number"], minimum=0, maximum=1, description=OVERRULES
+            None, type=["null", "number"], minimum=0, maximum=1, description=OVERRIDES
         ),
         "performance_floor": Param(
-            None, type=["null", "number"], minimum=0, maximum=1, description=OVERRULES
+            None, type=["null", "number"], minimum=0, maximum=1, description=OVERRIDES
         ),
     },
 )
@@ -60,15 +62,16 @@ def ml_retrain_pipeline() -> None:
             train = step.TrainCandidateOperator.partial(
                 task_id="train_candidate", model=name, map_index_template="{{ task.candidate }}"
             ).expand(candidate=step.candidates_of(MODELS, name))
+            run = partial(step.RetrainStepOperator, model=name)
             chain(
                 step.CheckTriggersOperator(task_id="check_triggers", model=name),
-                step.BackupCurrentModelOperator(task_id="backup_current_model", model=name),
-                step.MergeTrainingDataOperator(task_id="merge_training_data", model=name),
+                run(task_id="backup_current_model", step="backup_current_model"),
+                run(task_id="merge_training_data", step="merge_training_data"),
                 train,
-                step.SelectBestOperator(task_id="select_best", model=name),
-                step.GateOperator(task_id="gate", model=name),
+                run(task_id="select_best", step="select_best"),
+                run(task_id="gate", step="gate_candidate"),
                 step.PromoteModelOperator(task_id="promote_model", model=name),
-                step.ArchiveProductionDataOperator(task_id="archive_production_data", model=name),
+                run(task_id="archive_production_data", step="archive_production_data"),
                 notify,
             )
     notify >> PushMetricsOperator(task_id="push_metrics").as_teardown()

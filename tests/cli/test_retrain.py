@@ -57,7 +57,7 @@ def test_retrain_with_nothing_to_do_says_what_was_compared(
 ) -> None:
     vigie("retrain", "--model", NAME)
     services.clock.advance(seconds=1)
-    with pytest.raises(NotEnoughDataError, match="0 labelled rows are unused, 1000 ask"):
+    with pytest.raises(NotEnoughDataError, match="0 unused labelled rows, the trigger needs 1000"):
         vigie("retrain", "--model", NAME)
 
 

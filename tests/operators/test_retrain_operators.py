@@ -11,11 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vigie.operators.base import JobOperator, Opened
-from vigie.operators.retraining import (
-    BackupCurrentModelOperator,
-    CheckTriggersOperator,
-    candidates_of,
-)
+from vigie.operators.retraining import CheckTriggersOperator, RetrainStepOperator, candidates_of
 from vigie.settings import Settings
 from vigie.testing import FakeServices
 
@@ -96,7 +92,7 @@ def test_a_wrong_model_file_fails_with_its_mistake(
 ) -> None:
     (services.paths.models / f"{NAME}.toml").write_text('name = "breast_cancer"\ntypo = 1\n')
     with pytest.raises(AirflowFailException, match="typo"):
-        BackupCurrentModelOperator(task_id="t", model=NAME).execute(context)
+        RetrainStepOperator(task_id="t", step="backup_current_model", model=NAME).execute(context)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from vigie.registry.reconcile_champion import reconcile_champion
 from vigie.registry.rollback_model import rollback_model
 from vigie.retraining.backup_current_model import backup_current_model
 from vigie.retraining.merge_training_data import merge_training_data
-from vigie.retraining.promote_version import promote_version
+from vigie.retraining.promotion import promote_version
 from vigie.retraining.retrain_model import retrain_model
 from vigie.testing import FakeServices
 from vigie.testing.telemetry import FakeTracker
@@ -69,7 +69,7 @@ def test_a_version_of_another_run_is_never_deployed(
     services: FakeServices, model: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another platform may publish to the folder between the choice of a number and its use."""
-    monkeypatch.setattr("vigie.retraining.promote_model.version_of_run", lambda *_: 2)
+    monkeypatch.setattr("vigie.registry.deploy._version_of_run", lambda *_: 2)
     with pytest.raises(ConflictError, match=r"v2 was published by run r2 .*ARTIFACTS_DIR"):
         retrain_model(services, model=model, run_id="r3", force=True, actor="airflow")
     assert services.deployments.champion(NAME).version == 2
@@ -94,12 +94,12 @@ def test_a_second_rollback_does_not_go_forward_again(
     assert services.deployments.champion(NAME).version == 1
 
 
-def test_a_rollback_passes_over_a_damaged_version(services: FakeServices, model: ModelFile) -> None:
+def test_a_rollback_skips_a_damaged_version(services: FakeServices, model: ModelFile) -> None:
     retrain_model(services, model=model, run_id="r3", force=True)
     damage(services, 2)
     report = rollback_model(services, model=NAME, actor="ana")
     assert report.version == 1
-    assert any("v2 was passed over" in note for note in report.notes)
+    assert any("v2 was skipped" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("to", [1, 9])
@@ -146,7 +146,7 @@ def test_a_full_disk_after_the_deployment_does_not_cost_its_record(
         report = rollback_model(services, model=NAME, actor="ana")
     assert report.notes == (f"champion.json does not name {NAME} v1 yet: no room",)
     assert services.ledger.decisions(kind="rollback")[0].facts["to"] == 1
-    assert reconcile_champion(services, model=NAME).mended
+    assert reconcile_champion(services, model=NAME).repaired
     assert services.bundles.read_champion(NAME).version == 1
 
 
@@ -199,7 +199,7 @@ def test_reconcile_mends_a_lost_or_damaged_copy(
     copy = services.paths.artifacts / NAME / "champion.json"
     copy.unlink() if content is None else copy.write_bytes(content)
     report = reconcile_champion(services, model=NAME)
-    assert any("champion.json" in text for text in report.mended)
+    assert any("champion.json" in text for text in report.repaired)
     assert services.bundles.read_champion(NAME) == services.deployments.champion(NAME)
     assert services.ledger.decisions(kind="reconcile")[0].facts["version"] == 2
 
@@ -208,13 +208,13 @@ def test_reconcile_moves_an_alias_that_somebody_moved(
     services: FakeServices, model: ModelFile
 ) -> None:
     services.tracker.set_alias(NAME, "champion", 1)
-    assert reconcile_champion(services, model=NAME).mended
+    assert reconcile_champion(services, model=NAME).repaired
     assert services.tracker.alias(NAME, "champion") == 2
 
 
 def test_reconcile_finds_nothing_where_all_agree(services: FakeServices, model: ModelFile) -> None:
     report = reconcile_champion(services, model=NAME)
-    assert (report.mended, report.problems, report.version) == ((), (), 2)
+    assert (report.repaired, report.problems, report.version) == ((), (), 2)
 
 
 def test_reconcile_tells_of_a_damaged_champion(services: FakeServices, model: ModelFile) -> None:

@@ -22,11 +22,11 @@ from vigie.records import Prediction
 from vigie.registry.reconcile_champion import reconcile_champion
 from vigie.retraining.archive_production_data import archive_production_data
 from vigie.retraining.backup_current_model import backup_current_model
-from vigie.retraining.check_triggers import check_triggers
+from vigie.retraining.evaluate_triggers import evaluate_triggers
 from vigie.retraining.gate_candidate import gate_candidate
 from vigie.retraining.merge_training_data import merge_training_data
 from vigie.retraining.notify_retraining import notify_retraining
-from vigie.retraining.promote_model import promote_model
+from vigie.retraining.promotion import promote_candidate
 from vigie.retraining.retrain_model import retrain_model
 from vigie.retraining.select_best import select_best
 from vigie.retraining.train_candidate import train_candidate
@@ -57,7 +57,7 @@ def feed(services: FakeServices, model: ModelFile, start: int, stop: int) -> Non
 
 
 def through_gate(services: FakeServices, model: ModelFile, run_id: str) -> None:
-    check_triggers(services, model=model, run_id=run_id, force=True)
+    evaluate_triggers(services, model=model, run_id=run_id, force=True)
     merge_training_data(services, model=model, run_id=run_id)
     for candidate in model.training.candidates:
         train_candidate(services, model=model, run_id=run_id, candidate=candidate)
@@ -98,13 +98,13 @@ def test_a_retry_of_any_step_changes_no_count(services: FakeServices, model: Mod
     model = dataclasses.replace(model, gate=EASY)
     only = model.training.candidates[0]
     steps = (
-        lambda: check_triggers(services, model=model, run_id="r1", force=True),
+        lambda: evaluate_triggers(services, model=model, run_id="r1", force=True),
         lambda: backup_current_model(services, model=model, run_id="r1"),
         lambda: merge_training_data(services, model=model, run_id="r1"),
         lambda: train_candidate(services, model=model, run_id="r1", candidate=only),
         lambda: select_best(services, model=model, run_id="r1"),
         lambda: gate_candidate(services, model=model, run_id="r1"),
-        lambda: promote_model(services, model=model, run_id="r1"),
+        lambda: promote_candidate(services, model=model, run_id="r1"),
         lambda: archive_production_data(services, model=model, run_id="r1"),
         lambda: notify_retraining(services, models=[NAME], run_id="r1"),
     )
@@ -138,11 +138,11 @@ def test_feedback_that_arrives_meanwhile_is_neither_lost_nor_trained_on_twice(
     feed(services, model, 0, 60)
     through_gate(services, model, "r1")
     feed(services, model, 60, 100)  # between merge and archive
-    promote_model(services, model=model, run_id="r1")
+    promote_candidate(services, model=model, run_id="r1")
     assert archive_production_data(services, model=model, run_id="r1").n_rows == 60
     assert services.labels.count_unused(NAME) == 40
     through_gate(services, model, "r2")
-    promote_model(services, model=model, run_id="r2")
+    promote_candidate(services, model=model, run_id="r2")
     second = archive_production_data(services, model=model, run_id="r2")
     assert second.n_rows == 40
     files = sorted((services.paths.data / "archive" / NAME).glob("prod_data_archived_*.parquet"))
@@ -213,7 +213,7 @@ def test_a_refused_challenger_leaves_champion_and_rows(
     assert services.deployments.champion(NAME).run_id == "r0"
     assert services.labels.count_unused(NAME) == 60
     with pytest.raises(NotEnoughDataError, match="the gate refused"):
-        promote_model(services, model=strict, run_id="r1")
+        promote_candidate(services, model=strict, run_id="r1")
 
 
 def test_of_two_promotions_one_wins_and_the_other_conflicts(
@@ -229,7 +229,7 @@ def test_of_two_promotions_one_wins_and_the_other_conflicts(
     def promote(run: str) -> None:
         start.wait()
         try:
-            promote_model(services, model=model, run_id=run)
+            promote_candidate(services, model=model, run_id=run)
             outcomes[run] = "promoted"
         except ConflictError:
             outcomes[run] = "conflict"
@@ -252,7 +252,7 @@ def test_a_late_try_does_not_undo_a_rollback(services: FakeServices, model: Mode
     retrain_model(services, model=model, run_id="r1")
     retrain_model(services, model=model, run_id="r2", force=True)
     rollback_model(services, model=NAME, actor="me")
-    promote_model(services, model=model, run_id="r2")
+    promote_candidate(services, model=model, run_id="r2")
     assert services.deployments.champion(NAME).version == 1
     assert services.tracker.alias(NAME, "champion") == 1
 
@@ -300,9 +300,9 @@ def test_reconcile_mends_the_alias_when_the_registry_is_back(
     retrain_model(services, model=model, run_id="r1")
     assert reconcile_champion(services, model=NAME).problems
     tracker.is_down = False
-    assert reconcile_champion(services, model=NAME).mended
+    assert reconcile_champion(services, model=NAME).repaired
     assert tracker.alias(NAME, "champion") == 1
-    assert reconcile_champion(services, model=NAME).mended == ()
+    assert reconcile_champion(services, model=NAME).repaired == ()
 
 
 def test_no_server_at_all_stops_the_training_before_anything_is_staged(
@@ -337,7 +337,7 @@ def test_a_run_whose_id_leads_elsewhere_is_refused(
     services: FakeServices, model: ModelFile, run_id: str
 ) -> None:
     before = sorted(services.paths.root.rglob("*"))
-    with pytest.raises(DataError, match="not a run's id"):
+    with pytest.raises(DataError, match="invalid run id"):
         retrain_model(services, model=model, run_id=run_id, force=True)
     assert sorted(services.paths.root.rglob("*")) == before
     assert services.ledger.decisions() == []

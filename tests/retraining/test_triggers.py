@@ -15,7 +15,7 @@ from vigie.errors import NotEnoughDataError
 from vigie.models.model_file import Feature, ModelFile, Retrain
 from vigie.models.thresholds import Threshold
 from vigie.records import Decision, Prediction
-from vigie.retraining.check_triggers import check_triggers
+from vigie.retraining.evaluate_triggers import evaluate_triggers
 from vigie.testing import FakeServices
 
 NAME = "m"
@@ -67,7 +67,7 @@ def facts(services: FakeServices, run_id: str = "r") -> dict[str, Any]:
 
 
 def test_no_champion_yet_asks_for_one(services: FakeServices, model: ModelFile) -> None:
-    report = check_triggers(services, model=model, run_id="r")
+    report = evaluate_triggers(services, model=model, run_id="r")
     assert (report.should_train, report.fired) == (True, ("no_champion",))
 
 
@@ -76,7 +76,7 @@ def test_nothing_asks_and_the_no_is_recorded_with_its_numbers(
 ) -> None:
     with_champion(services)
     answer(services, 60, labelled=20)
-    report = check_triggers(services, model=model, run_id="r")
+    report = evaluate_triggers(services, model=model, run_id="r")
     assert not report.should_train
     triggers = facts(services)["triggers"]
     assert (triggers["rows"]["value"], triggers["rows"]["threshold"]) == (20, 100)
@@ -90,7 +90,7 @@ def test_rows_ask_at_the_threshold(
 ) -> None:
     with_champion(services)
     answer(services, n, labelled=n)
-    assert check_triggers(services, model=model, run_id="r").should_train is asks
+    assert evaluate_triggers(services, model=model, run_id="r").should_train is asks
 
 
 def test_drift_asks_with_fewer_rows_than_the_rows_trigger_wants(
@@ -98,7 +98,7 @@ def test_drift_asks_with_fewer_rows_than_the_rows_trigger_wants(
 ) -> None:
     with_champion(services)
     answer(services, 60, labelled=20, shift=300.0)
-    assert check_triggers(services, model=model, run_id="r").fired == ("drift",)
+    assert evaluate_triggers(services, model=model, run_id="r").fired == ("drift",)
 
 
 def test_the_newest_drift_report_about_this_champion_counts(
@@ -108,7 +108,7 @@ def test_the_newest_drift_report_about_this_champion_counts(
     answer(services, 60, labelled=20)
     services.clock.advance(hours=6)
     services.ledger.record(Decision("d", NAME, "drift", "yes", (), {"drift_score": 0.5}))
-    assert check_triggers(services, model=model, run_id="r").fired == ("drift",)
+    assert evaluate_triggers(services, model=model, run_id="r").fired == ("drift",)
 
 
 def test_a_drift_report_about_an_earlier_champion_does_not_count(
@@ -118,7 +118,7 @@ def test_a_drift_report_about_an_earlier_champion_does_not_count(
     services.clock.advance(hours=1)
     with_champion(services)
     answer(services, 60, labelled=20)
-    assert check_triggers(services, model=model, run_id="r").fired == ()
+    assert evaluate_triggers(services, model=model, run_id="r").fired == ()
 
 
 def test_too_few_rows_leave_drift_and_performance_unknown_not_absent(
@@ -126,7 +126,7 @@ def test_too_few_rows_leave_drift_and_performance_unknown_not_absent(
 ) -> None:
     with_champion(services)
     answer(services, 5, labelled=5, right=False)
-    check_triggers(services, model=model, run_id="r")
+    evaluate_triggers(services, model=model, run_id="r")
     triggers = facts(services)["triggers"]
     assert triggers["drift"]["fired"] is triggers["performance"]["fired"] is None
 
@@ -134,7 +134,7 @@ def test_too_few_rows_leave_drift_and_performance_unknown_not_absent(
 def test_a_performance_below_its_floor_asks(services: FakeServices, model: ModelFile) -> None:
     with_champion(services)
     answer(services, 60, labelled=20, right=False)
-    assert check_triggers(services, model=model, run_id="r").fired == ("performance",)
+    assert evaluate_triggers(services, model=model, run_id="r").fired == ("performance",)
 
 
 def test_answers_of_an_earlier_champion_do_not_count_against_this_one(
@@ -145,7 +145,7 @@ def test_answers_of_an_earlier_champion_do_not_count_against_this_one(
     services.clock.advance(hours=1)
     services.bundles.publish(NAME, 2, dict(services.bundles.open(NAME, 1).files), {})
     services.deployments.deploy(NAME, 2, expected_number=1, actor="t", reason="second")
-    assert check_triggers(services, model=model, run_id="r").fired == ()
+    assert evaluate_triggers(services, model=model, run_id="r").fired == ()
 
 
 def test_too_few_labelled_rows_are_a_reason_of_their_own(
@@ -153,14 +153,14 @@ def test_too_few_labelled_rows_are_a_reason_of_their_own(
 ) -> None:
     with_champion(services)
     answer(services, 60, labelled=9, shift=300.0)
-    report = check_triggers(services, model=model, run_id="r")
+    report = evaluate_triggers(services, model=model, run_id="r")
     assert (report.should_train, report.fired) == (False, ("drift",))
     assert any("too few labelled rows: 9" in reason for reason in report.reasons)
 
 
 def test_a_person_is_not_held_back(services: FakeServices, model: ModelFile) -> None:
     with_champion(services)
-    report = check_triggers(services, model=model, run_id="r", force=True, actor="ana")
+    report = evaluate_triggers(services, model=model, run_id="r", force=True, actor="ana")
     assert report.should_train
     assert services.ledger.decisions(kind="trigger")[0].actor == "ana"
 
@@ -171,7 +171,7 @@ def test_a_given_threshold_rules_over_the_model_file_and_says_so(
     with_champion(services)
     answer(services, 20, labelled=20)
     given = {"min_rows": Threshold(20, "environment")}
-    assert check_triggers(services, model=model, run_id="r", thresholds=given).should_train
+    assert evaluate_triggers(services, model=model, run_id="r", thresholds=given).should_train
     assert facts(services)["triggers"]["rows"]["source"] == "environment"
 
 
@@ -180,7 +180,7 @@ def test_a_threshold_of_the_model_file_and_a_default_are_told_apart(
 ) -> None:
     path = tmp_path / "m.toml"
     path.write_text("[retrain]\nmin_rows = 100\n")
-    check_triggers(services, model=dataclasses.replace(model, path=path), run_id="r")
+    evaluate_triggers(services, model=dataclasses.replace(model, path=path), run_id="r")
     triggers = facts(services)["triggers"]
     assert triggers["rows"]["source"] == "model file"
     assert triggers["drift"]["source"] == "default"
@@ -189,9 +189,9 @@ def test_a_threshold_of_the_model_file_and_a_default_are_told_apart(
 def test_the_same_run_answers_the_same_whatever_happened_since(
     services: FakeServices, model: ModelFile
 ) -> None:
-    first = check_triggers(services, model=model, run_id="r")
+    first = evaluate_triggers(services, model=model, run_id="r")
     with_champion(services)
-    assert check_triggers(services, model=model, run_id="r") == first
+    assert evaluate_triggers(services, model=model, run_id="r") == first
     assert len(services.ledger.rows) == 1
 
 
@@ -199,10 +199,10 @@ def test_hysteresis_waits_for_checks_in_a_row(services: FakeServices, model: Mod
     patient = dataclasses.replace(model, retrain=dataclasses.replace(model.retrain, hysteresis=2))
     with_champion(services)
     answer(services, 60, labelled=20, shift=300.0)
-    first = check_triggers(services, model=patient, run_id="r1")
+    first = evaluate_triggers(services, model=patient, run_id="r1")
     assert any("hysteresis" in reason for reason in first.reasons)
-    assert not check_triggers(services, model=patient, run_id="r1").should_train
-    assert check_triggers(services, model=patient, run_id="r2").should_train
+    assert not evaluate_triggers(services, model=patient, run_id="r1").should_train
+    assert evaluate_triggers(services, model=patient, run_id="r2").should_train
 
 
 def test_the_cool_down_holds_back_until_it_is_over(
@@ -213,10 +213,10 @@ def test_the_cool_down_holds_back_until_it_is_over(
     answer(services, 60, labelled=20, shift=300.0)
     services.state.put(f"retrain:{NAME}:last_training", {"at": services.now().isoformat()})
     services.clock.advance(hours=23)
-    held = check_triggers(services, model=cool, run_id="r1")
+    held = evaluate_triggers(services, model=cool, run_id="r1")
     assert any("cool-down" in reason for reason in held.reasons)
     services.clock.advance(hours=1)
-    assert check_triggers(services, model=cool, run_id="r2").should_train
+    assert evaluate_triggers(services, model=cool, run_id="r2").should_train
 
 
 def test_a_model_without_its_table_waits_and_says_where_to_put_it(
@@ -224,11 +224,11 @@ def test_a_model_without_its_table_waits_and_says_where_to_put_it(
 ) -> None:
     waiting = dataclasses.replace(model, reference="absent.csv")
     with pytest.raises(NotEnoughDataError, match=r"absent\.csv"):
-        check_triggers(services, model=waiting, run_id="r")
+        evaluate_triggers(services, model=waiting, run_id="r")
 
 
 def test_every_trigger_is_a_figure(services: FakeServices, model: ModelFile) -> None:
-    report = check_triggers(services, model=model, run_id="r")
+    report = evaluate_triggers(services, model=model, run_id="r")
     fired = {s.labels["trigger"]: s.value for s in report.metrics if "trigger" in s.labels}
     assert fired == {
         "manual": 0.0,

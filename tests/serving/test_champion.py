@@ -17,7 +17,7 @@ from vigie.errors import SettingsError, TransientError
 from vigie.records import Deployment
 from vigie.serving.app import create_app_with
 from vigie.testing import FakeServices
-from vigie.training.servable import unpack
+from vigie.training.servable_files import unpack
 
 NAME = "breast_cancer"
 Deploy = Callable[..., Deployment]

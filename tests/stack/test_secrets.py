@@ -23,7 +23,7 @@ from vigie.monitoring.push_metrics import push_metrics
 from vigie.records import JobResult
 from vigie.reports.decide_drift import decide_drift
 from vigie.reports.window import Window
-from vigie.retraining.check_triggers import check_triggers
+from vigie.retraining.evaluate_triggers import evaluate_triggers
 from vigie.retraining.retrain_model import retrain_model
 from vigie.serving.app import create_app
 from vigie.settings import Settings
@@ -83,7 +83,7 @@ def work(services: LazyServices, heard: Heard) -> None:
         for path in ("/health", "/ready", "/model", "/metrics", "/openapi.json", "/docs", "/none"):
             heard.texts.append(client.get(path).text)
     reports.append(ingest_logs(services, limit=10))
-    reports.append(check_triggers(services, model=model, run_id="r2"))
+    reports.append(evaluate_triggers(services, model=model, run_id="r2"))
     window = Window(services.now() - timedelta(hours=1), services.now())
     reports.append(decide_drift(services, model=model, run_id="r3", window=window))
     plain = [report.as_xcom() for report in reports]

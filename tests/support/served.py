@@ -31,7 +31,7 @@ def versions(model_folder: Path) -> tuple[Files, Files]:
     from vigie.models.catalog import get_model
     from vigie.models.reference import load_reference
     from vigie.training.fitting import fit_candidate
-    from vigie.training.servable import pack
+    from vigie.training.servable_files import pack
 
     model = get_model(model_folder, NAME)
     rows = load_reference(model, Path())

@@ -12,10 +12,10 @@ from sklearn import metrics as sk
 from vigie.errors import DataError
 from vigie.models.model_file import Cost, Gate
 from vigie.models.names import METRICS
-from vigie.training.bootstrap import figure_of, gain_interval
+from vigie.training.bootstrap import gain_interval, metric_value
+from vigie.training.fitting import choose_threshold
 from vigie.training.gate import Contender, GateVerdict, compare
 from vigie.training.metrics import evaluate
-from vigie.training.threshold import choose_threshold
 
 RNG = np.random.default_rng(7)
 Y = RNG.random(300) < 0.3
@@ -110,7 +110,7 @@ def test_the_gates_figures_equal_scikit_learns(metric: str, ties: bool) -> None:
         "accuracy": lambda: sk.accuracy_score(Y, alarm),
     }[metric]()
 
-    assert figure_of(Y, p, 0.5, metric) == pytest.approx(expected, rel=1e-12)
+    assert metric_value(Y, p, 0.5, metric) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -122,8 +122,8 @@ def test_the_interval_equals_one_made_row_by_row(metric: str) -> None:
     for _ in range(400):
         rows = np.concatenate([rng.choice(s, len(s)) for s in strata])
         gains.append(
-            figure_of(Y[rows], GOOD[rows], 0.5, metric)
-            - figure_of(Y[rows], FAIR[rows], 0.5, metric)
+            metric_value(Y[rows], GOOD[rows], 0.5, metric)
+            - metric_value(Y[rows], FAIR[rows], 0.5, metric)
         )
     low, high = np.quantile(gains, [0.05, 0.95])
     # two Monte Carlo estimates of one interval: their ends differ by a fraction of its width
@@ -147,15 +147,15 @@ def test_a_clearly_better_challenger_is_promoted() -> None:
 
     assert verdict.promote
     assert "against the champion's" in verdict.reasons[0]
-    assert verdict.facts["gain"] > 0.2
-    assert all(verdict.facts["checks"].values())
+    assert verdict.evidence["gain"] > 0.2
+    assert all(verdict.evidence["checks"].values())
 
 
 def test_a_worse_challenger_is_refused_with_the_numbers() -> None:
     verdict = gate(FAIR, GOOD)
 
     assert not verdict.promote
-    assert verdict.facts["checks"] == {
+    assert verdict.evidence["checks"] == {
         "gain": False,
         "certainty": False,
         "dummy": True,
@@ -171,16 +171,16 @@ def test_the_same_model_again_is_promoted_unless_a_gain_is_asked_for() -> None:
 
 def test_a_gain_by_luck_is_refused() -> None:
     one, other = (np.clip(Y * 0.2 + np.roll(COIN, i) * 0.8, 0, 1) for i in (1, 2))
-    better, worse = (one, other) if gate(one, other).facts["gain"] > 0 else (other, one)
+    better, worse = (one, other) if gate(one, other).evidence["gain"] > 0 else (other, one)
 
     verdict = gate(better, worse, Gate(tolerance=0.0, confidence=0.99))
 
-    assert verdict.facts["checks"]["gain"]
-    assert not verdict.facts["checks"]["certainty"]
+    assert verdict.evidence["checks"]["gain"]
+    assert not verdict.evidence["checks"]["certainty"]
 
 
 def test_a_loss_within_the_tolerance_passes_the_certainty_check() -> None:
-    assert gate(FAIR, GOOD, Gate(tolerance=1.0)).facts["checks"]["certainty"]
+    assert gate(FAIR, GOOD, Gate(tolerance=1.0)).evidence["checks"]["certainty"]
 
 
 def test_a_guard_holds_back_a_challenger_that_is_better_otherwise() -> None:
@@ -188,9 +188,9 @@ def test_a_guard_holds_back_a_challenger_that_is_better_otherwise() -> None:
 
     verdict = gate(shy, FAIR, Gate(guards={"recall": 0.05}))
 
-    assert verdict.facts["checks"]["gain"]
-    assert not verdict.facts["checks"]["guard_recall"]
-    assert verdict.facts["guard_recall"]["allowed"] == 0.05
+    assert verdict.evidence["checks"]["gain"]
+    assert not verdict.evidence["checks"]["guard_recall"]
+    assert verdict.evidence["guard_recall"]["allowed"] == 0.05
     assert [r for r in verdict.reasons if r.startswith("recall")]
 
 
@@ -235,7 +235,7 @@ def test_a_challenger_that_never_alarms_has_no_precision_and_is_refused() -> Non
     )
 
     assert not verdict.promote
-    assert verdict.facts["challenger_value"] is None
+    assert verdict.evidence["challenger_value"] is None
 
 
 def test_the_verdict_is_the_same_at_every_try() -> None:

@@ -29,7 +29,8 @@ from vigie.training.candidates import build_candidate
 from vigie.training.design_matrix import Design
 from vigie.training.fitting import FittedCandidate, binary_target, fit_candidate
 from vigie.training.gate import Contender, compare
-from vigie.training.servable import ServableModel, pack, unpack
+from vigie.training.servable import ServableModel
+from vigie.training.servable_files import pack, unpack
 from vigie.training.split import holdout_mask
 
 MIXED = ModelFile(
@@ -177,7 +178,7 @@ def test_an_unknown_candidate_lists_the_known_ones() -> None:
 
 
 def test_a_label_of_neither_kind_is_refused() -> None:
-    with pytest.raises(DataError, match="the target holds 'maybe'; expected no or yes"):
+    with pytest.raises(DataError, match="the target contains 'maybe'; expected no or yes"):
         binary_target(MIXED, mixed_rows().assign(ill="maybe"))
 
 
@@ -208,7 +209,7 @@ def test_a_model_of_other_columns_is_refused() -> None:
     schema = json.loads(files()["schema.json"])
     schema["features"] = schema["features"][::-1]
 
-    with pytest.raises(DataError, match="trained on other columns"):
+    with pytest.raises(DataError, match="trained on columns that"):
         unpack({**files(), "schema.json": json.dumps(schema).encode()})
 
 
@@ -270,7 +271,7 @@ def test_real_data_give_a_model_that_the_gate_promotes(project_root: Path) -> No
     )
 
     assert verdict.promote
-    assert verdict.facts["challenger_value"] > 0.95
+    assert verdict.evidence["challenger_value"] > 0.95
 
 
 @pytest.mark.parametrize("seed", range(20))

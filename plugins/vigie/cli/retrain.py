@@ -78,7 +78,7 @@ def promote(
 ) -> None:
     """Make a published version champion by hand; exit code 4 if the gate refuses it."""
     from vigie.models.catalog import get_model
-    from vigie.retraining.promote_version import promote_version
+    from vigie.retraining.promotion import promote_version
 
     with services() as opened:
         report = promote_version(

@@ -12,12 +12,12 @@ from vigie.cli.support import console
 
 if TYPE_CHECKING:
     from vigie.records import Decision, Deployment
-    from vigie.registry.explain_decisions import Explanation
+    from vigie.registry.explain_decisions import ExplainResult
 
 COLOURS = {"yes": "green", "no": "yellow", "unknown": "magenta"}
 
 
-def print_explanation(explanation: Explanation) -> None:
+def print_explanation(explanation: ExplainResult) -> None:
     """Print the champion, how it came there, and the decisions."""
     champion, model = explanation.champion, explanation.model
     when = f" at {explanation.at:%Y-%m-%d %H:%M} UTC" if explanation.at else ""

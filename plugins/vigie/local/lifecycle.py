@@ -181,7 +181,7 @@ def _reconcile_models(settings: Settings, tell: Tell) -> None:
             except VigieError as exc:
                 tell(f"{model}: not reconciled: {exc}")
                 continue
-            for line in (*found.mended, *found.problems):
+            for line in (*found.repaired, *found.problems):
                 tell(f"{model}: {line}")
 
 

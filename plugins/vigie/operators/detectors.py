@@ -66,7 +66,7 @@ class TrainDetectorOperator(JobOperator):
         self.epochs = epochs
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
-        from vigie.anomaly.training.staging import sample_path
+        from vigie.anomaly.training.dataset import sample_path
         from vigie.anomaly.training.train_detector import train_detector
 
         run_id, epochs = run_key(context), optional_number(self.epochs)
@@ -92,8 +92,8 @@ class EvaluateDetectorsOperator(JobOperator):
     """Compare the detectors of the run with the champions on held-out lines."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
+        from vigie.anomaly.training.dataset import sample_path
         from vigie.anomaly.training.evaluate_detectors import evaluate_detectors
-        from vigie.anomaly.training.staging import sample_path
 
         run_id = run_key(context)
         dataset = sample_path(services.paths, run_id)
@@ -106,8 +106,8 @@ class RegisterDetectorsOperator(JobOperator):
     """Promote the detectors that pass the gate; a rejected detector does not fail the task."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
+        from vigie.anomaly.training.dataset import evaluation_path
         from vigie.anomaly.training.register_detectors import register_detectors
-        from vigie.anomaly.training.staging import evaluation_path
 
         path = evaluation_path(services.paths, run_key(context))
         return register_detectors(services, evaluation=path)

@@ -1,10 +1,10 @@
-"""Operators of ``ml_retrain_pipeline``: one a step, each for one model."""
+"""Operators of ``ml_retrain_pipeline``; each task handles one model."""
 
 from __future__ import annotations
 
 import tomllib
-from abc import abstractmethod
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,27 @@ from vigie.operators.base import JobOperator, ModelOperator, run_key
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigie.models.model_file import ModelFile
     from vigie.models.thresholds import Threshold
     from vigie.records import JobResult
     from vigie.roles import Services
     from vigie.settings import Settings
 
-PROMOTION_WAIT_S = 300.0  # a `vigie retrain` of the same model may hold the lock that long
+PROMOTION_WAIT_S = 300.0  # a `vigie retrain` of the same model can hold the lock for this long
+#: Modules of :mod:`vigie.retraining` whose use case of the same name takes only a model and a run.
+STEPS = (
+    "backup_current_model",
+    "merge_training_data",
+    "select_best",
+    "gate_candidate",
+    "archive_production_data",
+)
 
 
 def candidates_of(folder: Path, model: str) -> list[str]:
-    """Return a model file's candidates while a DAG file is parsed.
+    """Return the candidates of a model file; called while the DAG file is parsed.
 
-    A wrong file gets the defaults: its first task then fails and says what is wrong.
+    An invalid file returns the defaults, so that the DAG is imported. Its first task then fails
+    with the mistakes in the file.
     """
     try:
         table = tomllib.loads((folder / f"{model}.toml").read_text("utf-8"))
@@ -38,25 +46,14 @@ def candidates_of(folder: Path, model: str) -> list[str]:
         return list(CANDIDATES)
 
 
-class RetrainStep(ModelOperator):
-    """One step of one model's retraining."""
-
-    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
-        return self.step(services, self.model_file(services), run_key(context), context)
-
-    @abstractmethod
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
-        """Call the step's job."""
-
-
 class CheckTriggersOperator(ModelOperator):
-    """Skip the model's other steps unless a trigger fired and the Param ``model`` allows it."""
+    """Evaluate the triggers; skip the model unless the run trains it."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
-        from vigie.retraining.check_triggers import check_triggers
+        from vigie.retraining.evaluate_triggers import evaluate_triggers
 
         self.require_requested(context)
-        report = check_triggers(
+        result = evaluate_triggers(
             services,
             model=self.model_file(services),
             run_id=run_key(context),
@@ -64,83 +61,68 @@ class CheckTriggersOperator(ModelOperator):
             thresholds=_thresholds(settings, context),
             actor=_actor(context),
         )
-        if not report.should_train:  # a skipped task's report counts too: its figures are pushed
-            context["ti"].xcom_push("return_value", report.as_xcom())
-            raise AirflowSkipException("; ".join(report.reasons))
-        return report
+        if not result.should_train:
+            # A skipped task returns nothing, but push_metrics needs the metrics of this check.
+            context["ti"].xcom_push("return_value", result.as_xcom())
+            raise AirflowSkipException("; ".join(result.reasons))
+        return result
 
 
-class BackupCurrentModelOperator(RetrainStep):
-    """Verify that the champion can be gone back to."""
+class RetrainStepOperator(ModelOperator):
+    """Run one step of a retraining.
 
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
-        from vigie.retraining.backup_current_model import backup_current_model
+    Parameters
+    ----------
+    step
+        One of :data:`STEPS`.
+    """
 
-        return backup_current_model(services, model=model, run_id=run)
+    def __init__(self, *, step: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if step not in STEPS:
+            raise ValueError(f"unknown step {step!r}; expected one of: {', '.join(STEPS)}")
+        self.step = step
+
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
+        use_case = getattr(import_module(f"vigie.retraining.{self.step}"), self.step)
+        model = self.model_file(services)
+        result: JobResult = use_case(services, model=model, run_id=run_key(context))
+        return result
 
 
-class MergeTrainingDataOperator(RetrainStep):
-    """Freeze the run's training table."""
-
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
-        from vigie.retraining.merge_training_data import merge_training_data
-
-        return merge_training_data(services, model=model, run_id=run)
-
-
-class TrainCandidateOperator(RetrainStep):
-    """Train one candidate; mapped over the model file's candidates."""
+class TrainCandidateOperator(ModelOperator):
+    """Train one candidate; mapped over the candidates of the model file."""
 
     def __init__(self, *, candidate: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.candidate = candidate
 
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.retraining.train_candidate import train_candidate
 
-        return train_candidate(services, model=model, run_id=run, candidate=self.candidate)
+        return train_candidate(
+            services,
+            model=self.model_file(services),
+            run_id=run_key(context),
+            candidate=self.candidate,
+        )
 
 
-class SelectBestOperator(RetrainStep):
-    """Choose the challenger."""
+class PromoteModelOperator(ModelOperator):
+    """Promote the challenger; skipped if the gate refused it."""
 
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
-        from vigie.retraining.select_best import select_best
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
+        from vigie.retraining.promotion import lock_name, promote_candidate
 
-        return select_best(services, model=model, run_id=run)
-
-
-class GateOperator(RetrainStep):
-    """Compare challenger and champion; a no is a result: the task succeeds."""
-
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
-        from vigie.retraining.gate_candidate import gate_candidate
-
-        return gate_candidate(services, model=model, run_id=run)
-
-
-class PromoteModelOperator(RetrainStep):
-    """Make the challenger champion; skipped when the gate said no."""
-
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
-        from vigie.registry.decisions import lock_name
-        from vigie.retraining.promote_model import promote_model
-
+        model = self.model_file(services)
         with services.locks.hold(lock_name(model.name), wait_s=PROMOTION_WAIT_S):
-            return promote_model(services, model=model, run_id=run, actor=_actor(context))
-
-
-class ArchiveProductionDataOperator(RetrainStep):
-    """Mark the rows that the run used."""
-
-    def step(self, services: Services, model: ModelFile, run: str, context: Context) -> JobResult:
-        from vigie.retraining.archive_production_data import archive_production_data
-
-        return archive_production_data(services, model=model, run_id=run)
+            return promote_candidate(
+                services, model=model, run_id=run_key(context), actor=_actor(context)
+            )
 
 
 class NotifyRetrainingOperator(JobOperator):
-    """Tell how the run ended for each model; a teardown, so that it always does."""
+    """Report the outcome of the run for each model; a teardown, so that it runs after failures."""
 
     def __init__(self, *, models: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -174,6 +156,6 @@ def _thresholds(settings: Settings, context: Context) -> dict[str, Threshold]:
 
 
 def _actor(context: Context) -> str:
-    """Return who started the run, as far as Airflow says."""
+    """Return the user who started the run, or ``airflow`` for a scheduled run."""
     user = getattr(context.get("dag_run"), "triggering_user_name", None)
     return str(user) if user else "airflow"

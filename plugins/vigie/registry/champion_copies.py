@@ -1,4 +1,4 @@
-"""The copies of the one truth (the deployments row): ``champion.json`` and the registry's alias."""
+"""Copies of the champion's deployment row: ``champion.json`` and the alias of the registry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vigie.errors import VigieError
 from vigie.records import Deployment
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import BundleStore, Tracker
 
 log = logging.getLogger(__name__)
 
@@ -18,20 +18,20 @@ ALIAS = "champion"
 
 
 def write_copies(
-    services: Services, deployment: Deployment, info: Mapping[str, Any]
+    bundles: BundleStore, tracker: Tracker, deployment: Deployment, info: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """Write both copies; return what could not be written, in sentences.
+    """Write both copies; return one sentence per copy that could not be written.
 
-    A full disk or a registry that is down neither stops nor undoes a deployment, whose record is
-    still to be written; ``reconcile`` mends the copies later.
+    A full disk or an unreachable registry neither stops nor reverts a deployment; the ledger entry
+    is written next. ``reconcile`` repairs the copies later.
     """
-    notes = (_write_file(services, deployment), point_alias(services, deployment, info))
+    notes = (_write_file(bundles, deployment), point_alias(tracker, deployment, info))
     return tuple(note for note in notes if note)
 
 
-def _write_file(services: Services, deployment: Deployment) -> str:
+def _write_file(bundles: BundleStore, deployment: Deployment) -> str:
     try:
-        services.bundles.write_champion(deployment)
+        bundles.write_champion(deployment)
     except VigieError as exc:
         model, version = deployment.model, deployment.version
         note = f"champion.json does not name {model} v{version} yet: {exc}"
@@ -40,15 +40,15 @@ def _write_file(services: Services, deployment: Deployment) -> str:
     return ""
 
 
-def point_alias(services: Services, deployment: Deployment, info: Mapping[str, Any]) -> str:
-    """Register the champion if its MLflow run is known, point the alias at it; say what failed."""
+def point_alias(tracker: Tracker, deployment: Deployment, info: Mapping[str, Any]) -> str:
+    """Register the champion if its tracked run is known and set the alias; return the failure."""
     model, version = deployment.model, deployment.version
     run_id = str(info.get("mlflow_run") or "")
     if not run_id:
-        return ""  # trained while tracking was off: there is nothing to point at
+        return ""  # The version was trained with tracking off, so the registry does not have it.
     try:
-        services.tracker.register(model, version, run_id)
-        services.tracker.set_alias(model, ALIAS, version)
+        tracker.register(model, version, run_id)
+        tracker.set_alias(model, ALIAS, version)
     except VigieError as exc:
         note = f"the registry's alias does not name {model} v{version} yet: {exc}"
         log.warning("%s", note)
@@ -56,9 +56,9 @@ def point_alias(services: Services, deployment: Deployment, info: Mapping[str, A
     return ""
 
 
-def read_alias(services: Services, model: str) -> tuple[int | None, str]:
-    """Return the bundle version that the alias names, and what went wrong if it cannot be known."""
+def read_alias(tracker: Tracker, model: str) -> tuple[int | None, str]:
+    """Return the bundle version that the alias names, and the failure if it cannot be read."""
     try:
-        return services.tracker.alias(model, ALIAS), ""
+        return tracker.alias(model, ALIAS), ""
     except VigieError as exc:
-        return None, f"the registry could not be asked: {exc}"
+        return None, f"cannot read the registry's alias: {exc}"

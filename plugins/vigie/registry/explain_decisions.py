@@ -1,4 +1,4 @@
-"""Why a model is what it is: its champion at an instant, how it came there, what was decided."""
+"""Collect the champion, the deployments and the decisions of a model for ``vigie why``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation(JobResult):
-    """The champion, the deployments that led to it and the decisions, newest first."""
+class ExplainResult(JobResult):
+    """The champion, its deployment history and the decisions, newest first."""
 
     model: str
     at: datetime | None
@@ -25,14 +25,14 @@ class Explanation(JobResult):
 
 def explain_decisions(
     services: Services, *, model: str, at: datetime | None = None, limit: int = 20
-) -> Explanation:
-    """Collect what was true of a model, now or at an instant; read only.
+) -> ExplainResult:
+    """Read the state of a model, now or at an instant; entries after ``at`` are left out.
 
-    Nothing that happened after ``at`` is there; ``limit`` bounds deployments and decisions each.
+    ``limit`` applies to the deployments and to the decisions.
     """
     deployments = services.deployments.history(model, limit=1000)
     known = tuple(d for d in deployments if at is None or d.deployed_at <= at)
-    return Explanation(
+    return ExplainResult(
         model=model,
         at=at,
         champion=services.deployments.champion(model, at),

@@ -1,4 +1,4 @@
-"""Make the copies of the champion agree with the deployments row, and say what was mended."""
+"""Repair the copies of the champion so that they agree with the deployments row."""
 
 from __future__ import annotations
 
@@ -12,104 +12,110 @@ from vigie.records import Decision, Deployment, JobResult, Sample
 from vigie.registry.champion_copies import point_alias, read_alias
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import BundleStore, Services, Tracker
     from vigie.roles.artifacts import Bundle
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReconcileReport(JobResult):
-    """The champion, what was mended, and what is wrong that a person must look at."""
+class ReconcileResult(JobResult):
+    """The champion, the repairs, and the problems that need an operator."""
 
     model: str
     version: int | None
-    mended: tuple[str, ...]
+    repaired: tuple[str, ...]
     problems: tuple[str, ...]
 
 
-def reconcile_champion(services: Services, *, model: str) -> ReconcileReport:
-    """Compare ``champion.json`` and the registry's alias with the deployments row; mend the copies.
+def reconcile_champion(services: Services, *, model: str) -> ReconcileResult:
+    """Compare ``champion.json`` and the registry's alias with the deployments row; repair them.
 
-    The row is the truth and is never changed here. What was mended is recorded in the ledger, what
-    cannot be mended (a damaged bundle, a registry that is down) is a problem of the report.
+    The row is authoritative and never changes here. Repairs are recorded in the ledger. What cannot
+    be repaired (a damaged bundle, an unreachable registry) is listed in ``problems``.
     """
-    truth = services.deployments.champion(model)
-    if truth is None:
-        return _without_champion(services, model)
-    mended, problems = _mend_copy(services, truth)
-    bundle = _open(services, truth, problems)
+    champion = services.deployments.champion(model)
+    if champion is None:
+        return _without_champion(services.bundles, model)
+    repaired, problems = _repair_copy(services.bundles, champion)
+    bundle = _open(services.bundles, champion, problems)
     if bundle is not None:
-        _mend_alias(services, truth, bundle, mended, problems)
-    if mended:
-        _record(services, truth, mended, problems)
+        _repair_alias(services.tracker, champion, bundle, repaired, problems)
+    if repaired:
+        _record(services, champion, repaired, problems)
     for problem in problems:
         log.warning("%s: %s", model, problem)
-    return ReconcileReport(
-        metrics=[Sample(CHAMPION_VERSION, float(truth.version), {"model": model})],
+    return ReconcileResult(
+        metrics=[Sample(CHAMPION_VERSION, float(champion.version), {"model": model})],
         model=model,
-        version=truth.version,
-        mended=tuple(mended),
+        version=champion.version,
+        repaired=tuple(repaired),
         problems=tuple(problems),
     )
 
 
-def _without_champion(services: Services, model: str) -> ReconcileReport:
+def _without_champion(bundles: BundleStore, model: str) -> ReconcileResult:
     problems = []
     try:
-        copy = services.bundles.read_champion(model)
+        copy = bundles.read_champion(model)
     except DataError as exc:
         copy, problems = None, [str(exc)]
     if copy is not None:
-        problems.append(f"champion.json names v{copy.version}, but nothing was ever deployed")
-    return ReconcileReport(model=model, version=None, mended=(), problems=tuple(problems))
+        problems.append(f"champion.json names v{copy.version}, but the database has no deployment")
+    return ReconcileResult(model=model, version=None, repaired=(), problems=tuple(problems))
 
 
-def _mend_copy(services: Services, truth: Deployment) -> tuple[list[str], list[str]]:
+def _repair_copy(bundles: BundleStore, champion: Deployment) -> tuple[list[str], list[str]]:
     try:
-        copy = services.bundles.read_champion(truth.model)
+        copy = bundles.read_champion(champion.model)
     except DataError:
         copy = None
-    if copy == truth:
+    if copy == champion:
         return [], []
-    if copy is not None and not copy.is_older_than(truth):
+    if copy is not None and not copy.is_older_than(champion):
         found = f"deployment {copy.number} (v{copy.version})"
-        return [], [f"champion.json names {found}, which is newer than the database's newest"]
-    services.bundles.write_champion(truth)
+        return [], [f"champion.json names {found}, which is newer than the newest in the database"]
+    bundles.write_champion(champion)
     was = f"named v{copy.version}" if copy else "was missing or damaged"
-    return [f"champion.json {was}, now names v{truth.version}"], []
+    return [f"champion.json {was}, now names v{champion.version}"], []
 
 
-def _open(services: Services, truth: Deployment, problems: list[str]) -> Bundle | None:
+def _open(bundles: BundleStore, champion: Deployment, problems: list[str]) -> Bundle | None:
     try:
-        return services.bundles.open(truth.model, truth.version)
+        return bundles.open(champion.model, champion.version)
     except DataError as exc:
         problems.append(f"the champion's bundle is damaged: {exc}")
         return None
 
 
-def _mend_alias(
-    services: Services, truth: Deployment, bundle: Bundle, mended: list[str], problems: list[str]
+def _repair_alias(
+    tracker: Tracker,
+    champion: Deployment,
+    bundle: Bundle,
+    repaired: list[str],
+    problems: list[str],
 ) -> None:
-    found, problem = read_alias(services, truth.model)
+    found, problem = read_alias(tracker, champion.model)
     if problem:
         problems.append(problem)
-    elif found != truth.version and not (note := point_alias(services, truth, bundle.info)):
-        if read_alias(services, truth.model)[0] == truth.version:  # not so without a registry
-            was = f"v{found}" if found else "nothing"
-            mended.append(f"the registry's alias named {was}, now names v{truth.version}")
-    elif found != truth.version:
+    elif found != champion.version and (note := point_alias(tracker, champion, bundle.info)):
         problems.append(note)
+    # Without a registry the alias is still unset after the call, so read it again.
+    elif found != champion.version == read_alias(tracker, champion.model)[0]:
+        was = f"v{found}" if found else "nothing"
+        repaired.append(f"the registry's alias named {was}, now names v{champion.version}")
 
 
-def _record(services: Services, truth: Deployment, mended: list[str], problems: list[str]) -> None:
+def _record(
+    services: Services, champion: Deployment, repaired: list[str], problems: list[str]
+) -> None:
     services.ledger.record(
         Decision(
-            key=f"reconcile:{truth.model}:{truth.number}:{services.now().isoformat()}",
-            model=truth.model,
+            key=f"reconcile:{champion.model}:{champion.number}:{services.now().isoformat()}",
+            model=champion.model,
             kind="reconcile",
             verdict="yes",
-            reasons=tuple(mended),
-            facts={"version": truth.version, "number": truth.number, "problems": problems},
+            reasons=tuple(repaired),
+            facts={"version": champion.version, "number": champion.number, "problems": problems},
         )
     )

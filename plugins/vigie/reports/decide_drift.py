@@ -61,7 +61,7 @@ def decide_drift(
         No champion, or nothing was predicted in the window.
     """
     about: dict[str, Any] = {"since": window.since.isoformat(), "until": window.until.isoformat()}
-    record = partial(decide, services, model=model.name, run_id=run_id, actor=actor)
+    record = partial(decide, services.ledger, model=model.name, run_id=run_id, actor=actor)
     try:
         bundle = champion_bundle(services, model)
         rows = served_rows(services, model, window)

@@ -1,4 +1,4 @@
-"""Mark the labelled rows that a run has used, and keep a copy of them."""
+"""Archive the labelled rows that a run used and mark them as used."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from vigie.encoding import atomic_path, dumps
 from vigie.errors import DataError
 from vigie.faults import crash_point
 from vigie.records import JobResult, LabelledPrediction
-from vigie.registry.decisions import ROW_ID, decided
+from vigie.registry.decisions import decided
+from vigie.retraining.run_files import ROW_ID
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
-    from vigie.roles import Services
+    from vigie.records import ProjectPaths
+    from vigie.roles import Ledger, Services
 
-RUN_KEY = b"vigie.run_id"  # in the file's metadata: whose rows these are
+RUN_KEY = b"vigie.run_id"  # metadata of the file: the run that used the rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArchiveReport(JobResult):
-    """The archive file and how many rows the run has used; no file when there were none."""
+class ArchiveResult(JobResult):
+    """The archive file and the number of rows that the run used; no file if there were none."""
 
     model: str
     run_id: str
@@ -35,18 +37,18 @@ class ArchiveReport(JobResult):
     path: Path | None
 
 
-def archive_production_data(services: Services, *, model: ModelFile, run_id: str) -> ArchiveReport:
+def archive_production_data(services: Services, *, model: ModelFile, run_id: str) -> ArchiveResult:
     """Write the run's claimed rows to ``data/archive``, then mark them as used.
 
-    Rows that were labelled after the claim stay unused. The file's name carries the time at which
-    the run was decided, so a second try writes the same file again; killed between the two steps,
-    the rows are still unused and the file is rewritten.
+    Rows that were labelled after the claim stay unused. The file name contains the time of the
+    run's trigger decision, so a retry overwrites the file. If the process is killed between the two
+    steps, the rows are still unused and the retry writes the file again.
     """
     n_claimed = services.labels.claim(model.name, run_id)
     if n_claimed == 0:
         services.labels.archive(model.name, run_id)
-        return ArchiveReport(model=model.name, run_id=run_id, n_rows=0, path=None)
-    path = _path(services, model.name, run_id)
+        return ArchiveResult(model=model.name, run_id=run_id, n_rows=0, path=None)
+    path = _path(services.paths, services.ledger, model.name, run_id)
     known = _archived_before(path)
     rows = services.labels.claimed(model.name, run_id)
     fresh = [row for row in rows if row.prediction.transaction_id not in known]
@@ -54,15 +56,15 @@ def archive_production_data(services: Services, *, model: ModelFile, run_id: str
         _write(temporary, fresh, run_id)
     crash_point("archive_after_write")
     n_rows = services.labels.archive(model.name, run_id)
-    return ArchiveReport(model=model.name, run_id=run_id, n_rows=n_rows, path=path)
+    return ArchiveResult(model=model.name, run_id=run_id, n_rows=n_rows, path=path)
 
 
-def _path(services: Services, model: str, run_id: str) -> Path:
-    """Return the run's file; another run's of the same second is not overwritten."""
-    trigger = decided(services, model, "trigger", run_id)
+def _path(paths: ProjectPaths, ledger: Ledger, model: str, run_id: str) -> Path:
+    """Return the file of the run; a file of another run of the same second is not overwritten."""
+    trigger = decided(ledger, model, "trigger", run_id)
     if trigger is None or trigger.at is None:
-        raise DataError(f"{model}: run {run_id} was never decided: nothing to archive")
-    folder, at = services.paths.data / "archive" / model, trigger.at
+        raise DataError(f"{model}: run {run_id} has no trigger decision: nothing to archive")
+    folder, at = paths.data / "archive" / model, trigger.at
     while True:
         path = folder / f"prod_data_archived_{at:%Y%m%d_%H%M%S}.parquet"
         if not path.exists() or _run_of(path) == run_id:
@@ -76,7 +78,7 @@ def _run_of(path: Path) -> str:
 
 
 def _archived_before(own: Path) -> set[str]:
-    """Return the transactions that the other archive files hold."""
+    """Return the transaction ids in the other archive files."""
     others = (p for p in own.parent.glob("prod_data_archived_*.parquet") if p != own)
     return {str(i) for p in others for i in pd.read_parquet(p, columns=[ROW_ID])[ROW_ID]}
 

@@ -1,157 +1,206 @@
-"""The questions that may start a retraining, one function each; none of them decides alone."""
+"""Decide whether a model is retrained, and record every value that was compared."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections import deque
-from collections.abc import Iterable
+import dataclasses
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from vigie.drift.decision import detect_drift
-from vigie.errors import DataError
-from vigie.models.tables import frame_of
+from vigie import state_keys
+from vigie.catalogue import RETRAIN_ASKED, RETRAIN_LABELLED_ROWS, RETRAIN_TRIGGER_FIRED
+from vigie.errors import NotEnoughDataError
+from vigie.models.reference import is_ready, where_to_put
 from vigie.models.thresholds import Threshold
-from vigie.records import Deployment, LabelledPrediction
-from vigie.training.metrics import evaluate
+from vigie.records import Decision, JobResult, Sample
+from vigie.registry.decisions import decide, decided
+from vigie.retraining.run_files import checked_run
+from vigie.retraining.triggers import TRIGGERS, Check, Trigger
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
-    from vigie.roles import Services
+    from vigie.roles import Services, StateStore
 
-MAX_DRIFT_ROWS = 5000  # the newest ones: enough for every test of the profile, a second of work
+THRESHOLDS = ("min_rows", "drift_share", "performance_floor")
+_UNCONDITIONAL = frozenset({"manual", "no_champion"})  # triggers that are never suppressed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
-    """An answer: ``fired`` is None when it cannot be known, which is not the same as no."""
+class TriggerResult(JobResult):
+    """Whether to train (``should_train``), the triggers that fired, and the reasons."""
 
-    name: str
-    fired: bool | None
-    reason: str
-    value: float | None = None
-    threshold: float | None = None
-    source: str = ""
-
-
-def asked_by_person(force: bool) -> Trigger:
-    reason = "a person asked for it" if force else "nobody asked for it"
-    return Trigger(name="manual", fired=force, reason=reason)
+    model: str
+    run_id: str
+    should_train: bool
+    fired: tuple[str, ...]
+    reasons: tuple[str, ...]
+    labelled_rows: int
 
 
-def no_champion(champion: Deployment | None) -> Trigger:
-    reason = f"version {champion.version} is champion" if champion else "there is no champion yet"
-    return Trigger(name="no_champion", fired=champion is None, reason=reason)
+def evaluate_triggers(
+    services: Services,
+    *,
+    model: ModelFile,
+    run_id: str,
+    force: bool = False,
+    thresholds: Mapping[str, Threshold] | None = None,
+    actor: str = "vigie",
+) -> TriggerResult:
+    """Evaluate every trigger and the conditions that suppress a training; record all of it.
+
+    Any one trigger suffices. A run decides once: a second call returns the recorded decision. A
+    decision not to train is a result, not an error. Minimum labels, hysteresis and cool-down
+    suppress a training, except for a first champion and with ``force``; these train on the rows
+    that exist, at least the reference. ``thresholds`` (``min_rows``, ``drift_share`` and
+    ``performance_floor``) override the model file.
+
+    Raises
+    ------
+    NotEnoughDataError
+        The model's reference table does not exist yet.
+    """
+    checked_run(run_id)
+    if not is_ready(model, services.paths.data):
+        where = where_to_put(model, services.paths.data)
+        raise NotEnoughDataError(f"{model.name} is waiting for data: {where}")
+    recorded = decided(services.ledger, model.name, "trigger", run_id)
+    if recorded is None:
+        recorded = _decide(services, model, run_id, force, thresholds or {}, actor)
+    return _result(recorded, run_id)
 
 
-def enough_rows(unused: int, limit: Threshold) -> Trigger:
-    needed = int(limit.value or 0)
-    return Trigger(
-        name="rows",
-        fired=unused >= needed,
-        reason=f"{unused} labelled rows are unused, {needed} ask for a training",
-        value=unused,
-        threshold=needed,
-        source=limit.source,
+def _decide(
+    services: Services,
+    model: ModelFile,
+    run_id: str,
+    force: bool,
+    thresholds: Mapping[str, Threshold],
+    actor: str,
+) -> Decision:
+    check = _check(services, model, force, thresholds)
+    triggers = tuple(trigger(check) for trigger in TRIGGERS)
+    streaks = _count_streaks(services.state, model.name, run_id, triggers)
+    fired = {trigger.name for trigger in triggers if trigger.fired}
+    until = _cool_down_end(services.state, model)
+    held = _suppressed(model, fired, check.unused, streaks, services.now(), until)
+    return decide(
+        services.ledger,
+        model=model.name,
+        kind="trigger",
+        run_id=run_id,
+        verdict="yes" if fired and not held else "no",
+        reasons=_sentences(triggers, held),
+        facts={
+            "fired": sorted(fired),
+            "held_back": list(held),
+            "triggers": {t.name: dataclasses.asdict(t) for t in triggers},
+            "labelled_unused": check.unused,
+            "min_labelled": model.retrain.min_labelled,
+            "streaks": streaks,
+        },
+        actor=actor,
     )
 
 
-def drifted(
-    services: Services, model: ModelFile, champion: Deployment | None, limit: Threshold
-) -> Trigger:
-    """Judge the newest drift decision about this champion; without one, compute the drift now."""
-    score, reason = None, "there is no champion to drift away from"
-    if champion is not None:
-        score, reason = _reported_drift(services, model.name, champion)
-        if score is None:
-            score, reason = _drift_now(services, model, champion, limit.value or 0.0)
-    return Trigger(
-        name="drift",
-        fired=None if score is None else score > (limit.value or 0.0),
-        reason=reason if score is None else f"{reason}; more than {limit.value:.0%} asks for it",
-        value=score,
-        threshold=limit.value,
-        source=limit.source,
+def _check(
+    services: Services, model: ModelFile, force: bool, thresholds: Mapping[str, Threshold]
+) -> Check:
+    return Check(
+        model=model,
+        champion=services.deployments.champion(model.name),
+        unused=services.labels.count_unused(model.name),
+        is_forced=force,
+        limits={name: thresholds.get(name) or _from_model_file(model, name) for name in THRESHOLDS},
+        predictions=services.predictions,
+        bundles=services.bundles,
+        ledger=services.ledger,
     )
 
 
-def _reported_drift(
-    services: Services, model: str, champion: Deployment
-) -> tuple[float | None, str]:
-    newest = services.ledger.decisions(model=model, kind="drift", limit=1)
-    if not newest or newest[0].at is None or newest[0].at < champion.deployed_at:
-        return None, "no drift report yet about this champion"
-    score = newest[0].facts.get("drift_score")
-    if not isinstance(score, int | float):
-        return None, "the newest drift report could not tell"
-    return float(score), f"the report of {newest[0].at:%Y-%m-%d %H:%M} found {score:.0%} drifted"
+def _suppressed(
+    model: ModelFile,
+    fired: set[str],
+    unused: int,
+    streaks: Mapping[str, int],
+    now: datetime,
+    cool_down_end: datetime | None,
+) -> tuple[str, ...]:
+    """Return the reasons that suppress a triggered training: labels, hysteresis, cool-down."""
+    if not fired or fired & _UNCONDITIONAL:
+        return ()
+    retrain, reasons = model.retrain, []
+    if unused < retrain.min_labelled:
+        reasons.append(
+            f"too few labelled rows: {unused} unused ones, {retrain.min_labelled} are needed"
+        )
+    longest = max(streaks[name] for name in fired)
+    if longest < retrain.hysteresis:
+        reasons.append(
+            f"hysteresis: fired in {longest} consecutive checks, {retrain.hysteresis} are needed"
+        )
+    if cool_down_end is not None and now < cool_down_end:
+        reasons.append(f"cool-down: no training before {cool_down_end:%Y-%m-%d %H:%M} UTC")
+    return tuple(reasons)
 
 
-def _drift_now(
-    services: Services, model: ModelFile, champion: Deployment, limit: float
-) -> tuple[float | None, str]:
-    rows = deque(_served(services, model, champion), maxlen=MAX_DRIFT_ROWS)
-    if not rows:
-        return None, "nothing was predicted since the champion was deployed"
+def _cool_down_end(state: StateStore, model: ModelFile) -> datetime | None:
+    last = state.get(state_keys.last_training(model.name))
+    if last is None or not model.retrain.cooldown_hours:
+        return None
+    return datetime.fromisoformat(last["at"]) + timedelta(hours=model.retrain.cooldown_hours)
+
+
+def _count_streaks(
+    state: StateStore, model: str, run_id: str, triggers: Sequence[Trigger]
+) -> dict[str, int]:
+    """Count the consecutive checks in which each trigger fired; retries of a run count once."""
+    key = state_keys.trigger_streaks(model)
+    known = state.get(key) or {}
+    if known.get("run_id") == run_id:
+        return dict(known["counts"])
+    before: Mapping[str, int] = known.get("counts", {})
+    counts = {t.name: before.get(t.name, 0) + 1 if t.fired else 0 for t in triggers}
+    state.put(key, {"run_id": run_id, "counts": counts})
+    return counts
+
+
+def _sentences(triggers: Sequence[Trigger], held: Sequence[str]) -> list[str]:
+    fired = [f"{t.name}: {t.reason}" for t in triggers if t.fired]
+    if not fired:
+        return ["no trigger fired"] + [f"{t.name}: {t.reason}" for t in triggers]
+    return fired + [f"suppressed by {reason}" for reason in held]
+
+
+def _from_model_file(model: ModelFile, name: str) -> Threshold:
+    """Return a threshold of the model file; its source is the file or the default."""
     try:
-        bundle = services.bundles.open(model.name, champion.version)
-        profile = json.loads(bundle.files["profile.json"])
-        frame = frame_of(model, (row.prediction.features for row in rows))
-        verdict = detect_drift(profile, frame, limit)
-    except (DataError, KeyError) as exc:
-        return None, f"the drift cannot be computed: {exc}"
-    if verdict.drift_score is None:
-        return None, "; ".join(verdict.reasons)
-    share = f"{verdict.n_drifted_features} of {len(verdict.columns)} columns"
-    return verdict.drift_score, f"{share} drifted in the {len(rows)} newest answers"
+        written: dict[str, Any] = tomllib.loads(model.path.read_text("utf-8")).get("retrain", {})
+    except OSError:  # the model was not read from a file
+        written = {}
+    source = "model file" if name in written else "default"
+    return Threshold(getattr(model.retrain, name), source)
 
 
-def performance_degraded(
-    services: Services, model: ModelFile, champion: Deployment | None, limit: Threshold
-) -> Trigger:
-    """Measure the champion on what it answered since its deployment and people reported back."""
-    metric = model.retrain.performance_metric
-    value, reason = None, "no floor is set"
-    if champion is None:
-        reason = "there is no champion to measure"
-    elif limit.value is not None:
-        value, reason = _performance(services, model, champion)
-    return Trigger(
-        name="performance",
-        fired=False if limit.value is None else None if value is None else value < limit.value,
-        reason=reason if value is None else f"{metric} is {value:.3f}, the floor {limit.value}",
-        value=value,
-        threshold=limit.value,
-        source=limit.source,
+def _result(decision: Decision, run_id: str) -> TriggerResult:
+    evidence, labels = decision.facts, {"model": decision.model}
+    should_train = decision.verdict == "yes"
+    fired = set(evidence["fired"])
+    samples = [
+        Sample(RETRAIN_TRIGGER_FIRED, float(name in fired), {**labels, "trigger": name})
+        for name in evidence["triggers"]
+    ]
+    samples += [
+        Sample(RETRAIN_LABELLED_ROWS, float(evidence["labelled_unused"]), labels),
+        Sample(RETRAIN_ASKED, float(should_train), labels),
+    ]
+    return TriggerResult(
+        metrics=samples,
+        model=decision.model,
+        run_id=run_id,
+        should_train=should_train,
+        fired=tuple(evidence["fired"]),
+        reasons=tuple(decision.reasons),
+        labelled_rows=int(evidence["labelled_unused"]),
     )
-
-
-def _performance(
-    services: Services, model: ModelFile, champion: Deployment
-) -> tuple[float | None, str]:
-    rows = [row for row in _served(services, model, champion) if row.actual in model.labels]
-    needed = model.retrain.min_labelled
-    if len(rows) < needed:
-        return None, f"{len(rows)} answers of the champion are labelled, {needed} are needed"
-    y = np.array([row.actual == model.positive_label for row in rows])
-    if y.all() or not y.any():
-        return None, f"all {len(rows)} labelled answers are {rows[0].actual}"
-    p = np.array([row.prediction.probability for row in rows])
-    try:
-        info = services.bundles.open(model.name, champion.version).info
-    except DataError as exc:
-        return None, f"the champion cannot be read: {exc}"
-    figures = evaluate(y, p, float(info["threshold"]), model.cost)
-    value = float(figures[model.retrain.performance_metric])
-    return (value, "") if math.isfinite(value) else (None, "the metric is not defined here")
-
-
-def _served(
-    services: Services, model: ModelFile, champion: Deployment
-) -> Iterable[LabelledPrediction]:
-    """Yield what the champion itself answered since it was deployed."""
-    rows = services.predictions.window(model.name, since=champion.deployed_at)
-    return (row for row in rows if row.prediction.model_version == champion.version)

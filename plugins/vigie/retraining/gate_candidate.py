@@ -1,8 +1,7 @@
-"""Let a challenger past only if it beats the champion on rows that neither has learned from."""
+"""Compare the challenger with the champion on the hold-out of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,19 +11,22 @@ from vigie import state_keys
 from vigie.catalogue import RETRAIN_GATE_PASSED
 from vigie.errors import DataError
 from vigie.records import Decision, Deployment, JobResult, Sample
-from vigie.registry.decisions import HOLDOUT, REPORT, dataset_path, decide, decided, staged_files
+from vigie.registry.decisions import decide, decided
+from vigie.retraining.run_files import HOLDOUT, REPORT, dataset_path, staging_folder
 from vigie.training.fitting import binary_target
 from vigie.training.gate import Contender, GateVerdict, compare
-from vigie.training.servable import ServableModel, unpack
+from vigie.training.servable import ServableModel
+from vigie.training.servable_files import unpack
+from vigie.training.staging import read_staged
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
-    from vigie.roles import Services
+    from vigie.roles import BundleStore, Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateReport(JobResult):
-    """Whether the challenger may be promoted, and the sentences that say why."""
+class GateResult(JobResult):
+    """The decision of the gate and its reasons."""
 
     model: str
     run_id: str
@@ -33,31 +35,33 @@ class GateReport(JobResult):
     reasons: tuple[str, ...]
 
 
-def gate_candidate(services: Services, *, model: ModelFile, run_id: str) -> GateReport:
-    """Compare the selected candidate with the champion on the run's hold-out; record every number.
+def gate_candidate(services: Services, *, model: ModelFile, run_id: str) -> GateResult:
+    """Judge the selected candidate and record every number that was compared.
 
-    A no is a result: the champion stays, the rows stay unused. The verdict names the deployment
-    that it compared with; the promotion is refused if that is not the newest one any more.
+    A refusal is a result, not an error: the champion stays, and the labelled rows stay unused. The
+    evidence contains the number of the deployment that was compared; the promotion is refused if
+    another deployment is the newest one by then.
     """
-    recorded = decided(services, model.name, "gate", run_id)
+    recorded = decided(services.ledger, model.name, "gate", run_id)
     if recorded is None:
         recorded = _decide(services, model, run_id)
-    return _report(recorded, run_id)
+    return _result(recorded, run_id)
 
 
 def _decide(services: Services, model: ModelFile, run_id: str) -> Decision:
-    selected = decided(services, model.name, "select", run_id)
+    selected = decided(services.ledger, model.name, "select", run_id)
     if selected is None:
-        raise DataError(f"{model.name}: no candidate of run {run_id} was selected")
+        raise DataError(f"{model.name}: run {run_id} has no selected candidate")
     candidate = str(selected.facts["candidate"])
     champion = services.deployments.champion(model.name)
-    files = staged_files(services, model.name, run_id, candidate)
+    files = read_staged(staging_folder(services.paths, model.name, run_id) / candidate)
     files.pop(REPORT)
-    frame = pd.read_parquet(dataset_path(services, model.name, run_id))
-    verdict = judge(services, model, frame[frame[HOLDOUT]], unpack(files), champion)
-    _start_cool_down(services, model, run_id)
+    frame = pd.read_parquet(dataset_path(services.paths, model.name, run_id))
+    verdict = judge(services.bundles, model, frame[frame[HOLDOUT]], unpack(files), champion)
+    at = services.now().isoformat()
+    services.state.put(state_keys.last_training(model.name), {"at": at, "run_id": run_id})
     return decide(
-        services,
+        services.ledger,
         model=model.name,
         kind="gate",
         run_id=run_id,
@@ -67,33 +71,28 @@ def _decide(services: Services, model: ModelFile, run_id: str) -> Decision:
             "candidate": candidate,
             "champion_number": champion.number if champion else 0,
             "champion_version": champion.version if champion else None,
-            **verdict.facts,
+            **verdict.evidence,
         },
     )
 
 
-def _start_cool_down(services: Services, model: ModelFile, run_id: str) -> None:
-    at = services.now().isoformat()
-    services.state.put(state_keys.last_training(model.name), {"at": at, "run_id": run_id})
-
-
 def judge(
-    services: Services,
+    bundles: BundleStore,
     model: ModelFile,
     holdout: pd.DataFrame,
     challenger: ServableModel,
     champion: Deployment | None,
 ) -> GateVerdict:
-    """Ask both models the same rows; without a champion the challenger has to beat chance.
+    """Compare both models on the same rows; without a champion, compare with chance.
 
     Raises
     ------
     DataError
-        The champion's bundle is damaged, or it needs a feature that the rows do not have.
+        The champion's bundle is damaged, or it needs a feature that the rows lack.
     """
     old = None
     if champion is not None:
-        bundle = services.bundles.open(model.name, champion.version)
+        bundle = bundles.open(model.name, champion.version)
         old = _contender(f"v{champion.version}", unpack(bundle.files), holdout)
     return compare(
         binary_target(model, holdout),
@@ -114,14 +113,13 @@ def _contender(name: str, servable: ServableModel, rows: pd.DataFrame) -> Conten
     return Contender(name, servable.predict_frame(rows), servable.threshold)
 
 
-def _report(decision: Decision, run_id: str) -> GateReport:
+def _result(decision: Decision, run_id: str) -> GateResult:
     promote, labels = decision.verdict == "yes", {"model": decision.model}
-    facts: Mapping[str, object] = decision.facts
-    return GateReport(
+    return GateResult(
         metrics=[Sample(RETRAIN_GATE_PASSED, float(promote), labels)],
         model=decision.model,
         run_id=run_id,
-        candidate=str(facts["candidate"]),
+        candidate=str(decision.facts["candidate"]),
         promote=promote,
         reasons=tuple(decision.reasons),
     )

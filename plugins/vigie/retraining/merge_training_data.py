@@ -1,4 +1,4 @@
-"""Freeze what a run trains on: the reference and the labelled rows that it claims."""
+"""Write the training table of a run: the reference and the labelled rows that it claims."""
 
 from __future__ import annotations
 
@@ -18,61 +18,63 @@ from vigie.faults import crash_point
 from vigie.models.reference import load_reference
 from vigie.models.tables import frame_of, typed
 from vigie.records import JobResult, LabelledPrediction, Sample
-from vigie.registry.decisions import HOLDOUT, ORIGIN, ROW_ID, dataset_path
+from vigie.retraining.run_files import HOLDOUT, ORIGIN, ROW_ID, dataset_path
 from vigie.training.split import holdout_mask
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
+    from vigie.records import ProjectPaths
     from vigie.roles import Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MergeReport(JobResult):
-    """The training table: where it is, how many rows of which origin and class, and its hash."""
+class MergeResult(JobResult):
+    """Path and hash of the training table, and its rows per origin and class."""
 
     model: str
     run_id: str
     path: Path
     n_reference: int
     n_production: int
-    n_unusable: int  # labelled with something that is not one of the model's labels
+    n_unusable: int  # the label is not one of the model's labels
     n_holdout: int
     n_positive: int
     data_hash: str
 
 
-def merge_training_data(services: Services, *, model: ModelFile, run_id: str) -> MergeReport:
-    """Claim the labelled rows of this moment and write them below the reference, once per run.
+def merge_training_data(services: Services, *, model: ModelFile, run_id: str) -> MergeResult:
+    """Claim the current labelled rows and append them to the reference, once per run.
 
-    The table is written atomically and never again: a try after the first reads it. What is
-    labelled later waits for the next run. The hold-out is chosen by the rows' content, so that a
-    row (and its duplicates) is on the same side in every run of the same seed.
+    The table is written atomically and only once; a retry reads it. Rows that are labelled later
+    belong to the next run. The content of a row decides whether it is in the hold-out, so a row and
+    its duplicates are on the same side in every run with the same seed.
 
     Raises
     ------
     NotEnoughDataError
-        No reference table, or only one class in the rows to learn from or in the hold-out.
+        There is no reference table, or the training rows or the hold-out have only one class.
     """
-    path = dataset_path(services, model.name, run_id)
+    path = dataset_path(services.paths, model.name, run_id)
     services.labels.claim(model.name, run_id)
     crash_point("merge_after_claim")
     rows = list(services.labels.claimed(model.name, run_id))
     usable = [row for row in rows if row.actual in model.labels]
     key = state_keys.merged_table(model.name, run_id)
-    # A file that the records do not know is of another database: scheduled runs have equal ids.
+    # Scheduled runs of two databases have the same ids, so a file without its state key belongs to
+    # another database.
     if services.state.get(key) is None or not path.is_file():
-        frame = _merged(services, model, usable)
+        frame = _merged(services.paths, model, usable)
         _require_both_classes(model, frame)
         with atomic_path(path) as temporary:
             frame.to_parquet(temporary, index=False)
         services.state.put(key, {"rows": len(frame)})
-    return _report(model, run_id, path, n_unusable=len(rows) - len(usable))
+    return _result(model, run_id, path, n_unusable=len(rows) - len(usable))
 
 
 def _merged(
-    services: Services, model: ModelFile, rows: Sequence[LabelledPrediction]
+    paths: ProjectPaths, model: ModelFile, rows: Sequence[LabelledPrediction]
 ) -> pd.DataFrame:
-    reference = load_reference(model, services.paths.data)
+    reference = load_reference(model, paths.data)
     reference[ROW_ID] = [f"reference:{i}" for i in range(len(reference))]
     reference[ORIGIN] = "reference"
     parts = [reference, _production(model, rows)] if rows else [reference]
@@ -93,7 +95,7 @@ def _production(model: ModelFile, rows: Sequence[LabelledPrediction]) -> pd.Data
 
 
 def _require_both_classes(model: ModelFile, frame: pd.DataFrame) -> None:
-    for side, name in ((~frame[HOLDOUT], "rows to learn from"), (frame[HOLDOUT], "hold-out")):
+    for side, name in ((~frame[HOLDOUT], "training rows"), (frame[HOLDOUT], "hold-out")):
         counts = frame.loc[side, model.target].value_counts()
         if len(counts) < len(model.labels):
             raise NotEnoughDataError(
@@ -103,11 +105,11 @@ def _require_both_classes(model: ModelFile, frame: pd.DataFrame) -> None:
             )
 
 
-def _report(model: ModelFile, run_id: str, path: Path, n_unusable: int) -> MergeReport:
+def _result(model: ModelFile, run_id: str, path: Path, n_unusable: int) -> MergeResult:
     frame = pd.read_parquet(path)
     origins = frame[ORIGIN].value_counts()
     counts = {name: int(origins.get(name, 0)) for name in ("reference", "production")}
-    return MergeReport(
+    return MergeResult(
         metrics=[
             Sample(RETRAIN_TRAINING_ROWS, float(n), {"model": model.name, "origin": origin})
             for origin, n in counts.items()
@@ -125,6 +127,6 @@ def _report(model: ModelFile, run_id: str, path: Path, n_unusable: int) -> Merge
 
 
 def data_hash(frame: pd.DataFrame) -> str:
-    """Return a hash of the columns' names and every value, whatever file they came from."""
+    """Return a hash of the column names and all values; the file format does not matter."""
     values = np.ascontiguousarray(pd.util.hash_pandas_object(frame, index=False).to_numpy())
     return digest(*map(str, frame.columns), values.tobytes())

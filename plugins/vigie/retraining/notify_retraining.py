@@ -1,4 +1,4 @@
-"""Tell how a retraining ended: one line in the log, one file for those who were not there."""
+"""Log the outcome of a retraining and write it to a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """How a run ended: promoted, refused, failed, stopped, not_asked or nothing (not looked at)."""
+    """Outcome of a run for a model.
+
+    It is promoted, refused, failed, stopped, not_asked or, without any decision, nothing.
+    """
 
     model: str
     outcome: str
@@ -29,8 +32,8 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotifyReport(JobResult):
-    """One notice a model that the run looked at."""
+class NotifyResult(JobResult):
+    """One notice per model that the run evaluated."""
 
     run_id: str
     notices: tuple[Notice, ...]
@@ -38,23 +41,23 @@ class NotifyReport(JobResult):
 
 def notify_retraining(
     services: Services, *, models: Sequence[str], run_id: str, failed: Sequence[str] = ()
-) -> NotifyReport:
-    """Sum up the run from the ledger, in the log and in ``reports/retrain/MODEL_RUN.json``.
+) -> NotifyResult:
+    """Summarise the decisions of a run in the log and in ``reports/retrain/MODEL_RUN.json``.
 
-    No file for a model that nothing asked to train. ``failed`` are task ids, or sentences, those of
-    a model beginning with ``MODEL.``.
+    A model without a training gets no file. ``failed`` contains ids of failed tasks, or sentences;
+    those of a model start with ``MODEL.``.
     """
-    notices = [_notice(services, model, run_id, _mine(model, failed)) for model in models]
+    notices = [_notice(services, model, run_id, _of_model(model, failed)) for model in models]
     for notice in notices:
         if notice.outcome != "nothing":
             level = logging.ERROR if notice.outcome == "failed" else logging.INFO
             text = "; ".join(notice.reasons)
             log.log(level, "retraining of %s: %s: %s", notice.model, notice.outcome, text)
-    told = tuple(notice for notice in notices if notice.outcome != "nothing")
-    return NotifyReport(run_id=run_id, notices=told)
+    evaluated = tuple(notice for notice in notices if notice.outcome != "nothing")
+    return NotifyResult(run_id=run_id, notices=evaluated)
 
 
-def _mine(model: str, failed: Sequence[str]) -> list[str]:
+def _of_model(model: str, failed: Sequence[str]) -> list[str]:
     return [name for name in failed if name.startswith(f"{model}.")]
 
 
@@ -74,11 +77,9 @@ def _notice(services: Services, model: str, run_id: str, failed: Sequence[str]) 
         "champion": champion and champion.version,
         "decisions": [dataclasses.asdict(d) for d in decisions],
     }
-    return Notice(model=model, outcome=outcome, reasons=reasons, path=_write(path, content))
-
-
-def _write(path: Path, content: dict[str, Any]) -> Path:
-    return write_atomic(path, dumps(content))
+    return Notice(
+        model=model, outcome=outcome, reasons=reasons, path=write_atomic(path, dumps(content))
+    )
 
 
 def _outcome(decisions: dict[str, Decision], failed: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -93,5 +94,5 @@ def _outcome(decisions: dict[str, Decision], failed: Sequence[str]) -> tuple[str
     if trigger is not None and trigger.verdict != "yes":
         return "not_asked", trigger.reasons
     if trigger is not None:
-        return "stopped", ("a later step found nothing to do; see its log", *trigger.reasons)
+        return "stopped", ("a later step was skipped; see its log", *trigger.reasons)
     return "nothing", ()

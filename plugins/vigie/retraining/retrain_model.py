@@ -1,4 +1,4 @@
-"""Retrain a model from trigger to promotion, in this process."""
+"""Run a whole retraining, from triggers to promotion, in one process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from vigie.errors import NotEnoughDataError, VigieError
 from vigie.models.thresholds import Threshold
 from vigie.records import JobResult
-from vigie.registry.decisions import lock_name
 from vigie.retraining.archive_production_data import archive_production_data
 from vigie.retraining.backup_current_model import backup_current_model
-from vigie.retraining.check_triggers import check_triggers
-from vigie.retraining.gate_candidate import GateReport, gate_candidate
+from vigie.retraining.evaluate_triggers import evaluate_triggers
+from vigie.retraining.gate_candidate import GateResult, gate_candidate
 from vigie.retraining.merge_training_data import merge_training_data
 from vigie.retraining.notify_retraining import notify_retraining
-from vigie.retraining.promote_model import promote_model
+from vigie.retraining.promotion import lock_name, promote_candidate
 from vigie.retraining.select_best import select_best
 from vigie.retraining.train_candidate import train_candidate
 
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetrainReport(JobResult):
-    """What a whole retraining came to; ``version`` is None when the gate said no."""
+class RetrainResult(JobResult):
+    """Outcome of a retraining; ``version`` is None if the gate refused the challenger."""
 
     model: str
     run_id: str
@@ -47,46 +46,46 @@ def retrain_model(
     force: bool = False,
     thresholds: Mapping[str, Threshold] | None = None,
     actor: str = "vigie",
-) -> RetrainReport:
-    """Run every step of ``ml_retrain_pipeline`` under the lock that its critical tasks take too.
+) -> RetrainResult:
+    """Run every step of ``ml_retrain_pipeline`` under the lock that its promotion takes too.
 
-    The same ``run_id`` again goes on where the first call stopped.
+    A second call with the same ``run_id`` continues where the first one stopped.
 
     Raises
     ------
     NotEnoughDataError
-        No trigger fired, or something held the training back (recorded).
+        No trigger fired, or the training was suppressed; the decision is recorded.
     ConflictError
-        Another retraining of this model is under way, or changed the champion meanwhile.
+        Another retraining of this model is running, or another process changed the champion.
     """
     with services.locks.hold(lock_name(model.name)):
-        asked = check_triggers(
+        triggered = evaluate_triggers(
             services, model=model, run_id=run_id, force=force, thresholds=thresholds, actor=actor
         )
-        if not asked.should_train:
-            raise NotEnoughDataError("; ".join(asked.reasons))
+        if not triggered.should_train:
+            raise NotEnoughDataError("; ".join(triggered.reasons))
         try:
             gate, version = _train_and_promote(services, model, run_id, actor)
         except VigieError as exc:
             failed = [f"{model.name}.retrain: {exc}"]
             notify_retraining(services, models=[model.name], run_id=run_id, failed=failed)
             raise
-        told = notify_retraining(services, models=[model.name], run_id=run_id)
-    return RetrainReport(
-        metrics=[*asked.metrics, *gate.metrics],
+        notified = notify_retraining(services, models=[model.name], run_id=run_id)
+    return RetrainResult(
+        metrics=[*triggered.metrics, *gate.metrics],
         model=model.name,
         run_id=run_id,
         candidate=gate.candidate,
         promoted=version is not None,
         version=version,
         reasons=gate.reasons,
-        notice=told.notices[0].path,
+        notice=notified.notices[0].path,
     )
 
 
 def _train_and_promote(
     services: Services, model: ModelFile, run_id: str, actor: str
-) -> tuple[GateReport, int | None]:
+) -> tuple[GateResult, int | None]:
     backup_current_model(services, model=model, run_id=run_id)
     merge_training_data(services, model=model, run_id=run_id)
     for candidate in model.training.candidates:
@@ -95,6 +94,6 @@ def _train_and_promote(
     gate = gate_candidate(services, model=model, run_id=run_id)
     if not gate.promote:
         return gate, None
-    promoted = promote_model(services, model=model, run_id=run_id, actor=actor)
+    promoted = promote_candidate(services, model=model, run_id=run_id, actor=actor)
     archive_production_data(services, model=model, run_id=run_id)
     return gate, promoted.version

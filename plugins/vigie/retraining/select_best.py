@@ -1,4 +1,4 @@
-"""Choose the challenger among a run's candidates."""
+"""Select the challenger among the candidates of a run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from vigie.errors import DataError
 from vigie.records import JobResult
-from vigie.registry.decisions import REPORT, decide, decided, staged_files
+from vigie.registry.decisions import decide, decided
+from vigie.retraining.run_files import REPORT, staging_folder
+from vigie.training.staging import read_staged
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
+    from vigie.records import ProjectPaths
     from vigie.roles import Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SelectReport(JobResult):
-    """The candidate that goes to the gate, and what every candidate scored."""
+class SelectResult(JobResult):
+    """The selected candidate and the score of every candidate."""
 
     model: str
     run_id: str
@@ -28,26 +31,26 @@ class SelectReport(JobResult):
     scores: Mapping[str, float | None]
 
 
-def select_best(services: Services, *, model: ModelFile, run_id: str) -> SelectReport:
-    """Take the candidate with the highest cross-validated value of the model file's metric.
+def select_best(services: Services, *, model: ModelFile, run_id: str) -> SelectResult:
+    """Select and record the candidate with the best cross-validated selection metric.
 
-    The hold-out plays no part: only the gate looks at it, once. Of equal candidates the one that
-    the model file names first wins (write the simplest first). The choice is recorded.
+    The hold-out is not used; the gate uses it once. Among equal candidates, the first one in the
+    model file is selected, so list the simplest one first.
 
     Raises
     ------
     DataError
-        No candidate has a value of the metric.
+        The metric is undefined for every candidate.
     """
-    recorded = decided(services, model.name, "select", run_id)
+    recorded = decided(services.ledger, model.name, "select", run_id)
     if recorded is None:
-        metric, scores = model.training.metric, _scores(services, model, run_id)
+        metric, scores = model.training.metric, _scores(services.paths, model, run_id)
         known = {name: score for name, score in scores.items() if score is not None}
         if not known:
             raise DataError(f"{model.name}: no candidate of run {run_id} has a value of {metric}")
         best = max(known, key=known.__getitem__)  # max keeps the first of equals
         recorded = decide(
-            services,
+            services.ledger,
             model=model.name,
             kind="select",
             run_id=run_id,
@@ -55,20 +58,21 @@ def select_best(services: Services, *, model: ModelFile, run_id: str) -> SelectR
             reasons=[f"{best} has the best cross-validated {metric}: {_shown(scores)}"],
             facts={"candidate": best, "metric": metric, "scores": scores},
         )
-    facts: Mapping[str, Any] = recorded.facts
-    return SelectReport(
+    evidence: Mapping[str, Any] = recorded.facts
+    return SelectResult(
         model=model.name,
         run_id=run_id,
-        candidate=facts["candidate"],
-        metric=facts["metric"],
-        scores=facts["scores"],
+        candidate=evidence["candidate"],
+        metric=evidence["metric"],
+        scores=evidence["scores"],
     )
 
 
-def _scores(services: Services, model: ModelFile, run_id: str) -> dict[str, float | None]:
+def _scores(paths: ProjectPaths, model: ModelFile, run_id: str) -> dict[str, float | None]:
     scores: dict[str, float | None] = {}
     for name in model.training.candidates:
-        report = json.loads(staged_files(services, model.name, run_id, name)[REPORT])
+        files = read_staged(staging_folder(paths, model.name, run_id) / name)
+        report = json.loads(files[REPORT])
         value = report["cross_validated"].get(model.training.metric)
         scores[name] = value if value is not None and math.isfinite(value) else None
     return scores

@@ -1,10 +1,9 @@
-"""Train one candidate on a run's table, track it, and stage it for the gate."""
+"""Train one candidate on the training table of a run, track it and stage it for the gate."""
 
 from __future__ import annotations
 
 import math
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,27 +13,28 @@ import pandas as pd
 
 from vigie.catalogue import RETRAIN_CANDIDATE_SCORE, RETRAIN_CANDIDATE_SECONDS
 from vigie.drift.reference_profile import build_profile
-from vigie.encoding import dumps, write_atomic
+from vigie.encoding import dumps
 from vigie.errors import DataError
-from vigie.faults import crash_point
 from vigie.records import JobResult, Sample
-from vigie.registry.decisions import HOLDOUT, REPORT, dataset_path, staging_folder
 from vigie.retraining.merge_training_data import data_hash
+from vigie.retraining.run_files import HOLDOUT, REPORT, dataset_path, staging_folder
 from vigie.training.design_matrix import Design
 from vigie.training.fitting import FittedCandidate, binary_target, fit_candidate
 from vigie.training.metrics import evaluate
-from vigie.training.servable import pack
+from vigie.training.servable_files import pack
+from vigie.training.staging import stage
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
-    from vigie.roles import Services
+    from vigie.records import ProjectPaths
+    from vigie.roles import Services, Tracker
 
 EXAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateReport(JobResult):
-    """A staged candidate: where its files are, its figures, and its MLflow run."""
+class CandidateResult(JobResult):
+    """A staged candidate: the path of its files, its metrics and its tracked run."""
 
     model: str
     run_id: str
@@ -49,26 +49,26 @@ class CandidateReport(JobResult):
 
 def train_candidate(
     services: Services, *, model: ModelFile, run_id: str, candidate: str
-) -> CandidateReport:
-    """Fit on the rows that are not held out, choose the threshold by cost, measure, track, stage.
+) -> CandidateResult:
+    """Fit the candidate, choose its threshold by cost, and measure it on the hold-out.
 
-    Leaves a folder of bundle files under ``artifacts/MODEL/.staging/RUN_ID/CANDIDATE`` and one
-    MLflow run; a second try replaces the files and reopens the run.
+    Writes the bundle files to ``artifacts/MODEL/.staging/RUN_ID/CANDIDATE`` and one tracked run. A
+    retry replaces the files and reopens the tracked run.
 
     Raises
     ------
     NotEnoughDataError
-        Fewer than two distinct rows of a label.
+        A label has fewer than two distinct rows.
     TransientError
-        The tracking server did not answer: nothing is staged that it does not know.
+        The tracking server did not answer; nothing was staged.
     """
-    frame = _table(services, model, run_id)
+    frame = _table(services.paths, model, run_id)
     started = services.now()
     learn, held = frame[~frame[HOLDOUT]], frame[frame[HOLDOUT]]
     fitted = fit_candidate(candidate, model, learn)
     holdout = _measure(fitted, model, held)
-    facts = _facts(services, model, run_id, fitted, holdout, frame)
-    run = _track(services, model, fitted, facts, frame)
+    report = _report(services.paths, model, run_id, fitted, holdout, frame)
+    run = _track(services.tracker, model, fitted, report, frame)
     files = pack(
         fitted.pipeline,
         model,
@@ -77,16 +77,16 @@ def train_candidate(
         profile=build_profile(frame, model.features),
         sample=learn,
     )
-    path = staging_folder(services, model.name, run_id) / candidate
-    _stage(path, {**files, REPORT: dumps({**facts, "mlflow_run": run})})
+    path = staging_folder(services.paths, model.name, run_id) / candidate
+    stage(path, {**files, REPORT: dumps({**report, "mlflow_run": run})})
     seconds = (services.now() - started).total_seconds()
-    return _report(services, facts, run, path, seconds)
+    return _result(services.tracker, report, run, path, seconds)
 
 
-def _table(services: Services, model: ModelFile, run_id: str) -> pd.DataFrame:
-    path = dataset_path(services, model.name, run_id)
+def _table(paths: ProjectPaths, model: ModelFile, run_id: str) -> pd.DataFrame:
+    path = dataset_path(paths, model.name, run_id)
     if not path.is_file():
-        raise DataError(f"{path} is not there: merge the training data of run {run_id} first")
+        raise DataError(f"{path} does not exist: merge the training data of run {run_id} first")
     return pd.read_parquet(path)
 
 
@@ -95,15 +95,15 @@ def _measure(fitted: FittedCandidate, model: ModelFile, rows: pd.DataFrame) -> d
     return evaluate(binary_target(model, rows), probability, fitted.threshold, model.cost)
 
 
-def _facts(
-    services: Services,
+def _report(
+    paths: ProjectPaths,
     model: ModelFile,
     run_id: str,
     fitted: FittedCandidate,
     holdout: Mapping[str, float],
     frame: pd.DataFrame,
 ) -> dict[str, Any]:
-    """Return what is recorded of a version; it depends on the run alone, never on the time."""
+    """Return the info of the version; it depends on the run only, not on the time."""
     return {
         "run_id": run_id,
         "candidate": fitted.name,
@@ -111,7 +111,7 @@ def _facts(
         "cross_validated": dict(fitted.metrics),
         "metrics": dict(holdout),  # on the hold-out
         "data_hash": data_hash(frame),
-        "dataset": os.path.relpath(dataset_path(services, model.name, run_id), services.paths.data),
+        "dataset": os.path.relpath(dataset_path(paths, model.name, run_id), paths.data),
         "n_rows": len(frame),
         "n_holdout": int(frame[HOLDOUT].sum()),
         "seed": model.training.seed,
@@ -119,19 +119,19 @@ def _facts(
 
 
 def _track(
-    services: Services,
+    tracker: Tracker,
     model: ModelFile,
     fitted: FittedCandidate,
-    facts: Mapping[str, Any],
+    report: Mapping[str, Any],
     frame: pd.DataFrame,
 ) -> str:
-    name, run_id = fitted.name, facts["run_id"]
+    name, run_id = fitted.name, report["run_id"]
     tags = {
         "vigie.model": model.name,
         "vigie.run_id": run_id,
-        "vigie.data_hash": facts["data_hash"],
+        "vigie.data_hash": report["data_hash"],
     }
-    with services.tracker.run(model.name, name, tags, key=f"{run_id}:{name}") as run:
+    with tracker.run(model.name, name, tags, key=f"{run_id}:{name}") as run:
         run.log_params(
             {
                 "candidate": name,
@@ -139,47 +139,38 @@ def _track(
                 "selection_metric": model.training.metric,
                 "cost_miss": model.cost.miss,
                 "cost_false_alarm": model.cost.false_alarm,
-                **{key: facts[key] for key in ("n_rows", "n_holdout", "seed", "dataset")},
+                **{key: report[key] for key in ("n_rows", "n_holdout", "seed", "dataset")},
             }
         )
-        run.log_metrics(_finite("cv_", facts["cross_validated"]))
-        run.log_metrics(_finite("holdout_", facts["metrics"]))
+        run.log_metrics(_finite("cv_", report["cross_validated"]))
+        run.log_metrics(_finite("holdout_", report["metrics"]))
         run.log_model(name, fitted.pipeline, Design.of(model).table(frame.head(EXAMPLE_ROWS)))
         return run.run_id
 
 
-def _finite(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:
-    return {prefix + name: value for name, value in figures.items() if math.isfinite(value)}
+def _finite(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    return {prefix + name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
-def _stage(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files, the report last: a folder without it is an unfinished one."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in sorted(files, key=lambda name: name == REPORT):
-        crash_point(f"stage_before_{name}")
-        write_atomic(folder / name, files[name])
-
-
-def _report(
-    services: Services, facts: Mapping[str, Any], run: str, path: Path, seconds: float
-) -> CandidateReport:
-    model, candidate = path.parents[2].name, str(facts["candidate"])
+def _result(
+    tracker: Tracker, report: Mapping[str, Any], run: str, path: Path, seconds: float
+) -> CandidateResult:
+    model, candidate = path.parents[2].name, str(report["candidate"])
     labels = {"model": model, "candidate": candidate}
-    figures = {**_finite("cv_", facts["cross_validated"]), **_finite("holdout_", facts["metrics"])}
+    metrics = _finite("cv_", report["cross_validated"]) | _finite("holdout_", report["metrics"])
     samples = [
         Sample(RETRAIN_CANDIDATE_SCORE, value, {**labels, "figure": name})
-        for name, value in figures.items()
+        for name, value in metrics.items()
     ]
-    return CandidateReport(
+    return CandidateResult(
         metrics=[*samples, Sample(RETRAIN_CANDIDATE_SECONDS, seconds, labels)],
         model=model,
-        run_id=str(facts["run_id"]),
+        run_id=str(report["run_id"]),
         candidate=candidate,
         path=path,
-        threshold=float(facts["threshold"]),
-        cross_validated=facts["cross_validated"],
-        holdout=facts["metrics"],
+        threshold=float(report["threshold"]),
+        cross_validated=report["cross_validated"],
+        holdout=report["metrics"],
         mlflow_run=run,
-        mlflow_url=services.tracker.run_url(run),
+        mlflow_url=tracker.run_url(run),
     )

@@ -115,18 +115,18 @@ def create_app_with(
 
 
 def _load_servable() -> None:
-    """Import :mod:`vigie.training.servable` while scikit-learn's torch back end is hidden.
+    """Import :mod:`vigie.training.servable_files` while scikit-learn's torch back end is hidden.
 
     The import of skops lists every estimator. This imports all packages of scikit-learn, and with
     them torch if it is installed: 560 MB and 3 s that no prediction needs. scikit-learn skips a
     back end that cannot be imported. Call this function before threads run.
     """
     if _BACK_END in sys.modules:
-        importlib.import_module("vigie.training.servable")
+        importlib.import_module("vigie.training.servable_files")
         return
     sys.modules[_BACK_END] = None  # type: ignore[assignment]
     try:
-        importlib.import_module("vigie.training.servable")
+        importlib.import_module("vigie.training.servable_files")
     finally:
         del sys.modules[_BACK_END]
 

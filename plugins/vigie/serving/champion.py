@@ -96,7 +96,7 @@ class Slot:
 
     def _verified(self, deployment: Deployment) -> Served:
         """Load the bundle; this verifies its manifest and its golden rows."""
-        from vigie.training.servable import unpack
+        from vigie.training.servable_files import unpack
 
         bundle = self._bundles.open(self.model.name, deployment.version)
         servable = unpack(bundle.files)

@@ -1,25 +1,27 @@
-"""Paired, stratified bootstrap of a figure's gain: how sure is it that one model is better?"""
+"""Paired, stratified bootstrap of the difference of a metric between two models."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vigie.errors import DataError
+from vigie.training.metrics import RATIOS, Confusion
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-_BLOCK = 2_000_000  # weights held at once: 16 MB
-_MANY_ROWS = 20_000  # above it an interval of few resamples is narrow enough, and time matters
+WeightedMetric = Callable[[Floats], Floats]  # weights, shape (n, rows) -> values, shape (n,)
+_BLOCK = 2_000_000  # weights in memory at once: 16 MB
+_MANY_ROWS = 20_000  # with more rows, few resamples give a narrow interval and take less time
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A central interval of the resampled gains."""
+    """A central confidence interval of the resampled gains."""
 
     low: float
     high: float
@@ -36,40 +38,40 @@ def gain_interval(
 ) -> Interval:
     """Return the interval of ``metric(challenger) - metric(champion)`` over resampled rows.
 
-    Both answer the same resampled rows (paired: what is hard for one is hard for the other), and
-    each resample has as many positives as the data (stratified: no resample without any). A
-    contender is its probabilities, shape (n,), and its threshold. An undefined figure counts as 0,
-    its worst value.
+    Both models are measured on the same resampled rows (paired), because a row that is hard for one
+    is usually hard for the other. Each resample has as many positives as the data (stratified), so
+    that none is without positives. An undefined metric counts as 0, its worst value. ``truth`` is
+    true for the positive label; a model is its probabilities of that label and its threshold.
 
     References
     ----------
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     n_resamples = 1000 if len(truth) <= _MANY_ROWS else 300
-    figures = [_FIGURES[metric](truth, p, t) for p, t in (challenger, champion)]
+    metrics = [_METRICS[metric](truth, p, t) for p, t in (challenger, champion)]
     rng = np.random.default_rng(seed)
     size = max(1, _BLOCK // max(1, len(truth)))
     gains = []
     for start in range(0, n_resamples, size):
         weights = _weights(truth, min(size, n_resamples - start), rng)
-        new, old = (np.nan_to_num(figure(weights), nan=0.0) for figure in figures)
+        new, old = (np.nan_to_num(weighted(weights), nan=0.0) for weighted in metrics)
         gains.append(new - old)
     tail = (1 - confidence) / 2
     low, high = np.quantile(np.concatenate(gains), [tail, 1 - tail])
     return Interval(float(low), float(high), n_resamples)
 
 
-def figure_of(truth: Bools, p: Floats, threshold: float, metric: str) -> float:
-    """Return one figure of all rows; nan where it is undefined.
+def metric_value(truth: Bools, p: Floats, threshold: float, metric: str) -> float:
+    """Return one metric of all rows; NaN if it is undefined.
 
     Raises
     ------
     DataError
-        For a metric that the gate does not know.
+        The gate does not support the metric.
     """
-    if metric not in _FIGURES:
-        raise DataError(f"no such metric: {metric!r}; there are: {', '.join(_FIGURES)}")
-    return float(_FIGURES[metric](truth, p, threshold)(np.ones((1, len(truth))))[0])
+    if metric not in _METRICS:
+        raise DataError(f"unknown metric {metric!r}; expected one of: {', '.join(_METRICS)}")
+    return float(_METRICS[metric](truth, p, threshold)(np.ones((1, len(truth))))[0])
 
 
 def _weights(truth: Bools, n: int, rng: np.random.Generator) -> Floats:
@@ -83,11 +85,8 @@ def _weights(truth: Bools, n: int, rng: np.random.Generator) -> Floats:
     return weights
 
 
-Figure = Callable[[Floats], Floats]  # weights (n, rows) -> values (n,)
-
-
 def _curve(truth: Bools, p: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """Return hits and false alarms at every threshold, from the highest down; ties are one step."""
+    """Return hits and false alarms at each threshold, highest first; equal scores are one step."""
     order = np.argsort(-p, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)
     positive = truth[order]
@@ -100,51 +99,42 @@ def _curve(truth: Bools, p: Floats) -> Callable[[Floats], tuple[Floats, Floats]]
     return counts
 
 
-def _average_precision(truth: Bools, p: Floats, threshold: float) -> Figure:
+def _average_precision(truth: Bools, p: Floats, threshold: float) -> WeightedMetric:
     counts = _curve(truth, p)
 
-    def figure(weights: Floats) -> Floats:
+    def weighted(weights: Floats) -> Floats:
         hits, false_alarms = counts(weights)
-        precision = hits / np.maximum(hits + false_alarms, 1)  # 0 / 1 where nothing was drawn yet
+        precision = hits / np.maximum(hits + false_alarms, 1)  # 0 / 1 before the first drawn row
         steps = np.diff(hits, axis=1, prepend=0.0)
-        return _ratio((steps * precision).sum(axis=1), hits[:, -1])
+        return _divide((steps * precision).sum(axis=1), hits[:, -1])
 
-    return figure
+    return weighted
 
 
-def _roc_auc(truth: Bools, p: Floats, threshold: float) -> Figure:
+def _roc_auc(truth: Bools, p: Floats, threshold: float) -> WeightedMetric:
     counts = _curve(truth, p)
 
-    def figure(weights: Floats) -> Floats:
+    def weighted(weights: Floats) -> Floats:
         hits, false_alarms = counts(weights)
         before = np.pad(hits[:, :-1], ((0, 0), (1, 0)))
         steps = np.diff(false_alarms, axis=1, prepend=0.0)
         area = (steps * (hits + before) / 2).sum(axis=1)
-        return _ratio(area, hits[:, -1] * false_alarms[:, -1])
+        return _divide(area, hits[:, -1] * false_alarms[:, -1])
 
-    return figure
-
-
-def _ratio_of(
-    part: Callable[[Bools, Bools], Any], whole: Callable[[Bools, Bools], Any]
-) -> Callable[[Bools, Floats, float], Figure]:
-    def of(truth: Bools, p: Floats, threshold: float) -> Figure:
-        alarm = p >= threshold
-        above, below = (np.asarray(f(truth, alarm), dtype=np.float64) for f in (part, whole))
-        return lambda weights: _ratio(weights @ above, weights @ below)
-
-    return of
+    return weighted
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
+def _ratio(truth: Bools, p: Floats, threshold: float, *, name: str) -> WeightedMetric:
+    part, whole = RATIOS[name](Confusion.of_rows(truth, p >= threshold))
+    return lambda weights: _divide(weights @ part, weights @ whole)
+
+
+def _divide(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 
-_FIGURES: dict[str, Callable[[Bools, Floats, float], Figure]] = {
+_METRICS: dict[str, Callable[[Bools, Floats, float], WeightedMetric]] = {
     "average_precision": _average_precision,
     "roc_auc": _roc_auc,
-    "f1": _ratio_of(lambda y, a: 2 * (y & a), lambda y, a: 1 * y + a),
-    "precision": _ratio_of(lambda y, a: y & a, lambda y, a: a),
-    "recall": _ratio_of(lambda y, a: y & a, lambda y, a: y),
-    "accuracy": _ratio_of(lambda y, a: y == a, lambda y, a: y | ~y),
+    **{name: partial(_ratio, name=name) for name in RATIOS},
 }

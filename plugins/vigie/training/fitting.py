@@ -1,4 +1,4 @@
-"""Fit one candidate: out-of-fold answers, the threshold from them, then all rows."""
+"""Fit one candidate and choose its decision threshold from out-of-fold predictions."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 
 from vigie.errors import DataError
 from vigie.training.candidates import build_candidate
 from vigie.training.design_matrix import Design
-from vigie.training.metrics import evaluate
+from vigie.training.metrics import checked, evaluate
 from vigie.training.split import folds, in_content_order
-from vigie.training.threshold import choose_threshold
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
@@ -23,27 +22,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FittedCandidate:
-    """A candidate fitted on the training rows, its threshold, and its out-of-fold figures."""
+    """A candidate fitted on the training rows.
+
+    ``metrics`` are out-of-fold metrics; the selection compares them. Only the gate uses the
+    hold-out.
+    """
 
     name: str
     pipeline: Pipeline
     threshold: float
-    metrics: dict[
-        str, float
-    ]  # out-of-fold: what the selection compares; the hold-out is the gate's
+    metrics: dict[str, float]
 
 
 def fit_candidate(name: str, model: ModelFile, frame: pd.DataFrame) -> FittedCandidate:
-    """Fit a candidate on typed training rows (features and target labels), hold-out rows left out.
+    """Fit a candidate on typed training rows: features and target, without the hold-out.
 
-    The result depends on the rows' content and the model's seed, not on the rows' order.
+    The result depends on the content of the rows and the model's seed, not on the order of the
+    rows.
 
     Raises
     ------
     DataError
-        If a label is neither the positive nor the negative one.
+        A value of the target is not one of the model's labels.
     NotEnoughDataError
-        With fewer than two distinct rows of a label.
+        A label has fewer than two distinct rows.
     """
     frame = in_content_order(frame, [*model.feature_names, model.target])
     y = binary_target(model, frame)
@@ -63,7 +65,40 @@ def binary_target(model: ModelFile, frame: pd.DataFrame) -> NDArray[np.int64]:
     labels = frame[model.target]
     if (bad := ~labels.isin(model.labels)).any():
         raise DataError(
-            f"{model.name}: the target holds {str(labels[bad].iloc[0])!r}; "
+            f"{model.name}: the target contains {str(labels[bad].iloc[0])!r}; "
             f"expected {' or '.join(model.labels)}"
         )
     return np.asarray(labels == model.positive_label, dtype=np.int64)
+
+
+def choose_threshold(y: ArrayLike, p: ArrayLike, miss: float, false_alarm: float) -> float:
+    """Return the threshold ``t`` (alarm if ``p >= t``) with the lowest cost on these rows.
+
+    Pass out-of-fold probabilities of training rows, never those of the hold-out. The threshold is
+    the midpoint of two observed probabilities. Among equally cheap thresholds, it is the one
+    closest to ``false_alarm / (miss + false_alarm)``, which is optimal for calibrated probabilities
+    (Elkan, 2001). If all rows have the same label, that value itself is returned.
+
+    Examples
+    --------
+    >>> choose_threshold([0, 0, 1, 1], [0.1, 0.2, 0.6, 0.9], miss=1, false_alarm=1)
+    0.4
+    >>> choose_threshold([0, 0, 0], [0.1, 0.2, 0.3], miss=9, false_alarm=1)
+    0.1
+    """
+    truth, probability = checked(y, p)
+    ideal = false_alarm / (miss + false_alarm)
+    if truth.all() or not truth.any():
+        return ideal
+    seen, place = np.unique(probability, return_inverse=True)
+    positives = np.bincount(place, weights=truth)
+    negatives = np.bincount(place, weights=~truth)
+    # Entry i is the count for a threshold between value i - 1 and value i.
+    missed = np.concatenate([[0.0], np.cumsum(positives)])
+    alarmed = negatives.sum() - np.concatenate([[0.0], np.cumsum(negatives)])
+    costs = miss * missed + false_alarm * alarmed
+    edges = np.concatenate([[0.0], seen, [np.nextafter(1.0, 2.0)]])
+    thresholds = (edges[:-1] + edges[1:]) / 2
+    thresholds[-1] = max(thresholds[-1], np.nextafter(seen[-1], 2.0))
+    cheapest = np.flatnonzero(np.isclose(costs, costs.min(), rtol=1e-12, atol=0.0))
+    return float(thresholds[cheapest[np.argmin(np.abs(thresholds[cheapest] - ideal))]])

@@ -1,42 +1,70 @@
-"""The gate: a challenger replaces the champion only if the same hold-out says that it may.
+"""The gate: compare a challenger with the champion on the same hold-out.
 
-It is promoted if every check holds:
+The challenger is promoted if every check passes:
 
-* *beyond chance*: it ranks positives above negatives far better than a coin;
-* *dummy*: its figure is above that of the best answer that ignores the features;
+* *beyond chance*: it ranks positives above negatives far better than a random ranking;
+* *dummy*: its metric exceeds that of the best predictions that ignore the features;
 
-and, when there is a champion,
+and, if there is a champion,
 
-* *gain*: its figure is at least ``min_gain`` above the champion's;
+* *gain*: its metric exceeds the champion's by at least ``min_gain``;
 * *certainty*: the lower end of the gain's confidence interval is at least ``-tolerance``, so that a
-  gain by luck on few rows is not enough;
-* *guards*: no guarded figure is more than the allowed loss below the champion's.
+  random gain on few rows does not suffice;
+* *guards*: no guarded metric falls below the champion's by more than the allowed loss.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
+from scipy.stats import mannwhitneyu
 
-from vigie.training.bootstrap import Bools
-from vigie.training.gate_checks import Contender, against_champion, against_chance
+from vigie.training.bootstrap import Bools, Floats, gain_interval, metric_value
 from vigie.training.metrics import checked
 
 if TYPE_CHECKING:
     from vigie.models.model_file import Gate
 
-__all__ = ["Contender", "GateVerdict", "compare"]
+#: Probability that a model without skill passes: less than one in 2000 trainings.
+CHANCE = 0.0005
+#: The exact distribution is fast up to this number of pairs; the normal approximation is accurate
+#: above it.
+_EXACT_PAIRS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Predictions of one model on the hold-out.
+
+    ``probability`` is that of the positive label, shape (n,); ``threshold`` is the model's own.
+    """
+
+    name: str
+    probability: ArrayLike
+    threshold: float
 
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
-    """Whether to promote, the sentences that say why, and every number compared."""
+    """The decision, its reasons, and every number that was compared."""
 
     promote: bool
     reasons: tuple[str, ...]
-    facts: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of the gate."""
+
+    name: str
+    holds: bool
+    reason: str
+    evidence: dict[str, Any]
 
 
 def compare(
@@ -48,46 +76,43 @@ def compare(
     rules: Gate,
     seed: int = 0,
 ) -> GateVerdict:
-    """Compare two models on the hold-out; without a champion, one model with chance.
+    """Compare two models on the hold-out; without a champion, compare the challenger with chance.
 
     Parameters
     ----------
     y
-        The hold-out's labels, shape (n,), 1 for the positive one; both answered these rows.
+        Labels of the hold-out, shape (n,), 1 for the positive label.
     challenger, champion
-        The contenders; each is judged at its own threshold.
+        Predictions for these rows.
     metric
-        The figure that selects, one of :data:`vigie.models.names.METRICS`.
+        The selection metric, one of :data:`vigie.models.names.METRICS`.
     rules
-        The model file's ``[gate]``.
+        The ``[gate]`` table of the model file.
     seed
-        Of the bootstrap; the verdict is the same at every try.
+        Seed of the bootstrap; a retry returns the same verdict.
 
     Returns
     -------
     GateVerdict
-        ``reasons`` are the checks that failed, or, when none did, all of them.
+        ``reasons`` lists the failed checks or, if none failed, all checks.
     """
     truth, new = checked(y, challenger.probability)
-    facts = _facts(truth, challenger, champion, metric)
+    evidence = _evidence(truth, challenger, champion, metric)
     if truth.all() or not truth.any():
         n = int(truth.sum())
         reason = f"the hold-out has {n} positives in {len(truth)} rows; it needs both labels"
-        return GateVerdict(False, (reason,), facts)
-    checks = [*against_chance(truth, new, challenger, metric)]
+        return GateVerdict(False, (reason,), evidence)
+    checks = [*_against_chance(truth, new, challenger, metric)]
     if champion is not None:
-        checks = [
-            *against_champion(truth, challenger, champion, metric, rules, seed),
-            *checks,
-        ]
+        checks = [*_against_champion(truth, challenger, champion, metric, rules, seed), *checks]
     for check in checks:
-        facts |= check.facts
-    facts["checks"] = {check.name: check.holds for check in checks}
+        evidence |= check.evidence
+    evidence["checks"] = {check.name: check.holds for check in checks}
     failed = tuple(check.reason for check in checks if not check.holds)
-    return GateVerdict(not failed, failed or tuple(check.reason for check in checks), facts)
+    return GateVerdict(not failed, failed or tuple(check.reason for check in checks), evidence)
 
 
-def _facts(
+def _evidence(
     truth: Bools, challenger: Contender, champion: Contender | None, metric: str
 ) -> dict[str, Any]:
     return {
@@ -99,3 +124,118 @@ def _facts(
         "challenger_threshold": challenger.threshold,
         "champion_threshold": None if champion is None else champion.threshold,
     }
+
+
+def _against_chance(
+    truth: Bools, new: Floats, challenger: Contender, metric: str
+) -> Iterator[Check]:
+    value = metric_value(truth, new, challenger.threshold, metric)
+    dummy = _dummy(truth, float((new >= challenger.threshold).mean()), metric)
+    yield Check(
+        "dummy",
+        value > dummy,  # false for NaN
+        f"{metric} {_shown(value)} is {'above' if value > dummy else 'not above'} {dummy:.4f}, "
+        "the value of a model that ignores the features",
+        {"challenger_value": _known(value), "dummy_value": dummy},
+    )
+    area = metric_value(truth, new, challenger.threshold, "roc_auc")
+    positives, n = int(truth.sum()), len(truth)
+    p_value = _chance(truth, new)
+    yield Check(
+        "beyond_chance",
+        p_value <= CHANCE,
+        f"with {positives} positives in {n} rows, a random ranking reaches its ROC area of "
+        f"{area:.4f} with probability {p_value:.2g}; at most {CHANCE:g} is allowed",
+        {"roc_auc": area, "chance_p_value": p_value, "chance_allowed": CHANCE},
+    )
+
+
+def _chance(truth: Bools, new: Floats) -> float:
+    """Return the probability that a random ranking is as good (Mann and Whitney, 1947)."""
+    positives, negatives = new[truth], new[~truth]
+    is_small = len(positives) * len(negatives) <= _EXACT_PAIRS
+    method = "exact" if is_small else "asymptotic"
+    return float(mannwhitneyu(positives, negatives, alternative="greater", method=method).pvalue)
+
+
+def _dummy(truth: Bools, alarm_rate: float, metric: str) -> float:
+    """Return the metric of predictions that ignore the features."""
+    share = float(truth.mean())
+    return {
+        "average_precision": share,
+        "roc_auc": 0.5,
+        "f1": 2 * share / (1 + share),  # every row is an alarm
+        "precision": share,
+        "recall": alarm_rate,  # as many alarms as the challenger raises, on random rows
+        "accuracy": max(share, 1 - share),
+    }[metric]
+
+
+def _against_champion(
+    truth: Bools, challenger: Contender, champion: Contender, metric: str, rules: Gate, seed: int
+) -> Iterator[Check]:
+    new, old = (_predictions(truth, contender) for contender in (challenger, champion))
+    values = [metric_value(truth, p, t, metric) for p, t in (new, old)]
+    gain = _worst(values[0]) - _worst(values[1])
+    yield Check(
+        "gain",
+        gain >= rules.min_gain,
+        f"{metric} {_shown(values[0])} against the champion's {_shown(values[1])}: a gain of "
+        f"{gain:+.4f}, at least {rules.min_gain:+.4f} is needed",
+        {"champion_value": _known(values[1]), "gain": gain, "min_gain": rules.min_gain},
+    )
+    interval = gain_interval(truth, new, old, metric, rules.confidence, seed)
+    yield Check(
+        "certainty",
+        interval.low >= -rules.tolerance,
+        f"with {rules.confidence:.0%} confidence the gain is from {interval.low:+.4f} to "
+        f"{interval.high:+.4f}; a loss of at most {rules.tolerance:.4f} is tolerated",
+        {
+            "gain_low": interval.low,
+            "gain_high": interval.high,
+            "confidence": rules.confidence,
+            "tolerance": rules.tolerance,
+            "n_resamples": interval.n_resamples,
+            "seed": seed,
+        },
+    )
+    for guard, allowed in rules.guards.items():
+        yield _guard(truth, new, old, guard, allowed)
+
+
+def _guard(
+    truth: Bools, new: tuple[Floats, float], old: tuple[Floats, float], guard: str, allowed: float
+) -> Check:
+    values = [metric_value(truth, p, t, guard) for p, t in (new, old)]
+    loss = _worst(values[1]) - _worst(values[0])
+    return Check(
+        f"guard_{guard}",
+        loss <= allowed,
+        f"{guard} {_shown(values[0])} against the champion's {_shown(values[1])}: a loss of "
+        f"{max(loss, 0.0):.4f}, at most {allowed:.4f} is allowed",
+        {
+            f"guard_{guard}": {
+                "challenger": _known(values[0]),
+                "champion": _known(values[1]),
+                "loss": loss,
+                "allowed": allowed,
+            }
+        },
+    )
+
+
+def _predictions(truth: Bools, contender: Contender) -> tuple[Floats, float]:
+    return checked(truth, contender.probability)[1], contender.threshold
+
+
+def _worst(value: float) -> float:
+    """Return 0, the worst value of every metric that the gate compares, for an undefined one."""
+    return 0.0 if math.isnan(value) else value
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _shown(value: float) -> str:
+    return "unknown" if math.isnan(value) else f"{value:.4f}"

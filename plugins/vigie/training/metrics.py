@@ -1,12 +1,18 @@
-"""Figures of a binary classifier; an undefined one is nan, never a flattering 0 or 1."""
+"""Metrics of a binary classifier; an undefined metric is NaN, never 0 or 1.
+
+:data:`RATIOS` defines the metrics of the confusion matrix once: for totals, for each row of a
+bootstrap and for reports.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from vigie.errors import DataError
@@ -15,8 +21,53 @@ if TYPE_CHECKING:
     from vigie.models.model_file import Cost
 
 
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """The four cells of a confusion matrix: totals, or one 0 or 1 per row, shape (n,)."""
+
+    hits: Any
+    misses: Any
+    false_alarms: Any
+    correct_rejections: Any
+
+    @classmethod
+    def of_rows(cls, truth: NDArray[np.bool_], alarm: NDArray[np.bool_]) -> Confusion:
+        """Return the cell of each row; exactly one of the four is 1."""
+        cells = (truth & alarm, truth & ~alarm, ~truth & alarm, ~truth & ~alarm)
+        return cls(*(cell.astype(np.float64) for cell in cells))
+
+    def total(self) -> Confusion:
+        """Return the sums over all rows."""
+        cells = (self.hits, self.misses, self.false_alarms, self.correct_rejections)
+        return Confusion(*(int(cell.sum()) for cell in cells))
+
+    def metrics(self) -> dict[str, float]:
+        """Return f1, precision, recall and accuracy of the totals.
+
+        Examples
+        --------
+        >>> Confusion(hits=6, misses=2, false_alarms=4, correct_rejections=8).metrics()
+        {'f1': 0.6666666666666666, 'precision': 0.6, 'recall': 0.75, 'accuracy': 0.7}
+        >>> Confusion(hits=0, misses=2, false_alarms=0, correct_rejections=8).metrics()["precision"]
+        nan
+        """
+        return {name: ratio(*parts(self)) for name, parts in RATIOS.items()}
+
+
+#: Numerator and denominator of each metric, both linear in the cells.
+RATIOS: dict[str, Callable[[Confusion], tuple[Any, Any]]] = {
+    "f1": lambda c: (2 * c.hits, 2 * c.hits + c.misses + c.false_alarms),
+    "precision": lambda c: (c.hits, c.hits + c.false_alarms),
+    "recall": lambda c: (c.hits, c.hits + c.misses),
+    "accuracy": lambda c: (
+        c.hits + c.correct_rejections,
+        c.hits + c.misses + c.false_alarms + c.correct_rejections,
+    ),
+}
+
+
 def evaluate(y: ArrayLike, p: ArrayLike, threshold: float, cost: Cost) -> dict[str, float]:
-    """Return every figure of some answered rows.
+    """Return every metric of predictions with known labels.
 
     Parameters
     ----------
@@ -25,7 +76,7 @@ def evaluate(y: ArrayLike, p: ArrayLike, threshold: float, cost: Cost) -> dict[s
     p
         Shape (n,), probability of the positive label.
     cost
-        What a miss and a false alarm cost; ``expected_cost`` is per row.
+        The cost of a miss and of a false alarm; ``expected_cost`` is per row.
     threshold
         A row is an alarm if ``p >= threshold``.
 
@@ -33,32 +84,28 @@ def evaluate(y: ArrayLike, p: ArrayLike, threshold: float, cost: Cost) -> dict[s
     -------
     dict
         Higher is better for ``average_precision, roc_auc, f1, precision, recall, accuracy``, lower
-        for ``log_loss, brier, expected_cost``. Undefined, hence nan: everything without rows; the
-        first two and ``recall`` without a positive, ``roc_auc`` without a negative; ``precision``
-        without an alarm; ``f1`` with neither a positive nor an alarm. ``n_rows`` and
-        ``n_positives`` are there too.
+        for ``log_loss, brier, expected_cost``. Undefined, hence NaN: every metric without rows;
+        ``average_precision``, ``roc_auc`` and ``recall`` without a positive label; ``roc_auc``
+        without a negative label; ``precision`` without an alarm; ``f1`` with neither a positive
+        label nor an alarm. The result also contains ``n_rows`` and ``n_positives``.
 
     Raises
     ------
     DataError
-        For labels other than 0 and 1, or probabilities outside [0, 1].
+        A label is not 0 or 1, or a probability is outside [0, 1].
     """
     truth, probability = checked(y, p)
     n, positives = len(truth), int(truth.sum())
-    alarm = probability >= threshold
-    hits, misses = int((truth & alarm).sum()), int((truth & ~alarm).sum())
-    false_alarms = int((~truth & alarm).sum())
-    ranked = 0 < positives < n
+    confusion = Confusion.of_rows(truth, probability >= threshold).total()
+    cost_of_errors = confusion.misses * cost.miss + confusion.false_alarms * cost.false_alarm
+    has_both = 0 < positives < n
     return {
         "average_precision": average_precision_score(truth, probability) if positives else math.nan,
-        "roc_auc": roc_auc_score(truth, probability) if ranked else math.nan,
-        "f1": _ratio(2 * hits, 2 * hits + misses + false_alarms),
-        "precision": _ratio(hits, hits + false_alarms),
-        "recall": _ratio(hits, positives),
-        "accuracy": _ratio(n - misses - false_alarms, n),
+        "roc_auc": roc_auc_score(truth, probability) if has_both else math.nan,
+        **confusion.metrics(),
         "log_loss": log_loss(truth, probability, labels=[False, True]) if n else math.nan,
-        "brier": brier_score_loss(truth, probability) if ranked else _brier(truth, probability),
-        "expected_cost": _ratio(misses * cost.miss + false_alarms * cost.false_alarm, n),
+        "brier": brier_score_loss(truth, probability) if has_both else _brier(truth, probability),
+        "expected_cost": ratio(cost_of_errors, n),
         "n_rows": float(n),
         "n_positives": float(positives),
     }
@@ -69,16 +116,17 @@ def checked(y: ArrayLike, p: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     truth, probability = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
     if truth.ndim != 1 or truth.shape != probability.shape:
         raise DataError(
-            f"expected two columns of one length, found {truth.shape} and {probability.shape}"
+            f"expected two columns of equal length, found {truth.shape} and {probability.shape}"
         )
     if not np.isin(truth, (0.0, 1.0)).all():
         raise DataError("expected labels of 0 and 1")
-    if not ((probability >= 0) & (probability <= 1)).all():  # NaN fails too
+    if not ((probability >= 0) & (probability <= 1)).all():  # also rejects NaN
         raise DataError("expected probabilities from 0 to 1")
     return truth.astype(bool), probability
 
 
-def _ratio(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
+    """Return ``part / whole``, or NaN if ``whole`` is 0."""
     return part / whole if whole else math.nan
 
 

@@ -1,7 +1,9 @@
-"""The files of a model version; :mod:`vigie.training.unpacking` loads and tests them."""
+"""Pack a fitted model into the files of a version, and load it from them."""
 
 from __future__ import annotations
 
+import json
+import math
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -14,7 +16,7 @@ from vigie import skops_files
 from vigie.encoding import dumps
 from vigie.errors import DataError
 from vigie.training.design_matrix import Design
-from vigie.training.inference import positive_probability
+from vigie.training.servable import ServableModel, positive_probability
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
@@ -22,6 +24,17 @@ if TYPE_CHECKING:
 MODEL, SCHEMA, PROFILE, GOLDEN = "model.skops", "schema.json", "profile.json", "golden.json"
 GOLDEN_ROWS = 5
 FORMAT = 1
+#: The only types that a bundle may contain besides those that skops itself trusts. A file cannot
+#: extend this list.
+TRUSTED = (
+    "numpy.dtype",
+    "sklearn.tree._tree.Tree",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+)
+#: XGBoost computes in float32 (eps 6e-8), and another processor may round differently; a wrong
+#: preprocessor, column order or library version changes an answer by far more.
+GOLDEN_TOLERANCE = 1e-6
 
 
 def pack(
@@ -40,15 +53,16 @@ def pack(
     pipeline
         Fitted on ``Design.of(model)`` tables with a target of 0 and 1.
     model
-        The model file it was trained for; features and labels become the bundle's schema.
+        The model file that it was trained for; its features and labels become the schema.
     candidate
-        Which kind of model won.
+        The kind of model.
     threshold
-        A probability of at least this much gets the positive label.
+        The smallest probability that gets the positive label.
     profile
-        The reference profile that drift is measured against.
+        The reference profile for drift tests.
     sample
-        Real rows with the model's features; some of them become golden rows, the file's own test.
+        Real rows with the model's features. Some of them become golden rows: :func:`unpack` checks
+        that the loaded model still answers them in the same way.
     """
     design = Design.of(model)
     rows = _spread(sample[list(design.features)])
@@ -94,8 +108,88 @@ def _schema(model: ModelFile, candidate: str, threshold: float) -> dict[str, Any
 
 
 def _spread(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a few rows from all over the table, so that the golden answers differ."""
+    """Return a few rows spread over the table, so that the golden answers differ."""
     if rows.empty:
-        raise DataError("a model version needs at least one real row to test itself with")
+        raise DataError("a model version needs at least one real row as a golden row")
     step = max(1, len(rows) // GOLDEN_ROWS)
     return rows.iloc[::step].head(GOLDEN_ROWS)
+
+
+def unpack(files: Mapping[str, bytes]) -> ServableModel:
+    """Load a model version and check its answers to the golden rows.
+
+    Raises
+    ------
+    DataError
+        A file is missing or damaged, contains a type that :data:`TRUSTED` does not list, or belongs
+        to other features, or a golden row gets another answer than when the version was packed.
+    """
+    if missing := [name for name in (MODEL, SCHEMA, PROFILE, GOLDEN) if name not in files]:
+        raise DataError(f"the bundle lacks {', '.join(missing)}")
+    schema, profile, golden = (_json(files, name) for name in (SCHEMA, PROFILE, GOLDEN))
+    pipeline = _load(files[MODEL])
+    try:
+        design = Design(
+            tuple(f["name"] for f in schema["features"]),
+            tuple(f["name"] for f in schema["features"] if f["type"] == "category"),
+            schema["derive"],
+        )
+        servable = ServableModel(
+            name=schema["model"],
+            pipeline=pipeline,
+            design=design,
+            threshold=float(schema["threshold"]),
+            negative_label=schema["negative_label"],
+            positive_label=schema["positive_label"],
+            profile=profile,
+            schema=schema,
+        )
+    except skops_files.DAMAGED as exc:
+        raise DataError(f"{SCHEMA}: invalid schema: {exc!r}") from exc
+    if not isinstance(profile, dict):
+        raise DataError(f"{PROFILE}: expected an object, found {type(profile).__name__}")
+    _check_columns(servable)
+    _check_golden(servable, golden)
+    return servable
+
+
+def _json(files: Mapping[str, bytes], name: str) -> Any:
+    try:
+        return json.loads(files[name])
+    except ValueError as exc:
+        raise DataError(f"{name}: not JSON: {exc}") from exc
+
+
+def _load(data: bytes) -> Pipeline:
+    try:
+        pipeline = skops_files.load(data, TRUSTED)
+    except DataError as exc:
+        raise DataError(f"{MODEL}: {exc}") from exc
+    if not isinstance(pipeline, Pipeline):
+        raise DataError(f"{MODEL}: expected a Pipeline, found {type(pipeline).__name__}")
+    return pipeline
+
+
+def _check_columns(servable: ServableModel) -> None:
+    design = servable.design
+    base = [f for f in design.features if f not in design.categories] + list(design.categories)
+    expected = [*base, *(name for name in design.numbers if name not in base)]
+    found = list(getattr(servable.pipeline, "feature_names_in_", ()))
+    if found != expected:
+        raise DataError(f"{MODEL}: trained on columns that {SCHEMA} does not list: {found[:5]}…")
+    if list(getattr(servable.pipeline, "classes_", ())) != [0, 1]:
+        raise DataError(f"{MODEL}: expected a classifier of 0 and 1")
+
+
+def _check_golden(servable: ServableModel, golden: Any) -> None:
+    try:
+        rows = [row["features"] for row in golden]
+        expected = [float(row["probability"]) for row in golden]
+        answers = [answer.probability for answer in servable.predict(rows)]
+    except skops_files.DAMAGED as exc:
+        raise DataError(f"the model cannot answer the golden rows: {exc!r}") from exc
+    if not rows:
+        raise DataError(f"{GOLDEN}: no rows")
+    for i, (want, got) in enumerate(zip(expected, answers, strict=True), start=1):
+        if not math.isclose(want, got, rel_tol=GOLDEN_TOLERANCE, abs_tol=GOLDEN_TOLERANCE**2):
+            raise DataError(f"golden row {i}: expected the probability {want!r}, found {got!r}")

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from vigie.anomaly.detectors.base import DETECTORS, read_manifest, unpack
 from vigie.anomaly.scoring.champion_detector import champion_detector
-from vigie.anomaly.training.staging import (
+from vigie.anomaly.training.dataset import (
     EXPERIMENT,
     evaluation_path,
-    read_staged,
     read_training_lines,
     run_key,
     training_folder,
@@ -22,6 +21,7 @@ from vigie.catalogue import DETECTOR_FALSE_ALARMS, DETECTOR_SEPARATION
 from vigie.encoding import dumps, write_atomic
 from vigie.errors import DataError, NotEnoughDataError
 from vigie.records import JobResult, Sample
+from vigie.training.staging import read_staged
 
 if TYPE_CHECKING:
     from vigie.roles import Services, Tracker

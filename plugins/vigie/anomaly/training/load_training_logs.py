@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vigie.anomaly.ingest.files import PATTERNS, find_files, log_folder, read_lines
 from vigie.anomaly.scoring.normalise import MAX_BYTES
-from vigie.anomaly.training.staging import sample_path
+from vigie.anomaly.training.dataset import sample_path
 from vigie.catalogue import TRAINING_LOG_LINES
 from vigie.encoding import write_atomic
 from vigie.errors import DataError, NotEnoughDataError

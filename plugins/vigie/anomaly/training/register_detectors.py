@@ -1,8 +1,9 @@
-"""Promote trained detectors that separate at least as well as the ones that score now."""
+"""Promote trained detectors that separate at least as well as the current champions."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from vigie import state_keys
-from vigie.anomaly.training.staging import read_staged
 from vigie.catalogue import DETECTOR_PROMOTED
-from vigie.records import Decision, Deployment, JobResult, Sample
-from vigie.registry.champion_copies import write_copies
-from vigie.registry.version_numbers import version_of_run
+from vigie.records import JobResult, Sample
+from vigie.registry.decisions import decide
+from vigie.registry.deploy import Deploying, Draft, deploy
+from vigie.training.staging import read_staged
 
 if TYPE_CHECKING:
     from vigie.roles import Services
@@ -24,8 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterResult(JobResult):
-    """Versions by detector: promoted now, and those that were not better (a result, not an
-    error)."""
+    """Version of each promoted detector, and the reason for each refused one."""
 
     promoted: dict[str, int]
     refused: dict[str, str]
@@ -34,37 +34,44 @@ class RegisterResult(JobResult):
 def register_detectors(
     services: Services, *, evaluation: Path, actor: str = "anomaly_model_training"
 ) -> RegisterResult:
-    """Publish, deploy, register and record each detector that passed; record the others' no.
+    """Deploy each detector that passed the evaluation, and record the decision about the others.
 
-    A retry of the same run changes nothing. A deployment made by somebody else since the evaluation
-    is not overwritten: the comparison was with another champion.
+    A retry of the same run changes nothing. A refused detector is a result, not an error.
 
     Parameters
     ----------
     services
         ``deployments``, ``bundles``, ``state``, ``tracker`` and ``ledger`` are used.
     evaluation
-        What ``evaluate_detectors`` wrote.
+        The file that ``evaluate_detectors`` wrote.
     actor
-        Who asked, for the ledger.
+        The actor of the decisions.
 
     Raises
     ------
     ConflictError
-        Another champion was deployed meanwhile; train again.
+        Another process deployed a champion since the evaluation; train again.
     """
     results = orjson.loads(evaluation.read_bytes())
     run_id, promoted, refused = results["run_id"], dict[str, int](), dict[str, str]()
     for name, result in results["detectors"].items():
         passed, reason = _gate(result)
-        notes: tuple[str, ...] = ()
         if passed:
-            files = read_staged(evaluation.parent / name)
-            deployment, notes = _promote(services, name, files, result, run_id, actor, reason)
-            promoted[name] = deployment.version
+            draft = _draft(name, run_id, evaluation.parent / name, result)
+            decision = _decision(name, run_id, result, reason, actor)
+            promoted[name] = deploy(services, draft, decision).version
         else:
             refused[name] = reason
-        _record(services, name, result, run_id, actor, promoted.get(name), (reason, *notes))
+            decide(
+                services.ledger,
+                model=name,
+                kind="gate",
+                run_id=run_id,
+                verdict="no",
+                reasons=[reason],
+                facts={**result, "version": None},
+                actor=actor,
+            )
         log.info("%s: %s", name, reason)
     samples = [
         Sample(DETECTOR_PROMOTED, float(name in promoted), {"model": name})
@@ -73,7 +80,7 @@ def register_detectors(
     return RegisterResult(promoted=promoted, refused=refused, metrics=samples)
 
 
-def _gate(result: dict[str, Any]) -> tuple[bool, str]:
+def _gate(result: Mapping[str, Any]) -> tuple[bool, str]:
     champion, auc = result["champion"], result["challenger"]["auc"]
     if champion["problem"]:
         return True, f"version {champion['version']} cannot be opened: {champion['problem']}"
@@ -86,66 +93,32 @@ def _gate(result: dict[str, Any]) -> tuple[bool, str]:
     return True, f"separates at least as well: {compared}"
 
 
-def _promote(
-    services: Services,
-    name: str,
-    files: dict[str, bytes],
-    result: dict[str, Any],
-    run_id: str,
-    actor: str,
-    reason: str,
-) -> tuple[Deployment, tuple[str, ...]]:
-    """Publish and deploy; a registry that is down is a note, as in every other promotion."""
-    facts = orjson.loads(files["detector.json"])
-    version = version_of_run(services, name, state_keys.detector_version(name, run_id))
-    info = {
-        "run_id": run_id,
-        "kind": "log_detector",
-        "candidate": name,
-        "metrics": result["challenger"],
-        "threshold": facts["threshold"],
-        "mlflow_run": facts["tracked_run"],
-        "created_at": facts["created_at"],
-    }
-    services.bundles.publish(name, version, files, info)
-    deployment = _deploy(
-        services, name, version, result["champion"]["number"], run_id, actor, reason
-    )
-    if services.deployments.champion(name) != deployment:
-        return deployment, ()  # a try after somebody deployed another one: its copies stay
-    return deployment, write_copies(services, deployment, info)
-
-
-def _deploy(
-    services: Services, name: str, version: int, number: int, run_id: str, actor: str, reason: str
-) -> Deployment:
-    for deployment in services.deployments.history(name):
-        if deployment.version == version and deployment.run_id == run_id:
-            return deployment
-    return services.deployments.deploy(
-        name, version, expected_number=number, actor=actor, reason=reason, run_id=run_id
+def _decision(
+    name: str, run_id: str, result: Mapping[str, Any], reason: str, actor: str
+) -> Deploying:
+    return Deploying(
+        model=name,
+        kind="gate",
+        expected_number=result["champion"]["number"],
+        actor=actor,
+        reason=reason,
+        evidence=result,
+        run_id=run_id,
     )
 
 
-def _record(
-    services: Services,
-    name: str,
-    result: dict[str, Any],
-    run_id: str,
-    actor: str,
-    version: int | None,
-    reasons: tuple[str, ...],
-) -> None:
-    facts = {**result, "version": version}
-    services.ledger.record(
-        Decision(
-            key=f"{run_id}:{name}:gate",
-            model=name,
-            kind="gate",
-            verdict="no" if version is None else "yes",
-            reasons=reasons,
-            facts=facts,
-            actor=actor,
-            run_id=run_id,
-        )
-    )
+def _draft(name: str, run_id: str, folder: Path, result: Mapping[str, Any]) -> Draft:
+    def read() -> tuple[Mapping[str, bytes], Mapping[str, Any]]:
+        files = read_staged(folder)
+        trained = orjson.loads(files["detector.json"])
+        return files, {
+            "run_id": run_id,
+            "kind": "log_detector",
+            "candidate": name,
+            "metrics": result["challenger"],
+            "threshold": trained["threshold"],
+            "mlflow_run": trained["tracked_run"],
+            "created_at": trained["created_at"],
+        }
+
+    return Draft(state_keys.detector_version(name, run_id), read)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from vigie.anomaly.detectors.base import build_detector, pack
 from vigie.anomaly.scoring.threshold import FACTOR, STD_FLOOR
-from vigie.anomaly.training.staging import (
+from vigie.anomaly.training.dataset import (
     EXPERIMENT,
     TrainingLines,
     read_training_lines,
     run_key,
-    stage,
     training_folder,
 )
 from vigie.catalogue import DETECTOR_FINAL_LOSS
 from vigie.records import JobResult, Sample
+from vigie.training.staging import stage
 
 if TYPE_CHECKING:
     from vigie.anomaly.detectors.base import Detector

@@ -1,16 +1,14 @@
-"""Where the detectors' training keeps its files between tasks, and what is in them."""
+"""Files that the tasks of a detector training share, and the lines in them."""
 
 from __future__ import annotations
 
 import gzip
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vigie.anomaly.scoring.normalise import Normaliser
-from vigie.encoding import write_atomic
 from vigie.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,11 +19,10 @@ EXPERIMENT = "anomaly-detection"
 
 @dataclass(frozen=True, slots=True)
 class TrainingLines:
-    """Templates of a sample, parted by place: eight of ten to learn from, one to set the threshold,
-    one to test.
+    """Templates of a sample in three parts: 80 % to train, 10 % to calibrate, 10 % to test.
 
-    The parts share templates, as tomorrow's lines share today's; what is held out is the line, not
-    its kind.
+    The position of a line decides its part. The parts share templates, as the lines of the next day
+    share those of today: the split holds out lines, not kinds of lines.
     """
 
     train: Counter[str]
@@ -39,17 +36,17 @@ def training_folder(paths: ProjectPaths, *names: str) -> Path:
 
 
 def sample_path(paths: ProjectPaths, run_id: str) -> Path:
-    """Return where a run's sample of log lines lies."""
+    """Return the path of a run's sample of log lines."""
     return training_folder(paths, "logs") / f"{run_id}.txt.gz"
 
 
 def evaluation_path(paths: ProjectPaths, run_id: str) -> Path:
-    """Return where a run's figures lie, beside its detectors."""
+    """Return the path of a run's metrics, next to its detectors."""
     return training_folder(paths, "detectors", run_id) / "evaluation.json"
 
 
 def run_key(run_id: str, detector: str) -> str:
-    """Return the key under which the tasks of a run share a tracked run a detector."""
+    """Return the key of the tracked run that the tasks of a run share for one detector."""
     return f"{run_id}:{detector}"
 
 
@@ -59,7 +56,7 @@ def read_training_lines(dataset: Path) -> TrainingLines:
     Raises
     ------
     DataError
-        The file is not there or not such a sample.
+        The file does not exist or is not a sample.
     """
     try:
         raw = gzip.decompress(dataset.read_bytes()).split(b"\n")
@@ -68,30 +65,6 @@ def read_training_lines(dataset: Path) -> TrainingLines:
     templates = [template for template in Normaliser().templates(raw) if template]
     calibrate, test = templates[8::10], templates[9::10]
     if not test:
-        raise DataError(f"{dataset} has {len(templates)} lines, too few to hold some out")
+        raise DataError(f"{dataset} has {len(templates)} lines, too few for a test part")
     train = Counter(line for place, line in enumerate(templates) if place % 10 < 8)
     return TrainingLines(train, calibrate, test)
-
-
-def stage(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a detector's files for the next task."""
-    for name, data in files.items():
-        write_atomic(folder / name, data)
-
-
-def read_staged(folder: Path) -> dict[str, bytes]:
-    """Read what ``stage`` wrote.
-
-    Raises
-    ------
-    DataError
-        There is nothing.
-    """
-    files = {
-        path.name: path.read_bytes()
-        for path in sorted(folder.glob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    }
-    if not files:
-        raise DataError(f"no trained detector in {folder}")
-    return files

@@ -1,0 +1,88 @@
+"""Performance of a version on its labelled predictions, compared with the performance floor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vigie.training.metrics import evaluate
+
+if TYPE_CHECKING:
+    from vigie.models.model_file import ModelFile
+    from vigie.models.thresholds import Threshold
+    from vigie.records import LabelledPrediction
+    from vigie.roles.artifacts import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """Metrics of one version and the verdict.
+
+    ``is_low`` is None if it is unknown: no floor is set, there are too few labels, or the metric is
+    undefined; ``reason`` says which.
+    """
+
+    metric: str
+    value: float | None
+    metrics: dict[str, float | None]
+    n_labelled: int
+    is_low: bool | None
+    reason: str
+
+
+def labelled_rows(
+    model: ModelFile, rows: Iterable[LabelledPrediction], version: int
+) -> list[LabelledPrediction]:
+    """Return the predictions of one version that carry one of the model's labels."""
+    return [
+        row
+        for row in rows
+        if row.prediction.model_version == version and row.actual in model.labels
+    ]
+
+
+def measure_performance(
+    model: ModelFile, bundle: Bundle, rows: Sequence[LabelledPrediction], floor: Threshold
+) -> Performance:
+    """Compare the performance metric of the model file with its floor.
+
+    Parameters
+    ----------
+    model
+        ``[retrain]`` names the metric and the number of labels that it needs.
+    bundle
+        The version; its decision threshold is used.
+    rows
+        What :func:`labelled_rows` returns for this version.
+    floor
+        A value of None: no floor, hence no verdict.
+    """
+    metrics = _metrics(model, bundle, rows) if rows else {}
+    name, needed = model.retrain.performance_metric, model.retrain.min_labelled
+    value, labels = metrics.get(name), {row.actual for row in rows}
+    is_low = None
+    if floor.value is None:
+        reason = f"no floor is set; {name} is {'unknown' if value is None else f'{value:.3f}'}"
+    elif len(rows) < needed:
+        reason = f"{len(rows)} labelled predictions of the champion, at least {needed} are needed"
+    elif len(labels) == 1 or value is None:
+        found = ", ".join(sorted(map(str, labels)))
+        reason, value = f"{name} is not defined: all labels are {found}", None
+    else:
+        is_low = value < floor.value
+        side = "below" if is_low else "not below"
+        reason = f"{name} {value:.3f} is {side} the floor {floor.value} ({len(rows)} predictions)"
+    return Performance(name, value, metrics, len(rows), is_low, reason)
+
+
+def _metrics(
+    model: ModelFile, bundle: Bundle, rows: Sequence[LabelledPrediction]
+) -> dict[str, float | None]:
+    y = np.array([row.actual == model.positive_label for row in rows])
+    p = np.array([row.prediction.probability for row in rows])
+    metrics = evaluate(y, p, float(bundle.info["threshold"]), model.cost)
+    return {name: float(v) if math.isfinite(v) else None for name, v in metrics.items()}
