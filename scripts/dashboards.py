@@ -1,4 +1,4 @@
-"""``make dashboards``: write ``grafana/dashboards/*.json`` from ``vigie.catalogue``."""
+"""Write ``grafana/dashboards/*.json`` from ``vigie.catalogue`` (``make dashboards``)."""
 
 from __future__ import annotations
 
@@ -15,37 +15,42 @@ WIDTH, HEIGHT = 12, 8
 # title, unit, legend, query
 PANELS = (
     (
-        "Time since the last success",
+        "Time since the last successful run",
         "s",
         "{{job}}",
         f"time() - max by (job) ({names.JOB_LAST_SUCCESS})",
     ),
-    ("Last run succeeded (1) or failed (0)", "none", "{{job}}", names.JOB_SUCCEEDED),
+    ("Last run: succeeded (1) or failed (0)", "none", "{{job}}", names.JOB_SUCCEEDED),
     (
-        "Predictions a second",
+        "Predictions per second",
         "reqps",
         "{{model}}",
         f"sum by (model) (rate({names.PREDICTIONS}[$__rate_interval]))",
     ),
     (
-        "Answer time, 99 of 100",
+        "Response time, 99th percentile",
         "s",
         "{{route}}",
         "histogram_quantile(0.99, sum by (le, route) "
         f"(rate({names.HTTP_DURATION}_bucket[$__rate_interval])))",
     ),
     ("Share of drifted columns", "percentunit", "{{model}}", names.DRIFT_SCORE),
-    ("Performance in production", "percentunit", "{{model}} {{metric}}", names.MODEL_PERFORMANCE),
-    ("Champion's version", "none", "{{model}}", names.CHAMPION_VERSION),
-    ("Lines of the log stream not scored yet", "none", "{{topic}}", names.STREAM_LAG),
+    (
+        "Model performance in production",
+        "percentunit",
+        "{{model}} {{metric}}",
+        names.MODEL_PERFORMANCE,
+    ),
+    ("Champion version", "none", "{{model}}", names.CHAMPION_VERSION),
+    ("Log stream lines not yet scored", "none", "{{topic}}", names.STREAM_LAG),
 )
 
 
 def dashboard() -> dict[str, Any]:
-    """Return the dashboard of the whole loop, in the schema of Grafana 11."""
+    """Return the overview dashboard in the schema of Grafana 11."""
     return {
         "uid": "vigie-loop",
-        "title": "vigie: the loop",
+        "title": "vigie: overview",
         "tags": ["vigie"],
         "schemaVersion": 41,
         "editable": False,
@@ -72,7 +77,7 @@ def _panel(number: int, title: str, unit: str, legend: str, query: str) -> dict[
 
 
 def main(folder: Path) -> int:
-    """Write the files."""
+    """Write the dashboard to ``folder``."""
     text = json.dumps(dashboard(), indent=2, ensure_ascii=False) + "\n"
     (folder / "loop.json").write_text(text, encoding="utf-8")
     return 0

@@ -1,8 +1,8 @@
-"""Every metric name, once: jobs, dashboards, rules and tests import from here.
+"""Catalogue of all metrics: jobs, dashboards, alert rules and tests take the names from here.
 
-Every series carries its group's labels besides its own: ``job`` (the DAG) and often ``model``.
-
-The names that the source documents print stay as they are; ours are ``vigie_…`` with a unit.
+Besides its own labels, every series has the labels of its group: ``job`` (the DAG) and often
+``model``. The names that the source documents print are unchanged; all others start with
+``vigie_`` and end with a unit.
 """
 
 from __future__ import annotations
@@ -23,237 +23,224 @@ class Metric:
 METRICS: dict[str, Metric] = {}
 
 
-def metric(name: str, kind: str, help: str, labels: tuple[str, ...] = ()) -> str:
-    """Add a family to the catalogue and return its name."""
+def _add(kind: str, name: str, help: str, labels: tuple[str, ...]) -> str:
     if name in METRICS:
-        raise ValueError(f"metric {name} is in the catalogue twice")
+        raise ValueError(f"metric {name} is already in the catalogue")
     METRICS[name] = Metric(name, kind, help, labels)
     return name
 
 
-# every job
-JOB_LAST_SUCCESS = metric(
-    "vigie_job_last_success_timestamp_seconds",
-    "gauge",
-    "When the job last succeeded (Unix time)",
-)
-JOB_LAST_RUN = metric("vigie_job_last_run_timestamp_seconds", "gauge", "When the job last ended")
-JOB_SUCCEEDED = metric("vigie_job_succeeded", "gauge", "1 if the last run succeeded, 0 if not")
-JOB_TASKS_FAILED = metric("vigie_job_failed_tasks", "gauge", "Failed tasks of the last run")
-PUSH_FAILURES = metric(
-    "vigie_push_failures_total", "counter", "Groups of figures that could not be pushed"
-)
+def gauge(name: str, help: str, *labels: str) -> str:
+    """Add a gauge with the given label names to the catalogue and return its name."""
+    return _add("gauge", name, help, labels)
 
-# serving (its own registry, exposed by /metrics together with the text files)
-HTTP_REQUESTS = metric(
-    "vigie_http_requests_total", "counter", "HTTP requests answered", ("route", "status")
+
+def counter(name: str, help: str, *labels: str) -> str:
+    """Add a counter with the given label names to the catalogue and return its name."""
+    return _add("counter", name, help, labels)
+
+
+def histogram(name: str, help: str, *labels: str) -> str:
+    """Add a histogram with the given label names to the catalogue and return its name."""
+    return _add("histogram", name, help, labels)
+
+
+# every job
+JOB_LAST_SUCCESS = gauge(
+    "vigie_job_last_success_timestamp_seconds",
+    "Time of the last successful run of the job (Unix time)",
 )
-HTTP_DURATION = metric(
-    "vigie_http_request_duration_seconds", "histogram", "Time to answer a request", ("route",)
+JOB_LAST_RUN = gauge(
+    "vigie_job_last_run_timestamp_seconds",
+    "Time at which the last run of the job ended (Unix time)",
 )
-PREDICTIONS = metric(
-    "vigie_predictions_total", "counter", "Predictions answered and stored", ("model", "label")
+JOB_SUCCEEDED = gauge("vigie_job_succeeded", "1 if the last run succeeded, else 0")
+JOB_TASKS_FAILED = gauge("vigie_job_failed_tasks", "Number of failed tasks of the last run")
+PUSH_FAILURES = counter("vigie_push_failures_total", "Metric groups that could not be pushed")
+
+# serving: its own registry, which /metrics exposes together with the text files of the jobs
+HTTP_REQUESTS = counter("vigie_http_requests_total", "HTTP requests handled", "route", "status")
+HTTP_DURATION = histogram(
+    "vigie_http_request_duration_seconds", "Time to handle an HTTP request", "route"
 )
-FEEDBACK = metric("vigie_feedback_total", "counter", "Labels reported", ("model", "outcome"))
-MODEL_LOAD_FAILURES = metric(
-    "vigie_model_load_failures_total", "counter", "Versions that did not check out", ("model",)
+PREDICTIONS = counter(
+    "vigie_predictions_total", "Predictions that were returned and stored", "model", "label"
 )
-MODEL_SERVED_VERSION = metric(
-    "vigie_model_served_version", "gauge", "The version that answers", ("model",)
+FEEDBACK = counter("vigie_feedback_total", "Labels received as feedback", "model", "outcome")
+MODEL_LOAD_FAILURES = counter(
+    "vigie_model_load_failures_total",
+    "Model versions that failed verification when loaded",
+    "model",
 )
-SERVING_DATABASE_UP = metric(
-    "vigie_serving_database_up", "gauge", "1 if the last look at the database succeeded"
+MODEL_SERVED_VERSION = gauge(
+    "vigie_model_served_version", "Model version that serving uses", "model"
+)
+SERVING_DATABASE_UP = gauge(
+    "vigie_serving_database_up", "1 if the last query of the database succeeded, else 0"
 )
 
 # logs_to_elasticsearch
-LOGS_READ = metric("vigie_logs_read_lines", "gauge", "API log lines read by the last run")
-LOGS_LAG = metric("vigie_logs_lag_lines", "gauge", "API log lines that are not collected yet")
-LOGS_LOST = metric(
-    "vigie_logs_lost_lines", "gauge", "Lines that the source dropped before they were collected"
+LOGS_READ = gauge("vigie_logs_read_lines", "API log lines read by the last run")
+LOGS_LAG = gauge("vigie_logs_lag_lines", "API log lines that have not been collected yet")
+LOGS_LOST = gauge(
+    "vigie_logs_lost_lines", "API log lines that the source deleted before they were collected"
 )
-LOGS_INDEXED = metric(
-    "vigie_logs_indexed_lines", "gauge", "Lines of the last run that were new", ("index",)
+LOGS_INDEXED = gauge(
+    "vigie_logs_indexed_lines", "Lines that the last run added to the index", "index"
 )
-LOGS_ALREADY_THERE = metric(
+LOGS_ALREADY_THERE = gauge(
     "vigie_logs_already_there_lines",
-    "gauge",
-    "Lines of the last run that had been indexed before",
-    ("index",),
+    "Lines of the last run that were already in the index",
+    "index",
 )
-LOGS_FILTERED = metric(
-    "vigie_logs_filtered_lines",
-    "gauge",
-    "Lines of the last run not meant for the index",
-    ("index",),
+LOGS_FILTERED = gauge(
+    "vigie_logs_filtered_lines", "Lines of the last run that do not belong into the index", "index"
 )
-LOGS_DEAD_LETTERED = metric(
-    "vigie_logs_dead_lettered_lines",
-    "gauge",
-    "Lines of the last run that could not be read or stored",
-    ("index",),
+LOGS_DEAD_LETTERED = gauge(
+    "vigie_logs_dead_lettered_lines", "Lines of the last run that became dead letters", "index"
 )
-DEAD_LETTERS = metric("vigie_dead_letters_documents", "gauge", "Documents among the dead letters")
-ES_BACKOFF = metric(
+DEAD_LETTERS = gauge("vigie_dead_letters_documents", "Number of dead letters")
+ES_BACKOFF = gauge(
     "vigie_es_backoff_seconds",
-    "gauge",
-    "Time that the last run of collecting or scoring waited for a busy Elasticsearch (429, 503)",
-    ("worker",),
+    "Time that the last run waited because Elasticsearch was overloaded (429 or 503)",
+    "worker",
 )
-EXPORTED_ROWS = metric(
-    "vigie_exported_rows", "gauge", "Rows of the exported inference data set", ("model",)
-)
-EXPORT_UNUSABLE = metric(
+EXPORTED_ROWS = gauge("vigie_exported_rows", "Rows of the exported inference dataset", "model")
+EXPORT_UNUSABLE = gauge(
     "vigie_export_unusable_documents",
-    "gauge",
-    "Documents whose values do not fit the model file",
-    ("model",),
+    "Documents that were not exported because their values do not match the model file",
+    "model",
 )
 
 # ml_retrain_pipeline
-RETRAIN_TRIGGER_FIRED = metric(
+RETRAIN_TRIGGER_FIRED = gauge(
     "vigie_retrain_trigger_fired",
-    "gauge",
-    "1 if the trigger asked for a training in the last check",
-    ("model", "trigger"),
+    "1 if the trigger fired in the last check, else 0",
+    "model",
+    "trigger",
 )
-RETRAIN_ASKED = metric(
-    "vigie_retrain_asked", "gauge", "1 if the last check led to a training", ("model",)
+RETRAIN_ASKED = gauge(
+    "vigie_retrain_asked", "1 if the last check started a training, else 0", "model"
 )
-RETRAIN_LABELLED_ROWS = metric(
-    "vigie_retrain_labelled_rows", "gauge", "Labelled rows that no training has used", ("model",)
+RETRAIN_LABELLED_ROWS = gauge(
+    "vigie_retrain_labelled_rows", "Labelled rows that no training has used yet", "model"
 )
-RETRAIN_TRAINING_ROWS = metric(
-    "vigie_retrain_training_rows", "gauge", "Rows of the last training table", ("model", "origin")
+RETRAIN_TRAINING_ROWS = gauge(
+    "vigie_retrain_training_rows", "Rows of the last training table by origin", "model", "origin"
 )
-RETRAIN_CANDIDATE_SCORE = metric(
+RETRAIN_CANDIDATE_SCORE = gauge(
     "vigie_retrain_candidate_score",
-    "gauge",
-    "A candidate's figure on the hold-out",
-    ("model", "candidate", "figure"),
+    "Metric of a candidate on the hold-out",
+    "model",
+    "candidate",
+    "figure",
 )
-RETRAIN_CANDIDATE_SECONDS = metric(
-    "vigie_retrain_candidate_seconds",
-    "gauge",
-    "Time to train a candidate",
-    ("model", "candidate"),
+RETRAIN_CANDIDATE_SECONDS = gauge(
+    "vigie_retrain_candidate_seconds", "Training time of a candidate", "model", "candidate"
 )
-RETRAIN_GATE_PASSED = metric(
-    "vigie_retrain_gate_passed", "gauge", "1 if the last challenger passed the gate", ("model",)
+RETRAIN_GATE_PASSED = gauge(
+    "vigie_retrain_gate_passed", "1 if the last challenger passed the gate, else 0", "model"
 )
-CHAMPION_VERSION = metric(
-    "vigie_champion_version", "gauge", "The version that is champion", ("model",)
-)
+CHAMPION_VERSION = gauge("vigie_champion_version", "Version of the champion", "model")
 
-# evidently_reporting_pipeline; an unknown figure is absent
-DRIFT_SCORE = metric("drift_score", "gauge", "Share of drifted columns, 0 to 1", ("model",))
-N_DRIFTED_FEATURES = metric("n_drifted_features", "gauge", "Number of drifted columns", ("model",))
-MAX_FEATURE_DRIFT = metric(
-    "max_feature_drift", "gauge", "Largest effect of a column; 0.1 counts as drift", ("model",)
+# evidently_reporting_pipeline: an unknown value is absent
+DRIFT_SCORE = gauge("drift_score", "Share of drifted columns, 0 to 1", "model")
+N_DRIFTED_FEATURES = gauge("n_drifted_features", "Number of drifted columns", "model")
+MAX_FEATURE_DRIFT = gauge(
+    "max_feature_drift", "Largest drift effect of any column; 0.1 or more counts as drift", "model"
 )
-DRIFT_DETECTED = metric("vigie_drift_detected", "gauge", "1 if the data drifted", ("model",))
-MODEL_PERFORMANCE = metric(
+DRIFT_DETECTED = gauge("vigie_drift_detected", "1 if the data drifted, else 0", "model")
+MODEL_PERFORMANCE = gauge(
     "vigie_model_performance_ratio",
-    "gauge",
-    "Figures of the champion's labelled answers in the last window",
-    ("model", "metric"),
+    "Metric of the champion on the labelled predictions of the last window",
+    "model",
+    "metric",
 )
 PERFORMANCE_METRICS = ("average_precision", "roc_auc", "f1", "precision", "recall", "accuracy")
-PERFORMANCE_DEGRADED = metric(
-    "vigie_performance_degraded", "gauge", "1 if the performance is below its floor", ("model",)
+PERFORMANCE_DEGRADED = gauge(
+    "vigie_performance_degraded", "1 if the performance is below its floor, else 0", "model"
 )
-LABELLED_ANSWERS = metric(
-    "vigie_labelled_answers_rows", "gauge", "Champion's answers with a real label", ("model",)
+LABELLED_ANSWERS = gauge(
+    "vigie_labelled_answers_rows", "Predictions of the champion that have a label", "model"
 )
-REPORT_ROWS = metric(
-    "vigie_report_rows", "gauge", "Current rows behind the newest report", ("model", "report")
-)
-REPORTS_KEPT = metric("vigie_reports_kept_files", "gauge", "Reports in the reports folder")
+REPORT_ROWS = gauge("vigie_report_rows", "Current rows of the newest report", "model", "report")
+REPORTS_KEPT = gauge("vigie_reports_kept_files", "Number of reports in the reports folder")
 
 # kafka_anomaly_scoring
-STREAM_LAG = metric("vigie_stream_lag_lines", "gauge", "Lines not scored yet", ("topic",))
-STREAM_READ = metric(
-    "vigie_stream_read_lines", "gauge", "Lines read by the last run", ("topic", "worker")
-)
-STREAM_INDEXED = metric(
+STREAM_LAG = gauge("vigie_stream_lag_lines", "Lines that have not been scored yet", "topic")
+STREAM_READ = gauge("vigie_stream_read_lines", "Lines read by the last run", "topic", "worker")
+STREAM_INDEXED = gauge(
     "vigie_stream_indexed_lines",
-    "gauge",
-    "Scored lines of the last run that were new",
-    ("topic", "worker"),
+    "Scored lines that the last run added to the index",
+    "topic",
+    "worker",
 )
-STREAM_ALREADY_THERE = metric(
+STREAM_ALREADY_THERE = gauge(
     "vigie_stream_already_there_lines",
-    "gauge",
-    "Lines of the last run that had been indexed before",
-    ("topic", "worker"),
+    "Lines of the last run that were already in the index",
+    "topic",
+    "worker",
 )
-STREAM_DEAD_LETTERED = metric(
+STREAM_DEAD_LETTERED = gauge(
     "vigie_stream_dead_lettered_lines",
-    "gauge",
-    "Lines of the last run that could not be read or stored",
-    ("topic", "worker"),
+    "Lines of the last run that became dead letters",
+    "topic",
+    "worker",
 )
-STREAM_ANOMALIES = metric(
+STREAM_ANOMALIES = gauge(
     "vigie_stream_anomalous_lines",
-    "gauge",
-    "Lines of the last run above the threshold",
-    ("topic", "worker"),
+    "Lines of the last run with a score above the threshold",
+    "topic",
+    "worker",
 )
-STREAM_UNSCORED = metric(
-    "vigie_stream_unscored_lines",
-    "gauge",
-    "Lines of the last run that have no score",
-    ("topic", "worker"),
+STREAM_UNSCORED = gauge(
+    "vigie_stream_unscored_lines", "Lines of the last run without a score", "topic", "worker"
 )
-STREAM_LOST = metric(
+STREAM_LOST = gauge(
     "vigie_stream_lost_lines",
-    "gauge",
-    "Lines that retention dropped before they were read, behind which the last run was let go on",
-    ("topic", "worker"),
+    "Records deleted by retention before they were read, skipped by the last run",
+    "topic",
+    "worker",
 )
-STREAM_RATE = metric(
+STREAM_RATE = gauge(
     "vigie_stream_scored_lines_per_second",
-    "gauge",
-    "Lines a second of the last run, from poll to commit",
-    ("topic", "worker"),
+    "Lines per second of the last run, from poll to commit",
+    "topic",
+    "worker",
 )
-STREAM_THRESHOLD = metric(
+STREAM_THRESHOLD = gauge(
     "vigie_stream_anomaly_threshold_score",
-    "gauge",
-    "The threshold that the next line meets",
-    ("topic", "partition"),
+    "Threshold for the next line of the partition",
+    "topic",
+    "partition",
 )
-STREAM_POLL_GAP = metric(
-    "vigie_stream_poll_gap_seconds",
-    "gauge",
-    "Longest time between two polls of a follower; its group gives it up after 90 s",
-    ("topic",),
+STREAM_POLL_GAP = gauge(
+    "vigie_stream_poll_gap_seconds", "Longest time between two polls of a follower", "topic"
 )
-STREAM_REJOINS = metric(
-    "vigie_stream_rejoins", "gauge", "How often a follower had to join its group again", ("topic",)
+STREAM_REJOINS = gauge(
+    "vigie_stream_rejoins", "Number of times that a follower joined its group again", "topic"
 )
-INCIDENTS_WRITTEN = metric(
-    "vigie_incidents_documents", "gauge", "Incidents that the last run wrote or renewed"
+INCIDENTS_WRITTEN = gauge(
+    "vigie_incidents_documents", "Incidents that the last run created or updated"
 )
 
 # anomaly_model_training
-TRAINING_LOG_LINES = metric(
-    "vigie_training_log_lines", "gauge", "Log lines sampled for the last training of detectors"
+TRAINING_LOG_LINES = gauge(
+    "vigie_training_log_lines", "Log lines in the sample of the last detector training"
 )
-DETECTOR_FINAL_LOSS = metric(
-    "vigie_detector_final_loss_nats", "gauge", "Training loss of the last epoch", ("model",)
+DETECTOR_FINAL_LOSS = gauge(
+    "vigie_detector_final_loss_nats", "Training loss of the detector in its last epoch", "model"
 )
-DETECTOR_SEPARATION = metric(
+DETECTOR_SEPARATION = gauge(
     "vigie_detector_separation_ratio",
-    "gauge",
-    "Area under the curve, held-out normal lines against synthetic corruptions",
-    ("model",),
+    "Area under the ROC curve for held-out normal lines and synthetic corruptions",
+    "model",
 )
-DETECTOR_FALSE_ALARMS = metric(
+DETECTOR_FALSE_ALARMS = gauge(
     "vigie_detector_false_alarm_ratio",
-    "gauge",
-    "Held-out normal lines above the detector's threshold",
-    ("model",),
+    "Share of held-out normal lines above the detector's threshold",
+    "model",
 )
-DETECTOR_PROMOTED = metric(
-    "vigie_detector_promoted", "gauge", "1 if the last training was promoted", ("model",)
+DETECTOR_PROMOTED = gauge(
+    "vigie_detector_promoted", "1 if the last trained version was promoted, else 0", "model"
 )
