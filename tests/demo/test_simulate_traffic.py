@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from vigie.cli.serve import parse_shifts
 from vigie.demo.serving_client import ServingClient
-from vigie.demo.simulate_traffic import GIVE_UP, shift, simulate_traffic
+from vigie.demo.simulate_traffic import MAX_FIRST_FAILURES, shift, simulate_traffic
 from vigie.errors import (
     DataError,
     NotEnoughDataError,
@@ -60,7 +60,7 @@ def answering(handler: Any) -> ServingClient:
 def test_sent_rows_are_stored_and_some_labelled(
     served: FakeServices, model: ModelFile, service: ServingClient
 ) -> None:
-    report = simulate_traffic(served, model=model, service=service, n=40, feedback=0.5)
+    report = simulate_traffic(served.paths.data, model=model, service=service, n=40, feedback=0.5)
     assert (report.sent, report.answered, report.refused, report.failed) == (40, 40, 0, 0)
     assert served.predictions.count(NAME) == 40
     assert served.labels.count(NAME) == report.labelled
@@ -72,7 +72,7 @@ def test_labels_are_the_true_ones(
     served: FakeServices, model: ModelFile, service: ServingClient, cases: Any
 ) -> None:
     truth = {tuple(features.values()): label for features, label in cases}
-    simulate_traffic(served, model=model, service=service, n=20, feedback=1.0)
+    simulate_traffic(served.paths.data, model=model, service=service, n=20, feedback=1.0)
     for row in served.predictions.window(NAME):
         assert row.actual == truth[tuple(row.prediction.features.values())]
 
@@ -81,7 +81,9 @@ def test_the_same_seed_sends_the_same_rows(
     served: FakeServices, model: ModelFile, service: ServingClient
 ) -> None:
     for seed in (1, 1, 2):
-        simulate_traffic(served, model=model, service=service, n=10, feedback=0.5, seed=seed)
+        simulate_traffic(
+            served.paths.data, model=model, service=service, n=10, feedback=0.5, seed=seed
+        )
     rows = [dict(p.features) for p in served.predictions.log]
     labelled = [bool(served.labels.history(p.transaction_id)) for p in served.predictions.log]
     assert rows[:10] == rows[10:20] != rows[20:]
@@ -91,7 +93,7 @@ def test_the_same_seed_sends_the_same_rows(
 def test_every_row_is_sent_before_any_is_sent_twice(
     served: FakeServices, model: ModelFile, service: ServingClient, cases: Any
 ) -> None:
-    report = simulate_traffic(served, model=model, service=service, n=len(cases) + 5)
+    report = simulate_traffic(served.paths.data, model=model, service=service, n=len(cases) + 5)
     rows = {tuple(p.features.values()) for p in served.predictions.log[: len(cases)]}
     assert rows == {tuple(features.values()) for features, _ in cases}
     assert report.resampled
@@ -100,8 +102,10 @@ def test_every_row_is_sent_before_any_is_sent_twice(
 def test_a_shift_moves_the_feature_and_nothing_else(
     served: FakeServices, model: ModelFile, service: ServingClient
 ) -> None:
-    simulate_traffic(served, model=model, service=service, n=5)
-    simulate_traffic(served, model=model, service=service, n=5, shifts={"mean_radius": 2.5})
+    simulate_traffic(served.paths.data, model=model, service=service, n=5)
+    simulate_traffic(
+        served.paths.data, model=model, service=service, n=5, shifts={"mean_radius": 2.5}
+    )
     for plain, moved in zip(served.predictions.log[:5], served.predictions.log[5:], strict=True):
         expected = dict(plain.features) | {"mean_radius": plain.features["mean_radius"] + 2.5}
         assert moved.features == expected
@@ -111,7 +115,7 @@ def test_a_shift_stays_in_the_allowed_range_and_says_so(
     served: FakeServices, model: ModelFile, service: ServingClient
 ) -> None:
     report = simulate_traffic(
-        served, model=model, service=service, n=5, shifts={"mean_radius": 1000}
+        served.paths.data, model=model, service=service, n=5, shifts={"mean_radius": 1000}
     )
     assert {p.features["mean_radius"] for p in served.predictions.log} == {57.0}
     assert (report.answered, report.clipped) == (5, 5)
@@ -128,7 +132,7 @@ def test_a_shift_of_what_is_no_number_is_refused(
     served: FakeServices, model: ModelFile, service: ServingClient, shifts: Mapping[str, float]
 ) -> None:
     with pytest.raises(SettingsError, match="expected a numeric feature"):
-        simulate_traffic(served, model=model, service=service, n=1, shifts=shifts)
+        simulate_traffic(served.paths.data, model=model, service=service, n=1, shifts=shifts)
 
 
 @pytest.mark.parametrize(("n", "feedback"), [(0, 0.0), (1, -0.1), (1, 1.1)])
@@ -136,7 +140,7 @@ def test_counts_and_shares_outside_their_range_are_refused(
     served: FakeServices, model: ModelFile, service: ServingClient, n: int, feedback: float
 ) -> None:
     with pytest.raises(SettingsError):
-        simulate_traffic(served, model=model, service=service, n=n, feedback=feedback)
+        simulate_traffic(served.paths.data, model=model, service=service, n=n, feedback=feedback)
 
 
 def test_a_model_without_its_table_has_nothing_to_send(
@@ -144,7 +148,7 @@ def test_a_model_without_its_table_has_nothing_to_send(
 ) -> None:
     model = get_model(model_folder, "lung_cancer")
     with pytest.raises(NotEnoughDataError, match="waiting for data"):
-        simulate_traffic(served, model=model, service=service, n=1)
+        simulate_traffic(served.paths.data, model=model, service=service, n=1)
 
 
 def test_it_gives_up_when_nobody_ever_answers(served: FakeServices, model: ModelFile) -> None:
@@ -155,8 +159,8 @@ def test_it_gives_up_when_nobody_ever_answers(served: FakeServices, model: Model
         raise httpx.ConnectError("refused", request=request)
 
     with pytest.raises(TransientError, match="vigie up"):
-        simulate_traffic(served, model=model, service=answering(refused), n=100)
-    assert len(asked) == GIVE_UP
+        simulate_traffic(served.paths.data, model=model, service=answering(refused), n=100)
+    assert len(asked) == MAX_FIRST_FAILURES
 
 
 def test_failures_in_between_are_counted_and_quoted(
@@ -169,14 +173,14 @@ def test_failures_in_between_are_counted_and_quoted(
             return httpx.Response(503, json={"detail": "PostgreSQL did not answer"})
         return Through(client)(request)
 
-    report = simulate_traffic(served, model=model, service=answering(flaky), n=9)
+    report = simulate_traffic(served.paths.data, model=model, service=answering(flaky), n=9)
     assert (report.answered, report.failed, report.refused) == (6, 3, 0)
     assert report.errors == ("http://test/predict answered 503: PostgreSQL did not answer",)
 
 
 def test_refused_input_is_counted_apart(served: FakeServices, model: ModelFile) -> None:
     service = answering(lambda _: httpx.Response(422, json={"detail": "no"}))
-    report = simulate_traffic(served, model=model, service=service, n=3)
+    report = simulate_traffic(served.paths.data, model=model, service=service, n=3)
     assert (report.answered, report.refused, report.failed) == (0, 3, 0)
 
 

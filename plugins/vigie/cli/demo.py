@@ -10,7 +10,7 @@ import typer
 from vigie.cli.support import console
 
 if TYPE_CHECKING:
-    from vigie.demo.target import Target
+    from vigie.demo.stage import Target
     from vigie.settings import Settings
 
 
@@ -51,7 +51,7 @@ def demo(
 
 def _local() -> tuple[Settings, Target]:
     """Bring the local platform up."""
-    from vigie.demo.target import Target
+    from vigie.demo.stage import Target
     from vigie.local.lifecycle import bring_up
     from vigie.local.state import make_platform
     from vigie.settings import Settings, project_root

@@ -11,7 +11,7 @@ from vigie.cli.support import console, errors
 from vigie.errors import SettingsError
 
 if TYPE_CHECKING:
-    from vigie.demo.simulate_traffic import SimulationReport
+    from vigie.demo.simulate_traffic import SimulationResult
 
 GRACE_S = 3  # an open page holds a stream that never ends by itself
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -75,7 +75,6 @@ def simulate(
     from vigie.demo.simulate_traffic import simulate_traffic
     from vigie.models.catalog import get_model
     from vigie.settings import Settings
-    from vigie.wiring import open_services
 
     settings = Settings.from_env()
     found, shifts = get_model(settings.paths.models, model), parse_shifts(shift or [])
@@ -83,13 +82,12 @@ def simulate(
     api_key = key.get_secret_value() if key else None
     url = url or f"http://{settings.serving.host}:{settings.serving.port}"
     with (
-        open_services(settings) as services,
         ServingClient(url, api_key=api_key) as client,
         Progress(console=console, transient=True) as progress,
     ):
         task = progress.add_task(f"Sending to {url}", total=n)
         report = simulate_traffic(
-            services,
+            settings.paths.data,
             model=found,
             service=client,
             n=n,
@@ -127,7 +125,7 @@ def parse_shifts(texts: list[str]) -> dict[str, float]:
     return shifts
 
 
-def _print_report(report: SimulationReport) -> None:
+def _print_report(report: SimulationResult) -> None:
     """Tell what was sent; fail when nothing was answered."""
     from vigie.errors import PermanentError
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from vigie.demo.target import Target
+from vigie.demo.stage import Target
 from vigie.errors import SettingsError, TransientError
 from vigie.settings import Settings, read_dotenv
 

@@ -11,9 +11,8 @@ from rich.table import Table
 
 from vigie.addresses import without_login
 from vigie.demo.airflow_api import AirflowApi
-from vigie.demo.checks import Checks
 from vigie.demo.serving_client import ServingClient
-from vigie.demo.stage import Stage
+from vigie.demo.stage import Checks, Stage
 from vigie.demo.steps import STEPS
 from vigie.errors import VigieError
 from vigie.models.catalog import get_model
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-    from vigie.demo.target import Target
+    from vigie.demo.stage import Target
     from vigie.settings import Settings
 
 
@@ -60,7 +59,7 @@ def run_demo(
             model=get_model(settings.paths.models, model),
             rows=rows,
             checks=checks,
-            tell=lambda _: None,
+            report_progress=lambda _: None,
         )
         walk(stage, console)
     console.print(_summary(checks))
@@ -75,7 +74,7 @@ def walk(stage: Stage, console: Console) -> None:
         heading = f"[{number}/{len(STEPS)}] {title}"
         begin, so_far = time.monotonic(), len(list(stage.checks))
         with console.status(f"{heading}: {step.__doc__}") as status:
-            stage.tell = _teller(status, heading)
+            stage.report_progress = _reporter(status, heading)
             try:
                 step(stage)
             except VigieError as exc:
@@ -89,7 +88,7 @@ def walk(stage: Stage, console: Console) -> None:
                 return
 
 
-def _teller(status: Status, heading: str) -> Callable[[str], None]:
+def _reporter(status: Status, heading: str) -> Callable[[str], None]:
     return lambda text: status.update(f"{heading}: {text}")
 
 

@@ -1,4 +1,4 @@
-"""Send real, never trained-on rows through the service, with feedback for a share of them."""
+"""Send real rows that no training used to the service, with feedback for a share of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vigie.errors import DataError, NotEnoughDataError, SettingsError, TransientError
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vigie.models.model_file import ModelFile
-    from vigie.roles import Services
 
-GIVE_UP = TOLD = 5  # failures before the first answer; errors that the report quotes
+MAX_FIRST_FAILURES = 5  # failures without a single prediction that end the simulation
+MAX_ERRORS = 5  # errors that the result quotes
 _KINDS = {"float": float, "integer": int, "boolean": bool, "category": str}
 
 
 class Service(Protocol):
-    """The prediction service, as a caller sees it."""
+    """The prediction service as its clients use it."""
 
     def predict(self, model: str, features: Mapping[str, Any]) -> Mapping[str, Any]: ...
 
@@ -31,25 +32,25 @@ class Service(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SimulationReport(JobResult):
-    """What was sent and answered: ``sent == answered + refused + failed``."""
+class SimulationResult(JobResult):
+    """Counts of a simulation: ``sent == answered + refused + failed``."""
 
     model: str
     sent: int
     answered: int
-    refused: int  # the service said no to the input
+    refused: int  # the service rejected the input
     failed: int  # the service did not answer
     labelled: int
     feedback_failed: int
-    clipped: int  # shifted values that would have left the allowed range
-    resampled: bool  # fewer real rows than requests: rows were sent more than once
+    clipped: int  # shifted values that were limited to the allowed range
+    resampled: bool  # rows were sent more than once, because there are fewer than requested
     predictions: Mapping[str, int]
     versions: Mapping[str, int]
     errors: tuple[str, ...]  # the first few
 
 
 def simulate_traffic(
-    services: Services,
+    data_dir: Path,
     *,
     model: ModelFile,
     service: Service,
@@ -58,43 +59,49 @@ def simulate_traffic(
     feedback: float = 0.0,
     seed: int = 0,
     on_progress: Callable[[], None] = lambda: None,
-) -> SimulationReport:
-    """Send ``n`` real rows, the same for the same seed; what was answered is stored and counted.
+) -> SimulationResult:
+    """Send ``n`` real rows and count the responses; the same seed sends the same rows.
 
     Parameters
     ----------
-    services, service
-        Only ``paths`` of the former is used: the rest goes through HTTP, as traffic does.
+    data_dir
+        The folder of the reference table.
+    service
+        The client that sends the requests.
     model, n, seed
-        Whose rows are sent, how many, in which order.
+        The model, the number of rows, and the seed of their order.
     shifts
-        What to add to a number, by feature name; the result is kept inside the allowed range.
+        Amounts to add, by feature name; the result is limited to the allowed range.
     feedback
-        Share of the rows whose true label is reported, 0 to 1.
+        Share of the rows whose label is sent, 0 to 1.
     on_progress
         Called after each row.
 
     Raises
     ------
-    NotEnoughDataError, SettingsError, TransientError
-        Without rows; for a share outside 0 to 1 or a shift of no number; when nobody ever answers.
+    NotEnoughDataError
+        If there are no rows.
+    SettingsError
+        If ``n`` or ``feedback`` is out of range, or a shift names no numeric feature.
+    TransientError
+        If the first requests all fail.
     """
     if n < 1 or not 0 <= feedback <= 1:
         raise SettingsError(f"expected n >= 1 and 0 <= feedback <= 1, found {n} and {feedback}")
     check_shifts(model, shifts or {})
-    if (rows := unseen_rows(model, services.paths.data)).empty:
-        raise NotEnoughDataError(f"{model.name} keeps no row apart (reference_share = 1)")
+    if (rows := unseen_rows(model, data_dir)).empty:
+        raise NotEnoughDataError(f"{model.name} has no unseen rows: reference_share is 1")
     chance, run = random.Random(seed), _Run(model, service)
     for place in _places(len(rows), n, chance):
         features, actual = _request(model, rows.iloc[place])
         run.clipped += shift(model, features, shifts or {})
         run.send(features, actual if chance.random() < feedback else None)
         on_progress()
-    return run.report(n, resampled=n > len(rows))
+    return run.result(n, resampled=n > len(rows))
 
 
 def check_shifts(model: ModelFile, shifts: Mapping[str, float]) -> None:
-    """Raise SettingsError for a shift of something that is not a number of the model."""
+    """Raise SettingsError if a shift names no numeric feature of the model."""
     numbers = [f.name for f in model.features if f.is_number]
     for name in shifts:
         if name not in numbers:
@@ -104,7 +111,7 @@ def check_shifts(model: ModelFile, shifts: Mapping[str, float]) -> None:
 
 
 def shift(model: ModelFile, features: dict[str, Any], shifts: Mapping[str, float]) -> int:
-    """Add the shifts in place, within each feature's range; return how many values it held back."""
+    """Add the shifts in place within each feature's range; return the number of limited values."""
     clipped = 0
     for name, step in shifts.items():
         feature, value = model.feature(name), features.get(name)
@@ -119,7 +126,7 @@ def shift(model: ModelFile, features: dict[str, Any], shifts: Mapping[str, float
 
 
 def _places(available: int, n: int, chance: random.Random) -> Iterator[int]:
-    """Yield ``n`` places: every row once, in a random order, before any row twice."""
+    """Yield ``n`` row numbers in random order; every row comes once before any row repeats."""
     while n > 0:
         order = list(range(available))
         chance.shuffle(order)
@@ -128,7 +135,7 @@ def _places(available: int, n: int, chance: random.Random) -> Iterator[int]:
 
 
 def _request(model: ModelFile, row: pd.Series) -> tuple[dict[str, Any], str]:
-    """Return a row's features as JSON values (absent where missing), and its label."""
+    """Return a row's features as JSON values, without missing ones, and its label."""
     import pandas as pd
 
     features: dict[str, Any] = {}
@@ -141,7 +148,7 @@ def _request(model: ModelFile, row: pd.Series) -> tuple[dict[str, Any], str]:
 
 @dataclass(slots=True)
 class _Run:
-    """Sends one row after the other and counts."""
+    """Sends rows and counts the responses."""
 
     model: ModelFile
     service: Service
@@ -156,7 +163,7 @@ class _Run:
     errors: list[str] = field(default_factory=list)
 
     def send(self, features: Mapping[str, Any], actual: str | None) -> None:
-        """Ask for an answer; report ``actual`` if it is given."""
+        """Request a prediction, then send ``actual`` as its label unless it is None."""
         try:
             answer = self.service.predict(self.model.name, features)
         except DataError as exc:
@@ -166,16 +173,16 @@ class _Run:
         except TransientError as exc:
             self.failed += 1
             self._note(exc)
-            if not self.answered and self.failed >= GIVE_UP:
+            if not self.answered and self.failed >= MAX_FIRST_FAILURES:
                 raise
             return
         self.answered += 1
         self.predictions[str(answer["prediction"])] += 1
         self.versions[str(answer["model_version"])] += 1
         if actual is not None:
-            self._tell(str(answer["transaction_id"]), actual)
+            self._label(str(answer["transaction_id"]), actual)
 
-    def _tell(self, transaction_id: str, actual: str) -> None:
+    def _label(self, transaction_id: str, actual: str) -> None:
         try:
             self.service.feedback(transaction_id, actual)
             self.labelled += 1
@@ -184,12 +191,12 @@ class _Run:
             self._note(exc)
 
     def _note(self, error: Exception) -> None:
-        if len(self.errors) < TOLD and str(error) not in self.errors:
+        if len(self.errors) < MAX_ERRORS and str(error) not in self.errors:
             self.errors.append(str(error))
 
-    def report(self, n: int, *, resampled: bool) -> SimulationReport:
+    def result(self, n: int, *, resampled: bool) -> SimulationResult:
         counts = ("answered", "refused", "failed", "labelled", "feedback_failed", "clipped")
-        return SimulationReport(
+        return SimulationResult(
             model=self.model.name,
             sent=n,
             resampled=resampled,

@@ -1,9 +1,9 @@
-"""What the demo's steps share: addresses, clients, counts read from outside."""
+"""Target, assertions and clients that the steps of the demo share."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,22 +13,90 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from vigie.catalogue import JOB_SUCCEEDED
 from vigie.demo.airflow_api import AirflowApi, DagRun
-from vigie.demo.checks import Checks
+from vigie.errors import PermanentError
 
 if TYPE_CHECKING:
     from vigie.demo.serving_client import ServingClient
-    from vigie.demo.simulate_traffic import SimulationReport
+    from vigie.demo.simulate_traffic import SimulationResult
     from vigie.models.model_file import ModelFile
     from vigie.roles import Services
     from vigie.settings import Settings
 
-RUN_TIMEOUT_S = 600.0  # a slow machine that does other things as well
+RUN_TIMEOUT_S = 600.0  # enough for a slow machine under load
 RELOAD_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Addresses and Airflow login of a running platform; ``logs`` is a folder of lines to score.
+
+    The summary prints ``password_from``, which says where the password is stored, and
+    ``stop_with``, the command that stops the platform.
+    """
+
+    airflow_url: str
+    airflow_user: str
+    airflow_password: str = field(repr=False)
+    serving_url: str
+    logs: Path
+    password_from: str
+    stop_with: str
+
+
+class DemoFailedError(PermanentError):
+    """At least one assertion of the demo failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One assertion with its expected and found value."""
+
+    step: str
+    claim: str
+    expected: str
+    found: str
+    ok: bool
+
+
+class Checks:
+    """The assertions of a demo. A failed assertion does not stop it; the summary lists all."""
+
+    def __init__(self) -> None:
+        self.step = ""
+        self._all: list[Check] = []
+
+    def __iter__(self) -> Iterator[Check]:
+        return iter(self._all)
+
+    def equal(self, claim: str, found: object, expected: object) -> bool:
+        """Assert that two values from different sources are equal."""
+        return self._add(claim, str(expected), str(found), found == expected)
+
+    def holds(self, claim: str, ok: bool, found: object) -> bool:
+        """Assert a condition; the summary shows ``found``."""
+        return self._add(claim, "yes", str(found), ok)
+
+    def _add(self, claim: str, expected: str, found: str, ok: bool) -> bool:
+        self._all.append(Check(self.step, claim, expected, found, ok))
+        return ok
+
+    @property
+    def failed(self) -> list[Check]:
+        return [check for check in self._all if not check.ok]
+
+    def require(self) -> None:
+        """Raise DemoFailedError with the first failed assertion, if there is one."""
+        if self.failed:
+            first = self.failed[0]
+            raise DemoFailedError(
+                f"{len(self.failed)} of {len(self._all)} assertions failed; the first: "
+                f"{first.step}: {first.claim}: expected {first.expected}, found {first.found}"
+            )
 
 
 @dataclass(slots=True)
 class Stage:
-    """One demo: what it acts on, and what it has found so far."""
+    """The clients, settings and results so far of one demo."""
 
     services: Services
     settings: Settings
@@ -39,40 +107,40 @@ class Stage:
     logs: Path
     rows: int
     checks: Checks
-    tell: Callable[[str], None]
+    report_progress: Callable[[str], None]
     is_first: bool = True
-    reported_on: int = 0  # the champion's version when the reports were asked for
+    reported_on: int = 0  # the champion's version when the reports were triggered
     notes: dict[str, str] = field(default_factory=dict)
 
     def run_dag(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> DagRun:
-        """Trigger a DAG as the UI's button does, wait, and assert that the run succeeded."""
+        """Trigger a DAG, wait for the run, and assert that it succeeded."""
         run = self.airflow.trigger(dag_id, conf)
         return self.finish(run)
 
     def finish(self, run: DagRun) -> DagRun:
-        """Wait for a run and assert that it succeeded; name the failed tasks if not."""
-        run = self.airflow.wait(run, RUN_TIMEOUT_S, self.tell)
+        """Wait for a run and assert that it succeeded; the assertion names the failed tasks."""
+        run = self.airflow.wait(run, RUN_TIMEOUT_S, self.report_progress)
         states = self.airflow.task_states(run) if run.state != "success" else {}
         failed = [task for task, state in states.items() if state == "failed"]
         found = run.state if not failed else f"{run.state}: {', '.join(failed)}"
         self.checks.equal(f"{run.dag_id} ({run.run_type} run) succeeded", found, "success")
         return run
 
-    def idle(self, dag_id: str, started_within_s: float = 0) -> None:
-        """Wait until no run of a DAG is under way; first, that long, until there is one."""
+    def wait_until_idle(self, dag_id: str, started_within_s: float = 0) -> None:
+        """Wait until no run of a DAG is active; first wait up to this time for a run to start."""
         wait_until(lambda: bool(self.airflow.runs(dag_id)), started_within_s)
         for run in self.airflow.runs(dag_id):
             if not run.is_ended:
-                self.airflow.wait(run, RUN_TIMEOUT_S, self.tell)
+                self.airflow.wait(run, RUN_TIMEOUT_S, self.report_progress)
 
     def send(
         self, n: int, *, seed: int, shifts: Mapping[str, float] | None = None
-    ) -> SimulationReport:
-        """Send real rows through ``/predict``, and what was true of each through ``/feedback``."""
+    ) -> SimulationResult:
+        """Send real rows to ``/predict`` and the label of each to ``/feedback``."""
         from vigie.demo.simulate_traffic import simulate_traffic
 
         return simulate_traffic(
-            self.services,
+            self.services.paths.data,
             model=self.model,
             service=self.client,
             n=n,
@@ -81,8 +149,8 @@ class Stage:
             seed=seed,
         )
 
-    def figures(self) -> set[str]:
-        """Return the jobs that have told whether they succeeded, where their figures are in use."""
+    def jobs_with_metrics(self) -> set[str]:
+        """Return the jobs that have a success metric in the Pushgateway, else in ``/metrics``."""
         gateway = self.settings.metrics.pushgateway_url
         if gateway is None:
             text = self.serving.get("/metrics").text
@@ -97,18 +165,18 @@ class Stage:
         }
 
     def champion(self, model: str | None = None) -> int:
-        """Return the champion's version by the deployments table; 0 before the first."""
+        """Return the champion's version from the deployments table; 0 if there is none."""
         deployment = self.services.deployments.champion(model or self.model.name)
         return deployment.version if deployment else 0
 
-    def served(self) -> int:
-        """Return the version that serving says it serves; 0 while it serves none."""
+    def served_version(self) -> int:
+        """Return the version that the service reports; 0 if it serves none."""
         answer = self.serving.get("/model", params={"model": self.model.name})
         return int(answer.json().get("version") or 0) if answer.is_success else 0
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.5) -> bool:
-    """Return whether a condition became true in time."""
+    """Return whether a condition became true within ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

@@ -38,7 +38,7 @@ def first_runs(stage: Stage) -> None:
     """The runs that switching on started have ended; they trained, gated and deployed models."""
     stage.is_first = not stage.champion()
     for dag_id in SCHEDULED:
-        stage.idle(dag_id, started_within_s=30)
+        stage.wait_until_idle(dag_id, started_within_s=30)
     if not stage.champion():
         stage.run_dag(RETRAINING, {"model": stage.model.name, "force": True})
     if not stage.champion(DETECTOR):
@@ -50,8 +50,8 @@ def first_runs(stage: Stage) -> None:
         stage.checks.equal(f"MLflow's alias `champion` of {model}", alias, version)
         stage.notes[f"first champion of {model}"] = f"version {version}"
     version = stage.champion()
-    wait_until(lambda: stage.served() == version, RELOAD_TIMEOUT_S)
-    stage.checks.equal("the version that serving loaded", stage.served(), version)
+    wait_until(lambda: stage.served_version() == version, RELOAD_TIMEOUT_S)
+    stage.checks.equal("the version that serving loaded", stage.served_version(), version)
 
 
 def traffic(stage: Stage) -> None:
@@ -143,7 +143,7 @@ def retrain(stage: Stage) -> None:
         30,
     )
     stage.checks.holds("the drift asset started ml_retrain_pipeline", asset_run, asset_run)
-    stage.idle(RETRAINING)
+    stage.wait_until_idle(RETRAINING)
     for run in stage.airflow.runs(RETRAINING)[:1]:
         stage.finish(run)
     gate = stage.services.ledger.decisions(stage.model.name, "gate", limit=1)[0]
@@ -158,7 +158,7 @@ def retrain(stage: Stage) -> None:
 def serve(stage: Stage) -> None:
     """The next answer comes from the new champion, without a restart."""
     version = stage.champion()
-    wait_until(lambda: stage.served() == version, RELOAD_TIMEOUT_S)
+    wait_until(lambda: stage.served_version() == version, RELOAD_TIMEOUT_S)
     report = stage.send(1, seed=3)
     stage.checks.equal("version in the next answer", dict(report.versions), {str(version): 1})
     alias = stage.services.tracker.alias(stage.model.name, "champion")
@@ -177,9 +177,11 @@ def again(stage: Stage) -> None:
     stored = stage.services.predictions.count()
     stage.checks.equal("still one document a prediction", second[MESSAGE.name], stored)
     dags = (COLLECTION, TRAINING, SCORING, REPORTS, RETRAINING)
-    wait_until(lambda: stage.figures() >= set(dags), 30)  # scoring may still be in its last task
+    wait_until(
+        lambda: stage.jobs_with_metrics() >= set(dags), 30
+    )  # scoring may still be in its last task
     for dag_id in dags:
-        has = dag_id in stage.figures()
+        has = dag_id in stage.jobs_with_metrics()
         stage.checks.holds(f"figures of {dag_id} in /metrics", has, has)
 
 
