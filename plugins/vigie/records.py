@@ -229,13 +229,13 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class LogPage:
-    """A page of API log lines: ``lines[i]`` has offset ``offset + i``."""
+class LogBatch:
+    """A batch of API log lines: ``lines[i]`` has offset ``offset + i``."""
 
     offset: int
     lines: tuple[str, ...]
     next_offset: int
-    total: int | None = None  # lines in the whole log; None: the source does not tell
+    total: int | None = None  # lines in the whole log; None: unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def test_timestamps_become_utc(text: str, offset: timedelta) -> None:
         ('Input: {"a": 99999999999999999999}', "not representable"),
         ("Input: [1]", "expected a JSON object, found a list"),
         ("Input: " + '{"a":' * 100_000, "not JSON, or cut off"),
-        ("Status: 200 - Status: 500", "told twice"),
+        ("Status: 200 - Status: 500", "occurs twice"),
         ("Status: 200 trailing", "expected ' - KEY: VALUE'"),
     ],
 )
@@ -139,5 +139,5 @@ def test_a_line_without_a_head_is_refused(line: str) -> None:
 
 
 def test_an_entry_that_lacks_a_part_is_no_prediction() -> None:
-    with pytest.raises(DataError, match="whole prediction"):
+    with pytest.raises(DataError, match="complete prediction"):
         parse("2026-11-21T10:00:00Z - api - INFO - x").to_prediction()

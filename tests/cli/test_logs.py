@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from vigie.cli import logs, logs_expire
+from vigie.cli import logs
 from vigie.collection.index_specs import MESSAGE
 from vigie.errors import NotEnoughDataError, PermanentError, SettingsError, TransientError
 from vigie.records import IndexSpec, Prediction
@@ -39,7 +39,6 @@ def vigie_logs(
         yield services
 
     monkeypatch.setattr(logs, "services", opened)
-    monkeypatch.setattr(logs_expire, "services", opened)
     monkeypatch.setenv("COLUMNS", "200")
 
     def invoke(*arguments: str) -> Result:
@@ -65,13 +64,13 @@ def calls(services: FakeServices) -> None:
 def test_once_shows_what_became_of_every_line(vigie_logs: Invoke) -> None:
     output = vigie_logs("once").output
     assert "Collecting from in memory" in output
-    assert "3 lines collected, nothing is left" in output
+    assert "3 lines collected, none remain" in output
     assert "ml-api-message" in output
 
 
 @pytest.mark.usefixtures("calls")
 def test_the_limit_is_kept(vigie_logs: Invoke, services: FakeServices) -> None:
-    assert "2 lines collected, 1 are left" in vigie_logs("once", "--limit", "2").output
+    assert "2 lines collected, 1 remain" in vigie_logs("once", "--limit", "2").output
     assert services.index.count(MESSAGE.name) == 2
 
 
@@ -97,7 +96,7 @@ def test_once_says_what_is_down(
 def test_run_waits_while_something_is_down_and_ends_cleanly_on_ctrl_c(
     vigie_logs: Invoke, services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = services.api_logs.page
+    read = services.api_logs.read
     slept: list[float] = []
 
     def down(*_: int) -> None:
@@ -105,11 +104,11 @@ def test_run_waits_while_something_is_down_and_ends_cleanly_on_ctrl_c(
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
-        monkeypatch.setattr(services.api_logs, "page", page)
+        monkeypatch.setattr(services.api_logs, "read", read)
         if len(slept) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(services.api_logs, "page", down)
+    monkeypatch.setattr(services.api_logs, "read", down)
     monkeypatch.setattr(logs.time, "sleep", sleep)
     result = vigie_logs("run", "--interval", "2")
     assert result.exit_code == 0
@@ -126,7 +125,7 @@ def test_check_indices_names_what_is_wrong_and_exits_with_2(
     services.index.ensure(IndexSpec(MESSAGE.name, {"@timestamp": "date", "stray": "text"}))
     result = vigie_logs("check-indices")
     assert result.exit_code == 2
-    assert "stray: not ours" in result.output
+    assert "stray: unexpected field" in result.output
 
 
 @pytest.mark.usefixtures("calls")
@@ -156,7 +155,7 @@ def test_an_export_of_nothing_is_nothing_to_do(
 
 
 def test_one_file_for_several_models_is_refused(vigie_logs: Invoke) -> None:
-    with pytest.raises(PermanentError, match="--output needs --model"):
+    with pytest.raises(PermanentError, match="--output requires --model"):
         vigie_logs("export", "--output", "x.parquet")
 
 
@@ -167,16 +166,16 @@ def test_dead_letters_and_replay(
         def check(self) -> str:
             return "lines"
 
-        def page(self, offset: int, limit: int):  # type: ignore[no-untyped-def]
-            from vigie.records import LogPage
+        def read(self, offset: int, limit: int):  # type: ignore[no-untyped-def]
+            from vigie.records import LogBatch
 
             lines = ("[red]no log line",)[offset : offset + limit]
-            return LogPage(offset, lines, offset + len(lines))
+            return LogBatch(offset, lines, offset + len(lines))
 
     services.api_logs = Source()  # type: ignore[assignment]
     once = vigie_logs("once")
     assert once.exit_code == 0, "one bad line fails nothing"
-    assert "1 lines went to vigie-dead-letters, the first because: " in caplog.text
+    assert "1 lines were written to vigie-dead-letters, the first because: " in caplog.text
     assert [record.levelname for record in caplog.records if "went to" in record.message] == [
         "WARNING"
     ]
@@ -184,9 +183,9 @@ def test_dead_letters_and_replay(
     shown = json.loads(vigie_logs("dead-letters", "--json").output)
     assert (shown["total"], shown["letters"][0]["error_type"]) == (1, "unreadable_line")
     dry = vigie_logs("replay", "--dry-run").output
-    assert "Would try 1 (1 of the API log, 0 of the stream): 0 can be read now" in dry
+    assert "Would replay 1 dead letters (1 of the API log, 0 of the stream): 0 are readable" in dry
     wet = vigie_logs("replay").output
-    assert "Tried 1 (1 of the API log, 0 of the stream): 0 indexed, 1 still refused." in wet
+    assert "Replayed 1 dead letters (1 of the API log, 0 of the stream): 0 indexed" in wet
 
 
 @pytest.mark.usefixtures("calls")
@@ -195,7 +194,7 @@ def test_expire_deletes_what_is_older_and_says_how_much(
 ) -> None:
     vigie_logs("once")
     services.clock.advance(days=9)
-    with pytest.raises(PermanentError, match=r"older than 7 days of ml-api-logs.*add --yes"):
+    with pytest.raises(PermanentError, match=r"older than 7 days from ml-api-logs.*add --yes"):
         vigie_logs("expire", "--days", "7")
     assert services.index.count(MESSAGE.name) == 3
     told = vigie_logs("expire", "--days", "7", "--yes").output

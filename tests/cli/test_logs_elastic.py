@@ -9,9 +9,8 @@ import pytest
 
 from support.fake_es import FakeEs
 from vigie.adapters.elastic.index import EsIndex
-from vigie.collection.clear_indices import clear_indices
-from vigie.collection.confirmation import require_confirmation
 from vigie.collection.index_specs import MESSAGE, api_log_specs
+from vigie.collection.maintain_indices import clear_indices, require_confirmation
 from vigie.errors import PermanentError
 from vigie.local.check import check_roles
 from vigie.records import Document
@@ -40,17 +39,17 @@ def test_a_cluster_is_not_cleared_unless_it_is_named(
     assert on_cluster.index.count(MESSAGE.name) == 1
 
 
-def test_an_old_document_is_not_expired_on_a_cluster_that_was_not_named(
+def test_nothing_expires_on_a_cluster_that_was_not_named(
     on_cluster: FakeServices,
 ) -> None:
-    told = "older than a day of ml-api-message .1 documents. for good.*--expect-cluster fake"
-    with pytest.raises(PermanentError, match=told):
+    message = "older than a day from ml-api-message .1 documents. perm.*--expect-cluster fake"
+    with pytest.raises(PermanentError, match=message):
         require_confirmation(
-            on_cluster,
+            on_cluster.index,
             [MESSAGE.name],
             confirmed=True,
             expect_cluster=None,
-            only="what is older than a day of ",
+            only="all documents older than a day from ",
         )
 
 

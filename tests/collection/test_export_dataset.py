@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vigie.collection import export_dataset as module
-from vigie.collection.export_dataset import export_dataset
-from vigie.collection.export_datasets import export_datasets
+from vigie.collection.export_dataset import export_dataset, export_datasets
 from vigie.collection.index_specs import MESSAGE
 from vigie.collection.ingest_logs import ingest_logs
 from vigie.errors import NotEnoughDataError, TransientError

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from vigie.collection.follow_logs import Waiting, follow_logs
-from vigie.collection.ingest_logs import IngestReport
+from vigie.collection.ingest_logs import IngestResult
 from vigie.errors import SettingsError, TransientError
 
 
-def report(read: int) -> IngestReport:
-    return IngestReport(read=read, offset=read, restarted=False, lost=0, lag=None, counts={})
+def report(read: int) -> IngestResult:
+    return IngestResult(read=read, offset=read, restarted=False, lost=0, lag=None, counts={})
 
 
-def answers(*outcomes: IngestReport | Exception) -> Callable[[], IngestReport]:
-    left: Iterator[IngestReport | Exception] = iter(outcomes)
+def answers(*outcomes: IngestResult | Exception) -> Callable[[], IngestResult]:
+    left: Iterator[IngestResult | Exception] = iter(outcomes)
 
-    def collect() -> IngestReport:
+    def collect() -> IngestResult:
         outcome = next(left)
         if isinstance(outcome, Exception):
             raise outcome

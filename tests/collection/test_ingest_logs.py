@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from vigie import catalogue
 from vigie.api_log.line import render
 from vigie.collection.index_specs import MESSAGE, PERFS, RAW
-from vigie.collection.ingest_logs import IngestReport, ingest_logs
+from vigie.collection.ingest_logs import IngestResult, ingest_logs
 from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.encoding import dumps
 from vigie.errors import DataError, TransientError
-from vigie.records import Document, IndexOutcome, LogPage, Prediction, Rejection
+from vigie.records import Document, IndexOutcome, LogBatch, Prediction, Rejection
 from vigie.state_keys import collector_cursor
 from vigie.testing import FakeServices
 from vigie.testing.index import FakeIndex
@@ -59,10 +59,10 @@ class Lines:
     def check(self) -> str:
         return "lines"
 
-    def page(self, offset: int, limit: int) -> LogPage:
+    def read(self, offset: int, limit: int) -> LogBatch:
         start = max(0, offset + self.shift)
         lines = tuple(self.lines[start : start + limit])
-        return LogPage(start, lines, start + len(lines), len(self.lines) if self.total else None)
+        return LogBatch(start, lines, start + len(lines), len(self.lines) if self.total else None)
 
 
 class PickyIndex(FakeIndex):
@@ -83,7 +83,7 @@ class PickyIndex(FakeIndex):
         return replace(outcome, rejected=outcome.rejected + tuple(rejections))
 
 
-def collect(services: FakeServices, limit: int = 1000, batch_size: int = 3) -> IngestReport:
+def collect(services: FakeServices, limit: int = 1000, batch_size: int = 3) -> IngestResult:
     report = ingest_logs(services, limit=limit, batch_size=batch_size)
     for index, counts in report.counts.items():
         counts.checked(index)
@@ -202,8 +202,8 @@ def test_the_lag_is_told_when_the_source_tells_its_length(mixed: FakeServices) -
 
 def test_a_source_that_sends_short_pages_is_read_to_its_end(mixed: FakeServices) -> None:
     class Short(Lines):
-        def page(self, offset: int, limit: int) -> LogPage:
-            return super().page(offset, min(limit, 2))
+        def read(self, offset: int, limit: int) -> LogBatch:
+            return super().read(offset, min(limit, 2))
 
     mixed.api_logs = Short(mixed.api_logs.lines)  # type: ignore[attr-defined,assignment]
     assert collect(mixed, batch_size=5).read == 9

@@ -7,17 +7,17 @@ from collections.abc import Callable
 import pytest
 
 from vigie.api_log.line import render
-from vigie.collection.check_indices import check_indices
-from vigie.collection.check_prerequisites import check_prerequisites
-from vigie.collection.clear_indices import clear_indices
-from vigie.collection.deduplicate_indices import Deduplicated, deduplicate_indices
+from vigie.collection.check_prerequisites import check_indices, check_prerequisites
+from vigie.collection.documents import DEFAULT_PATTERN
+from vigie.collection.index_lines import api_log_replay
 from vigie.collection.index_specs import MESSAGE, PERFS, RAW
 from vigie.collection.ingest_logs import ingest_logs
+from vigie.collection.maintain_indices import Deduplicated, clear_indices, deduplicate_indices
 from vigie.dead_letters.letters import API_LOG, DEAD_LETTERS, dead_letter
-from vigie.dead_letters.list_dead_letters import list_dead_letters
-from vigie.dead_letters.replay import replay_dead_letters
+from vigie.dead_letters.replay import ReplayResult, replay_dead_letters
+from vigie.dead_letters.write import list_dead_letters
 from vigie.errors import PermanentError, SettingsError, TransientError
-from vigie.records import Document, IndexSpec, LogPage, Prediction
+from vigie.records import Document, IndexSpec, LogBatch, Prediction
 from vigie.testing import FakeServices
 
 
@@ -44,6 +44,11 @@ def refuse(services: FakeServices, line: str, kind: str = API_LOG, offset: int =
         at=services.now(),
     )
     services.index.create(DEAD_LETTERS.name, [letter])
+
+
+def replay(services: FakeServices, *, dry_run: bool = False) -> ReplayResult:
+    handler = api_log_replay(services, filter_pattern=DEFAULT_PATTERN, raw_index=RAW.name)
+    return replay_dead_letters(services.index, {API_LOG: handler}, dry_run=dry_run)
 
 
 def failing(error: Exception) -> Callable[..., object]:
@@ -80,7 +85,7 @@ def test_a_wrong_setting_is_permanent_even_when_something_else_is_down(
 
 def test_fresh_indices_are_as_they_should_be(services: FakeServices) -> None:
     report = check_indices(services)
-    assert report.is_well
+    assert report.is_ok
     assert [index.name for index in report.indices] == [
         RAW.name,
         MESSAGE.name,
@@ -92,7 +97,7 @@ def test_fresh_indices_are_as_they_should_be(services: FakeServices) -> None:
 def test_a_field_that_is_not_ours_is_named(services: FakeServices) -> None:
     services.index.ensure(IndexSpec(PERFS.name, {"@timestamp": "date", "stray": "text"}))
     problems = {index.name: index.problems for index in check_indices(services).indices}
-    assert problems[PERFS.name] == ("stray: not ours (text)",)
+    assert problems[PERFS.name] == ("stray: unexpected field (text)",)
 
 
 def test_clearing_unasked_deletes_nothing_and_tells_what_it_would(services: FakeServices) -> None:
@@ -124,8 +129,8 @@ def test_a_collector_at_work_begins_anew_when_the_indices_are_cleared(
     class ClearedMeanwhile:
         cleared = 0
 
-        def page(self, offset: int, limit: int) -> LogPage:
-            page = source.page(offset, limit)
+        def read(self, offset: int, limit: int) -> LogBatch:
+            page = source.read(offset, limit)
             if limit > 1 and not self.cleared:  # 1: it looks whether the source began anew
                 self.cleared = clear_indices(services, confirmed=True).deleted[RAW.name] + 1
             return page
@@ -161,7 +166,7 @@ def test_dead_letters_are_counted_by_reason_and_shown_oldest_first(services: Fak
     for number in range(3):
         refuse(services, f"line {number}")
         services.clock.advance(seconds=1)
-    report = list_dead_letters(services, limit=2)
+    report = list_dead_letters(services.index, limit=2)
     assert (report.total, report.by_error) == (3, {"unreadable_line": 3})
     assert [letter["preview"] for letter in report.letters] == ["line 0", "line 1"]
 
@@ -172,10 +177,10 @@ def test_replay_moves_what_can_be_read_now(services: FakeServices) -> None:
     refuse(services, readable, offset=4)
     refuse(services, "still unreadable")
     refuse(services, "of somebody else", kind="other")
-    dry = replay_dead_letters(services, dry_run=True)
+    dry = replay(services, dry_run=True)
     assert (dry.tried, dry.replayed, dry.still_dead, dry.dry_run) == (2, 1, 1, True)
     assert (services.index.count(DEAD_LETTERS.name), services.index.fields(RAW.name)) == (3, None)
-    report = replay_dead_letters(services)
+    report = replay(services)
     assert (report.tried, report.replayed, report.still_dead, report.others) == (2, 1, 1, 1)
     assert services.index.count(DEAD_LETTERS.name) == 2
     message = next(services.index.scan(MESSAGE.name)).body
@@ -184,9 +189,9 @@ def test_replay_moves_what_can_be_read_now(services: FakeServices) -> None:
 
 def test_replaying_what_was_collected_meanwhile_adds_nothing(services: FakeServices) -> None:
     send(services, "t1")
-    line = services.api_logs.page(0, 1).lines[0]
+    line = services.api_logs.read(0, 1).lines[0]
     refuse(services, line)
-    assert replay_dead_letters(services).replayed == 1
+    assert replay(services).replayed == 1
     assert services.index.count(MESSAGE.name) == 1
 
 
@@ -195,13 +200,13 @@ def test_a_replay_of_what_is_still_unreadable_changes_nothing(services: FakeServ
         def check(self) -> str:
             return ""
 
-        def page(self, offset: int, limit: int) -> LogPage:
+        def read(self, offset: int, limit: int) -> LogBatch:
             lines = ("unreadable",)[offset : offset + limit]
-            return LogPage(offset, lines, offset + len(lines))
+            return LogBatch(offset, lines, offset + len(lines))
 
     services.api_logs = Source()  # type: ignore[assignment]
     ingest_logs(services, limit=10)
     before = services.index.documents[DEAD_LETTERS.name].copy()
     for _ in range(2):
-        assert replay_dead_letters(services).still_dead == 1
+        assert replay(services).still_dead == 1
     assert services.index.documents[DEAD_LETTERS.name] == before

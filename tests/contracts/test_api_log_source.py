@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from vigie.adapters.api_log.gradio_source import GradioSource, checked_url
-from vigie.adapters.api_log.log_page import checked_page
+from vigie.adapters.api_log.gradio_source import GradioSource, checked_batch, checked_url
 from vigie.api_log.line import parse, render
 from vigie.errors import DataError, SettingsError, TransientError
 from vigie.records import Prediction
@@ -91,42 +90,42 @@ def test_pages_follow_each_other_without_gap_or_double(
 ) -> None:
     assert source.check()
     offset, lines = 0, []
-    while page := source.page(offset, 10).lines:
-        assert source.page(offset, 10).offset == offset
+    while page := source.read(offset, 10).lines:
+        assert source.read(offset, 10).offset == offset
         lines += page
-        offset = source.page(offset, 10).next_offset
+        offset = source.read(offset, 10).next_offset
     assert offset == N
     assert lines == [render(event) for event in logged.predictions.log]
 
 
 def test_a_line_tells_the_whole_event(source: ApiLogSource, logged: FakeServices) -> None:
-    (line,) = source.page(7, 1).lines
+    (line,) = source.read(7, 1).lines
     assert parse(line).to_prediction() == logged.predictions.log[7]
 
 
 def test_past_the_end_is_an_empty_page(source: ApiLogSource) -> None:
-    page = source.page(N + 5, 10)
+    page = source.read(N + 5, 10)
     assert (page.lines, page.offset, page.next_offset) == ((), N + 5, N + 5)
 
 
 def test_a_page_tells_how_long_the_log_is(source: ApiLogSource) -> None:
-    assert source.page(0, 10).total == N
+    assert source.read(0, 10).total == N
 
 
 def test_new_events_appear_at_the_end(source: ApiLogSource, logged: FakeServices) -> None:
-    assert source.page(N, 10).lines == ()
+    assert source.read(N, 10).lines == ()
     logged.predictions.add(replace(prediction(logged, 0), transaction_id="new"))
-    assert len(source.page(N, 10).lines) == 1
+    assert len(source.read(N, 10).lines) == 1
 
 
 def test_a_source_survives_the_restart_of_the_service(logged: FakeServices) -> None:
     with running(logged) as port:
         source = GradioSource(f"http://127.0.0.1:{port}/ui", timeout_s=10)
-        assert len(source.page(0, 5).lines) == 5
+        assert len(source.read(0, 5).lines) == 5
     with pytest.raises(TransientError, match="vigie up"):
-        source.page(0, 5)
+        source.read(0, 5)
     with running(logged, port):
-        assert len(source.page(0, 5).lines) == 5
+        assert len(source.read(0, 5).lines) == 5
 
 
 def test_a_database_that_is_down_is_transient(
@@ -137,7 +136,7 @@ def test_a_database_that_is_down_is_transient(
 
     monkeypatch.setattr(logged.predictions, "page", down)
     with pytest.raises(TransientError, match="PostgreSQL did not answer"):
-        gradio.page(0, 5)
+        gradio.read(0, 5)
 
 
 def test_nobody_there_is_transient_and_names_the_address() -> None:
@@ -256,9 +255,9 @@ def test_other_addresses_pass(url: str) -> None:
 )
 def test_an_answer_that_is_no_page_is_a_data_error(answer: Any) -> None:
     with pytest.raises(DataError, match="logs_api"):
-        checked_page(answer, offset=3, limit=2)
+        checked_batch(answer, offset=3, limit=2)
 
 
 def test_a_source_need_not_tell_how_long_its_log_is() -> None:
-    page = checked_page({"lines": ["a"], "next_offset": 4}, offset=3, limit=2)
+    page = checked_batch({"lines": ["a"], "next_offset": 4}, offset=3, limit=2)
     assert page.total is None

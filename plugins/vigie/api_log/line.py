@@ -1,4 +1,4 @@
-"""The API log line: rendered by serving, parsed by the collector, side by side so that they agree.
+"""Render and parse the API log line.
 
 ::
 
@@ -9,21 +9,21 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from vigie.api_log.segments import SEGMENTS, read_unknown
 from vigie.encoding import dumps, iso_utc
 from vigie.errors import DataError
 from vigie.records import Prediction
 
 LOGGER = "vigie.api"
-_LINE_BREAKS = re.compile(
-    "[\x85\u2028\u2029]"
-)  # what splitlines() cuts at and JSON leaves as it is
+#: Line breaks that ``str.splitlines`` recognises and JSON does not escape.
+_LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
 _HEAD = re.compile(
     r"\ufeff?(?P<timestamp>\d{4}\S+(?: [\d:.,]+)?) - (?P<logger>\S+) - (?P<level>[A-Za-z]+) - "
     r"(?P<message>.*)",
@@ -33,11 +33,13 @@ _CALL = re.compile(
     r"(?:\[(?P<transaction>[^\[\]\s]+)\] )?API Call - (?P<method>[A-Z]+) (?P<path>/\S*)"
 )
 _KEY = re.compile(r"(?: -)? (?P<key>[A-Z][A-Za-z ]*): ")
+_PLAIN = re.compile(r"(?:(?! - ).)*", re.DOTALL)
+_MODEL = re.compile(r"(\S+) v(\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
 class ApiLogEntry:
-    """A parsed line; what the line does not carry is None."""
+    """A parsed line; fields that the line does not contain are None."""
 
     timestamp: datetime  # UTC, aware
     logger: str
@@ -54,12 +56,10 @@ class ApiLogEntry:
     model_version: int | None = None
     input_data: Mapping[str, Any] | None = None
     result: Mapping[str, Any] | None = None
-    extra: Mapping[str, str] = field(
-        default_factory=dict
-    )  # segments that this version does not know
+    extra: Mapping[str, str] = field(default_factory=dict)  # segments with an unknown key
 
     def to_prediction(self) -> Prediction:
-        """Return the event that the line tells of. Raises DataError if a part of it is missing."""
+        """Return the prediction in the line. Raises DataError if a part of it is missing."""
         try:
             return Prediction(
                 transaction_id=_present(self.transaction_id),
@@ -75,11 +75,11 @@ class ApiLogEntry:
                 memory_mb=self.memory_mb,
             )
         except KeyError as exc:
-            raise DataError(f"the line does not tell of a whole prediction: no {exc}") from exc
+            raise DataError(f"the line does not contain a complete prediction: no {exc}") from exc
 
 
 def render(prediction: Prediction) -> str:
-    """Return the log line of an answered prediction: one line, whatever the values hold.
+    """Return the log line of an answered prediction; line breaks in values are escaped.
 
     Examples
     --------
@@ -115,13 +115,12 @@ def render(prediction: Prediction) -> str:
 
 
 def parse(line: str) -> ApiLogEntry:
-    """Read a line; a line of another endpoint or logger is an entry without the call's fields.
+    """Parse a line; the entry of another endpoint or logger has no fields of a call.
 
     Raises
     ------
     DataError
-        Saying what was expected, when the line has no timestamp, logger and level, or an API call
-        is cut off or malformed.
+        The line has no timestamp, logger and level, or its API call is truncated or malformed.
     """
     head = _HEAD.fullmatch(line.rstrip("\r\n"))
     if head is None:
@@ -151,17 +150,17 @@ def _parse_call(message: str) -> dict[str, Any]:
         key = _KEY.match(message, position)
         if key is None:
             raise DataError(f"expected ' - KEY: VALUE' at {message[position : position + 40]!r}")
-        read = SEGMENTS.get(key["key"], read_unknown)
+        read = _SEGMENTS.get(key["key"], _read_unknown)
         values, position = read(key["key"], message, key.end())
-        target = fields if read is not read_unknown else extra
+        target = fields if read is not _read_unknown else extra
         if target.keys() & values.keys():
-            raise DataError(f"{key['key']} is told twice")
+            raise DataError(f"{key['key']} occurs twice")
         target.update(values)
     return {**fields, "extra": extra}
 
 
 def _timestamp(text: str) -> datetime:
-    """Read an ISO 8601 instant; one without a zone is UTC."""
+    """Parse an ISO 8601 timestamp; without a zone it is UTC."""
     try:
         at = datetime.fromisoformat(text)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
@@ -178,3 +177,73 @@ def _present(value: Any) -> Any:
     if value is None:
         raise KeyError("value")
     return value
+
+
+#: Takes key, message and position; returns the parsed fields and the position after them.
+_Reader = Callable[[str, str, int], tuple[dict[str, Any], int]]
+
+
+def _read_number(name: str, unit: str, convert: Callable[[str], float] = float) -> _Reader:
+    number = re.compile(r"(-?[0-9][0-9.eE+-]{0,30})" + (f" ?{re.escape(unit)}" if unit else ""))
+
+    def read(key: str, message: str, position: int) -> tuple[dict[str, Any], int]:
+        found = number.match(message, position)
+        try:
+            value = convert(found[1]) if found else math.nan
+        except ValueError:
+            value = math.nan
+        if found is None or not math.isfinite(value):
+            expected = f"a number in {unit}" if unit else "a number"
+            raise DataError(
+                f"{key}: expected {expected}, found {message[position : position + 20]!r}"
+            )
+        return {name: value}, found.end()
+
+    return read
+
+
+def _read_json(name: str) -> _Reader:
+    def read(key: str, message: str, position: int) -> tuple[dict[str, Any], int]:
+        try:
+            value, end = _DECODER.raw_decode(message, position)
+        except (ValueError, RecursionError) as exc:
+            raise DataError(f"{key}: not JSON, or cut off: {exc}") from exc
+        if not isinstance(value, dict):
+            raise DataError(f"{key}: expected a JSON object, found a {type(value).__name__}")
+        dumps(value)  # raises DataError for integers beyond 64 bits
+        return {name: value}, end
+
+    return read
+
+
+def _read_model(key: str, message: str, position: int) -> tuple[dict[str, Any], int]:
+    found = _MODEL.match(message, position)
+    if found is None:
+        raise DataError(f"{key}: expected 'NAME vN', found {message[position : position + 40]!r}")
+    return {"model": found[1], "model_version": int(found[2])}, found.end()
+
+
+def _read_unknown(key: str, message: str, position: int) -> tuple[dict[str, Any], int]:
+    found = _PLAIN.match(message, position)
+    return {key: found[0] if found else ""}, found.end() if found else position
+
+
+_SEGMENTS: Mapping[str, _Reader] = {
+    "Status": _read_number("status_code", "", int),
+    "Execution Time": _read_number("execution_time_ms", "ms"),
+    "CPU": _read_number("cpu_percent", "%"),
+    "Memory": _read_number("memory_mb", "MB"),
+    "Model": _read_model,
+    "Input": _read_json("input_data"),
+    "Result": _read_json("result"),
+}
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from vigie.cli.logs_expire import expire
 from vigie.cli.logs_text import (
     deduplication_text,
     export_text,
@@ -22,29 +21,39 @@ from vigie.cli.logs_text import (
 from vigie.cli.support import console, errors, services
 
 if TYPE_CHECKING:
-    from vigie.collection.ingest_logs import IngestReport
+    from vigie.collection.ingest_logs import IngestResult
     from vigie.wiring import LazyServices
 
 app = typer.Typer(no_args_is_help=True)
-app.command()(expire)
 
-Limit = Annotated[int, typer.Option(min=1, help="Lines a round, at most.")]
+Limit = Annotated[int, typer.Option(min=1, help="Maximum number of lines per round.")]
 GradioUrl = Annotated[
-    str | None, typer.Option(help="Address of the served model (else GRADIO_URL).")
+    str | None, typer.Option(help="Address of the served model (default: GRADIO_URL).")
+]
+Confirmed = Annotated[bool, typer.Option("--yes", help="Confirm the deletion.")]
+ExpectCluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Name of the Elasticsearch cluster; required to delete from one."
+    ),
 ]
 HfToken = Annotated[
-    str | None, typer.Option(help="Token of a private Space (else HF_TOKEN, which stays hidden).")
+    str | None,
+    typer.Option(
+        help="Token for a private Space (default: HF_TOKEN, which does not appear in the "
+        "process list)."
+    ),
 ]
 
 
 @app.command()
 def once(limit: Limit = 100, gradio_url: GradioUrl = None, hf_token: HfToken = None) -> None:
-    """Check what is needed, then collect new lines once."""
+    """Check the prerequisites, then collect new lines once."""
     from vigie.collection.check_prerequisites import check_prerequisites
 
     with services({"GRADIO_URL": gradio_url, "HF_TOKEN": hf_token}) as opened:
-        report = check_prerequisites(opened, raw_index=opened.settings.elasticsearch.index)
-        console.print(f"Collecting from {escape(report.source)}", highlight=False)
+        result = check_prerequisites(opened, raw_index=opened.settings.elasticsearch.index)
+        console.print(f"Collecting from {escape(result.source)}", highlight=False)
         console.print(ingest_table(_collect(opened, limit)))
 
 
@@ -53,12 +62,12 @@ def run(
     limit: Limit = 100,
     interval: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Seconds between rounds (else PIPELINE_POLL_INTERVAL)."),
+        typer.Option(min=0.1, help="Seconds between rounds (default: PIPELINE_POLL_INTERVAL)."),
     ] = None,
     gradio_url: GradioUrl = None,
     hf_token: HfToken = None,
 ) -> None:
-    """Collect again and again until Ctrl-C; waits for a service that is down."""
+    """Collect continuously until Ctrl-C; wait for services that are unavailable."""
     from vigie.collection.follow_logs import Waiting, follow_logs
 
     with services({"GRADIO_URL": gradio_url, "HF_TOKEN": hf_token}) as opened:
@@ -66,7 +75,7 @@ def run(
         rounds = follow_logs(
             lambda: _collect(opened, limit), limit=limit, interval_s=interval_s, sleep=time.sleep
         )
-        console.print(f"Collecting every {interval_s:g} s; Ctrl-C ends it.", highlight=False)
+        console.print(f"Collecting every {interval_s:g} s; press Ctrl-C to stop.", highlight=False)
         collected = 0
         try:
             for event in rounds:
@@ -82,67 +91,98 @@ def run(
 
 @app.command("check-indices")
 def check() -> None:
-    """Check that the log indices exist with the right mappings (and make those that are absent)."""
-    from vigie.collection.check_indices import check_indices
+    """Compare the mappings of the log indices with the expected ones; create missing indices."""
+    from vigie.collection.check_prerequisites import check_indices
 
     with services() as opened:
-        report = check_indices(opened, raw_index=opened.settings.elasticsearch.index)
-    console.print(indices_table(report))
-    if not report.is_well:
+        result = check_indices(opened, raw_index=opened.settings.elasticsearch.index)
+    console.print(indices_table(result))
+    if not result.is_ok:
         raise typer.Exit(2)
 
 
 @app.command()
-def clear(
-    yes: Annotated[bool, typer.Option("--yes", help="Really delete them.")] = False,
-    expect_cluster: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Elasticsearch: the cluster that is meant."),
-    ] = None,
-) -> None:
+def clear(yes: Confirmed = False, expect_cluster: ExpectCluster = None) -> None:
     """Delete the three log indices; the next round collects everything again."""
-    from vigie.collection.clear_indices import clear_indices
+    from vigie.collection.maintain_indices import clear_indices
 
     with services() as opened:
         index = opened.settings.elasticsearch.index
-        report = clear_indices(
+        result = clear_indices(
             opened, confirmed=yes, expect_cluster=expect_cluster, raw_index=index
         )
-    for name, documents in report.deleted.items():
+    for name, documents in result.deleted.items():
         console.print(f"{name}: {documents} documents deleted", highlight=False)
 
 
 @app.command()
-def deduplicate() -> None:
-    """Keep only the newest document of each transaction (there is normally nothing to remove)."""
-    from vigie.collection.deduplicate_indices import deduplicate_indices
+def expire(
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, help="Days to keep (default: ELASTICSEARCH_RETENTION_DAYS)."),
+    ] = None,
+    yes: Confirmed = False,
+    expect_cluster: ExpectCluster = None,
+) -> None:
+    """Delete documents of the log indices that are older than the retention period."""
+    from vigie.collection.index_specs import api_log_specs
+    from vigie.collection.maintain_indices import expire_documents, require_confirmation
+    from vigie.errors import SettingsError
 
     with services() as opened:
-        report = deduplicate_indices(opened)
-    console.print(deduplication_text(report), highlight=False)
+        settings = opened.settings.elasticsearch
+        keep = days or settings.retention_days
+        if keep is None:
+            raise SettingsError(
+                "no retention period is set; use --days or set ELASTICSEARCH_RETENTION_DAYS"
+            )
+        names = [spec.name for spec in api_log_specs(settings.index)]
+        require_confirmation(
+            opened.index,
+            names,
+            confirmed=yes,
+            expect_cluster=expect_cluster,
+            only=f"all documents older than {keep} days from ",
+        )
+        result = expire_documents(opened, indices=names, days=keep)
+    for name, documents in result.deleted.items():
+        console.print(
+            f"{name}: {documents} documents before {result.before:%Y-%m-%d %H:%M} UTC deleted",
+            highlight=False,
+        )
+
+
+@app.command()
+def deduplicate() -> None:
+    """Keep only the newest document of each transaction; duplicates are not expected."""
+    from vigie.collection.maintain_indices import deduplicate_indices
+
+    with services() as opened:
+        result = deduplicate_indices(opened)
+    console.print(deduplication_text(result), highlight=False)
 
 
 @app.command()
 def export(
-    model: Annotated[str | None, typer.Option(help="Which model; else every one.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Where to (one model only).")] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model (default: all).")] = None,
+    output: Annotated[Path | None, typer.Option(help="Output file; requires --model.")] = None,
 ) -> None:
-    """Export predictions to Parquet: base and derived features, target (the model's own answer)."""
+    """Export predictions to Parquet: base and derived features, and the prediction as target."""
     from vigie.collection.export_dataset import export_dataset
     from vigie.errors import NotEnoughDataError, PermanentError
     from vigie.models.catalog import get_model
     from vigie.models.names import model_names
 
     if output and not model:
-        raise PermanentError("--output needs --model: several tables do not go into one file")
+        raise PermanentError("--output requires --model: one file holds the table of one model")
     with services() as opened:
         folder = opened.paths.models
         names = [model] if model else model_names(folder)
         empty: list[NotEnoughDataError] = []
         for name in names:
             try:
-                report = export_dataset(opened, model=get_model(folder, name), output=output)
-                console.print(export_text(report), highlight=False)
+                result = export_dataset(opened, model=get_model(folder, name), output=output)
+                console.print(export_text(result), highlight=False)
             except NotEnoughDataError as exc:
                 empty.append(exc)
     if len(empty) == len(names):
@@ -151,43 +191,50 @@ def export(
 
 @app.command("dead-letters")
 def dead_letters(
-    limit: Annotated[int, typer.Option(min=0, help="How many to show.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, whole.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Number of dead letters to show.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List what could not be stored where it belongs, with the reason."""
-    from vigie.dead_letters.list_dead_letters import list_dead_letters
+    """List the dead letters with the reason for each."""
+    from vigie.dead_letters.write import list_dead_letters
 
     with services() as opened:
-        report = list_dead_letters(opened, limit=limit)
+        result = list_dead_letters(opened.index, limit=limit)
     if as_json:
-        console.print_json(data=report.as_xcom())
+        console.print_json(data=result.as_xcom())
     else:
-        console.print(letters_table(report))
+        console.print(letters_table(result))
 
 
 @app.command()
 def replay(
-    limit: Annotated[int | None, typer.Option(min=1, help="Try at most so many.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of dead letters to replay.")
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell what would be tried.")
+        bool, typer.Option("--dry-run", help="Show what would be replayed and change nothing.")
     ] = False,
 ) -> None:
-    """Try dead letters of the API log and of the stream again; those that pass leave the list."""
+    """Process dead letters of the API log and of the stream again; delete those that succeed."""
+    from vigie.anomaly.scoring.replay_stream_letters import stream_replay
+    from vigie.collection.index_lines import api_log_replay
+    from vigie.dead_letters.letters import API_LOG, STREAM
     from vigie.dead_letters.replay import replay_dead_letters
 
     with services() as opened:
         settings = opened.settings
-        report = replay_dead_letters(
-            opened,
-            limit=limit,
-            filter_pattern=settings.pipeline.filter_pattern,
-            raw_index=settings.elasticsearch.index,
-            dry_run=dry_run,
-        )
-    console.print(replay_text(report), highlight=False)
+        handlers = {
+            API_LOG: api_log_replay(
+                opened,
+                filter_pattern=settings.pipeline.filter_pattern,
+                raw_index=settings.elasticsearch.index,
+            ),
+            STREAM: stream_replay(opened),
+        }
+        result = replay_dead_letters(opened.index, handlers, limit=limit, dry_run=dry_run)
+    console.print(replay_text(result), highlight=False)
 
 
-def _collect(opened: LazyServices, limit: int) -> IngestReport:
+def _collect(opened: LazyServices, limit: int) -> IngestResult:
     from vigie.collection.ingest_logs import ingest_logs
 
     pipeline: Any = opened.settings.pipeline

@@ -1,21 +1,29 @@
-"""How far a source has been collected, and which line was the last."""
+"""The cursor of a collected source: the next offset to read and a digest of the last line."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
+from vigie import state_keys
 from vigie.encoding import digest
+
+if TYPE_CHECKING:
+    from vigie.records import LogBatch
+    from vigie.roles import ApiLogSource, StateStore
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """The next offset to read, and the digest of the line before it.
 
-    A source that restarted may have any number of lines by now: only the line itself tells whether
-    it is still the one that was read, so the collector looks at it again before it goes on.
+    A source that restarted may contain any number of lines. The digest of the last line shows
+    whether the offset still refers to the same log, so it is compared before reading continues.
     """
 
     offset: int = 0
@@ -23,7 +31,7 @@ class Cursor:
 
     @classmethod
     def from_state(cls, value: Mapping[str, Any] | None) -> Self | None:
-        """Read a stored cursor; None if it is not one.
+        """Parse a stored cursor; return None if it is invalid.
 
         Examples
         --------
@@ -44,21 +52,79 @@ class Cursor:
         return cls(offset, digest(line))
 
     def follows(self, line: str) -> bool:
-        """Say whether ``line`` is the one that was read last."""
+        """Return whether ``line`` is the last line that was read."""
         return digest(line) == self.last_line
 
     def as_state(self) -> dict[str, Any]:
         return {"offset": self.offset, "last_line": self.last_line}
 
 
-def reset_state() -> dict[str, Any]:
-    """Return a state of a source that is to be read from the beginning.
+@dataclass(slots=True)
+class SourcePosition:
+    """The position of a collector in one source, with the stored state that it corresponds to."""
 
-    It equals no state before it: a collector that is at work sees that its cursor was moved.
+    state: StateStore
+    source_id: str
+    stored: Mapping[str, Any] | None
+    cursor: Cursor
+    restarted: bool  # a stored cursor exists, but it is invalid or the source was reset
+
+    @classmethod
+    def load(cls, api_logs: ApiLogSource, state: StateStore, source_id: str) -> Self:
+        """Return the position at which collection continues."""
+        stored = state.get(state_keys.collector_cursor(source_id))
+        return cls(state, source_id, stored, *_resume(api_logs, source_id, stored))
+
+    def has_moved(self) -> bool:
+        """Return whether another process changed the cursor since this one read or wrote it."""
+        return self.state.get(state_keys.collector_cursor(self.source_id)) != self.stored
+
+    def advance(self, batch: LogBatch) -> None:
+        """Move the cursor past a batch whose lines are stored."""
+        if batch.next_offset > self.cursor.offset:
+            self.cursor = Cursor.after(batch.next_offset, batch.lines[-1])
+            self.stored = self.cursor.as_state()
+            self.state.put(state_keys.collector_cursor(self.source_id), self.stored)
+
+
+def _resume(
+    api_logs: ApiLogSource, source_id: str, stored: Mapping[str, Any] | None
+) -> tuple[Cursor, bool]:
+    """Return the cursor to continue from, and whether a stored cursor had to be discarded."""
+    if stored is None:
+        return Cursor(), False
+    cursor = Cursor.from_state(stored)
+    if cursor is None:
+        log.warning("the cursor of %s is invalid (%r): start at offset 0", source_id, stored)
+        return Cursor(), True
+    if cursor.offset == 0 or _is_same_log(api_logs, cursor):
+        return cursor, False
+    log.warning(
+        "line %d of %s differs from the last collected line: the source was reset, start at "
+        "offset 0",
+        cursor.offset - 1,
+        source_id,
+    )
+    return Cursor(), True
+
+
+def _is_same_log(api_logs: ApiLogSource, cursor: Cursor) -> bool:
+    last = api_logs.read(cursor.offset - 1, 1)
+    if last.lines and last.offset != cursor.offset - 1:
+        # The source returned another offset than requested, which does not show a reset.
+        return True
+    return bool(last.lines) and cursor.follows(last.lines[0])
+
+
+def reset_state() -> dict[str, Any]:
+    """Return the state of a source that is to be read from the beginning.
+
+    The random value makes it differ from every earlier state, so that a running collector notices
+    the reset.
     """
     return {**Cursor().as_state(), "reset": uuid4().hex}
 
 
-def lock_name(source: str) -> str:
-    """Return the lock under which documents are written and the cursor moves."""
-    return f"collector:{source}"
+def lock_name(source_id: str) -> str:
+    """Return the lock that is held while documents are written and the cursor moves."""
+    return f"collector:{source_id}"

@@ -1,30 +1,61 @@
-"""From a line to its documents: one in the raw index, and at most one in each of the other two."""
+"""Convert an API log line to its documents: one raw, and at most one in each other index."""
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeGuard
 
 from vigie.api_log.line import ApiLogEntry, parse
-from vigie.collection.filtering import LineFilter
 from vigie.collection.index_specs import MESSAGE, PERFS, RAW
 from vigie.dead_letters.letters import line_to_bytes
 from vigie.encoding import clean, digest, iso_utc
 from vigie.errors import DataError
 from vigie.records import Document, IndexSpec
 
-_SKEW = timedelta(hours=24)  # event and collection further apart: a wrong clock, or a long outage
+DEFAULT_PATTERN = "API Call - POST /predict"
+_CALL = re.compile(r"\b(?P<method>GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (?P<path>/\S*)")
+#: A larger difference between event and collection means a wrong clock or a long outage.
+_SKEW = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class LineFilter:
+    """Select the entries that are predictions.
+
+    The message must contain ``pattern``. If the pattern contains a METHOD and a /path, they must
+    equal those of the call.
+
+    Examples
+    --------
+    >>> from vigie.api_log.line import parse
+    >>> keep = LineFilter(DEFAULT_PATTERN)
+    >>> head = "2026-11-21T10:00:00Z - api - INFO - [t] API Call - "
+    >>> calls = "POST /predict", "POST /predict_batch", "GET /health"
+    >>> [keep.matches(parse(head + call)) for call in calls]
+    [True, False, False]
+    """
+
+    pattern: str
+
+    def matches(self, entry: ApiLogEntry) -> bool:
+        """Return whether an entry matches; the empty pattern matches every API call."""
+        if entry.http_method is None or self.pattern not in entry.message:
+            return False
+        call = _CALL.search(self.pattern)
+        own = (entry.http_method, entry.http_path)
+        return call is None or (call["method"], call["path"]) == own
 
 
 @dataclass(frozen=True, slots=True)
 class LineDocuments:
-    """What becomes of one line.
+    """The documents of one line.
 
-    Without ``error``, a document that is None means that the line was filtered out of that index;
-    with it, the line belongs to the dead letters (and still to the raw index, which keeps all).
+    With ``error``, the line becomes a dead letter; the raw index stores it too. Otherwise, a
+    document that is None means that the filter excluded the line from that index.
     """
 
     line: str
@@ -38,10 +69,11 @@ class LineDocuments:
 def to_documents(
     line: str, *, source: str, offset: int, ingested_at: datetime, line_filter: LineFilter
 ) -> LineDocuments:
-    """Sort one line; never raises, whatever the line holds.
+    """Parse one line and return its documents; a malformed line sets ``error``.
 
-    Ids depend on the source and the line (raw) or the transaction (the others), never on the clock
-    or the offset: collecting a line again, from wherever, writes nothing new.
+    The id of the raw document depends on the source and the line, the ids of the others on the
+    source and the transaction. Neither depends on the time or the offset, so collecting a line
+    again writes no second document.
     """
     now = iso_utc(ingested_at)
     origin = {"ingested_at": now, "source": source, "source_offset": offset}
@@ -69,7 +101,7 @@ def to_documents(
 
 
 def _original(line: str) -> dict[str, str]:
-    """Keep the line, and its bytes if a store cannot hold it as it is (NUL, undecodable bytes)."""
+    """Return the line, and its bytes if a store would change it (NUL, undecodable bytes)."""
     if clean(line) == line:
         return {"raw_log": line}
     return {"raw_log": line, "raw_b64": base64.b64encode(line_to_bytes(line)).decode("ascii")}
@@ -87,7 +119,7 @@ def _fields(entry: ApiLogEntry, ingested_at: datetime) -> dict[str, Any]:
 
 
 def _document(spec: IndexSpec, document_id: str, values: Mapping[str, Any]) -> Document:
-    """Keep the fields of the index that are known; unknown is absent, never null."""
+    """Return the document with the known fields of the index; unknown fields are absent."""
     body = {name: values[name] for name in spec.fields if values.get(name) is not None}
     return Document(document_id, clean(body))
 
@@ -101,12 +133,12 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 def _has_message(entry: ApiLogEntry) -> bool:
-    """Say whether an entry has input and result (a refused call has none).
+    """Return whether an entry has input and result; a refused call has neither.
 
     Raises
     ------
     DataError
-        The result is not a prediction with a probability from 0 to 1.
+        The result is not a prediction with a probability between 0 and 1.
     """
     if entry.input_data is None or entry.result is None:
         return False

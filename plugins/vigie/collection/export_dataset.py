@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from vigie import catalogue
 from vigie.collection.index_specs import MESSAGE
 from vigie.encoding import atomic_path, digest
 from vigie.errors import DataError, NotEnoughDataError
+from vigie.models.catalog import model_states
 from vigie.models.features import derivation
 from vigie.models.request import validate_features
 from vigie.models.tables import frame_of
@@ -24,21 +26,24 @@ if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
     from vigie.roles import Services
 
+log = logging.getLogger(__name__)
+
 TARGET = "target"
-LABEL_SOURCE = "model_prediction"  # nobody's observation: never train on it (design: decisions)
+#: The target is a prediction, not a label; never train on it.
+LABEL_SOURCE = "model_prediction"
 _ROWS_AT_ONCE = 2_000
 _ARROW_TYPES = {"float": "float64", "integer": "int64", "boolean": "bool", "category": "string"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExportReport(JobResult):
-    """``documents == rows + unusable`` of one model."""
+class ExportResult(JobResult):
+    """The export of one model: ``documents == rows + unusable``."""
 
     model: str
     path: Path
     documents: int
     rows: int
-    unusable: int  # values that do not fit the model file
+    unusable: int  # documents that do not match the model file
     columns: int
     size_bytes: int
     label_source: str = LABEL_SOURCE
@@ -46,30 +51,31 @@ class ExportReport(JobResult):
 
 def export_dataset(
     services: Services, *, model: ModelFile, output: Path | None = None, only_if_new: bool = False
-) -> ExportReport:
-    """Write base features, derived features and ``target`` (the model's own prediction, 0 or 1).
+) -> ExportResult:
+    """Write base features, derived features and ``target`` (the prediction of the model, 0 or 1).
 
-    The file's metadata says ``label_source = model_prediction``. Readers see the old file or the
-    new one; on failure the old one stays. Rows are read and written in batches.
+    The metadata of the file contains ``label_source = model_prediction``. The file is replaced
+    atomically; on failure the old one remains. Rows are read and written in batches.
 
     Raises
     ------
     NotEnoughDataError
-        No prediction of the model is indexed yet; with ``only_if_new``, none since the last export.
+        The index contains no prediction of the model; with ``only_if_new``, none was added since
+        the last export.
     """
     path = output or default_path(services, model.name)
-    facts = _facts(services, model)
-    if only_if_new and _metadata(path).items() >= facts.items():
+    metadata = _metadata(services, model)
+    if only_if_new and _read_metadata(path).items() >= metadata.items():
         raise NotEnoughDataError(f"{model.name}: nothing was indexed since the last export")
     usable = _Usable(model, services)
     with atomic_path(path) as temporary:
-        rows, columns = _write(temporary, model, usable, facts)
+        rows, columns = _write(temporary, model, usable, metadata)
         if not rows:
             raise NotEnoughDataError(
                 f"{model.name}: no usable prediction in {MESSAGE.name} yet "
-                f"({usable.unusable} do not fit the model file); collect some with: vigie logs once"
+                f"({usable.unusable} do not match the model file); run: vigie logs once"
             )
-    return ExportReport(
+    return ExportResult(
         model=model.name,
         path=path,
         documents=rows + usable.unusable,
@@ -84,8 +90,8 @@ def export_dataset(
     )
 
 
-def _facts(services: Services, model: ModelFile) -> dict[str, str]:
-    """Return what the file says of itself; while it stays the same, so would the table."""
+def _metadata(services: Services, model: ModelFile) -> dict[str, str]:
+    """Return the metadata of the file; if it is unchanged, an export would write the same table."""
     return {
         "label_source": LABEL_SOURCE,
         "model": model.name,
@@ -95,12 +101,12 @@ def _facts(services: Services, model: ModelFile) -> dict[str, str]:
 
 
 def default_path(services: Services, model: str) -> Path:
-    """Return where a model's export goes unless somebody says otherwise."""
+    """Return the default path of a model's export."""
     return services.paths.data / "exports" / model / "inference_dataset.parquet"
 
 
 class _Usable:
-    """The documents of a model whose values fit its file; counts the others."""
+    """Iterate over the documents that match the model file; count the others."""
 
     def __init__(self, model: ModelFile, services: Services) -> None:
         self.model, self.services = model, services
@@ -125,7 +131,7 @@ class _Usable:
 
 
 def _is_of(model: ModelFile, body: Mapping[str, Any]) -> bool:
-    """Say whether a prediction is of this model; a log that names none is told by its features."""
+    """Return whether a prediction belongs to the model; without a name the features decide."""
     if "model" in body:
         return bool(body["model"] == model.name)
     required = {feature.name for feature in model.features if feature.required}
@@ -136,12 +142,12 @@ def _write(
     path: Path,
     model: ModelFile,
     usable: Iterable[tuple[dict[str, Any], int]],
-    facts: Mapping[str, str],
+    metadata: Mapping[str, str],
 ) -> tuple[int, int]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = _schema(model).with_metadata(facts)
+    schema = _schema(model).with_metadata(metadata)
     rows = iter(usable)
     written = 0
     with pq.ParquetWriter(path, schema) as writer:
@@ -162,7 +168,7 @@ def _frame(model: ModelFile, batch: list[tuple[dict[str, Any], int]]) -> pd.Data
 
 
 def _schema(model: ModelFile) -> pa.Schema:
-    """Return the column types; the same for every batch, whatever is missing in it."""
+    """Return the column types, which are the same for every batch."""
     import pyarrow as pa
 
     derived = derivation(model.derive).NAMES if model.derive else ()
@@ -173,8 +179,8 @@ def _schema(model: ModelFile) -> pa.Schema:
     )
 
 
-def _metadata(path: Path) -> dict[str, str]:
-    """Return what an export says of itself; empty if there is none that can be read."""
+def _read_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of an existing export; empty if the file is missing or unreadable."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -183,3 +189,33 @@ def _metadata(path: Path) -> dict[str, str]:
     except (OSError, pa.ArrowException):
         return {}
     return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportsResult(JobResult):
+    """One entry per exported model."""
+
+    exports: tuple[ExportResult, ...]
+
+
+def export_datasets(services: Services) -> ExportsResult:
+    """Export each model with new predictions; models with an invalid file are logged and skipped.
+
+    Raises
+    ------
+    NotEnoughDataError
+        No model has new predictions.
+    """
+    exports: list[ExportResult] = []
+    for state in model_states(services.paths.models, services.paths.data):
+        if state.model is None:
+            log.warning("skipped %s: %s", state.name, state.detail)
+            continue
+        try:
+            exports.append(export_dataset(services, model=state.model, only_if_new=True))
+        except NotEnoughDataError as exc:
+            log.info("%s", exc)
+    if not exports:
+        raise NotEnoughDataError("no model has new predictions to export")
+    metrics = [sample for export in exports for sample in export.metrics]
+    return ExportsResult(exports=tuple(exports), metrics=metrics)

@@ -1,4 +1,4 @@
-"""Collect again and again, and wait out a service that is down."""
+"""Collect continuously and wait for services that are unavailable."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from vigie.errors import TransientError
 
 if TYPE_CHECKING:
-    from vigie.collection.ingest_logs import IngestReport
+    from vigie.collection.ingest_logs import IngestResult
 
-_LONGEST_WAIT_S = 60.0  # a service that comes back is noticed within a minute
-_JITTER = 0.25  # share of the wait: collectors that failed together do not return together
+_LONGEST_WAIT_S = 60.0  # a service that recovers is used again within a minute
+_JITTER = 0.25  # fraction of the wait, so that several collectors do not retry at the same time
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +26,18 @@ class Waiting:
 
 
 def follow_logs(
-    collect: Callable[[], IngestReport],
+    collect: Callable[[], IngestResult],
     *,
     limit: int,
     interval_s: float,
     sleep: Callable[[float], None],
     jitter: Callable[[], float] = random.random,
-) -> Iterator[IngestReport | Waiting]:
-    """Yield what each round did, for ever; the caller stops by not asking for the next.
+) -> Iterator[IngestResult | Waiting]:
+    """Collect in rounds and yield the result of each; the generator does not end.
 
-    A full round (``limit`` lines) is followed by the next at once, any other after ``interval_s``.
-    While a service is down the wait doubles, up to a minute; nothing is lost meanwhile, because the
-    cursor stays. Errors that waiting cannot cure are raised.
+    After a full round (``limit`` lines) the next one follows at once, otherwise after
+    ``interval_s``. While a service does not answer, the wait doubles up to one minute. The cursor
+    does not move meanwhile, so no line is lost. Permanent errors are raised.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def follow_logs(
     failures = 0
     while True:
         try:
-            report = collect()
+            result = collect()
         except TransientError as exc:
             wait_s = min(interval_s * 2**failures, _LONGEST_WAIT_S)
             failures = min(failures + 1, 30)
@@ -58,7 +58,7 @@ def follow_logs(
             yield Waiting(str(exc), wait_s, failures)
         else:
             failures = 0
-            wait_s = 0.0 if report.read >= limit else interval_s
-            yield report
+            wait_s = 0.0 if result.read >= limit else interval_s
+            yield result
         if wait_s:
             sleep(wait_s)

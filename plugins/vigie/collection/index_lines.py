@@ -1,75 +1,87 @@
-"""Write the documents of some lines, and what is refused to the dead letters."""
+"""Write the documents of API log lines; lines that fail become dead letters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from vigie.collection.documents import LineDocuments
+from vigie.collection.documents import LineDocuments, LineFilter, to_documents
 from vigie.collection.index_specs import MESSAGE, PERFS, RAW, api_log_specs
-from vigie.dead_letters.letters import API_LOG, DEAD_LETTERS, dead_letter, line_to_bytes
-from vigie.dead_letters.write import keep_letters
-from vigie.records import Document, IndexOutcome, LineCounts, Rejection
+from vigie.dead_letters.letters import (
+    API_LOG,
+    DEAD_LETTERS,
+    bytes_to_line,
+    dead_letter,
+    line_to_bytes,
+    original_bytes,
+)
+from vigie.dead_letters.replay import ReplayHandler, batches
+from vigie.dead_letters.write import write_letters
+from vigie.records import Document, IndexOutcome, LineCounts
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import LogIndex, Services
 
 UNREADABLE = "unreadable_line"
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedLines:
-    """The counts of each index, and which lines (by position) are among the dead letters."""
+    """The counts by index, and the positions of the lines that became dead letters."""
 
     counts: dict[str, LineCounts]
     dead: frozenset[int]
 
 
-def ensure_api_log_indices(services: Services, raw_index: str = RAW.name) -> None:
-    """Create the three indices and the dead letters unless they exist."""
+def ensure_api_log_indices(index: LogIndex, raw_index: str = RAW.name) -> None:
+    """Create the three indices and the dead-letter index unless they exist."""
     for spec in (*api_log_specs(raw_index), DEAD_LETTERS):
-        services.index.ensure(spec)
+        index.ensure(spec)
 
 
 def index_lines(
-    services: Services,
+    index: LogIndex,
     lines: Sequence[LineDocuments],
     *,
     source: str,
+    now: datetime,
     raw_index: str = RAW.name,
 ) -> IndexedLines:
-    """Write every document of ``lines``; on return each line is indexed or a dead letter, durably.
+    """Write every document of ``lines``; on return each line is indexed or a dead letter.
 
-    On failure (TransientError) any part may be written; the same call again completes it.
+    After a TransientError any part may be written; the same call completes it.
 
     Raises
     ------
     DataError
-        A line is unaccounted for, or the dead letters themselves refused one, even cut.
+        A line is not counted, or the dead-letter index refused a letter even when truncated.
     """
+    letter = partial(_letter, source=source, now=now)
     letters = {
-        i: _letter(services, line, source, MESSAGE.name, UNREADABLE, line.error)
+        i: letter(line, MESSAGE.name, UNREADABLE, line.error)
         for i, line in enumerate(lines)
         if line.error
     }
     unreadable = len(letters)
     counts: dict[str, LineCounts] = {}
-    for index, documents in _by_index(lines, raw_index).items():
+    for name, documents in _by_index(lines, raw_index).items():
         present = [document for document in documents if document is not None]
-        outcome = services.index.create(index, present) if present else IndexOutcome(0, 0)
+        outcome = index.create(name, present) if present else IndexOutcome(0, 0)
         refused = {rejection.id: rejection for rejection in outcome.rejected}
         for i, document in enumerate(documents):
-            if document is not None and document.id in refused:
-                letters[i] = _refused(services, lines[i], source, index, refused[document.id])
-        counts[index] = LineCounts(
+            if document is not None and (rejection := refused.get(document.id)):
+                letters[i] = letter(lines[i], name, rejection.kind, rejection.reason)
+        counts[name] = LineCounts(
             read=len(lines),
             indexed=outcome.created,
             already_there=outcome.already_there,
             filtered=sum(d is None and not lines[i].error for i, d in enumerate(documents)),
-            dead_lettered=len(outcome.rejected) + (0 if index == raw_index else unreadable),
-        ).checked(index)
-    keep_letters(services, list(letters.values()))
+            dead_lettered=len(outcome.rejected) + (0 if name == raw_index else unreadable),
+        ).checked(name)
+    write_letters(index, list(letters.values()))
     return IndexedLines(counts, frozenset(letters))
 
 
@@ -83,22 +95,51 @@ def _by_index(
     }
 
 
-def _refused(
-    services: Services, line: LineDocuments, source: str, index: str, rejection: Rejection
-) -> Document:
-    return _letter(services, line, source, index, rejection.kind, rejection.reason)
-
-
 def _letter(
-    services: Services, line: LineDocuments, source: str, index: str, kind: str, reason: str | None
+    line: LineDocuments,
+    target_index: str,
+    kind: str,
+    reason: str | None,
+    *,
+    source: str,
+    now: datetime,
 ) -> Document:
     return dead_letter(
         line_to_bytes(line.line),
         source_kind=API_LOG,
         source=source,
         offset=line.offset,
-        target_index=index,
+        target_index=target_index,
         error_type=kind,
         reason=reason or "",
-        at=services.now(),
+        at=now,
     )
+
+
+def api_log_replay(services: Services, *, filter_pattern: str, raw_index: str) -> ReplayHandler:
+    """Return the handler that parses and indexes dead letters of the API log again."""
+    line_filter = LineFilter(filter_pattern)
+
+    def parse(letter: Document) -> LineDocuments:
+        return to_documents(
+            bytes_to_line(original_bytes(letter.body)),
+            source=letter.body["source"],
+            offset=letter.body["source_offset"],
+            ingested_at=services.now(),
+            line_filter=line_filter,
+        )
+
+    def replay(letters: Sequence[Document]) -> Iterator[Sequence[str]]:
+        ensure_api_log_indices(services.index, raw_index)
+        for source in sorted({letter.body["source"] for letter in letters}):
+            for batch in batches([each for each in letters if each.body["source"] == source]):
+                indexed = index_lines(
+                    services.index,
+                    [parse(letter) for letter in batch],
+                    source=source,
+                    now=services.now(),
+                    raw_index=raw_index,
+                )
+                yield [letter.id for i, letter in enumerate(batch) if i not in indexed.dead]
+
+    return ReplayHandler(lambda letter: not parse(letter).error, replay)

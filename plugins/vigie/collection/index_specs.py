@@ -1,7 +1,8 @@
-"""The indices of the API log: the fields that the source document lists, and our own beside them.
+"""The three indices of the API log and the type of each field.
 
-Top level strict, ``input_data``, ``result`` and ``extra`` flattened: a new feature or a stray key
-never changes a mapping. ``@timestamp`` is when it happened, ``ingested_at`` when it was collected.
+The mapping is strict; ``input_data``, ``result`` and ``extra`` are flattened, so a new feature or
+an unknown key does not change it. ``@timestamp`` is the time of the call, ``ingested_at`` the time
+of the collection. A field with the name of a field of ``ApiLogEntry`` is filled from it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ RAW = IndexSpec(
         "logger": "keyword",
         "message": "text",
         "raw_log": "text",
-        "raw_b64": "text",  # only when the line holds what no store takes
+        "raw_b64": "text",  # only if a store would change the line
         **_CALL,
         **_USAGE,
         **_CONTENT,
@@ -46,5 +47,5 @@ PERFS = IndexSpec("ml-api-perfs", {**_WHEN, **_ORIGIN, **_CALL, **_USAGE})
 
 
 def api_log_specs(raw_index: str = RAW.name) -> tuple[IndexSpec, IndexSpec, IndexSpec]:
-    """Return the three indices; the raw one's name is a setting (``ELASTICSEARCH_INDEX``)."""
+    """Return the three indices; ``ELASTICSEARCH_INDEX`` sets the name of the raw index."""
     return replace(RAW, name=raw_index), MESSAGE, PERFS

@@ -1,4 +1,4 @@
-"""What could not be stored where it belongs: kept with its original bytes and the reason."""
+"""Dead letters: records that could not be processed, with their original bytes and the reason."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ DEAD_LETTERS = IndexSpec(
         "extra": "flattened",
     },
 )
-_REASON_LIMIT = 2_000  # characters: a store's error may quote the whole document
-#: Anybody may write headers: more, or longer ones, would have the letter itself refused.
+_REASON_LIMIT = 2_000  # characters; the error of a store may quote the whole document
+#: Producers choose the headers; without limits the index could refuse the letter itself.
 _HEADERS, _NAME_LIMIT, _VALUE_LIMIT = 50, 200, 1_000
-#: Bytes of the original that a letter keeps when a store refuses more.
-SHORTER = (MAX_LINE, 16 * 1024, 1024, 0)
-_OURS = frozenset({"source", "line_id", "sha256", "original_length"})
+#: Numbers of original bytes to try in turn when a store refuses the whole.
+TRUNCATED_SIZES = (MAX_LINE, 16 * 1024, 1024, 0)
+_OWN_HEADERS = frozenset({"source", "line_id", "sha256", "original_length"})
 
 
 def dead_letter(
@@ -51,24 +51,25 @@ def dead_letter(
     at: datetime,
     extra: Mapping[str, Any] | None = None,
 ) -> Document:
-    """Return the document that keeps ``original``.
+    """Return the document that stores ``original``.
 
-    The same bytes of the same source, refused for the same index, are one document.
+    Its id depends on the bytes, the source and the target index, so repeating a write changes
+    nothing.
 
     Parameters
     ----------
     original
-        What was read, byte for byte.
+        The bytes as they were read.
     source_kind, source, partition, offset
-        Where it was read: ``api_log`` or ``stream``, which one, and its place there.
+        Where it was read: ``api_log`` or ``stream``, which of them, and the position in it.
     target_index
-        Where it should have gone.
+        The index for which it was intended.
     error_type, reason
-        The store's (or our parser's) name for what is wrong, and a sentence for people.
+        The type of the error, as reported by the store or the parser, and a message.
     at
-        When it was given up, UTC.
+        When processing failed, UTC.
     extra
-        Anything else worth knowing.
+        Further values to store.
     """
     body: dict[str, Any] = {
         "@timestamp": iso_utc(at),
@@ -89,27 +90,29 @@ def dead_letter(
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a letter keeps of a message's headers: ours first, each bounded.
+    """Return the headers of a record within limits; those that vigie sets take precedence.
 
     Examples
     --------
     >>> kept_headers({"k": "v"}), kept_headers({"k" * 201: "v" * 2000})["headers_cut"]
     ({'headers': {'k': 'v'}}, True)
     """
-    first = sorted(headers.items(), key=lambda header: header[0] not in _OURS)[:_HEADERS]
+    first = sorted(headers.items(), key=lambda header: header[0] not in _OWN_HEADERS)[:_HEADERS]
     kept = {name[:_NAME_LIMIT]: value[:_VALUE_LIMIT] for name, value in first}
     return {"headers": kept} if kept == dict(headers) else {"headers": kept, "headers_cut": True}
 
 
-def cut(letter: Document, size: int) -> Document:
-    """Return the letter with the first ``size`` bytes of its original, and what the whole was.
+def truncate(letter: Document, size: int) -> Document:
+    """Return the letter with the first ``size`` bytes of its original.
+
+    ``extra`` records the length and the SHA-256 of the whole original.
 
     Examples
     --------
     >>> letter = Document("1", {"original_b64": "YWJj", "extra": {"topic": "t"}})
-    >>> body = cut(letter, 2).body
-    >>> original_bytes(body), body["extra"]["original_length"], is_cut(body), is_cut(letter.body)
-    (b'ab', 3, True, False)
+    >>> body = truncate(letter, 2).body
+    >>> original_bytes(body), body["extra"]["original_length"], is_truncated(body)
+    (b'ab', 3, True)
     """
     original = original_bytes(letter.body)
     whole = {"original_length": len(original), "sha256": hashlib.sha256(original).hexdigest()}
@@ -123,18 +126,18 @@ def cut(letter: Document, size: int) -> Document:
     )
 
 
-def is_cut(body: Mapping[str, Any]) -> bool:
-    """Say whether a letter keeps only the start of its original."""
+def is_truncated(body: Mapping[str, Any]) -> bool:
+    """Return whether a letter contains only the start of its original."""
     return "original_length" in body.get("extra", {})
 
 
 def original_bytes(body: Mapping[str, Any]) -> bytes:
-    """Return the bytes that a dead letter keeps."""
+    """Return the original bytes in a dead letter."""
     return base64.b64decode(body["original_b64"])
 
 
 def line_to_bytes(line: str) -> bytes:
-    """Return a line's bytes; those that a source could not decode (lone surrogates) survive."""
+    """Encode a line; bytes that its source could not decode (lone surrogates) are preserved."""
     try:
         return line.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -142,5 +145,5 @@ def line_to_bytes(line: str) -> bytes:
 
 
 def bytes_to_line(raw: bytes) -> str:
-    """Undo :func:`line_to_bytes`."""
+    """Reverse :func:`line_to_bytes`."""
     return raw.decode("utf-8", "surrogateescape")

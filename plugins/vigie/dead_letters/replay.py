@@ -1,43 +1,48 @@
-"""Try dead letters again, after a fix."""
+"""Replay dead letters after the cause of their failure was fixed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vigie.anomaly.scoring.replay_stream_letters import replay_stream_letters
-from vigie.anomaly.scoring.score_records import is_line
-from vigie.collection.documents import LineDocuments, to_documents
-from vigie.collection.filtering import DEFAULT_PATTERN, LineFilter
-from vigie.collection.index_lines import ensure_api_log_indices, index_lines
-from vigie.collection.index_specs import RAW
-from vigie.collection.ingest_logs import BATCH_SIZE
-from vigie.dead_letters.letters import (
-    API_LOG,
-    DEAD_LETTERS,
-    STREAM,
-    bytes_to_line,
-    is_cut,
-    original_bytes,
-)
+from vigie.dead_letters.letters import DEAD_LETTERS, is_truncated
 from vigie.records import Document, JobResult
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import LogIndex
+
+_BATCH_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayHandler:
+    """Functions that process one kind of dead letter again.
+
+    Parameters
+    ----------
+    is_readable
+        Return whether the original can be parsed now. Changes nothing.
+    replay
+        Process the letters and yield, batch by batch, the ids of those whose documents are stored.
+    """
+
+    is_readable: Callable[[Document], bool]
+    replay: Callable[[Sequence[Document]], Iterator[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayReport(JobResult):
-    """``tried == api_log + stream == replayed + still_dead``; ``others`` are of neither kind, or
-    hold only the start of a line that was too large.
+class ReplayResult(JobResult):
+    """The outcome of a replay: ``tried == replayed + still_dead``.
 
-    Of a dry run ``replayed`` is how many can be read now; the index was not asked.
+    ``by_kind`` splits ``tried`` by the kind of letter. ``others`` counts the letters that were left
+    unchanged: their kind has no handler, or only the start of the original was kept. After a dry
+    run, ``replayed`` counts the letters that can be parsed now; the index was not asked.
     """
 
     tried: int
-    api_log: int
-    stream: int
+    by_kind: dict[str, int]
     replayed: int
     still_dead: int
     others: int
@@ -45,92 +50,66 @@ class ReplayReport(JobResult):
 
 
 def replay_dead_letters(
-    services: Services,
+    index: LogIndex,
+    handlers: Mapping[str, ReplayHandler],
     *,
     limit: int | None = None,
-    filter_pattern: str = DEFAULT_PATTERN,
-    raw_index: str = RAW.name,
     dry_run: bool = False,
-) -> ReplayReport:
-    """Try each dead line again; those that pass now are indexed, then leave the dead letters.
+) -> ReplayResult:
+    """Process dead letters again and delete those that succeed.
 
-    Lines of the API log are read again, lines of the stream scored again (see
-    ``vigie.anomaly.scoring.replay_stream_letters``). A dead letter is deleted only
-    after its documents are durable: a crash in between leaves it there, and the next replay finds
-    the documents already there.
+    A letter is deleted after its documents are stored. After a crash between the two the letter
+    remains, and the next replay finds its documents already there.
 
     Parameters
     ----------
-    services
-        ``index`` is used; for lines of the stream ``deployments`` and ``bundles`` too.
+    index
+        The log index with the dead letters.
+    handlers
+        The handler of each ``source_kind``.
     limit
-        Take the oldest; None: all.
-    filter_pattern, raw_index
-        As for collecting.
+        Number of letters to try, the oldest first; None: all.
     dry_run
-        Tell what would be tried and change nothing.
+        Count the letters that can be parsed and change nothing.
     """
-    api_log, stream, others = _by_kind(services, limit)
-    line_filter = LineFilter(filter_pattern)
-    if dry_run:
-        passed = sum(not _read(services, d, line_filter).error for d in api_log)
-        passed += sum(is_line(original_bytes(d.body)) for d in stream)
-    else:
-        passed = _replay_api_log(services, api_log, line_filter, raw_index) if api_log else 0
-        passed += replay_stream_letters(services, stream) if stream else 0
-    tried = len(api_log) + len(stream)
-    return ReplayReport(
-        tried=tried,
-        api_log=len(api_log),
-        stream=len(stream),
-        replayed=passed,
-        still_dead=tried - passed,
+    by_kind, others = _by_kind(index, handlers, limit)
+    replayed = 0
+    for kind, letters in by_kind.items():
+        handler = handlers[kind]
+        if dry_run:
+            replayed += sum(map(handler.is_readable, letters))
+            continue
+        for ids in handler.replay(letters):
+            replayed += index.delete(DEAD_LETTERS.name, ids) if ids else 0
+    tried = {kind: len(letters) for kind, letters in by_kind.items()}
+    total = sum(tried.values())
+    return ReplayResult(
+        tried=total,
+        by_kind=tried,
+        replayed=replayed,
+        still_dead=total - replayed,
         others=others,
         dry_run=dry_run,
     )
 
 
-def _replay_api_log(
-    services: Services, letters: Sequence[Document], line_filter: LineFilter, raw_index: str
-) -> int:
-    ensure_api_log_indices(services, raw_index)
-    replayed = 0
-    for source, batch in _batches(letters):
-        lines = [_read(services, letter, line_filter) for letter in batch]
-        dead = index_lines(services, lines, source=source, raw_index=raw_index).dead
-        passed = [letter.id for i, letter in enumerate(batch) if i not in dead]
-        replayed += services.index.delete(DEAD_LETTERS.name, passed) if passed else 0
-    return replayed
+def batches(letters: Sequence[Document]) -> Iterator[Sequence[Document]]:
+    """Split letters into batches that are processed and deleted together."""
+    for start in range(0, len(letters), _BATCH_SIZE):
+        yield letters[start : start + _BATCH_SIZE]
 
 
-def _read(services: Services, letter: Document, line_filter: LineFilter) -> LineDocuments:
-    return to_documents(
-        bytes_to_line(original_bytes(letter.body)),
-        source=letter.body["source"],
-        offset=letter.body["source_offset"],
-        ingested_at=services.now(),
-        line_filter=line_filter,
-    )
-
-
-def _by_kind(services: Services, limit: int | None) -> tuple[list[Document], list[Document], int]:
-    """Return the letters of the API log and of the stream (the oldest; all, before one is deleted),
-    and how many others there are.
-    """
-    found: dict[str, list[Document]] = {API_LOG: [], STREAM: []}
+def _by_kind(
+    index: LogIndex, handlers: Mapping[str, ReplayHandler], limit: int | None
+) -> tuple[dict[str, list[Document]], int]:
+    """Return the letters to try by kind, read before any is deleted, and the number of others."""
+    found: dict[str, list[Document]] = defaultdict(list)
     others = taken = 0
-    for letter in services.index.scan(DEAD_LETTERS.name):
+    for letter in index.scan(DEAD_LETTERS.name):
         kind = letter.body["source_kind"]
-        if kind not in found or is_cut(letter.body):
+        if kind not in handlers or is_truncated(letter.body):
             others += 1
         elif limit is None or taken < limit:
             found[kind].append(letter)
             taken += 1
-    return found[API_LOG], found[STREAM], others
-
-
-def _batches(letters: Sequence[Document]) -> Iterator[tuple[str, Sequence[Document]]]:
-    for source in sorted({letter.body["source"] for letter in letters}):
-        own = [letter for letter in letters if letter.body["source"] == source]
-        for start in range(0, len(own), BATCH_SIZE):
-            yield source, own[start : start + BATCH_SIZE]
+    return found, others

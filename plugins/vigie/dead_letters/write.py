@@ -1,46 +1,51 @@
-"""Write dead letters, whole or, where the index does not take the whole, cut."""
+"""Write dead letters to the log index and list them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
-from vigie.dead_letters.letters import DEAD_LETTERS, SHORTER, cut
+from vigie.dead_letters.letters import DEAD_LETTERS, TRUNCATED_SIZES, original_bytes, truncate
 from vigie.errors import DataError
-from vigie.records import Document, Rejection
+from vigie.records import Document, JobResult, Rejection
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import LogIndex
 
 log = logging.getLogger(__name__)
 
+_PREVIEW = 120  # characters
 
-def keep_letters(services: Services, letters: Sequence[Document]) -> None:
-    """Make every letter durable.
 
-    A letter is larger than the line that it keeps, so of a line that the index refused for its size
-    it refuses the letter too: then the start of the line is kept, with the length and digest of the
-    whole, which its source still has.
+def write_letters(index: LogIndex, letters: Sequence[Document]) -> None:
+    """Store every letter.
+
+    A letter is larger than the line in it, so an index that refuses a line for its size refuses
+    the letter too. Then only the start of the line is stored, with the length and digest of the
+    whole line, which remains in its source.
 
     Raises
     ------
     DataError
-        When a letter is refused that cannot be cut, or cut as it is: whoever reads must not go on.
+        The index refuses a letter even when truncated. The caller must not commit its position.
     """
     if not letters:
         return
-    refused = services.index.create(DEAD_LETTERS.name, letters).rejected
-    for size in SHORTER if refused else ():
-        refused = _again(services, letters, refused, size)
+    refused = index.create(DEAD_LETTERS.name, letters).rejected
+    for size in TRUNCATED_SIZES if refused else ():
+        refused = _write_truncated(index, letters, refused, size)
     if refused:
         raise DataError(
             f"{DEAD_LETTERS.name} refused {len(refused)} documents, the first because: "
-            f"{refused[0].reason}; nothing is lost, the next run begins with the same lines"
+            f"{refused[0].reason}; nothing is lost, the next run reads the same lines again"
         )
     first = letters[0].body
     log.warning(
-        "%d lines went to %s, the first because: %s: %.200s",
+        "%d lines were written to %s, the first because: %s: %.200s",
         len(letters),
         DEAD_LETTERS.name,
         first["error_type"],
@@ -48,10 +53,37 @@ def keep_letters(services: Services, letters: Sequence[Document]) -> None:
     )
 
 
-def _again(
-    services: Services, letters: Sequence[Document], refused: Sequence[Rejection], size: int
+def _write_truncated(
+    index: LogIndex, letters: Sequence[Document], refused: Sequence[Rejection], size: int
 ) -> tuple[Rejection, ...]:
-    """Write the refused letters cut to ``size`` bytes; return the refusals that are left."""
+    """Write the refused letters with ``size`` bytes of the original; return what is refused."""
     ids = {rejection.id for rejection in refused}
-    shorter = [cut(letter, size) for letter in letters if letter.id in ids]
-    return services.index.create(DEAD_LETTERS.name, shorter).rejected if shorter else ()
+    shorter = [truncate(letter, size) for letter in letters if letter.id in ids]
+    return index.create(DEAD_LETTERS.name, shorter).rejected if shorter else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettersResult(JobResult):
+    """The number of dead letters by error type, and the oldest of them in full."""
+
+    total: int
+    by_error: dict[str, int]
+    letters: tuple[dict[str, Any], ...]
+
+
+def list_dead_letters(index: LogIndex, *, limit: int = 20) -> DeadLettersResult:
+    """Count all dead letters and return the oldest ``limit``, each with a ``preview``."""
+    scan = index.scan(DEAD_LETTERS.name)
+    letters = [
+        {"id": d.id, **d.body, "preview": _preview(d.body)} for d in islice(scan, max(0, limit))
+    ]
+    by_error = Counter(str(letter["error_type"]) for letter in letters)
+    by_error.update(str(document.body["error_type"]) for document in scan)
+    return DeadLettersResult(
+        total=by_error.total(), by_error=dict(by_error.most_common()), letters=tuple(letters)
+    )
+
+
+def _preview(body: Mapping[str, Any]) -> str:
+    text = original_bytes(body).decode("utf-8", "backslashreplace")
+    return text if len(text) <= _PREVIEW else text[: _PREVIEW - 1] + "…"

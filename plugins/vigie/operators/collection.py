@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class CheckPrerequisitesOperator(JobOperator):
-    """Ask the API and the log index whether they are there; make the indices."""
+    """Check that the API and the log index answer, and create missing indices."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.collection.check_prerequisites import check_prerequisites
@@ -32,9 +32,9 @@ class IngestLogsOperator(JobOperator):
     Parameters
     ----------
     limit
-        Lines a run, at most.
+        Maximum number of lines per run.
     filter_pattern
-        Which lines are predictions; empty: ``PIPELINE_FILTER_PATTERN``.
+        Text that selects the predictions; empty: ``PIPELINE_FILTER_PATTERN``.
     """
 
     template_fields = ("limit", "filter_pattern")
@@ -48,7 +48,7 @@ class IngestLogsOperator(JobOperator):
         from vigie.collection.ingest_logs import ingest_logs
 
         elasticsearch, pipeline = settings.elasticsearch, settings.pipeline
-        report = ingest_logs(
+        result = ingest_logs(
             services,
             limit=int(self.limit),
             filter_pattern=self.filter_pattern or pipeline.filter_pattern,
@@ -57,22 +57,22 @@ class IngestLogsOperator(JobOperator):
         )
         if elasticsearch.retention_days is not None:
             _expire(services, elasticsearch.index, elasticsearch.retention_days)
-        return report
+        return result
 
 
 def _expire(services: Services, raw_index: str, days: int) -> None:
-    from vigie.collection.expire_documents import expire_documents
     from vigie.collection.index_specs import api_log_specs
+    from vigie.collection.maintain_indices import expire_documents
 
     names = [spec.name for spec in api_log_specs(raw_index)]
-    report = expire_documents(services, indices=names, days=days)
-    log.info("documents before %s deleted: %s", report.before, report.deleted)
+    result = expire_documents(services, indices=names, days=days)
+    log.info("documents before %s deleted: %s", result.before, result.deleted)
 
 
 class ExportDatasetOperator(JobOperator):
-    """Export every model that has new predictions; skipped when none has."""
+    """Export every model with new predictions; skip the task if there is none."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
-        from vigie.collection.export_datasets import export_datasets
+        from vigie.collection.export_dataset import export_datasets
 
         return export_datasets(services)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from vigie.records import LogPage
+from vigie.records import LogBatch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ class ApiLogSource(Protocol):
     def check(self) -> str:
         """Return the address and version of the source. Raises TransientError or SettingsError."""
 
-    def page(self, offset: int, limit: int) -> LogPage:
+    def read(self, offset: int, limit: int) -> LogBatch:
         """Return up to ``limit`` lines from ``offset`` on."""
 
 

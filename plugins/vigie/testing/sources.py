@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vigie.encoding import dumps, write_atomic
 from vigie.errors import NotEnoughDataError
-from vigie.records import LogPage
+from vigie.records import LogBatch
 from vigie.roles.stores import PredictionStore
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FakeApiLogs:
-    """Satisfies :class:`vigie.roles.ApiLogSource`: lines rendered as serving does."""
+    """Implement :class:`vigie.roles.ApiLogSource` with the lines that serving would write."""
 
     def __init__(self, predictions: PredictionStore) -> None:
         self.predictions = predictions
@@ -26,12 +26,12 @@ class FakeApiLogs:
     def check(self) -> str:
         return "in memory"
 
-    def page(self, offset: int, limit: int) -> LogPage:
+    def read(self, offset: int, limit: int) -> LogBatch:
         from vigie.api_log.line import render
 
         events = self.predictions.page(offset, limit)
         lines = tuple(render(event.prediction) for event in events)
-        return LogPage(offset, lines, offset + len(lines), self.predictions.count())
+        return LogBatch(offset, lines, offset + len(lines), self.predictions.count())
 
 
 class FakeRenderer:

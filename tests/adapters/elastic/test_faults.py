@@ -22,12 +22,14 @@ from vigie.adapters.elastic.index import EsIndex
 from vigie.adapters.elastic.retry import Patience
 from vigie.anomaly.detectors.base import ISOLATION_FOREST
 from vigie.anomaly.scoring.score_stream import score_stream
+from vigie.collection.documents import DEFAULT_PATTERN
+from vigie.collection.index_lines import api_log_replay
 from vigie.collection.index_specs import RAW
 from vigie.collection.ingest_logs import ingest_logs
-from vigie.dead_letters.letters import DEAD_LETTERS, is_cut, original_bytes
+from vigie.dead_letters.letters import API_LOG, DEAD_LETTERS, is_truncated, original_bytes
 from vigie.dead_letters.replay import replay_dead_letters
 from vigie.errors import DataError, PermanentError, SettingsError, TransientError
-from vigie.records import Document, IndexOutcome, IndexSpec, JobResult, LogPage, Message
+from vigie.records import Document, IndexOutcome, IndexSpec, JobResult, LogBatch, Message
 from vigie.testing import FakeServices
 from vigie.testing.detectors import deploy_detector
 
@@ -126,8 +128,8 @@ class NoLogs:
     def check(self) -> str:
         return "nothing"
 
-    def page(self, offset: int, limit: int) -> LogPage:
-        return LogPage(offset, (), offset)
+    def read(self, offset: int, limit: int) -> LogBatch:
+        return LogBatch(offset, (), offset)
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
@@ -367,9 +369,9 @@ class OnePage:
     def check(self) -> str:
         return "lines"
 
-    def page(self, offset: int, limit: int) -> LogPage:
+    def read(self, offset: int, limit: int) -> LogBatch:
         lines = self.lines[offset : offset + limit]
-        return LogPage(offset, lines, offset + len(lines), len(self.lines))
+        return LogBatch(offset, lines, offset + len(lines), len(self.lines))
 
 
 @pytest.fixture
@@ -406,9 +408,10 @@ def test_a_line_larger_than_the_server_takes_does_not_hold_up_the_collection(
     assert (report.offset, report.lag) == (3, 0)
     raw = report.counts[RAW.name]
     assert (raw.read, raw.indexed, raw.dead_lettered) == (3, 2, 1)
-    (letter,) = (each for each in letters(narrow) if is_cut(each))
+    (letter,) = (each for each in letters(narrow) if is_truncated(each))
     assert is_start_of(letter, long.encode())
-    replayed = replay_dead_letters(narrow)
+    handler = api_log_replay(narrow, filter_pattern=DEFAULT_PATTERN, raw_index=RAW.name)
+    replayed = replay_dead_letters(narrow.index, {API_LOG: handler})
     assert (replayed.others, replayed.replayed) == (1, 0)
     assert is_start_of(letter, long.encode())
 

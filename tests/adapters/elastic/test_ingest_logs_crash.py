@@ -21,13 +21,13 @@ import pytest
 
 from support.prefixed_index import PrefixedIndex
 from vigie.adapters.elastic.index import EsIndex
-from vigie.collection.deduplicate_indices import deduplicate_indices
 from vigie.collection.index_specs import MESSAGE, PERFS, RAW
-from vigie.collection.ingest_logs import IngestReport, ingest_logs
+from vigie.collection.ingest_logs import IngestResult, ingest_logs
+from vigie.collection.maintain_indices import deduplicate_indices
 from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.errors import DataError
 from vigie.faults import VARIABLE
-from vigie.records import LogPage, Prediction
+from vigie.records import LogBatch, Prediction
 from vigie.settings import Settings
 from vigie.testing.sources import FakeApiLogs
 from vigie.wiring import LazyServices, open_services
@@ -42,18 +42,18 @@ import os
 import sys
 sys.path.insert(0, sys.argv[2])
 from vigie.collection.ingest_logs import ingest_logs
-from vigie.records import LogPage
+from vigie.records import LogBatch
 from vigie.settings import Settings
 from support.prefixed_index import PrefixedIndex
 from vigie.testing.sources import FakeApiLogs
 from vigie.wiring import open_services
 
 class Damaged(FakeApiLogs):
-    def page(self, offset, limit):
-        page = super().page(offset, limit)
+    def read(self, offset, limit):
+        page = super().read(offset, limit)
         lines = tuple(line[:-9] if i % 10 == 0 else line
                       for i, line in enumerate(page.lines, page.offset))
-        return LogPage(page.offset, lines, page.next_offset)
+        return LogBatch(page.offset, lines, page.next_offset)
 
 with open_services(Settings.from_env()) as services:
     services.index = PrefixedIndex(services.index, os.environ["TEST_INDEX_PREFIX"])
@@ -145,7 +145,7 @@ def test_what_a_crash_left_behind_is_found_already_there(
     collecting.collect(crash_at="after_bulk")
     services = collecting.services
     services.api_logs = FakeApiLogs(services.predictions)  # type: ignore[misc]
-    report: IngestReport = ingest_logs(services, limit=7, batch_size=7)
+    report: IngestResult = ingest_logs(services, limit=7, batch_size=7)
     assert report.counts[MESSAGE.name].already_there == 6
 
 
@@ -169,9 +169,9 @@ def test_a_log_of_any_bytes_is_stored_and_comes_back(collecting: Collecting) -> 
         def check(self) -> str:
             return "lines"
 
-        def page(self, offset: int, limit: int) -> LogPage:
+        def read(self, offset: int, limit: int) -> LogBatch:
             some = lines[offset : offset + limit]
-            return LogPage(offset, some, offset + len(some))
+            return LogBatch(offset, some, offset + len(some))
 
     services.api_logs = Lines()  # type: ignore[misc,assignment]
     assert ingest_logs(services, limit=10).read == 3

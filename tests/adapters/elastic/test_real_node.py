@@ -15,8 +15,8 @@ from vigie.adapters.elastic.client import EsClient
 from vigie.adapters.elastic.errors import DiskBlockedError
 from vigie.adapters.elastic.index import EsIndex
 from vigie.adapters.elastic.retry import Patience
-from vigie.collection.clear_indices import clear_indices
 from vigie.collection.index_specs import RAW, api_log_specs
+from vigie.collection.maintain_indices import clear_indices
 from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.errors import DataError, PermanentError
 from vigie.local.check_probes import elasticsearch

@@ -10,7 +10,7 @@ import pytest
 
 from support.fake_es import FakeEs
 from vigie.adapters.elastic.index import EsIndex
-from vigie.collection.expire_documents import expire_documents
+from vigie.collection.maintain_indices import expire_documents
 from vigie.errors import DataError
 from vigie.records import Document, IndexSpec
 from vigie.testing import FakeServices
@@ -48,5 +48,5 @@ def test_expiring_again_deletes_nothing(logged: FakeServices) -> None:
 
 
 def test_less_than_a_day_is_refused(logged: FakeServices) -> None:
-    with pytest.raises(DataError, match="a day at least"):
+    with pytest.raises(DataError, match="at least 1 day"):
         expire_documents(logged, indices=["logs"], days=0)

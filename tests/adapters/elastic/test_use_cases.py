@@ -9,11 +9,10 @@ import pytest
 from support.prefixed_index import PrefixedIndex
 from vigie.anomaly.detectors.base import ISOLATION_FOREST
 from vigie.anomaly.scoring.score_stream import score_stream
-from vigie.collection.check_indices import check_indices
-from vigie.collection.deduplicate_indices import deduplicate_indices
-from vigie.collection.expire_documents import expire_documents
+from vigie.collection.check_prerequisites import check_indices
 from vigie.collection.index_specs import MESSAGE, PERFS, RAW
 from vigie.collection.ingest_logs import SOURCE, ingest_logs
+from vigie.collection.maintain_indices import deduplicate_indices, expire_documents
 from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.records import Document, Message, Prediction
 from vigie.roles import LogIndex
@@ -43,7 +42,7 @@ def test_every_prediction_has_one_document_in_each_index(collected: FakeServices
     counts = {name: collected.index.count(name) for name in (RAW.name, MESSAGE.name, PERFS.name)}
     assert set(counts.values()) == {N}
     assert collected.index.count(DEAD_LETTERS.name) == 0
-    assert check_indices(collected).is_well
+    assert check_indices(collected).is_ok
 
 
 def test_a_lost_cursor_changes_nothing(collected: FakeServices) -> None:

@@ -1,4 +1,4 @@
-"""The served model's API log through its Gradio endpoint ``/logs_api(limit, offset)``."""
+"""Read the API log of a served model from its Gradio endpoint ``/logs_api(limit, offset)``."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ import gradio_client.exceptions
 import gradio_client.utils
 import httpx
 
-from vigie.adapters.api_log.log_page import API, checked_page
-from vigie.errors import SettingsError, TransientError
-from vigie.records import LogPage
+from vigie.errors import DataError, SettingsError, TransientError
+from vigie.records import LogBatch
 
 TIMEOUT_S = 15.0
+API = "/logs_api"
+#: Limit of the characters in a batch; a larger answer does not come from this API.
+MAX_CHARS = 20_000_000
 _TRY = (
-    "start it with `vigie up`, or point GRADIO_URL at the page of a served model "
+    "start it with `vigie up`, or set GRADIO_URL to the page of a served model "
     "(that of `vigie serve` ends in /ui)"
 )
 
 
 class _QuietClient(gradio_client.Client):  # type: ignore[misc]
-    """The client without telemetry, which ``analytics_enabled=False`` alone does not turn off.
+    """A client without telemetry and heartbeat.
 
-    And without its heartbeat: a stream that never ends, for page state that a log has not.
+    ``analytics_enabled=False`` alone does not disable the telemetry. The heartbeat is an endless
+    stream for page state, which the log endpoint does not have.
     """
 
     def _telemetry_thread(self) -> None: ...
@@ -38,19 +41,19 @@ class _QuietClient(gradio_client.Client):  # type: ignore[misc]
 
 
 class GradioSource:
-    """A :class:`vigie.roles.ApiLogSource`; connects on first use and keeps the connection.
+    """A :class:`vigie.roles.ApiLogSource` that connects on first use and keeps the connection.
 
-    The token goes to the configured host alone: redirects are not followed, a token that lies in
-    the home folder of the user is never sent, and plain HTTP is refused beyond this network.
+    The token is sent to the configured host only: redirects are not followed, a token in the
+    user's home folder is never sent, and plain HTTP is refused outside the private network.
 
     Parameters
     ----------
     url
-        Where the Gradio app is mounted, e.g. ``http://127.0.0.1:8080/ui``.
+        Address of the Gradio app, e.g. ``http://127.0.0.1:8080/ui``.
     token
-        Hugging Face token of a private Space.
+        Hugging Face token for a private Space.
     timeout_s
-        Of a connection and of a page.
+        Timeout of connecting and of reading one batch.
     """
 
     def __init__(self, url: str, *, token: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
@@ -60,34 +63,34 @@ class GradioSource:
         self._client: gradio_client.Client | None = None
 
     def check(self) -> str:
-        """Connect anew and return the address and version of the source."""
+        """Reconnect and return the address and version of the source."""
         self._client = None
         client = self._connected()
         return f"{self.url} (Gradio {client.app_version})"
 
-    def page(self, offset: int, limit: int) -> LogPage:
-        """Return up to ``limit`` lines from ``offset`` on; the source may send fewer.
+    def read(self, offset: int, limit: int) -> LogBatch:
+        """Return up to ``limit`` lines starting at ``offset``; the source may return fewer.
 
         Raises
         ------
         TransientError
-            When the source does not answer; the next call connects anew.
+            The source does not answer; the next call reconnects.
         SettingsError
-            When the address is not that of a served model.
+            The address is not that of a served model.
         DataError
-            When the answer is not a page of lines.
+            The response is not a batch of lines.
         """
         client = self._connected()
 
-        def ask() -> Any:
+        def submit() -> Any:
             job = client.submit(limit, offset, api_name=API)
             return job.result(timeout=self._timeout_s)
 
-        return checked_page(self._asked(ask), offset, limit)
+        return checked_batch(self._translated(submit), offset, limit)
 
     def _connected(self) -> gradio_client.Client:
         if self._client is None:
-            client = self._asked(self._connect)
+            client = self._translated(self._connect)
             if (
                 API
                 not in client.view_api(print_info=False, return_format="dict")["named_endpoints"]
@@ -110,12 +113,12 @@ class GradioSource:
             analytics_enabled=False,
         )
 
-    def _asked(self, call: Callable[[], Any]) -> Any:
-        """Call, and translate every foreign error at this one point."""
+    def _translated(self, call: Callable[[], Any]) -> Any:
+        """Call a function and translate the errors of the client library."""
         try:
             return call()
         except gradio_client.exceptions.AuthenticationError as exc:
-            raise SettingsError(f"{self.url} asks for a login: {exc}; set HF_TOKEN") from exc
+            raise SettingsError(f"{self.url} requires a login: {exc}; set HF_TOKEN") from exc
         except gradio_client.exceptions.AppError as exc:
             self._client = None
             raise TransientError(f"the log at {self.url} cannot be read: {exc}") from exc
@@ -134,7 +137,7 @@ _FOREIGN = (
     gradio_client.utils.QueueError,
     gradio_client.utils.TooManyRequestsError,
     ValueError,  # "Could not fetch config", an answer that is not JSON
-    KeyError,  # a configuration without what the client expects
+    KeyError,  # a configuration without a key that the client expects
     TypeError,
     AttributeError,
     OSError,
@@ -143,28 +146,66 @@ _FOREIGN = (
 
 
 def checked_url(url: str) -> str:
-    """Return the URL if a token may be sent there.
+    """Return the URL if a token may be sent to it.
 
     Raises
     ------
     SettingsError
-        Unless it is https, or http to this machine or a private network, without a password.
+        The URL contains a login, or uses http outside this machine and private networks.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError("GRADIO_URL: expected http://… or https://…, with a host")
     if parts.username or parts.password:
         raise SettingsError("GRADIO_URL: expected no user or password in it; use HF_TOKEN")
-    if parts.scheme == "http" and not _is_near(parts.hostname):
-        raise SettingsError(f"GRADIO_URL: {parts.hostname} is not in this network; use https://")
+    if parts.scheme == "http" and not _is_private(parts.hostname):
+        raise SettingsError(
+            f"GRADIO_URL: {parts.hostname} is not in a private network; use https://"
+        )
     return url.rstrip("/")
 
 
-def _is_near(host: str) -> bool:
-    """Tell whether every address of a host is loopback or private (and not link-local)."""
+def _is_private(host: str) -> bool:
+    """Return whether every address of a host is loopback or private (and not link-local)."""
     try:
         found = {info[4][0] for info in socket.getaddrinfo(host, None)}
     except OSError as exc:
-        raise TransientError(f"the host {host} of GRADIO_URL has no address now") from exc
+        raise TransientError(f"the host {host} of GRADIO_URL cannot be resolved now") from exc
     addresses = [ipaddress.ip_address(str(address).partition("%")[0]) for address in found]
     return all((a.is_loopback or a.is_private) and not a.is_link_local for a in addresses)
+
+
+def checked_batch(answer: Any, offset: int, limit: int) -> LogBatch:
+    """Validate a response of the endpoint and return its batch.
+
+    Raises
+    ------
+    DataError
+        The response is malformed, too large, or starts at another offset.
+    """
+    if not isinstance(answer, dict) or not isinstance(answer.get("lines"), list):
+        raise DataError(f"{API}: expected an object with the list 'lines', found {_kind(answer)}")
+    lines = answer["lines"]
+    if not all(isinstance(line, str) for line in lines):
+        raise DataError(f"{API}: expected lines of text")
+    if len(lines) > limit or sum(map(len, lines)) > MAX_CHARS:
+        raise DataError(f"{API}: expected up to {limit} lines of {MAX_CHARS} characters in all")
+    start, following = answer.get("offset", offset), answer.get("next_offset")
+    if start != offset or following != offset + len(lines) or isinstance(following, bool):
+        raise DataError(
+            f"{API}: requested offset {offset}; found {len(lines)} lines, offset {start!r}, "
+            f"next_offset {following!r}"
+        )
+    return LogBatch(offset, tuple(lines), offset + len(lines), _total(answer.get("total")))
+
+
+def _total(value: Any) -> int | None:
+    if value is None:  # optional in the protocol
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise DataError(f"{API}: expected 'total' to be a number of lines, found {value!r}")
+    return value
+
+
+def _kind(answer: Any) -> str:
+    return type(answer).__name__ if not isinstance(answer, dict) else f"keys {sorted(answer)[:8]}"

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from vigie.dead_letters.letters import SHORTER
+from vigie.dead_letters.letters import TRUNCATED_SIZES
 from vigie.errors import RefusedMessageError
 from vigie.records import Message, StreamRecord
 
@@ -63,7 +63,7 @@ def _copies(record: StreamRecord, kind: str, reason: str) -> Iterator[Message]:
         "original_length": str(len(record.value)),
         "sha256": hashlib.sha256(record.value).hexdigest(),
     }
-    for size in SHORTER:
+    for size in TRUNCATED_SIZES:
         yield Message(record.value[:size], {**_about(record, kind, reason), **whole})
 
 

@@ -17,7 +17,7 @@ from vigie.anomaly.scoring.scorer import CachedScorer, Scored
 from vigie.anomaly.scoring.threshold import DynamicThreshold, pack_state, unpack_state
 from vigie.anomaly.scoring.welford import Welford
 from vigie.dead_letters.letters import STREAM, dead_letter, kept_headers
-from vigie.dead_letters.write import keep_letters
+from vigie.dead_letters.write import write_letters
 from vigie.encoding import iso_utc
 from vigie.faults import crash_point
 from vigie.records import Document, Position, StreamRecord
@@ -115,7 +115,7 @@ class ScoreRun:
 
     def _bury(self, dead: Sequence[DeadRecord]) -> None:
         letters = [self._dead_letter(*each) for each in dead]
-        keep_letters(self.services, letters)
+        write_letters(self.services.index, letters)
         if self.dead_letter_topic is not None:
             bury_copies(self.services.stream, self.dead_letter_topic, dead)
 

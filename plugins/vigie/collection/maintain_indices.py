@@ -1,0 +1,190 @@
+"""Clear, expire and deduplicate the log indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from vigie import state_keys
+from vigie.collection.cursor import lock_name, reset_state
+from vigie.collection.index_specs import MESSAGE, PERFS, RAW, api_log_specs
+from vigie.collection.ingest_logs import SOURCE
+from vigie.errors import DataError, PermanentError
+from vigie.records import JobResult
+
+if TYPE_CHECKING:
+    from vigie.roles import LogIndex, Services
+
+_LOCK_WAIT_S = 60.0  # longer than a collector takes for one batch
+_DELETE_AT_ONCE = 1000
+#: Expiry scans from here, so that documents without ``@timestamp`` never expire.
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def require_confirmation(
+    index: LogIndex,
+    names: Sequence[str],
+    *,
+    confirmed: bool,
+    expect_cluster: str | None,
+    only: str = "",
+) -> None:
+    """Require explicit confirmation before deleting documents.
+
+    Parameters
+    ----------
+    index
+        The log index that contains the documents.
+    names
+        The indices from which documents are deleted.
+    confirmed
+        Whether the user confirmed the deletion.
+    expect_cluster
+        The cluster that the user named; None for the embedded index.
+    only
+        Restriction on the deleted documents, inserted into the message; empty: all documents.
+
+    Raises
+    ------
+    PermanentError
+        ``confirmed`` is false, or the log index is not on the cluster that the user named. The
+        message lists what would be deleted.
+    """
+    cluster = index.cluster_name()
+    if confirmed and expect_cluster == cluster:
+        return
+    counts = ", ".join(f"{name} ({index.count(name)} documents)" for name in names)
+    what = f"this deletes {only}{counts} permanently"
+    if cluster is None and expect_cluster:
+        raise PermanentError(
+            f"{what}; the log index is embedded, not on cluster {expect_cluster}; "
+            "add --yes without --expect-cluster"
+        )
+    if cluster is None:
+        raise PermanentError(f"{what}; add --yes")
+    other = f", not on {expect_cluster!r}" if expect_cluster not in (None, cluster) else ""
+    raise PermanentError(
+        f"{what}, on the Elasticsearch cluster {cluster!r}{other}; "
+        f"add --yes --expect-cluster {cluster}"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearResult(JobResult):
+    """Number of deleted documents by index."""
+
+    deleted: dict[str, int]
+
+
+def clear_indices(
+    services: Services,
+    *,
+    confirmed: bool,
+    expect_cluster: str | None = None,
+    source_id: str = SOURCE,
+    raw_index: str = RAW.name,
+) -> ClearResult:
+    """Delete the three indices and reset the cursor, so that the next run collects every line.
+
+    Dead letters are kept. The cursor is reset first: after a crash the next run reads from the
+    beginning and counts the remaining documents as ``already_there``. A running collector notices
+    the reset and starts again from the beginning.
+
+    Raises
+    ------
+    PermanentError
+        The deletion is not confirmed; see :func:`require_confirmation`.
+    ConflictError
+        A collector holds the lock for longer than ``_LOCK_WAIT_S``.
+    """
+    names = [spec.name for spec in api_log_specs(raw_index)]
+    require_confirmation(services.index, names, confirmed=confirmed, expect_cluster=expect_cluster)
+    with services.locks.hold(lock_name(source_id), wait_s=_LOCK_WAIT_S):
+        services.state.put(state_keys.collector_cursor(source_id), reset_state())
+        deleted = {name: services.index.drop(name) for name in names}
+    return ClearResult(deleted=deleted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryResult(JobResult):
+    """Number of deleted documents by index; all were older than ``before``."""
+
+    before: datetime
+    deleted: dict[str, int]
+
+
+def expire_documents(services: Services, *, indices: Sequence[str], days: int) -> ExpiryResult:
+    """Delete the documents of ``indices`` whose ``@timestamp`` is more than ``days`` days ago.
+
+    On failure only the oldest documents are deleted; the same call completes the deletion. The
+    cursor does not move, so deleted lines are not collected again.
+
+    Raises
+    ------
+    DataError
+        ``days`` is less than 1.
+    """
+    if days < 1:
+        raise DataError(f"documents are kept for at least 1 day, not {days}")
+    before = services.now() - timedelta(days=days)
+    deleted = {index: _expire(services.index, index, before) for index in indices}
+    return ExpiryResult(before=before, deleted=deleted)
+
+
+def _expire(index: LogIndex, name: str, before: datetime) -> int:
+    expired = (document.id for document in index.scan(name, _BEGINNING, before))
+    deleted = 0
+    while ids := list(islice(expired, _DELETE_AT_ONCE)):
+        deleted += index.delete(name, ids)
+    return deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Deduplicated:
+    """Number of documents in an index before and after the deduplication."""
+
+    before: int
+    removed: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeduplicationResult(JobResult):
+    """Counts by index."""
+
+    indices: dict[str, Deduplicated]
+
+    @property
+    def removed(self) -> int:
+        return sum(index.removed for index in self.indices.values())
+
+
+def deduplicate_indices(services: Services) -> DeduplicationResult:
+    """Keep the newest document (by ``@timestamp``) of each transaction id and delete the others.
+
+    Collected documents have deterministic ids, so only documents that another program wrote can
+    be duplicates. Documents without a transaction id are kept. The ids are held in memory: about
+    200 bytes per document.
+    """
+    return DeduplicationResult(
+        indices={spec.name: _deduplicate(services.index, spec.name) for spec in (MESSAGE, PERFS)}
+    )
+
+
+def _deduplicate(index: LogIndex, name: str) -> Deduplicated:
+    before = index.count(name)
+    newest: dict[str, str] = {}
+    stale: list[str] = []
+    for document in index.scan(name):  # oldest first
+        transaction = document.body.get("transaction_id")
+        if transaction is None:
+            continue
+        if transaction in newest:
+            stale.append(newest[transaction])
+        newest[transaction] = document.id
+    batches = (stale[i : i + _DELETE_AT_ONCE] for i in range(0, len(stale), _DELETE_AT_ONCE))
+    removed = sum(index.delete(name, batch) for batch in batches)
+    return Deduplicated(before, removed, index.count(name))
