@@ -19,8 +19,8 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import Param, dag
 
 from vigie.operators import detectors as step
-from vigie.operators.defaults import DEFAULT_ARGS
-from vigie.operators.metrics import PushMetricsOperator
+from vigie.operators.base import DEFAULT_ARGS
+from vigie.operators.monitoring import PushMetricsOperator
 
 SCHEDULE = "@weekly"
 

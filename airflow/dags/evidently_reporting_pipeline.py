@@ -22,8 +22,8 @@ from airflow.sdk import CronDataIntervalTimetable, Param, TaskGroup, TriggerRule
 
 from vigie.models.names import model_names
 from vigie.operators import reports as step
-from vigie.operators.defaults import DEFAULT_ARGS
-from vigie.operators.metrics import PushMetricsOperator
+from vigie.operators.base import DEFAULT_ARGS
+from vigie.operators.monitoring import PushMetricsOperator
 
 MODEL_NAMES = model_names(Path(__file__).resolve().parents[2] / "models")
 MODEL_PARAM = {"enum": [None, *MODEL_NAMES], "values_display": {"null": "every model"}}

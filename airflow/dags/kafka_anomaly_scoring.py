@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from airflow.sdk import Param, dag
 
 from vigie.operators.anomaly import GroupIncidentsOperator, ScoreStreamOperator, WaitForLagOperator
-from vigie.operators.defaults import DEFAULT_ARGS
-from vigie.operators.metrics import PushMetricsOperator
+from vigie.operators.base import DEFAULT_ARGS
+from vigie.operators.monitoring import PushMetricsOperator
 
 SCHEDULE = "@continuous"
 

@@ -21,13 +21,13 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Param, dag
 
+from vigie.operators.base import DEFAULT_ARGS
 from vigie.operators.collection import (
     CheckPrerequisitesOperator,
     ExportDatasetOperator,
     IngestLogsOperator,
 )
-from vigie.operators.defaults import DEFAULT_ARGS
-from vigie.operators.metrics import PushMetricsOperator
+from vigie.operators.monitoring import PushMetricsOperator
 
 SCHEDULE = "*/5 * * * *"
 

@@ -20,9 +20,8 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGr
 
 from vigie.models.names import model_names
 from vigie.operators import retraining as step
-from vigie.operators.assets import DRIFT_DETECTED, PERFORMANCE_DEGRADED
-from vigie.operators.defaults import DEFAULT_ARGS
-from vigie.operators.metrics import PushMetricsOperator
+from vigie.operators.base import DEFAULT_ARGS, DRIFT_DETECTED, PERFORMANCE_DEGRADED
+from vigie.operators.monitoring import PushMetricsOperator
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 MODEL_NAMES = model_names(MODELS)

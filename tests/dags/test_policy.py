@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from vigie.operators.defaults import TAGS
+from vigie.operators.base import TAGS
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vigie.operators.assets import DRIFT_DETECTED, FINDINGS, PERFORMANCE_DEGRADED
+from vigie.operators.base import DRIFT_DETECTED, FINDINGS, PERFORMANCE_DEGRADED
 from vigie.operators.reports import (
     CleanupOldReportsOperator,
     DataQualityReportOperator,

@@ -1,14 +1,16 @@
-"""Base classes of all operators: settings and services in, a use case's result out."""
+"""Base classes of the operators, and what all DAGs share: default arguments, tags, Assets."""
 
 from __future__ import annotations
 
+import logging
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import Asset, AssetAlias, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vigie.errors import ConflictError, NotEnoughDataError, PermanentError
@@ -21,7 +23,41 @@ if TYPE_CHECKING:
     from vigie.roles import Services
     from vigie.settings import Settings
 
+log = logging.getLogger(__name__)
+
 Opened = AbstractContextManager[tuple["Services", "Settings"]]
+
+TAGS = frozenset({"vigie", "logs", "anomaly", "reports", "retrain", "training", "fraud"})
+
+DRIFT_DETECTED = Asset("drift_detected", uri="x-vigie://drift_detected", group="vigie")
+PERFORMANCE_DEGRADED = Asset(
+    "performance_degraded", uri="x-vigie://performance_degraded", group="vigie"
+)
+#: The outlet through which tasks emit these Assets. An outlet that is an Asset itself would get an
+#: event from every successful task, even if nothing was found.
+FINDINGS = AssetAlias("report_findings", group="vigie")
+
+
+def log_failure(context: Mapping[str, Any]) -> None:
+    """Log DAG, task, run and exception of a failed task (an Airflow failure callback)."""
+    instance = context.get("task_instance") or context.get("ti")
+    log.error(
+        "task failed: dag=%s task=%s run=%s reason=%s",
+        getattr(instance, "dag_id", "?"),
+        getattr(instance, "task_id", "?"),
+        getattr(instance, "run_id", "?"),
+        context.get("exception"),
+    )
+
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "vigie",
+    "retries": 2,  # Only transient errors are retried; JobOperator fails the task for the others.
+    "retry_delay": timedelta(seconds=20),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=5),
+    "on_failure_callback": log_failure,
+}
 
 
 @contextmanager

@@ -6,8 +6,14 @@ from abc import abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from vigie.operators.assets import DRIFT_DETECTED, FINDINGS, PERFORMANCE_DEGRADED
-from vigie.operators.base import JobOperator, ModelOperator, run_key
+from vigie.operators.base import (
+    DRIFT_DETECTED,
+    FINDINGS,
+    PERFORMANCE_DEGRADED,
+    JobOperator,
+    ModelOperator,
+    run_key,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -13,7 +13,7 @@ from vigie.faults import crash_point
 from vigie.records import Decision, Deployment, JobResult, Sample
 from vigie.registry.champion_copies import write_copies
 from vigie.registry.decisions import decision_key
-from vigie.roles.artifacts import Bundle
+from vigie.roles.stores import Bundle
 
 if TYPE_CHECKING:
     from vigie.roles import BundleStore, DeploymentStore, Services, StateStore

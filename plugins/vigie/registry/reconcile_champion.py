@@ -13,7 +13,7 @@ from vigie.registry.champion_copies import point_alias, read_alias
 
 if TYPE_CHECKING:
     from vigie.roles import BundleStore, Services, Tracker
-    from vigie.roles.artifacts import Bundle
+    from vigie.roles.stores import Bundle
 
 log = logging.getLogger(__name__)
 

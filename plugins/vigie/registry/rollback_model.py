@@ -11,7 +11,7 @@ from vigie.registry.deploy import Deploying, DeployResult, deploy
 
 if TYPE_CHECKING:
     from vigie.roles import BundleStore, DeploymentStore, Services
-    from vigie.roles.artifacts import Bundle
+    from vigie.roles.stores import Bundle
 
 
 def rollback_model(

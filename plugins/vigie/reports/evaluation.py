@@ -18,7 +18,7 @@ from vigie.training.metrics import evaluate
 if TYPE_CHECKING:
     from vigie.drift.verdict import DriftVerdict
     from vigie.models.model_file import ModelFile
-    from vigie.roles.artifacts import Bundle
+    from vigie.roles.stores import Bundle
 
 #: Verdict (yes, no, unknown, skipped), reasons for people, facts for ``vigie why``.
 Finding = tuple[str, Sequence[str], dict[str, Any]]

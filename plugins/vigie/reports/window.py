@@ -18,7 +18,7 @@ from vigie.records import JobResult, LabelledPrediction, Sample
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
     from vigie.roles import Services
-    from vigie.roles.artifacts import Bundle
+    from vigie.roles.stores import Bundle
 
 
 @dataclass(frozen=True, slots=True)

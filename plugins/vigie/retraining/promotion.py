@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
     from vigie.records import ProjectPaths
     from vigie.roles import Ledger, Services
-    from vigie.roles.artifacts import Bundle
+    from vigie.roles.stores import Bundle
     from vigie.training.gate import GateVerdict
 
 

@@ -1,13 +1,14 @@
-"""One small Protocol a role. Jobs use them; adapters and :mod:`vigie.testing` satisfy them.
+"""One Protocol per role: use cases call them, adapters and :mod:`vigie.testing` implement them.
 
 Each has a contract test suite in :mod:`vigie.testing` that every implementation passes.
 """
 
-from vigie.roles.artifacts import Bundle, BundleStore
 from vigie.roles.index import LogIndex
 from vigie.roles.services import Services
 from vigie.roles.sources import ApiLogSource, ReportRenderer
 from vigie.roles.stores import (
+    Bundle,
+    BundleStore,
     DeploymentStore,
     LabelStore,
     Ledger,

@@ -1,4 +1,4 @@
-"""All roles together, as a job sees them."""
+"""All roles together, as use cases receive them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Protocol
 
 from vigie.records import ProjectPaths
-from vigie.roles.artifacts import BundleStore
 from vigie.roles.index import LogIndex
 from vigie.roles.sources import ApiLogSource, ReportRenderer
 from vigie.roles.stores import (
+    BundleStore,
     DeploymentStore,
     LabelStore,
     Ledger,
@@ -23,13 +23,13 @@ from vigie.roles.telemetry import MetricsSink, Tracker
 
 
 class Services(Protocol):
-    """Lazy: a role's adapter is imported and opened when the attribute is first read."""
+    """Every role; its adapter is imported and opened when the attribute is first read."""
 
     @property
     def paths(self) -> ProjectPaths: ...
     @property
     def now(self) -> Callable[[], datetime]:
-        """The clock (UTC, aware); tests inject their own."""
+        """The clock: returns an aware UTC time."""
 
     @property
     def predictions(self) -> PredictionStore: ...

@@ -1,10 +1,12 @@
-"""The records role: predictions, labels, deployments, decisions, small state, locks."""
+"""The stores: predictions, labels, deployments, decisions, state, locks, and model bundles."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from vigie.records import (
@@ -19,11 +21,12 @@ from vigie.records import (
 
 
 class PredictionStore(Protocol):
-    """Every answered prediction, once, in commit order."""
+    """All predictions, in commit order."""
 
     def add(self, prediction: Prediction) -> int:
-        """Store an event durably and return its log offset; the same transaction id again changes
-        nothing.
+        """Store a prediction and return its log offset.
+
+        A transaction id that is already stored changes nothing.
         """
 
     def get(self, transaction_id: str) -> Prediction | None: ...
@@ -31,54 +34,49 @@ class PredictionStore(Protocol):
     def count(self, model: str | None = None) -> int: ...
 
     def page(self, offset: int, limit: int) -> list[LoggedPrediction]:
-        """Return up to ``limit`` events from log offset ``offset`` on, in log order, without
-        gaps.
-        """
+        """Return up to ``limit`` predictions from ``offset`` on; offsets have no gaps."""
 
     def window(
         self, model: str, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[LabelledPrediction]:
-        """Yield predictions with ``since <= created_at < until``, oldest first, with their current
-        label.
-        """
+        """Yield predictions with ``since <= created_at < until``, oldest first, with labels."""
 
 
 class LabelStore(Protocol):
-    """What really happened. A correction is a new row; the latest one counts; none is ever lost."""
+    """The labels of predictions. A correction adds a row; the latest row is the current label."""
 
     def add(self, transaction_id: str, actual: str, source: str = "feedback") -> LabelOutcome:
-        """Record a label. Raises UnknownTransactionError if no such prediction was answered."""
+        """Store a label. Raises UnknownTransactionError if there is no such prediction."""
 
     def history(self, transaction_id: str) -> list[Label]: ...
 
     def count(self, model: str) -> int:
-        """Count predictions of a model that have a label."""
+        """Count the labelled predictions of a model."""
 
     def count_unused(self, model: str) -> int:
-        """Count labelled predictions that no archived (finished) training has used."""
+        """Count the labelled predictions that no archived training has used."""
 
     def claim(self, model: str, run_id: str) -> int:
-        """Freeze the labelled, unarchived rows of this moment for a run; idempotent; return how
-        many it holds.
+        """Reserve the current labelled, unarchived rows for a run and return their number.
+
+        Repeated calls for a run return the same rows.
         """
 
     def claimed(self, model: str, run_id: str) -> Iterator[LabelledPrediction]:
-        """Yield the rows that a run may train on: all archived before and those it claimed, each
-        once.
-        """
+        """Yield the rows that a run trains on: all archived rows and those that it claimed."""
 
     def archive(self, model: str, run_id: str) -> int:
-        """Mark a run's claimed rows as used; idempotent; return how many rows the run has used."""
+        """Mark the rows that a run claimed as used and return their number; idempotent."""
 
 
 class DeploymentStore(Protocol):
-    """Which version is champion: one truth, changed by compare-and-swap."""
+    """The deployment history of each model; changed by compare-and-swap."""
 
     def next_version(self, model: str) -> int:
-        """Allocate a version number; never handed out twice, gaps allowed."""
+        """Allocate a version number. No number is allocated twice; there may be gaps."""
 
     def champion(self, model: str, at: datetime | None = None) -> Deployment | None:
-        """Return the champion, now or at an instant."""
+        """Return the current champion, or the champion at a time."""
 
     def history(self, model: str, limit: int = 50) -> list[Deployment]:
         """Return deployments, newest first."""
@@ -93,18 +91,17 @@ class DeploymentStore(Protocol):
         reason: str,
         run_id: str | None = None,
     ) -> Deployment:
-        """Make ``version`` champion if the newest deployment still has ``expected_number`` (0:
-        none yet).
+        """Make ``version`` champion if the newest deployment has ``expected_number`` (0: none).
 
-        Raises ConflictError when somebody else deployed in between.
+        Raises ConflictError if there is a newer deployment.
         """
 
 
 class Ledger(Protocol):
-    """Every decision, with its reasons; ``vigie why`` prints it."""
+    """All decisions with their reasons; ``vigie why`` prints them."""
 
     def record(self, decision: Decision) -> int:
-        """Store a decision and return its id; the same ``key`` again returns the first one's id."""
+        """Store a decision and return its id; for a known ``key`` return the existing id."""
 
     def decisions(
         self,
@@ -118,20 +115,55 @@ class Ledger(Protocol):
 
 
 class StateStore(Protocol):
-    """Small durable JSON values by key: cursors, watermarks, cool-downs."""
+    """JSON values by key: cursors, watermarks, cool-downs."""
 
     def get(self, key: str) -> dict[str, Any] | None: ...
 
     def put(self, key: str, value: Mapping[str, Any]) -> None: ...
 
     def forget(self, prefix: str) -> int:
-        """Delete the values whose keys begin with ``prefix``; return how many there were."""
+        """Delete the values whose keys begin with ``prefix`` and return their number."""
 
 
 class Locks(Protocol):
-    """Locks that any process on the same database sees; released when the holder dies."""
+    """Locks shared by all processes on a database; released when the holder's connection ends."""
 
     def hold(self, name: str, wait_s: float = 0.0) -> AbstractContextManager[None]:
-        """Hold a lock for the block. Raises ConflictError when it is still taken after
-        ``wait_s``.
+        """Hold a lock for the block. Raises ConflictError if it is not free within ``wait_s``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified model version: the bytes of its files and the metadata of its publication."""
+
+    model: str
+    version: int
+    files: Mapping[str, bytes]
+    info: Mapping[str, Any]  # metrics, candidate, data hash, tracked run, run_id, created_at …
+    sha256: str  # of the manifest: identifies the content of the bundle
+
+
+class BundleStore(Protocol):
+    """Published model versions in the folders ``ROOT/MODEL/vN``."""
+
+    def publish(
+        self, model: str, version: int, files: Mapping[str, bytes], info: Mapping[str, Any]
+    ) -> Path:
+        """Publish a version atomically; publishing the same content again has no effect.
+
+        Raises ConflictError if the version exists with other content.
         """
+
+    def open(self, model: str, version: int) -> Bundle:
+        """Read and verify a version.
+
+        Raises DataError that names the file if one is missing or altered.
+        """
+
+    def versions(self, model: str) -> list[int]:
+        """Return the published versions in ascending order."""
+
+    def write_champion(self, deployment: Deployment) -> None:
+        """Write a copy of the champion's deployment; serving reads it if the database is down."""
+
+    def read_champion(self, model: str) -> Deployment | None: ...

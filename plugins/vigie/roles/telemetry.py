@@ -1,4 +1,4 @@
-"""The tracking and metrics roles."""
+"""The tracking server and its registry, and the metrics sink."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vigie.records import Sample
 
 
 class TrackedRun(Protocol):
-    """An open run of the tracking server."""
+    """An open tracked run."""
 
     @property
     def run_id(self) -> str: ...
@@ -25,11 +25,11 @@ class TrackedRun(Protocol):
     def log_file(self, path: Path) -> None: ...
 
     def log_model(self, name: str, model: Any, example: Any) -> None:
-        """Log a fitted sklearn pipeline or torch module with its signature, under this run."""
+        """Log a fitted sklearn pipeline or torch module with its signature."""
 
 
 class Tracker(Protocol):
-    """Experiments, runs and the registry. The null tracker has no effect and raises nothing."""
+    """Experiments, tracked runs and the registry; calls of the null tracker have no effect."""
 
     def run(
         self,
@@ -38,34 +38,35 @@ class Tracker(Protocol):
         tags: Mapping[str, str] | None = None,
         key: str | None = None,
     ) -> AbstractContextManager[TrackedRun]:
-        """Open a run; the same ``key`` reopens the same run (a retried task makes no second
-        one).
+        """Open a tracked run.
+
+        A ``key`` that was used before reopens that run, so a retried task creates no second one.
         """
 
     def register(self, model: str, version: int, run_id: str) -> str | None:
-        """Register the model logged under ``run_id``, tagged with our bundle ``version``;
-        idempotent.
+        """Register the model of a tracked run, tagged with the bundle's ``version``; idempotent.
 
-        Returns the registry's own version number; None without a registry.
+        Returns the registry's version number, None if there is no registry.
         """
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
-        """Point an alias at the registry version tagged with our bundle ``version``."""
+        """Set an alias to the registry version that is tagged with the bundle's ``version``."""
 
     def alias(self, model: str, alias: str) -> int | None:
-        """Return the bundle version that an alias points at."""
+        """Return the bundle version of an alias."""
 
     def run_url(self, run_id: str) -> str | None: ...
 
 
 class MetricsSink(Protocol):
-    """Where figures go: Prometheus text files, or a Pushgateway."""
+    """Receives metrics: Prometheus text files, or a Pushgateway."""
 
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
     ) -> None:
-        """Replace the group (``job``, ``grouping``) with these samples. Names must be in the
-        catalogue.
+        """Replace the samples of the group (``job``, ``grouping``).
+
+        Every name must be in :mod:`vigie.catalogue`.
         """
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None: ...

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
     from vigie.models.thresholds import Threshold
     from vigie.records import LabelledPrediction
-    from vigie.roles.artifacts import Bundle
+    from vigie.roles.stores import Bundle
 
 
 @dataclass(frozen=True, slots=True)

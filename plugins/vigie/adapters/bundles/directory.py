@@ -28,7 +28,7 @@ from vigie.encoding import dumps, sync_folder, write_atomic
 from vigie.errors import ConflictError, DataError
 from vigie.faults import crash_point
 from vigie.records import Deployment
-from vigie.roles.artifacts import Bundle
+from vigie.roles.stores import Bundle
 
 CHAMPION = "champion.json"
 _NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]{0,63}")
@@ -53,7 +53,7 @@ class BundleDirectory:
     def publish(
         self, model: str, version: int, files: Mapping[str, bytes], info: Mapping[str, Any]
     ) -> Path:
-        """Publish a version; see :class:`vigie.roles.artifacts.BundleStore`."""
+        """Publish a version; see :class:`vigie.roles.stores.BundleStore`."""
         target = self._folder(model, version)
         _check_names(files)
         manifest = manifest_of(model, version, files, info)
@@ -69,7 +69,7 @@ class BundleDirectory:
         return target
 
     def open(self, model: str, version: int) -> Bundle:
-        """Read and verify a version; see :class:`vigie.roles.artifacts.BundleStore`."""
+        """Read and verify a version; see :class:`vigie.roles.stores.BundleStore`."""
         folder = self._folder(model, version)
         if not folder.is_dir():
             known = ", ".join(f"v{n}" for n in self.versions(model)) or "none"

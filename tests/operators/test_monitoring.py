@@ -9,7 +9,7 @@ from typing import Any
 
 from vigie import catalogue
 from vigie.adapters.metrics.pushgateway import Pushgateway
-from vigie.operators.metrics import PushMetricsOperator
+from vigie.operators.monitoring import PushMetricsOperator
 from vigie.records import JobResult, Sample
 from vigie.settings import Settings
 from vigie.testing import FakeServices
