@@ -1,20 +1,25 @@
-"""Every role in memory, for tests of jobs and operators."""
+"""All roles in memory, for tests of use cases and operators."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from vigie.records import ProjectPaths
 from vigie.roles import BundleStore, Services
-from vigie.testing.clock import Clock
 from vigie.testing.index import FakeIndex
-from vigie.testing.predictions import FakeLabels, FakePredictions
 from vigie.testing.sources import FakeApiLogs, FakeRenderer
-from vigie.testing.stores import FakeDeployments, FakeLedger, FakeLocks, FakeState
+from vigie.testing.stores import (
+    FakeDeployments,
+    FakeLabels,
+    FakeLedger,
+    FakeLocks,
+    FakePredictions,
+    FakeState,
+)
 from vigie.testing.stream import FakeStream
 from vigie.testing.telemetry import FakeMetrics, FakeTracker
 
@@ -22,13 +27,40 @@ if TYPE_CHECKING:
     from vigie.settings import Settings
 
 
+class Clock:
+    """A clock that is called like ``services.now`` and moves only by ``set`` and ``advance``.
+
+    Examples
+    --------
+    >>> clock = Clock(datetime(2026, 1, 1, tzinfo=UTC))
+    >>> clock.advance(hours=6)
+    >>> clock().isoformat()
+    '2026-01-01T06:00:00+00:00'
+    """
+
+    def __init__(self, at: datetime | None = None) -> None:
+        self.at = at or datetime(2026, 11, 21, 10, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def set(self, at: datetime) -> None:
+        self.at = at
+
+    def advance(self, **delta: float) -> None:
+        """Move forward by the keyword arguments of :class:`datetime.timedelta`."""
+        self.at += timedelta(**delta)
+
+
 class FakeServices:
-    """Satisfies :class:`vigie.roles.Services`, and is a context manager as ``open_services`` is.
+    """Satisfies :class:`vigie.roles.Services`; a context manager, as ``open_services`` is.
 
     Parameters
     ----------
-    root : where the folders go; usually ``tmp_path``.
-    now : the first instant of ``clock``; None: a fixed one.
+    root
+        Parent of the project's folders; usually ``tmp_path``.
+    now
+        Start of ``clock``; None: a fixed instant.
     """
 
     def __init__(self, root: Path, now: datetime | None = None) -> None:
@@ -55,14 +87,14 @@ class FakeServices:
 
     @cached_property
     def settings(self) -> Settings:
-        """What the environment says when first asked; a test may set others."""
+        """Settings of the environment at the first access; a test can replace them."""
         from vigie.settings import Settings
 
         return Settings.from_env()
 
     @cached_property
     def bundles(self) -> BundleStore:
-        """The real store: bundles are files, and a fake would only hide what files do."""
+        """The real store: a fake would hide the behaviour of files."""
         from vigie.adapters.bundles.directory import BundleDirectory
 
         return BundleDirectory(self.paths.artifacts)

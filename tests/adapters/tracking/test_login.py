@@ -1,4 +1,4 @@
-"""The login that MLflow's client and `vigie check` send; tests/service has a real server."""
+"""The login that MLflow's client and `vigie check` send."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
-from vigie.adapters.tracking import login as mlflow_login
+from vigie.adapters.tracking import tracker as mlflow_tracker
 from vigie.adapters.tracking.errors import probe, refused, translated
-from vigie.adapters.tracking.login import PATIENCE, VARIABLES, lent
-from vigie.adapters.tracking.tracker import MlflowTracker
+from vigie.adapters.tracking.tracker import (
+    LOGIN_VARIABLES,
+    TIMEOUTS,
+    MlflowTracker,
+    client_environment,
+)
 from vigie.errors import SettingsError, TransientError
 from vigie.local import check_probes
 from vigie.settings import MlflowSettings, known_variables
@@ -27,29 +31,29 @@ NAMES = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
 
 
 def current() -> dict[str, str]:
-    return {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    return {name: os.environ[name] for name in LOGIN_VARIABLES if name in os.environ}
 
 
-def test_the_environments_login_is_away_while_another_one_or_none_is_lent(
+def test_the_users_login_is_unset_during_a_call_and_restored_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mine = {"MLFLOW_TRACKING_URI": "http://mine", "MLFLOW_TRACKING_TOKEN": "mine"}
     for name, value in mine.items():
         monkeypatch.setenv(name, value)
-    with lent("http://theirs", LOGIN):
+    with client_environment("http://theirs", LOGIN):
         assert current() == {"MLFLOW_TRACKING_URI": "http://theirs", **LOGIN}
-    with lent("http://theirs", {}):
+    with client_environment("http://theirs", {}):
         assert current() == {"MLFLOW_TRACKING_URI": "http://theirs"}
-    with pytest.raises(ZeroDivisionError), lent("http://theirs", LOGIN):
+    with pytest.raises(ZeroDivisionError), client_environment("http://theirs", LOGIN):
         raise ZeroDivisionError
     assert current() == mine
 
 
-def test_two_threads_do_not_take_each_others_login() -> None:
+def test_concurrent_calls_use_their_own_login() -> None:
     def use(user: str) -> set[str]:
         seen = set()
         for _ in range(200):
-            with lent("http://mlflow", {"MLFLOW_TRACKING_USERNAME": user}):
+            with client_environment("http://mlflow", {"MLFLOW_TRACKING_USERNAME": user}):
                 seen.add(os.environ["MLFLOW_TRACKING_USERNAME"])
         return seen
 
@@ -57,8 +61,8 @@ def test_two_threads_do_not_take_each_others_login() -> None:
     assert current() == {}
 
 
-def test_what_is_lent_are_settings_of_ours() -> None:
-    assert set(VARIABLES) <= set(known_variables())
+def test_login_variables_are_settings() -> None:
+    assert set(LOGIN_VARIABLES) <= set(known_variables())
 
 
 @pytest.mark.parametrize("code", [401, 403])
@@ -117,14 +121,14 @@ def test_check_sends_the_login(server: LoginServer, login: dict[str, str], sent:
     assert server.logins == [sent, sent]
 
 
-def test_check_names_the_variables_where_a_login_is_asked_for(server: LoginServer) -> None:
+def test_check_names_the_login_variables_when_the_server_denies_access(server: LoginServer) -> None:
     uri = f"http://127.0.0.1:{server.server_port}"
-    with pytest.raises(SettingsError, match=rf"{uri} refused us: 401 who\?; check {NAMES}"):
+    with pytest.raises(SettingsError, match=rf"{uri} denied access: 401 who\?; check {NAMES}"):
         check_probes.mlflow(MlflowSettings.model_validate({"MLFLOW_TRACKING_URI": uri}))
 
 
 @pytest.mark.parametrize("token", ["clé", "CANARY\n"])
-def test_check_names_the_variable_of_a_token_that_no_header_can_carry(token: str) -> None:
+def test_check_names_the_variable_of_a_token_that_is_invalid_in_a_header(token: str) -> None:
     given = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_TRACKING_TOKEN": token}
     with pytest.raises(SettingsError, match="MLFLOW_TRACKING_TOKEN") as caught:
         check_probes.mlflow(MlflowSettings.model_validate(given))
@@ -134,18 +138,18 @@ def test_check_names_the_variable_of_a_token_that_no_header_can_carry(token: str
 @pytest.mark.parametrize(
     "uri", ["http://gw:CANARY", "http://", "http://me:CANARY/@gw", "http://a..CANARY", "http://[C"]
 )
-def test_a_job_fails_at_once_where_the_address_is_none(uri: str) -> None:
+def test_an_invalid_address_is_refused_before_a_connection(uri: str) -> None:
     with pytest.raises(SettingsError, match="MLFLOW_TRACKING_URI") as caught:
         probe(uri, timeout_s=1)
     assert "CANARY" not in str(caught.value)
 
 
-def test_an_mlflow_that_takes_a_call_and_never_answers_is_left_soon(
+def test_a_server_that_accepts_a_call_and_never_answers_times_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     short = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-    assert short.keys() == PATIENCE.keys()
-    monkeypatch.setattr(mlflow_login, "PATIENCE", short)
+    assert short.keys() == TIMEOUTS.keys()
+    monkeypatch.setattr(mlflow_tracker, "TIMEOUTS", short)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         tracker = MlflowTracker(f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
@@ -154,14 +158,14 @@ def test_an_mlflow_that_takes_a_call_and_never_answers_is_left_soon(
     assert time.monotonic() - began < 20  # the import of mlflow included
 
 
-def test_the_patience_with_mlflow_is_the_user_s_where_it_is_set(
+def test_timeouts_of_the_user_take_precedence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    timeout, retries = PATIENCE
+    timeout, retries = TIMEOUTS
     monkeypatch.setenv(timeout, "77")
     monkeypatch.delenv(retries, raising=False)
-    with lent("http://theirs", {}), lent("http://theirs", {}):
+    with client_environment("http://theirs", {}), client_environment("http://theirs", {}):
         assert os.environ[timeout] == "77"
-        assert os.environ[retries] == PATIENCE[retries]
+        assert os.environ[retries] == TIMEOUTS[retries]
     assert os.environ[timeout] == "77"
     assert retries not in os.environ

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, Select, insert, select
 
-from vigie.adapters.postgres.counting import take
 from vigie.adapters.postgres.engine import connected, transaction
 from vigie.adapters.postgres.schema import deployments
+from vigie.adapters.postgres.state import take
 from vigie.encoding import aware, clean, utcnow
 from vigie.errors import ConflictError
 from vigie.records import Deployment

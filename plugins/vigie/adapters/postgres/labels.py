@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, and_, func, literal, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
-from vigie.adapters.postgres.counting import take
 from vigie.adapters.postgres.engine import connected, transaction
 from vigie.adapters.postgres.predictions import COLUMNS, labelled_rows
 from vigie.adapters.postgres.schema import claimed_rows, claims, labels, predictions, used_rows
+from vigie.adapters.postgres.state import take
 from vigie.encoding import clean, utcnow
 from vigie.errors import PermanentError, UnknownTransactionError
 from vigie.records import Label, LabelledPrediction, LabelOutcome

@@ -1,15 +1,15 @@
-"""Small JSON values on PostgreSQL."""
+"""Small JSON values and counters on PostgreSQL."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from vigie.adapters.postgres.engine import connected, transaction
-from vigie.adapters.postgres.schema import state
+from vigie.adapters.postgres.schema import counters, state
 
 
 class SqlState:
@@ -37,3 +37,17 @@ class SqlState:
         gone = delete(state).where(state.c.key.startswith(prefix, autoescape=True))
         with transaction(self._engine) as connection:
             return int(connection.execute(gone).rowcount)
+
+
+def take(connection: Connection, name: str, count: int = 1) -> int:
+    """Allocate ``count`` consecutive numbers of a counter, from 0 on, and return the first.
+
+    The row of the counter stays locked until the transaction ends. With ``count=0`` the counter is
+    only locked and read.
+    """
+    row = insert(counters).values(name=name, next=count)
+    taken = row.on_conflict_do_update(
+        index_elements=[counters.c.name], set_={"next": counters.c.next + count}
+    )
+    end: int = connection.execute(taken.returning(counters.c.next)).scalar_one()
+    return end - count

@@ -1,4 +1,4 @@
-"""MLflow's errors, translated at one point, and a quick probe: its client retries for minutes."""
+"""Translate errors of MLflow, and probe a server before its client retries for minutes."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ _WRONG_HOST = "Invalid Host header"
 
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
-    """Turn foreign errors into ours: what is wrong with our input is permanent, the rest may pass.
+    """Translate errors of MLflow's client; only errors caused by the input are permanent.
 
-    Records are refused with MLflow's own error, artifacts with one of ``requests``.
+    The client raises its own error for records and one of ``requests`` for artifacts.
     """
-    told = without_login(uri)
-    from mlflow.exceptions import MlflowException  # 3 s, and only a server that answers is worth it
+    address = without_login(uri)
+    from mlflow.exceptions import MlflowException  # takes 3 s, so not before the server answered
 
     try:
         yield
     except MlflowException as exc:
         if exc.error_code in REFUSED_CODES or _WRONG_HOST in str(exc):
             raise refused(uri, str(exc)) from exc
-        text = f"MLflow at {told}: {str(exc)[:500]}"
+        text = f"MLflow at {address}: {str(exc)[:500]}"
         if exc.error_code in SETTINGS_CODES:
             raise SettingsError(f"{text}; check MLFLOW_TRACKING_URI") from exc
         if exc.error_code in DATA_CODES:
@@ -62,31 +62,31 @@ def translated(uri: str) -> Iterator[None]:
         response = getattr(exc, "response", None)
         if response is not None and response.status_code in REFUSED:
             raise refused(uri, str(exc)) from exc
-        raise TransientError(f"MLflow at {told} did not answer: {exc}") from exc
+        raise TransientError(f"MLflow at {address} did not answer: {exc}") from exc
 
 
 def refused(uri: str, words: str) -> SettingsError:
-    """Say what to check when a server let nobody in (401, 403); ``words`` are the server's.
+    """Return the error for a server that denied access (401, 403); ``words`` are its message.
 
-    It refuses so, too, whoever calls it by a name that it does not know: a setting of its own.
+    A server also denies access if the host name of the request is not one of its allowed hosts.
     """
     advice = (
         "check MLFLOW_TRACKING_URI, or add its host to the server's --allowed-hosts"
         if _WRONG_HOST in words
         else "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or _TOKEN)"
     )
-    return SettingsError(f"MLflow at {without_login(uri)} refused us: {words[:500]}; {advice}")
+    return SettingsError(f"MLflow at {without_login(uri)} denied access: {words[:500]}; {advice}")
 
 
 def probe(uri: str, timeout_s: float) -> None:
-    """Connect once, quickly: a server that is down must not cost MLflow's seven retries.
+    """Connect once with a short time limit, to avoid the retries of MLflow's client.
 
     Raises
     ------
     TransientError
-        Nothing listens at the address of an ``http`` URI. Other schemes are not probed.
+        The server of an ``http`` URI does not accept connections. Other schemes are not probed.
     SettingsError
-        It is no address.
+        The URI is not a valid address.
     """
     if not uri.lower().startswith(("http:", "https:")):
         return

@@ -1,4 +1,4 @@
-"""Tracking switched off (``MLFLOW_ENABLED=false``): no effect, no error, one line in the log."""
+"""Tracker without effect, for ``MLFLOW_ENABLED=false``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class NullRun:
-    """A run that nobody keeps; its id is empty."""
+    """A run that is not recorded; its id is empty."""
 
     run_id = ""
 
@@ -36,7 +36,9 @@ class NullTracker:
     """A tracker without a server."""
 
     def __init__(self) -> None:
-        log.info("MLflow is off (MLFLOW_ENABLED=false): runs and registry versions are not kept")
+        log.info(
+            "MLflow is off (MLFLOW_ENABLED=false): runs and registry versions are not recorded"
+        )
 
     @contextmanager
     def run(

@@ -1,21 +1,36 @@
-"""An open run on an MLflow server."""
+"""An open run on an MLflow server, and models in MLflow's own format."""
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import mlflow.pytorch
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, Metric, Param, RunTag
-from mlflow.models import Model
+from mlflow.models import Model, infer_signature
 
-from vigie.adapters.tracking.models import save_model
+from vigie import skops_files
+from vigie.errors import DataError
 
-MAX_PARAM = 6000  # MLflow's own limit
+MAX_PARAM = 6000  # limit of MLflow
+# Listed, because inferring them takes MLflow 12 s per model.
+REQUIREMENTS = ("scikit-learn", "xgboost", "skops", "numpy", "pandas")
+TORCH_REQUIREMENTS = ("torch", "numpy")
+
+# Packages whose types in a fitted model are only data, besides those that skops itself trusts.
+# Serving does not use this list: it loads bundles.
+TRUSTED_PREFIXES = ("sklearn.", "xgboost.", "numpy.", "scipy.", "vigie.")
 MlflowCall = Callable[[], AbstractContextManager[None]]
 
 
@@ -24,42 +39,42 @@ class MlflowRun:
 
     Parameters
     ----------
-    asked
-        Surrounds each call of the client with the server's login, and translates errors.
+    call
+        Context of each call of the client: sets the login and translates errors.
     """
 
     def __init__(
-        self, client: MlflowClient, asked: MlflowCall, run_id: str, experiment_id: str
+        self, client: MlflowClient, call: MlflowCall, run_id: str, experiment_id: str
     ) -> None:
         self._client = client
-        self._asked = asked
+        self._call = call
         self._experiment_id = experiment_id
         self.run_id = run_id
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log parameters; MLflow's are immutable, so a reopened run keeps the first value."""
-        with self._asked():
-            there = self._client.get_run(self.run_id).data.params
-            new = [Param(k, str(v)[:MAX_PARAM]) for k, v in params.items() if k not in there]
+        """Log parameters; they are immutable, so a reopened run keeps the first value."""
+        with self._call():
+            known = self._client.get_run(self.run_id).data.params
+            new = [Param(k, str(v)[:MAX_PARAM]) for k, v in params.items() if k not in known]
             self._client.log_batch(self.run_id, params=new)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         now = int(time.time() * 1000)
         values = [Metric(k, float(v), now, step or 0) for k, v in metrics.items() if v is not None]
-        with self._asked():
+        with self._call():
             self._client.log_batch(self.run_id, metrics=values)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        with self._asked():
+        with self._call():
             self._client.log_batch(self.run_id, tags=[RunTag(k, str(v)) for k, v in tags.items()])
 
     def log_file(self, path: Path) -> None:
-        with self._asked():
+        with self._call():
             self._client.log_artifact(self.run_id, str(path))
 
     def log_model(self, name: str, model: Any, example: Any) -> None:
-        """Log a model; the run's earlier one of the same name (of a try that died) is replaced."""
-        with self._asked(), tempfile.TemporaryDirectory() as folder:
+        """Log a model; replace one of the same name that an earlier try logged."""
+        with self._call(), tempfile.TemporaryDirectory() as folder:
             for old in logged_models(self._client, self._experiment_id, self.run_id):
                 if old.name == name:
                     self._client.delete_logged_model(old.model_id)
@@ -78,6 +93,76 @@ class MlflowRun:
 
 
 def logged_models(client: MlflowClient, experiment_id: str, run_id: str) -> list[Any]:
-    """Return the run's complete and incomplete models, newest first."""
+    """Return the complete and incomplete models of a run, newest first."""
     found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
     return sorted(found, key=lambda m: m.creation_timestamp, reverse=True)
+
+
+def save_model(model: Any, folder: Path, example: Any, described: Model) -> None:
+    """Write ``model`` to ``folder`` with signature, example and requirements.
+
+    The model is a fitted scikit-learn estimator (``example``: a DataFrame) or a torch module
+    (``example``: a float32 array). ``described`` contains the ids of the tracked run and the model.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # hints for interactive use
+        logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # "no pip found"
+        if _is_torch(model):
+            mlflow.pytorch.save_model(
+                model,
+                path=str(folder),
+                mlflow_model=described,
+                input_example=np.asarray(example, dtype=np.float32),
+                pip_requirements=_pins(TORCH_REQUIREMENTS),
+            )
+            return
+        rows = _widened(example)
+        mlflow.sklearn.save_model(
+            model,
+            path=str(folder),
+            mlflow_model=described,
+            signature=infer_signature(rows, model.predict(example)),
+            input_example=rows,
+            pip_requirements=_pins(REQUIREMENTS),
+            skops_trusted_types=trusted_types(model),
+        )
+
+
+def trusted_types(model: Any) -> list[str]:
+    """Return the types of the model that skops does not trust by itself.
+
+    Raises
+    ------
+    DataError
+        A type is not from one of the allowed packages.
+    """
+    types = skops_files.unknown_types(skops_files.dump(model))
+    foreign = [name for name in types if not name.startswith(TRUSTED_PREFIXES)]
+    if foreign:
+        raise DataError(
+            f"a model with the types {foreign} cannot be logged: only {TRUSTED_PREFIXES}"
+        )
+    return types
+
+
+def _is_torch(model: Any) -> bool:
+    return any(base.__module__.startswith("torch.nn") for base in type(model).__mro__)
+
+
+def _widened(example: Any) -> Any:
+    """Convert integer columns to floats, because later data may have missing values."""
+    if not isinstance(example, pd.DataFrame):
+        return example
+    integers = example.select_dtypes("integer").columns
+    return example.astype(dict.fromkeys(integers, "float64"))
+
+
+def _pins(names: tuple[str, ...]) -> list[str]:
+    return [f"{name}=={found}" for name in names if (found := _installed(name))]
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name).partition("+")[0]
+    except PackageNotFoundError:
+        return None

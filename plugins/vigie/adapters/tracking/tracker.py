@@ -1,15 +1,16 @@
-"""Runs and registry on an MLflow server, through its client alone: no global URI, no active run."""
+"""Runs and registry on an MLflow server, through its client: no global URI, no active run."""
 
 from __future__ import annotations
 
 import io
+import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vigie.adapters.tracking.errors import probe, translated
-from vigie.adapters.tracking.login import lent
 from vigie.addresses import without_login
 from vigie.encoding import digest
 from vigie.errors import DataError, VigieError
@@ -23,22 +24,32 @@ if TYPE_CHECKING:
 
 BUNDLE_TAG = "vigie.bundle_version"
 KEY_TAG = "vigie.key"
+LOGIN_VARIABLES = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+)
+#: Limits for a server that accepts a connection and does not answer, unless the user sets others:
+#: 90 s per call. The client's own defaults (120 s, seven retries) block a task for 16 minutes.
+TIMEOUTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "30", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+_environment_lock = threading.RLock()  # a process has only one environment
 
 
 class MlflowTracker:
     """The tracking and registry role on MLflow.
 
-    MLflow is imported (3 s) only after a server was found: a rollback need not wait for one that is
-    down.
+    MLflow is imported (3 s) only after the server accepted a connection, so that a rollback does not
+    wait for a server that is down.
 
     Parameters
     ----------
     uri
-        ``http://host:port`` of the server; any other URI that MlflowClient takes works too.
+        ``http://host:port`` of the server, or any other URI that MlflowClient accepts.
     login
-        The variables of a login that MLflow's client reads, and their values; none: no login.
+        Environment variables of the login and their values; empty: no login.
     connect_timeout_s
-        How long a call may wait for a server that is down.
+        Time limit for the connection, in seconds.
     """
 
     def __init__(
@@ -62,23 +73,23 @@ class MlflowTracker:
         tags: Mapping[str, str] | None = None,
         key: str | None = None,
     ) -> Iterator[MlflowRun]:
-        with self._reached():
+        with self._connection():
             experiment_id = self._experiment(experiment)
             found = self._find_run(experiment_id, key) or self._create_run(experiment_id, name, key)
         from vigie.adapters.tracking.run import MlflowRun
 
-        run = MlflowRun(self._client, self._asked, found, experiment_id)
+        run = MlflowRun(self._client, self._call, found, experiment_id)
         run.set_tags(tags or {})
         try:
             yield run
         except BaseException:
-            with suppress(VigieError):  # what went wrong says more than this
+            with suppress(VigieError):  # the original error is more useful
                 self._end(run.run_id, "FAILED")
             raise
         self._end(run.run_id, "FINISHED")
 
     def register(self, model: str, version: int, run_id: str) -> str | None:
-        with self._reached():
+        with self._connection():
             known = self._registered(model, version)
             if known is not None:
                 return str(known.version)
@@ -94,14 +105,14 @@ class MlflowTracker:
             return str(created.version)
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
-        with self._reached():
+        with self._connection():
             known = self._registered(model, version)
             if known is None:
                 raise DataError(f"the registry has no {model} tagged {BUNDLE_TAG}={version}")
             self._client.set_registered_model_alias(model, alias, known.version)
 
     def alias(self, model: str, alias: str) -> int | None:
-        with self._reached():
+        with self._connection():
             from mlflow.exceptions import MlflowException
 
             try:
@@ -116,23 +127,26 @@ class MlflowTracker:
     def run_url(self, run_id: str) -> str | None:
         if not run_id or not self.uri.startswith("http"):
             return None
-        with self._reached():
+        with self._connection():
             experiment_id = self._client.get_run(run_id).info.experiment_id
         return f"{without_login(self.uri)}/#/experiments/{experiment_id}/runs/{run_id}"
 
     @contextmanager
-    def _reached(self) -> Iterator[None]:
+    def _connection(self) -> Iterator[None]:
         probe(self.uri, self._connect_timeout_s)
-        with self._asked():
+        with self._call():
             yield
 
     @contextmanager
-    def _asked(self) -> Iterator[None]:
-        with lent(self.uri, self._login), translated(self.uri):
+    def _call(self) -> Iterator[None]:
+        with client_environment(self.uri, self._login), translated(self.uri):
             yield
 
     def _end(self, run_id: str, status: str) -> None:
-        with self._reached(), redirect_stdout(io.StringIO()):  # it prints the run's address
+        with (
+            self._connection(),
+            redirect_stdout(io.StringIO()),
+        ):  # the client prints the run's address
             self._client.set_terminated(run_id, status)
 
     def _experiment(self, name: str) -> str:
@@ -143,7 +157,7 @@ class MlflowTracker:
             return str(found.experiment_id)
         try:
             return str(self._client.create_experiment(name))
-        except MlflowException as exc:  # a mapped task beside this one was faster
+        except MlflowException as exc:  # another mapped task created it first
             found = self._client.get_experiment_by_name(name)
             if found is None:
                 raise exc from None
@@ -165,7 +179,7 @@ class MlflowTracker:
         return str(self._client.create_run(experiment_id, tags=tags, run_name=name).info.run_id)
 
     def _registered(self, model: str, version: int) -> ModelVersion | None:
-        """Find the registry's version that carries our bundle version."""
+        """Return the registry version that is tagged with the bundle version."""
         for found in self._client.search_model_versions(f"name='{model}'"):
             if found.tags.get(BUNDLE_TAG) == str(version):
                 return found
@@ -188,3 +202,26 @@ class MlflowTracker:
         except MlflowException as exc:
             if exc.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+@contextmanager
+def client_environment(uri: str, login: Mapping[str, str]) -> Iterator[None]:
+    """Set the address, the login and :data:`TIMEOUTS` in the environment for the block.
+
+    The client accepts no login as an argument: each request and each artifact store reads the
+    environment (``mlflow/utils/credentials.py``). Without a login the variables are unset, because
+    the login in the environment may belong to another server. The address is set too, so that no
+    thread of MLflow sends the login to another server. Afterwards the user's values are restored,
+    because the settings of this process come from the same variables.
+    """
+    with _environment_lock:
+        before = {name: os.environ.pop(name) for name in LOGIN_VARIABLES if name in os.environ}
+        timeouts = {name: value for name, value in TIMEOUTS.items() if not os.environ.get(name)}
+        before |= {name: os.environ[name] for name in timeouts if name in os.environ}
+        os.environ.update({"MLFLOW_TRACKING_URI": uri, **login, **timeouts})
+        try:
+            yield
+        finally:
+            for name in (*LOGIN_VARIABLES, *timeouts):
+                os.environ.pop(name, None)
+            os.environ.update(before)

@@ -8,7 +8,7 @@ from typing import Any
 
 from vigie.records import Prediction
 from vigie.roles import DeploymentStore, LabelStore, Ledger, Locks, PredictionStore, StateStore
-from vigie.testing.clock import Clock
+from vigie.testing.services import Clock
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
