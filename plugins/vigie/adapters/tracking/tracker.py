@@ -39,8 +39,8 @@ _environment_lock = threading.RLock()  # a process has only one environment
 class MlflowTracker:
     """The tracking and registry role on MLflow.
 
-    MLflow is imported (3 s) only after the server accepted a connection, so that a rollback does not
-    wait for a server that is down.
+    MLflow is imported (3 s) only after the server accepted a connection, so that a rollback does
+    not wait for a server that is down.
 
     Parameters
     ----------
