@@ -1,16 +1,16 @@
 """### Report on data quality, drift and performance every six hours
 
 For each model file: `data_quality_report`, `data_drift_report` and `model_performance_report` →
-`decide`; then, whatever happened, `cleanup_old_reports` (the newest `MAX_REPORTS` of each kind
-stay) and `push_metrics`.
+`decide`. Afterwards, even if a task failed: `cleanup_old_reports` (keeps the newest `MAX_REPORTS`
+reports of each kind) and `push_metrics`.
 
-The window is the run's data interval (six hours); a run that a person triggers looks back `hours`.
-Pages and their JSON are in `reports/`: `data_drift_report_MODEL_YYYYMMDD_HHMMSS.html`.
+The window is the data interval of the run (six hours). A manually triggered run looks back `hours`.
+The reports are in `reports/` as HTML and JSON: `data_drift_report_MODEL_YYYYMMDD_HHMMSS.html`.
 
-`decide` compares the window with the reference that was frozen with the champion, records its
-reasons (`vigie why --model M`) and tells `ml_retrain_pipeline` through the Assets `drift_detected`
-and `performance_degraded`, only when there is something to tell. A model without a champion, or
-that nobody asked anything in the window, is skipped.
+`decide` compares the window with the reference profile of the champion and records the verdicts
+with their reasons (`vigie why --model M`). If the data drifted or the performance fell, it emits
+the Asset `drift_detected` or `performance_degraded`, which triggers `ml_retrain_pipeline`. A model
+without a champion, or without a prediction in the window, is skipped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from vigie.operators.monitoring import PushMetricsOperator
 
 MODEL_NAMES = model_names(Path(__file__).resolve().parents[2] / "models")
 MODEL_PARAM = {"enum": [None, *MODEL_NAMES], "values_display": {"null": "every model"}}
-SCHEDULE = CronDataIntervalTimetable("0 */6 * * *", timezone="UTC")  # a real six-hour interval
+# Unlike a plain cron schedule, this one gives each run a data interval of six hours.
+SCHEDULE = CronDataIntervalTimetable("0 */6 * * *", timezone="UTC")
 
 
 @dag(
@@ -46,15 +47,15 @@ SCHEDULE = CronDataIntervalTimetable("0 */6 * * *", timezone="UTC")  # a real si
             type="number",
             exclusiveMinimum=0,
             maximum=8784,
-            description="How far a run that a person triggers looks back.",
+            description="Hours that a manually triggered run looks back.",
         ),
         "drift_share": Param(
             None,
             type=["null", "number"],
             minimum=0,
             maximum=1,
-            description="Drift is more than this share of drifted columns. "
-            "Empty: DRIFT_THRESHOLD, else the model file's.",
+            description="The data has drifted if more than this share of columns has. "
+            "Leave empty to use DRIFT_THRESHOLD or, without it, the model file.",
         ),
     },
 )
@@ -62,15 +63,10 @@ def evidently_reporting_pipeline() -> None:
     cleanup = step.CleanupOldReportsOperator(task_id="cleanup_old_reports").as_teardown()
     for name in MODEL_NAMES:
         with TaskGroup(name):
-            pages = [
-                step.DataQualityReportOperator(task_id="data_quality_report", model=name),
-                step.DataDriftReportOperator(task_id="data_drift_report", model=name),
-                step.ModelPerformanceReportOperator(task_id="model_performance_report", model=name),
-            ]
             decide = step.DecideOperator(
                 task_id="decide", model=name, trigger_rule=TriggerRule.NONE_FAILED
             )
-            pages >> decide >> cleanup
+            step.report_tasks(name) >> decide >> cleanup
     cleanup >> PushMetricsOperator(task_id="push_metrics").as_teardown()
 
 

@@ -1,4 +1,4 @@
-"""``vigie drift analyze``: any two tables, no database, the documented summary."""
+"""``vigie drift analyze``: compares two tables without a database and prints a summary."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture
 def analyze(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Run ``vigie drift analyze …`` with a fake renderer; our errors are raised."""
+    """Run ``vigie drift analyze`` with a fake renderer; raise the errors of vigie."""
 
     @contextmanager
     def opened(settings: Settings) -> Iterator[FakeServices]:
@@ -105,17 +105,17 @@ def test_unchanged_tables_show_no_drift(analyze: Invoke, paths: tuple[Path, Path
     assert "✓ No drift detected" in text
 
 
-def test_few_rows_are_told_as_unknown(
+def test_few_rows_are_reported_as_unknown(
     analyze: Invoke, paths: tuple[Path, Path], tmp_path: Path
 ) -> None:
     few = tmp_path / "few.csv"
     table(20).to_csv(few, index=False)
     text = analyze("--reference", paths[0], "--current", few).stdout
-    assert "? No telling" in text
-    assert "20 rows are too few to tell" in text
+    assert "? Unknown" in text
+    assert "20 rows are too few" in text
 
 
-def test_a_drifted_target_is_told(
+def test_a_drifted_target_is_reported(
     analyze: Invoke, paths: tuple[Path, Path], tmp_path: Path
 ) -> None:
     other = tmp_path / "other.csv"
@@ -124,8 +124,8 @@ def test_a_drifted_target_is_told(
     assert "⚠ Target drift of 5% or more" in text
 
 
-def test_a_table_that_is_not_there_is_named(analyze: Invoke, paths: tuple[Path, Path]) -> None:
-    with pytest.raises(DataError, match=r"nowhere\.csv is not there"):
+def test_an_absent_table_is_named(analyze: Invoke, paths: tuple[Path, Path]) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.csv does not exist"):
         analyze("--reference", paths[0], "--current", "nowhere.csv")
 
 
@@ -184,10 +184,10 @@ def test_a_model_brings_its_reference_and_its_export(
         assert "✓ No drift detected" in text
 
 
-def test_two_exports_ask_for_a_name(analyze: Invoke, services: FakeServices) -> None:
+def test_with_two_exports_a_model_must_be_chosen(analyze: Invoke, services: FakeServices) -> None:
     for name in ("a", "b"):
         folder = services.paths.data / "exports" / name
         folder.mkdir(parents=True)
         (folder / "inference_dataset.parquet").touch()
-    with pytest.raises((DataError, SettingsError), match="name one of a, b by --model"):
+    with pytest.raises((DataError, SettingsError), match="choose one with --model: a, b"):
         analyze()

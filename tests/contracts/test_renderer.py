@@ -1,4 +1,4 @@
-"""One suite for every renderer of reports: Evidently and the fake."""
+"""Contract of the report renderers: every kind of report, drawn by Evidently and by the fake."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import orjson
 import pandas as pd
 import pytest
 
+from vigie.drift.decision import detect_drift
+from vigie.drift.reference_profile import build_profile
 from vigie.errors import NotEnoughDataError
 from vigie.models.model_file import Feature, ModelFile
+from vigie.reports.kinds import KINDS
 from vigie.roles import ReportRenderer
+from vigie.roles.sources import ReportData
 from vigie.testing.sources import FakeRenderer
 
 MODEL = ModelFile(
@@ -26,7 +30,6 @@ MODEL = ModelFile(
     features=(Feature("age", "integer"),),
     path=Path("toy.toml"),
 )
-KINDS = ("quality", "drift", "performance")
 Write = Callable[[str, int, Path], Path]
 
 
@@ -45,17 +48,20 @@ def write(renderer: ReportRenderer) -> Write:
 
     def call(kind: str, n_rows: int, html: Path) -> Path:
         ages = pd.DataFrame({"age": np.arange(n_rows)})
-        if kind == "performance":
+        if kind == "model_performance":
             labels = np.where(ages["age"] % 3 == 0, "YES", "NO")
             answers = pd.DataFrame({"target": labels, "prediction": labels, "probability": 0.5})
-            return renderer.performance(MODEL, answers, None, html)
-        return getattr(renderer, kind)(MODEL, ages, pd.DataFrame({"age": range(90)}), html)
+            return renderer.write(kind, ReportData(model=MODEL, current=answers), html)
+        reference = pd.DataFrame({"age": range(90)})
+        drift = detect_drift(build_profile(reference, MODEL.feature_types), ages, 0.3)
+        data = ReportData(model=MODEL, current=ages, reference=reference, drift=drift)
+        return renderer.write(kind, data, html)
 
     return call
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_page_and_the_json_beside_it_are_written(write: Write, tmp_path: Path, kind: str) -> None:
+def test_an_html_and_a_json_file_are_written(write: Write, tmp_path: Path, kind: str) -> None:
     html = tmp_path / "new folder" / "page.html"
     assert write(kind, 60, html) == html
     assert "<" in html.read_text(encoding="utf-8")
@@ -72,9 +78,7 @@ def test_writing_again_replaces_the_page(write: Write, tmp_path: Path, kind: str
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_rows_are_not_enough_data_and_leave_nothing(
-    write: Write, tmp_path: Path, kind: str
-) -> None:
+def test_without_rows_no_file_is_written(write: Write, tmp_path: Path, kind: str) -> None:
     with pytest.raises(NotEnoughDataError):
         write(kind, 0, tmp_path / "page.html")
     assert list(tmp_path.iterdir()) == []

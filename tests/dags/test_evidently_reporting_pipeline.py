@@ -29,7 +29,7 @@ from airflow.dag_processing.dagbag import DagBag
 from sqlalchemy import select
 from airflow.models.asset import AssetEvent
 from airflow.utils.session import create_session
-from vigie.reports.decide_drift import DriftReport
+from vigie.reports.decide_drift import DriftResult
 from vigie.operators import reports
 from vigie.operators.base import JobOperator
 
@@ -37,12 +37,12 @@ found = {}
 JobOperator.execute = lambda self, context: {"metrics": []}
 
 def execute(self, context):
-    report = DriftReport(
+    result = DriftResult(
         model=self.model, run_id="r", model_version=1, drift_score=0.5, drift_reasons=("why",),
         performance_metric="f1", performance=0.1, performance_reasons=("low",), n_current=9,
         n_labelled=9, **found,
     )
-    reports.announce(report, context)
+    reports.emit_events(result, context)
 
 reports.DecideOperator.execute = execute
 dag = DagBag(sys.argv[1]).dags["evidently_reporting_pipeline"]

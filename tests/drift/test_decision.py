@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,6 @@ from vigie.drift.verdict import ColumnVerdict, DriftVerdict
 from vigie.errors import DataError
 
 
-@dataclass(frozen=True)
-class Feature:
-    name: str
-    type: str = "float"
-
-
 def normals(n_rows: int, n_columns: int, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     names = [f"c{i}" for i in range(n_columns)]
@@ -31,8 +24,8 @@ def normals(n_rows: int, n_columns: int, seed: int = 0) -> pd.DataFrame:
 
 
 def judge(reference: pd.DataFrame, current: pd.DataFrame, kind: str = "float") -> DriftVerdict:
-    features = [Feature(name, kind) for name in reference.columns]
-    return detect_drift(build_profile(reference, features), current, 0.3)
+    types = dict.fromkeys(reference.columns, kind)
+    return detect_drift(build_profile(reference, types), current, 0.3)
 
 
 def judge_column(reference: Any, current: Any, kind: str = "float") -> ColumnVerdict:
@@ -84,7 +77,7 @@ def test_a_change_of_spread_alone_is_drift() -> None:
 def test_too_few_rows_is_unknown_not_no_drift() -> None:
     verdict = judge(normals(500, 3), normals(49, 3) + 9)
     assert (verdict.is_drifted, verdict.word, verdict.drift_score) == (None, "unknown", None)
-    assert verdict.reasons == ("49 rows are too few to tell (at least 50 are needed)",)
+    assert verdict.reasons == ("49 rows are too few; at least 50 are needed",)
 
 
 def test_an_empty_window_is_unknown() -> None:
@@ -191,13 +184,13 @@ def test_extreme_numbers_give_finite_results(extreme: float) -> None:
 
 
 def test_the_allowed_share_must_be_a_share() -> None:
-    profile = build_profile(normals(60, 1), [Feature("c0")])
+    profile = build_profile(normals(60, 1), {"c0": "float"})
     with pytest.raises(DataError, match="share of columns from 0 to 1"):
         detect_drift(profile, normals(60, 1), 30)
 
 
 def test_at_least_one_row_is_needed() -> None:
-    profile = build_profile(normals(60, 1), [Feature("c0")])
+    profile = build_profile(normals(60, 1), {"c0": "float"})
     with pytest.raises(DataError, match="at least 1 row"):
         detect_drift(profile, normals(0, 1), 0.3, min_rows=0)
 
@@ -211,7 +204,7 @@ def test_each_parameter_changes_the_result() -> None:
     rng = np.random.default_rng(8)
     reference = pd.DataFrame({"x": rng.normal(size=500)})
     current = pd.DataFrame({"x": rng.normal(0.35, size=120)})
-    profile = build_profile(reference, [Feature("x")])
+    profile = build_profile(reference, {"x": "float"})
     assert detect_drift(profile, current, 0.3).is_drifted is True
     assert detect_drift(profile, current, 1.0).is_drifted is False
     assert detect_drift(profile, current, 0.3, min_rows=121).is_drifted is None
@@ -253,11 +246,11 @@ CELLS = st.one_of(
 def test_any_table_gives_a_finite_verdict_that_is_json(
     reference: list[tuple[Any, Any]], current: list[tuple[Any, Any]]
 ) -> None:
-    features = [Feature("n"), Feature("k", "category")]
+    types = {"n": "float", "k": "category"}
     frames = [
         pd.DataFrame(rows * 5, columns=["n", "k"], dtype=object) for rows in (reference, current)
     ]
-    profile = build_profile(frames[0], features)
+    profile = build_profile(frames[0], types)
     verdict = detect_drift(profile, frames[1], 0.3, min_rows=5)
     body = orjson.loads(orjson.dumps(verdict.as_dict()))
     for column in verdict.columns:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import orjson
 import pandas as pd
@@ -17,20 +15,14 @@ from vigie.drift.reference_profile import bin_counts, bin_edges, build_profile, 
 from vigie.errors import DataError
 
 
-@dataclass(frozen=True)
-class Feature:
-    name: str
-    type: str = "float"
-
-
 def column(values: object, kind: str = "float") -> dict[str, object]:
-    return build_profile(pd.DataFrame({"x": values}), [Feature("x", kind)])["columns"]["x"]
+    return build_profile(pd.DataFrame({"x": values}), {"x": kind})["columns"]["x"]
 
 
 def test_a_profile_survives_json_unchanged() -> None:
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"a": rng.normal(size=3000), "b": rng.choice(list("xyz"), 3000)})
-    profile = build_profile(frame, [Feature("a"), Feature("b", "category")])
+    profile = build_profile(frame, {"a": "float", "b": "category"})
     assert orjson.loads(orjson.dumps(profile)) == profile
 
 
@@ -87,15 +79,15 @@ def test_rare_categories_beyond_the_limit_are_counted_together() -> None:
 
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(DataError, match="lacks the columns y"):
-        build_profile(pd.DataFrame({"x": [1]}), [Feature("x"), Feature("y")])
+        build_profile(pd.DataFrame({"x": [1]}), {"x": "float", "y": "float"})
 
 
 def test_an_empty_reference_is_refused() -> None:
     with pytest.raises(DataError, match="at least one row"):
-        build_profile(pd.DataFrame({"x": []}), [Feature("x")])
+        build_profile(pd.DataFrame({"x": []}), {"x": "float"})
 
 
 def test_a_name_that_stands_for_two_columns_is_refused() -> None:
     frame = pd.DataFrame([[1, 2]], columns=["x", "x"])
     with pytest.raises(DataError, match="2 columns called 'x'"):
-        build_profile(frame, [Feature("x")])
+        build_profile(frame, {"x": "float"})

@@ -1,4 +1,4 @@
-"""The operators of reporting: which window they take, when they skip, what they announce."""
+"""Operators of the report pipeline: their period, when they skip, and the events they emit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from vigie.operators.base import DRIFT_DETECTED, FINDINGS, PERFORMANCE_DEGRADED
 from vigie.operators.reports import (
     CleanupOldReportsOperator,
-    DataQualityReportOperator,
     DecideOperator,
-    announce,
+    emit_events,
+    period_of,
+    report_tasks,
     thresholds_of,
-    window_of,
 )
-from vigie.reports.decide_drift import DriftReport
+from vigie.reports.decide_drift import DriftResult
 from vigie.settings import Settings
 from vigie.testing import FakeServices
 
@@ -44,7 +44,7 @@ def context_of(run_type: str = "manual", **params: Any) -> Any:
     }
 
 
-def report(**values: Any) -> DriftReport:
+def result(**values: Any) -> DriftResult:
     known: dict[str, Any] = {
         "model": "fraud",
         "run_id": "r1",
@@ -59,34 +59,34 @@ def report(**values: Any) -> DriftReport:
         "n_current": 500,
         "n_labelled": 100,
     }
-    return DriftReport(**known | values)
+    return DriftResult(**known | values)
 
 
 def test_a_scheduled_run_reports_on_its_data_interval() -> None:
-    window = window_of(context_of("scheduled"))
-    assert (window.since, window.until) == (END - timedelta(hours=12), END - timedelta(hours=6))
+    period = period_of(context_of("scheduled"))
+    assert (period.since, period.until) == (END - timedelta(hours=12), END - timedelta(hours=6))
 
 
 @pytest.mark.parametrize("hours", [6, 0.5, 48])
-def test_a_run_that_a_person_triggers_looks_back(hours: float) -> None:
-    window = window_of(context_of("manual", hours=hours))
-    assert (window.since, window.until) == (END - timedelta(hours=hours), END)
+def test_a_manual_run_looks_back(hours: float) -> None:
+    period = period_of(context_of("manual", hours=hours))
+    assert (period.since, period.until) == (END - timedelta(hours=hours), END)
 
 
-def test_an_interval_of_no_length_is_not_a_window() -> None:
+def test_without_a_data_interval_a_run_looks_back() -> None:
     context = context_of("scheduled") | {"data_interval_start": END, "data_interval_end": END}
-    assert window_of(context).since == END - timedelta(hours=6)
+    assert period_of(context).since == END - timedelta(hours=6)
 
 
-def test_nothing_is_announced_when_nothing_was_found() -> None:
+def test_a_negative_or_unknown_verdict_emits_no_event() -> None:
     context = context_of()
-    announce(report(is_drifted=None), context)
+    emit_events(result(is_drifted=None), context)
     assert context["outlet_events"][FINDINGS] == []
 
 
-def test_each_finding_is_announced_with_its_model_and_reasons() -> None:
+def test_each_positive_verdict_emits_an_event_with_model_and_reasons() -> None:
     context = context_of()
-    announce(report(is_drifted=True, is_degraded=True), context)
+    emit_events(result(is_drifted=True, is_degraded=True), context)
     (drift, why), (performance, _) = context["outlet_events"][FINDINGS]
     assert (drift, performance) == (DRIFT_DETECTED, PERFORMANCE_DEGRADED)
     assert why == {
@@ -97,12 +97,12 @@ def test_each_finding_is_announced_with_its_model_and_reasons() -> None:
     }
 
 
-def test_the_param_rules_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_param_takes_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIFT_THRESHOLD", "0.5")
     settings = Settings.from_env()
     assert thresholds_of(settings, context_of())["drift_share"].value == 0.5
-    ruling = thresholds_of(settings, context_of(drift_share=0.1))["drift_share"]
-    assert (ruling.value, ruling.source) == (0.1, "DAG Param")
+    threshold = thresholds_of(settings, context_of(drift_share=0.1))["drift_share"]
+    assert (threshold.value, threshold.source) == (0.1, "DAG Param")
 
 
 @pytest.fixture
@@ -111,9 +111,12 @@ def model_folder(services: FakeServices, project_root: Path) -> None:
 
 
 @pytest.mark.usefixtures("model_folder")
-@pytest.mark.parametrize("operator", [DataQualityReportOperator, DecideOperator])
-def test_a_model_without_a_champion_is_skipped(services: FakeServices, operator: Any) -> None:
-    task = operator(task_id="t", model="breast_cancer")
+@pytest.mark.parametrize(
+    "task",
+    [*report_tasks("breast_cancer"), DecideOperator(task_id="decide", model="breast_cancer")],
+    ids=lambda task: task.task_id,
+)
+def test_a_model_without_a_champion_is_skipped(services: FakeServices, task: Any) -> None:
     task.opened = lambda _: nullcontext((services, Settings.from_env()))
     with pytest.raises(AirflowSkipException, match="has no champion yet"):
         task.execute(context_of())
@@ -136,7 +139,7 @@ def test_a_wrong_model_file_fails_with_its_mistake(services: FakeServices) -> No
         task.execute(context_of())
 
 
-def test_cleanup_keeps_as_many_as_the_environment_says(
+def test_the_cleanup_keeps_as_many_reports_as_the_settings_state(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MAX_REPORTS", "2")

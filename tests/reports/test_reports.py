@@ -1,7 +1,8 @@
-"""The report jobs on real rows, every store in memory, the renderer a fake."""
+"""Reports and decision on real rows, with fake stores and a fake renderer."""
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -18,17 +19,14 @@ from vigie.models.model_file import ModelFile
 from vigie.models.reference import load_reference, unseen_rows
 from vigie.models.thresholds import Threshold
 from vigie.records import Prediction
-from vigie.reports.cleanup_old_reports import cleanup_old_reports
-from vigie.reports.decide_drift import DriftReport, decide_drift
-from vigie.reports.report_on_model import report_on_model
-from vigie.reports.window import Window
-from vigie.reports.write_drift_report import write_drift_report
-from vigie.reports.write_performance_report import write_performance_report
-from vigie.reports.write_quality_report import write_quality_report
+from vigie.reports.decide_drift import DriftResult, decide_drift, report_on_model
+from vigie.reports.evaluation import Evaluation, evaluate_once
+from vigie.reports.kinds import KINDS
+from vigie.reports.window import Period, ReportRun, evaluation_path, load_window
+from vigie.reports.write_report import ReportResult, cleanup_old_reports, write_report
 from vigie.testing import FakeServices
 
 NAME = "breast_cancer"
-WRITERS = [write_quality_report, write_drift_report, write_performance_report]
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def model(services: FakeServices, project_root: Path) -> ModelFile:
 def champion(services: FakeServices, model: ModelFile) -> None:
     """Deploy version 1: only its profile and threshold matter here."""
     reference = load_reference(model, services.paths.data)
-    files = {"profile.json": dumps(build_profile(reference, model.features))}
+    files = {"profile.json": dumps(build_profile(reference, model.feature_types))}
     services.bundles.publish(NAME, 1, files, {"threshold": 0.5})
     services.deployments.deploy(NAME, 1, expected_number=0, actor="test", reason="first")
 
@@ -71,23 +69,28 @@ def serve(
             services.labels.add(key, was)
 
 
-def window(services: FakeServices, hours: float = 6) -> Window:
+def run_of(services: FakeServices, model: ModelFile, hours: float = 6, **values: Any) -> ReportRun:
     end = services.now() + timedelta(seconds=1)
-    return Window(end - timedelta(hours=hours), end)
+    period = Period(end - timedelta(hours=hours), end)
+    return ReportRun(model=model, period=period, **{"run_id": "r1"} | values)
 
 
-def judge(services: FakeServices, model: ModelFile, **values: Any) -> DriftReport:
-    values = {"run_id": "r1", "window": window(services)} | values
-    return decide_drift(services, model=model, **values)
+def decide(services: FakeServices, model: ModelFile, **values: Any) -> DriftResult:
+    return decide_drift(services, run=run_of(services, model, **values))
+
+
+def write(services: FakeServices, model: ModelFile, kind: str, **values: Any) -> ReportResult:
+    window = load_window(services, run_of(services, model, **values))
+    return write_report(services, kind=KINDS[kind], window=window)
 
 
 @pytest.mark.usefixtures("champion")
-@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_report_is_named_after_the_end_of_its_window(
-    services: FakeServices, model: ModelFile, write: Any
+    services: FakeServices, model: ModelFile, kind: str
 ) -> None:
     serve(services, model)
-    report = write(services, model=model, window=window(services))
+    report = write(services, model, kind)
     assert report.path.name == f"{report.report}_report_{NAME}_20261121_100001.html"
     assert report.path.is_file()
     assert report.json_path.is_file()
@@ -95,33 +98,33 @@ def test_a_report_is_named_after_the_end_of_its_window(
 
 
 @pytest.mark.usefixtures("champion")
-@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_second_try_writes_the_same_file(
-    services: FakeServices, model: ModelFile, write: Any
+    services: FakeServices, model: ModelFile, kind: str
 ) -> None:
     serve(services, model)
-    paths = {write(services, model=model, window=window(services)).path for _ in range(2)}
+    paths = {write(services, model, kind).path for _ in range(2)}
     assert len(paths) == 1
     assert len(list(services.paths.reports.iterdir())) == 2
 
 
 @pytest.mark.usefixtures("champion")
-@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_empty_window_is_not_enough_data(
-    services: FakeServices, model: ModelFile, write: Any
+    services: FakeServices, model: ModelFile, kind: str
 ) -> None:
-    with pytest.raises(NotEnoughDataError, match="nothing was predicted from 2026-11-21"):
-        write(services, model=model, window=window(services))
+    with pytest.raises(NotEnoughDataError, match="no prediction from 2026-11-21"):
+        write(services, model, kind)
     assert list(services.paths.reports.iterdir()) == []
 
 
-@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_model_without_a_champion_is_not_enough_data(
-    services: FakeServices, model: ModelFile, write: Any
+    services: FakeServices, model: ModelFile, kind: str
 ) -> None:
     serve(services, model)
     with pytest.raises(NotEnoughDataError, match="no champion yet"):
-        write(services, model=model, window=window(services))
+        write(services, model, kind)
 
 
 @pytest.mark.usefixtures("champion")
@@ -129,7 +132,7 @@ def test_predictions_outside_the_window_do_not_count(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model)
-    report = write_quality_report(services, model=model, window=window(services, hours=0.5))
+    report = write(services, model, "data_quality", hours=0.5)
     assert report.n_current == 30
 
 
@@ -137,7 +140,7 @@ def test_predictions_outside_the_window_do_not_count(
 def test_performance_needs_a_real_label(services: FakeServices, model: ModelFile) -> None:
     serve(services, model, labelled=False)
     with pytest.raises(NotEnoughDataError, match="POST /feedback"):
-        write_performance_report(services, model=model, window=window(services))
+        write(services, model, "model_performance")
 
 
 @pytest.mark.usefixtures("champion")
@@ -146,7 +149,7 @@ def test_answers_of_an_older_version_are_not_the_champions(
 ) -> None:
     serve(services, model, wrong=True, version=7)
     serve(services, model, n_rows=60)
-    assert judge(services, model).n_labelled == 60
+    assert decide(services, model).n_labelled == 60
 
 
 @pytest.mark.usefixtures("champion")
@@ -155,11 +158,11 @@ def test_the_reference_is_what_the_champion_was_trained_on(
 ) -> None:
     table = load_reference(model, services.paths.data).head(77).assign(row_id="x")
     table.to_parquet(services.paths.data / "used.parquet")
-    profile = {"profile.json": dumps(build_profile(table, model.features))}
+    profile = {"profile.json": dumps(build_profile(table, model.feature_types))}
     services.bundles.publish(NAME, 2, profile, {"threshold": 0.5, "dataset": "used.parquet"})
     services.deployments.deploy(NAME, 2, expected_number=1, actor="test", reason="second")
     serve(services, model)
-    assert write_drift_report(services, model=model, window=window(services)).n_reference == 77
+    assert write(services, model, "data_drift").n_reference == 77
 
 
 @pytest.mark.usefixtures("champion")
@@ -167,7 +170,7 @@ def test_unchanged_rows_are_no_drift_and_a_good_performance(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model)
-    report = judge(services, model)
+    report = decide(services, model)
     assert (report.is_drifted, report.is_degraded) == (False, False)
     assert report.performance == 1.0
 
@@ -177,7 +180,7 @@ def test_shifted_rows_are_drift_and_the_ledger_says_why(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model, shift=2.0)
-    assert judge(services, model).is_drifted is True
+    assert decide(services, model).is_drifted is True
     decision = services.ledger.decisions(model=NAME, kind="drift")[0]
     assert decision.verdict == "yes"
     assert decision.facts["drift_score"] == 1.0
@@ -189,7 +192,7 @@ def test_shifted_rows_are_drift_and_the_ledger_says_why(
 @pytest.mark.usefixtures("champion")
 def test_wrong_answers_are_a_degraded_performance(services: FakeServices, model: ModelFile) -> None:
     serve(services, model, wrong=True)
-    assert judge(services, model).is_degraded is True
+    assert decide(services, model).is_degraded is True
     decision = services.ledger.decisions(model=NAME, kind="performance")[0]
     assert decision.verdict == "yes"
     assert "is below the floor 0.85" in decision.reasons[0]
@@ -198,10 +201,13 @@ def test_wrong_answers_are_a_degraded_performance(services: FakeServices, model:
 @pytest.mark.usefixtures("champion")
 def test_too_few_rows_are_unknown_for_both(services: FakeServices, model: ModelFile) -> None:
     serve(services, model, 20, shift=5.0, wrong=True)
-    report = judge(services, model)
+    report = decide(services, model)
     assert (report.is_drifted, report.is_degraded) == (None, None)
-    assert report.drift_reasons == ("20 rows are too few to tell (at least 50 are needed)",)
-    assert "20 labelled answers, at least 50 are needed" in report.performance_reasons
+    assert report.drift_reasons == ("20 rows are too few; at least 50 are needed",)
+    assert (
+        "20 labelled predictions of the champion, at least 50 are needed"
+        in report.performance_reasons
+    )
 
 
 @pytest.mark.usefixtures("champion")
@@ -209,14 +215,14 @@ def test_an_unknown_figure_is_absent_from_the_metrics(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model, 20, labelled=False)
-    names = {sample.name for sample in judge(services, model).metrics}
+    names = {sample.name for sample in decide(services, model).metrics}
     assert names == {"vigie_labelled_answers_rows"}
 
 
 @pytest.mark.usefixtures("champion")
 def test_the_metrics_carry_the_documents_names(services: FakeServices, model: ModelFile) -> None:
     serve(services, model, shift=2.0)
-    values = {s.name: s.value for s in judge(services, model).metrics}
+    values = {s.name: s.value for s in decide(services, model).metrics}
     assert values["drift_score"] == 1.0
     assert values["n_drifted_features"] == 30
     assert values["max_feature_drift"] > 1
@@ -230,7 +236,7 @@ def test_labels_of_one_class_are_an_unknown_performance(
     serve(services, model)
     for row in list(services.predictions.window(NAME)):
         services.labels.add(row.prediction.transaction_id, model.negative_label)
-    report = judge(services, model)
+    report = decide(services, model)
     assert report.is_degraded is None
     assert report.performance_reasons == (
         "average_precision is not defined: all labels are benign",
@@ -242,7 +248,7 @@ def test_a_given_threshold_rules_and_its_source_is_recorded(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model, shift=2.0)
-    report = judge(services, model, thresholds={"drift_share": Threshold(1.0, "DAG Param")})
+    report = decide(services, model, thresholds={"drift_share": Threshold(1.0, "DAG Param")})
     assert report.is_drifted is False
     facts = services.ledger.decisions(model=NAME, kind="drift")[0].facts
     assert (facts["drift_share"], facts["drift_share_source"]) == (1.0, "DAG Param")
@@ -253,9 +259,9 @@ def test_a_run_decides_once_however_often_it_is_tried(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model)
-    first = judge(services, model)
+    first = decide(services, model)
     serve(services, model, version=1, shift=9.0)
-    assert judge(services, model) == first
+    assert decide(services, model) == first
     assert len(services.ledger.decisions(model=NAME)) == 2
 
 
@@ -264,10 +270,10 @@ def test_an_empty_window_is_recorded_and_does_not_hide_the_last_decision(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model, shift=2.0)
-    judge(services, model)
+    decide(services, model)
     services.clock.advance(hours=48)
     with pytest.raises(NotEnoughDataError):
-        judge(services, model, run_id="r2", window=window(services))
+        decide(services, model, run_id="r2")
     assert services.ledger.decisions(model=NAME, kind="drift")[0].verdict == "yes"
     skipped = services.ledger.decisions(model=NAME, kind="report")[0]
     assert (skipped.verdict, skipped.run_id) == ("skipped", "r2")
@@ -280,8 +286,8 @@ def test_a_champion_without_a_profile_is_a_data_error(
     services.bundles.publish(NAME, 2, {"schema.json": b"{}"}, {"threshold": 0.5})
     services.deployments.deploy(NAME, 2, expected_number=1, actor="test", reason="second")
     serve(services, model)
-    with pytest.raises(DataError, match=r"v2 carries no readable profile\.json"):
-        judge(services, model)
+    with pytest.raises(DataError, match=r"v2 has no readable profile\.json"):
+        decide(services, model)
 
 
 @pytest.mark.usefixtures("champion")
@@ -292,13 +298,13 @@ def test_a_feature_that_requests_no_longer_carry_is_unknown_or_missing_not_an_er
         features = {"mean_radius": row["mean_radius"], "mean_texture": "much"}
         at = services.now()
         services.predictions.add(Prediction(f"t{i}", NAME, 1, features, "benign", 0.1, "", at, 1.0))
-    assert judge(services, model).is_drifted is True
-    assert write_quality_report(services, model=model, window=window(services)).path.is_file()
+    assert decide(services, model).is_drifted is True
+    assert write(services, model, "data_quality").path.is_file()
 
 
 def test_a_window_that_ends_before_it_begins_is_refused(services: FakeServices) -> None:
     with pytest.raises(DataError, match="is empty"):
-        Window(services.now(), services.now())
+        Period(services.now(), services.now())
 
 
 @pytest.mark.usefixtures("champion")
@@ -306,9 +312,9 @@ def test_all_in_one_call_says_why_there_is_no_performance_page(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model, labelled=False)
-    done = report_on_model(services, model=model, window=window(services), run_id="m1")
+    done = report_on_model(services, run=run_of(services, model))
     assert [page.name.split("_report_")[0] for page in done.pages] == ["data_quality", "data_drift"]
-    assert "POST /feedback" in done.no_performance
+    assert "POST /feedback" in done.omitted["model_performance"]
 
 
 def old_reports(folder: Path, kind: str, model: str, n: int) -> list[Path]:
@@ -360,3 +366,81 @@ def test_other_files_are_never_deleted(services: FakeServices, tmp_path: Path) -
 def test_a_reports_folder_that_is_not_there_is_nothing_to_clean(services: FakeServices) -> None:
     services.paths.reports.rmdir()
     assert cleanup_old_reports(services).kept == 0
+
+
+@pytest.mark.usefixtures("champion")
+def test_reports_and_decision_of_a_run_use_the_same_verdict(
+    services: FakeServices, model: ModelFile
+) -> None:
+    serve(services, model, shift=2.0)
+    first = write(services, model, "data_drift")
+    services.deployments.deploy(NAME, 9, expected_number=1, actor="test", reason="meanwhile")
+    serve(services, model, version=2, wrong=True)
+    decision = decide(services, model)
+    shown = services.renderer.written[first.path].drift
+    assert shown is not None
+    assert decision.model_version == 1
+    assert (decision.drift_score, decision.n_current) == (shown.drift_score, 100)
+    write(services, model, "data_drift")
+    assert services.renderer.written[first.path].drift == shown
+
+
+@pytest.mark.usefixtures("champion")
+def test_the_performance_report_shows_the_verdict_of_the_decision(
+    services: FakeServices, model: ModelFile
+) -> None:
+    serve(services, model, wrong=True)
+    report = write(services, model, "model_performance")
+    shown = services.renderer.written[report.path]
+    assert (shown.verdict, tuple(shown.reasons)) == (
+        "yes",
+        decide(services, model).performance_reasons,
+    )
+
+
+@pytest.mark.usefixtures("champion")
+def test_another_run_computes_its_own_verdict(services: FakeServices, model: ModelFile) -> None:
+    serve(services, model)
+    assert decide(services, model, run_id="r1").n_current == 100
+    serve(services, model, version=2)
+    assert decide(services, model, run_id="r2").n_current == 200
+
+
+@pytest.mark.usefixtures("champion")
+def test_the_verdict_that_is_stored_first_counts(services: FakeServices, model: ModelFile) -> None:
+    """Two processes compute the verdict at the same time; the second one stores it later."""
+    serve(services, model)
+    window = load_window(services, run_of(services, model))
+    path = evaluation_path(services.paths.data, window.run)
+    other = dataclasses.replace(window.evaluation, model_version=7)
+    path.unlink()
+
+    def slow() -> Evaluation:
+        evaluate_once(path, lambda: other)
+        return window.evaluation
+
+    assert evaluate_once(path, slow) == other
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.usefixtures("champion")
+def test_a_damaged_verdict_is_an_error_that_names_its_file(
+    services: FakeServices, model: ModelFile
+) -> None:
+    serve(services, model)
+    path = evaluation_path(services.paths.data, run_of(services, model))
+    path.parent.mkdir(parents=True)
+    path.write_text('{"drift": ')
+    with pytest.raises(DataError, match=f"{path.name} is not a readable evaluation"):
+        decide(services, model)
+
+
+@pytest.mark.usefixtures("champion")
+def test_the_cleanup_deletes_the_verdicts_of_old_runs(
+    services: FakeServices, model: ModelFile
+) -> None:
+    serve(services, model)
+    for number in range(4):
+        decide(services, model, run_id=f"r{number}")
+    cleanup_old_reports(services, max_reports=3)
+    assert len(list((services.paths.data / "reports" / NAME).iterdir())) == 3

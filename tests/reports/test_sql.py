@@ -1,4 +1,4 @@
-"""Reports end to end: real PostgreSQL, real bundle, real Evidently; only the clock is ours."""
+"""Reports end to end with real PostgreSQL, a real bundle and real Evidently."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from vigie.encoding import dumps
 from vigie.models.catalog import get_model
 from vigie.models.reference import load_reference, unseen_rows
 from vigie.records import Prediction
-from vigie.reports.report_on_model import report_on_model
-from vigie.reports.window import Window
+from vigie.reports.decide_drift import report_on_model
+from vigie.reports.window import Period, ReportRun
 from vigie.settings import Settings
 from vigie.wiring import LazyServices, open_services
 
@@ -38,7 +38,7 @@ def opened(
 
 def test_shifted_traffic_is_reported_recorded_and_explained(opened: LazyServices) -> None:
     model = get_model(opened.paths.models, NAME)
-    profile = build_profile(load_reference(model, opened.paths.data), model.features)
+    profile = build_profile(load_reference(model, opened.paths.data), model.feature_types)
     opened.bundles.publish(NAME, 1, {"profile.json": dumps(profile)}, {"threshold": 0.5})
     opened.deployments.deploy(NAME, 1, expected_number=0, actor="test", reason="first")
     rows = unseen_rows(model, opened.paths.data).head(120)
@@ -49,9 +49,10 @@ def test_shifted_traffic_is_reported_recorded_and_explained(opened: LazyServices
         p = 0.9 if was == model.positive_label else 0.2
         opened.predictions.add(Prediction(f"t{i}", NAME, 1, row, was, p, "", at, 1.0))
         opened.labels.add(f"t{i}", was)
-    window = Window(NOW - timedelta(hours=6), NOW + timedelta(seconds=1))
-    done = report_on_model(opened, model=model, window=window, run_id="r1")
-    again = report_on_model(opened, model=model, window=window, run_id="r1")
+    period = Period(NOW - timedelta(hours=6), NOW + timedelta(seconds=1))
+    run = ReportRun(model=model, period=period, run_id="r1")
+    done = report_on_model(opened, run=run)
+    again = report_on_model(opened, run=run)
     assert (done.decision.is_drifted, done.decision.is_degraded) == (True, False)
     assert again.decision == done.decision
     assert again.pages == done.pages

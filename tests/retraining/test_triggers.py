@@ -40,7 +40,7 @@ def model(services: FakeServices) -> ModelFile:
 
 
 def with_champion(services: FakeServices) -> None:
-    profile = build_profile(pd.DataFrame({"x": range(200)}), [Feature("x", "float")])
+    profile = build_profile(pd.DataFrame({"x": range(200)}), {"x": "float"})
     files = {"profile.json": json.dumps(profile).encode()}
     services.bundles.publish(NAME, 1, files, {"threshold": 0.5})
     services.deployments.deploy(NAME, 1, expected_number=0, actor="t", reason="first")

@@ -22,7 +22,7 @@ from vigie.models.reference import unseen_rows
 from vigie.monitoring.push_metrics import push_metrics
 from vigie.records import JobResult
 from vigie.reports.decide_drift import decide_drift
-from vigie.reports.window import Window
+from vigie.reports.window import Period, ReportRun
 from vigie.retraining.evaluate_triggers import evaluate_triggers
 from vigie.retraining.retrain_model import retrain_model
 from vigie.serving.app import create_app
@@ -84,8 +84,9 @@ def work(services: LazyServices, heard: Heard) -> None:
             heard.texts.append(client.get(path).text)
     reports.append(ingest_logs(services, limit=10))
     reports.append(evaluate_triggers(services, model=model, run_id="r2"))
-    window = Window(services.now() - timedelta(hours=1), services.now())
-    reports.append(decide_drift(services, model=model, run_id="r3", window=window))
+    period = Period(services.now() - timedelta(hours=1), services.now())
+    run = ReportRun(model=model, period=period, run_id="r3")
+    reports.append(decide_drift(services, run=run))
     plain = [report.as_xcom() for report in reports]
     plain.append(push_metrics(services, dag_id="d", results=plain, failed_tasks=0).as_xcom())
     heard.texts.append(json.dumps(plain))

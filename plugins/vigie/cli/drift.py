@@ -1,4 +1,4 @@
-"""``vigie drift``: reports of a served model, and a comparison of any two tables."""
+"""``vigie drift``: write the reports of a served model, or compare two tables."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="A model file's name.")]
+ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="Name of a model file.")]
 ShareOption = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="Drift is more than this share of drifted columns."),
+    typer.Option(min=0, max=1, help="The data has drifted if more than this share of columns has."),
 ]
 
 
 @app.command()
 def report(
-    model: Annotated[str, typer.Option("--model", "-m", help="A model file's name.")],
-    hours: Annotated[float, typer.Option(min=0.01, help="How far to look back.")] = 6.0,
+    model: Annotated[str, typer.Option("--model", "-m", help="Name of a model file.")],
+    hours: Annotated[float, typer.Option(min=0.01, help="Hours to look back.")] = 6.0,
     drift_share: ShareOption = None,
 ) -> None:
-    """Write the three reports of a served model and record what they decide."""
+    """Write the reports of a served model and record the verdicts on drift and performance."""
     from vigie.cli.drift_text import decision_text
     from vigie.models.catalog import get_model
     from vigie.models.thresholds import thresholds_from
-    from vigie.reports.report_on_model import report_on_model
-    from vigie.reports.window import Window
+    from vigie.reports.decide_drift import report_on_model
+    from vigie.reports.window import Period, ReportRun
 
     with services() as opened:
         now, settings = opened.now(), opened.settings
@@ -44,33 +44,36 @@ def report(
             ("command line", {"drift_share": drift_share}),
             (settings.source("DRIFT_THRESHOLD"), {"drift_share": settings.loop.drift_threshold}),
         )
-        done = report_on_model(
-            opened,
+        run = ReportRun(
             model=get_model(opened.paths.models, model),
-            window=Window(now - timedelta(hours=hours), now),
+            period=Period(now - timedelta(hours=hours), now),
             run_id=f"manual-{now:%Y%m%dT%H%M%S}",
             thresholds=limits,
             actor="command line",
         )
-    console.print(decision_text(done), highlight=False, markup=False, soft_wrap=True)
+        result = report_on_model(opened, run=run)
+    console.print(decision_text(result), highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
 def analyze(
     reference: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet. Default: the model's reference table.")
+        Path | None,
+        typer.Option(help="CSV or Parquet. Default: the model's reference table."),
     ] = None,
     current: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet. Default: the model's export.")
+        Path | None,
+        typer.Option(help="CSV or Parquet. Default: the model's exported dataset."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Default: data_drift_report.html in the reports folder.")
+        Path | None,
+        typer.Option(help="Default: data_drift_report.html in the reports folder."),
     ] = None,
     model: ModelOption = None,
-    target: Annotated[str, typer.Option(help="The target's column, without a model.")] = "target",
+    target: Annotated[str, typer.Option(help="Target column, if no model is given.")] = "target",
     drift_share: ShareOption = None,
 ) -> None:
-    """Compare two tables: a summary here, and an HTML page. Needs no service and no database."""
+    """Compare two tables: print a summary and write a report. Needs no service, no database."""
     from vigie.cli.drift_text import analysis_text
     from vigie.models.catalog import get_model
     from vigie.reports.analyze_drift import analyze_drift
@@ -81,7 +84,7 @@ def analyze(
         name = model or _exported_model(opened, reference, current)
         which = get_model(opened.paths.models, name) if name else None
         tables = _tables(opened, which, reference, current)
-        done = analyze_drift(
+        result = analyze_drift(
             opened,
             reference=tables[0],
             current=tables[1],
@@ -90,11 +93,11 @@ def analyze(
             target=target,
             drift_share=drift_share,
         )
-    console.print(analysis_text(done), highlight=False, markup=False, soft_wrap=True)
+    console.print(analysis_text(result), highlight=False, markup=False, soft_wrap=True)
 
 
 def _exported_model(opened: Services, reference: Path | None, current: Path | None) -> str | None:
-    """Return the one model that has an export, unless both tables are given."""
+    """Return the only model with an export; None if both tables are given."""
     from vigie.errors import DataError, NotEnoughDataError
 
     if reference and current:
@@ -103,11 +106,13 @@ def _exported_model(opened: Services, reference: Path | None, current: Path | No
     names = [path.parent.name for path in exports]
     if not names:
         raise NotEnoughDataError(
-            "there is no export to analyse yet; make one with: vigie logs once, vigie logs export; "
+            "there is no exported dataset yet; run vigie logs once and vigie logs export, "
             "or give --reference and --current"
         )
     if len(names) > 1:
-        raise DataError(f"several models have an export: name one of {', '.join(names)} by --model")
+        raise DataError(
+            f"several models have an export; choose one with --model: {', '.join(names)}"
+        )
     return names[0]
 
 
@@ -115,8 +120,7 @@ def _tables(
     opened: Services, model: ModelFile | None, reference: Path | None, current: Path | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     from vigie.errors import SettingsError
-    from vigie.models.reference import load_reference
-    from vigie.reports.analyze_drift import read_table
+    from vigie.models.reference import load_reference, read_table
 
     if model is None:
         if not (reference and current):

@@ -1,4 +1,4 @@
-"""What ``vigie drift`` prints, in the form that the documents show."""
+"""Text that ``vigie drift`` prints."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vigie.reports.analyze_drift import AnalysisReport, ColumnChange
-    from vigie.reports.report_on_model import ModelReports
+    from vigie.reports.analyze_drift import AnalysisResult, ColumnChange
+    from vigie.reports.decide_drift import ModelReportsResult
 
 LINE = "=" * 60
-#: Columns shown: all that drifted or are unknown, and the strongest others up to this number.
+#: All columns that drifted or are unknown are shown, then those with the largest effect up to this
+#: number.
 MAIN_FEATURES = 10
-#: The documents' limit of an acceptable change of the positive share.
+#: A smaller change of the positive share is acceptable.
 TARGET_LIMIT = 0.05
 
 
-def analysis_text(report: AnalysisReport) -> str:
-    """Return the summary of a comparison."""
-    return "\n".join([*_head(report), *_target(report), *_features(report), *_conclusion(report)])
+def analysis_text(result: AnalysisResult) -> str:
+    """Return the summary of a comparison of two tables."""
+    return "\n".join([*_head(result), *_target(result), *_features(result), *_conclusion(result)])
 
 
-def _head(report: AnalysisReport) -> list[str]:
+def _head(result: AnalysisResult) -> list[str]:
     return [
         *(LINE, "Data drift summary", LINE, ""),
         "Size of the data sets:",
-        f"  Reference: {report.n_reference:,} rows",
-        f"  Production: {report.n_current:,} rows",
+        f"  Reference: {result.n_reference:,} rows",
+        f"  Production: {result.n_current:,} rows",
         "",
     ]
 
 
-def _target(report: AnalysisReport) -> list[str]:
-    before, now = report.positives_reference, report.positives_current
+def _target(result: AnalysisResult) -> list[str]:
+    before, now = result.positives_reference, result.positives_current
     if before is None or now is None:
         return []
     change = abs(now - before)
@@ -48,12 +49,12 @@ def _target(report: AnalysisReport) -> list[str]:
     ]
 
 
-def _features(report: AnalysisReport) -> list[str]:
-    notable = [c for c in report.columns if c.verdict.is_drifted is not False]
-    others = [c for c in report.columns if c.verdict.is_drifted is False]
+def _features(result: AnalysisResult) -> list[str]:
+    notable = [c for c in result.columns if c.verdict.is_drifted is not False]
+    others = [c for c in result.columns if c.verdict.is_drifted is False]
     others.sort(key=lambda change: -(change.verdict.effect or 0.0))
     shown = notable + others[: max(0, MAIN_FEATURES - len(notable))]
-    hidden = len(report.columns) - len(shown)
+    hidden = len(result.columns) - len(shown)
     more = [f"  … and {hidden} others without drift", ""] if hidden else []
     return ["Drift of the main features:", *(line for c in shown for line in _feature(c)), *more]
 
@@ -76,36 +77,36 @@ def _feature(change: ColumnChange) -> Iterator[str]:
     yield ""
 
 
-def _conclusion(report: AnalysisReport) -> list[str]:
-    verdict = report.verdict
+def _conclusion(result: AnalysisResult) -> list[str]:
+    verdict = result.verdict
     found = [f"  {len(verdict.drifted)} feature(s) with drift: {', '.join(verdict.drifted)}"]
     if verdict.is_drifted is None:
-        body = ["? No telling", *(f"  {reason}" for reason in verdict.reasons)]
+        body = ["? Unknown", *(f"  {reason}" for reason in verdict.reasons)]
     elif verdict.is_drifted:
         body = ["⚠ Strong drift detected", *found, "  Retraining recommended"]
     elif verdict.drifted:
-        body = ["⚠ Moderate drift detected", *found, "  Keep an eye on it"]
+        body = ["⚠ Moderate drift detected", *found, "  Watch the next reports"]
     else:
         body = ["✓ No drift detected"]
     return [
         *(LINE, "Conclusion:", LINE, *body, LINE, ""),
-        f"✓ HTML report available: {report.path}",
+        f"✓ HTML report available: {result.path}",
         "  Open it in your browser to see the details",
     ]
 
 
-def decision_text(done: ModelReports) -> str:
-    """Return what the reports of a served model decided, and where they are."""
+def decision_text(result: ModelReportsResult) -> str:
+    """Return the verdicts on a served model and the paths of its reports."""
     words = {True: "yes", False: "no", None: "unknown"}
-    report = done.decision
+    decision = result.decision
     return "\n".join(
         [
-            f"{report.model} v{report.model_version}: {report.n_current:,} predictions, "
-            f"{report.n_labelled:,} with a real label",
-            f"drift: {words[report.is_drifted]} ({'; '.join(report.drift_reasons)})",
-            f"performance degraded: {words[report.is_degraded]} "
-            f"({'; '.join(report.performance_reasons)})",
-            *(f"report: {page}" for page in done.pages),
-            *([f"no performance report: {done.no_performance}"] if done.no_performance else []),
+            f"{decision.model} v{decision.model_version}: {decision.n_current:,} predictions, "
+            f"{decision.n_labelled:,} of this version with a label",
+            f"drift: {words[decision.is_drifted]} ({'; '.join(decision.drift_reasons)})",
+            f"performance degraded: {words[decision.is_degraded]} "
+            f"({'; '.join(decision.performance_reasons)})",
+            *(f"report: {page}" for page in result.pages),
+            *(f"no {name} report: {reason}" for name, reason in result.omitted.items()),
         ]
     )

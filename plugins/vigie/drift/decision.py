@@ -70,14 +70,13 @@ def detect_drift(
 
     Examples
     --------
-    >>> from types import SimpleNamespace as Feature
     >>> from vigie.drift.reference_profile import build_profile
     >>> frame = pd.DataFrame({"age": range(100)})
-    >>> profile = build_profile(frame, [Feature(name="age", type="integer")])
+    >>> profile = build_profile(frame, {"age": "integer"})
     >>> [detect_drift(profile, rows, 0.3).is_drifted for rows in (frame, frame + 50)]
     [False, True]
     >>> detect_drift(profile, frame.head(3), 0.3).reasons
-    ('3 rows are too few to tell (at least 50 are needed)',)
+    ('3 rows are too few; at least 50 are needed',)
     """
     _check(profile, drift_share, min_rows)
     compared = [
@@ -170,7 +169,7 @@ def _exceeds(n_drifted: int, n_unknown: int, n_columns: int, drift_share: float)
 def _reasons(verdict: DriftVerdict, n_unknown: int, min_rows: int) -> tuple[str, ...]:
     few = [n for n in (verdict.n_current, verdict.n_reference) if n < min_rows]
     if verdict.drift_score is None and few:
-        return (f"{few[0]} rows are too few to tell (at least {min_rows} are needed)",)
+        return (f"{few[0]} rows are too few; at least {min_rows} are needed",)
     if verdict.drift_score is None:
         return ("no column could be compared: " + _unknown(verdict.columns),)
     n = len(verdict.columns)

@@ -1,9 +1,9 @@
-"""The reference of a champion, small enough to travel in its bundle (``profile.json``)."""
+"""The reference profile: a summary of a reference table, stored in a bundle as ``profile.json``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,9 @@ from vigie.drift.values import Floats, column, usable_keys, usable_numbers
 from vigie.errors import DataError
 
 SCHEMA = 1
-#: Deciles: enough to see a shape, few enough that a bin of 50 rows is not empty.
+#: Deciles show the shape of a distribution, and with 50 rows no bin is expected to be empty.
 N_BINS = 10
-#: A sample of k order statistics places the distribution function within 1/(2k).
+#: A sample of k order statistics determines the distribution function within 1/(2k).
 MAX_SAMPLE = 1000
 #: Rarer categories are counted together.
 MAX_CATEGORIES = 200
@@ -22,55 +22,44 @@ MAX_CATEGORIES = 200
 NUMERIC_TYPES = frozenset({"float", "integer"})
 
 
-class FeatureLike(Protocol):
-    """What a profile needs of a feature; ``vigie.models`` has the whole."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-
-
 def build_profile(
-    frame: pd.DataFrame, features: Sequence[FeatureLike], *, max_sample: int = MAX_SAMPLE
+    frame: pd.DataFrame, types: Mapping[str, str], *, max_sample: int = MAX_SAMPLE
 ) -> dict[str, Any]:
     """Summarise a reference table as JSON types.
 
     Parameters
     ----------
     frame
-        The training reference; other columns than the features are ignored.
-    features
-        Numeric when ``type`` is ``float`` or ``integer``, else categories.
+        The reference rows; columns that ``types`` does not name are ignored.
+    types
+        The type of each feature by name: ``float`` and ``integer`` are numeric, all others are
+        categories.
     max_sample
-        Longest sample kept of a numeric column; a column that fits is kept whole (its KS statistic
-        is exact).
+        Largest number of values kept of a numeric column. If all values fit, the KS statistic is
+        exact.
 
     Raises
     ------
     DataError
-        No rows, no features, or a feature that the table lacks.
+        There are no rows or no features, or the table lacks a feature.
 
     Examples
     --------
-    >>> from types import SimpleNamespace as Feature
-    >>> age = Feature(name="age", type="integer")
-    >>> profile = build_profile(pd.DataFrame({"age": [30, 40, 40, None]}), [age])
+    >>> profile = build_profile(pd.DataFrame({"age": [30, 40, 40, None]}), {"age": "integer"})
     >>> profile["columns"]["age"]["n_missing"]
     1
     """
-    missing = [feature.name for feature in features if feature.name not in frame.columns]
-    if missing:
+    if missing := [name for name in types if name not in frame.columns]:
         raise DataError(f"the reference table lacks the columns {', '.join(missing)}")
-    if frame.empty or not features:
+    if frame.empty or not types:
         raise DataError("a reference profile needs at least one row and one feature")
     columns = {
-        feature.name: (
-            _numeric(column(frame, feature.name), max_sample)
-            if feature.type in NUMERIC_TYPES
-            else _category(column(frame, feature.name))
+        name: (
+            _numeric(column(frame, name), max_sample)
+            if kind in NUMERIC_TYPES
+            else _category(column(frame, name))
         )
-        for feature in features
+        for name, kind in types.items()
     }
     return {"schema": SCHEMA, "n_rows": len(frame), "columns": columns}
 
@@ -98,10 +87,10 @@ def _numeric(series: pd.Series, max_sample: int) -> dict[str, Any]:
 
 
 def bin_edges(values: Floats) -> Floats:
-    """Return frozen bin edges of sorted values: bin i holds ``edges[i-1] < x <= edges[i]``.
+    """Return bin edges of sorted values: bin i holds ``edges[i-1] < x <= edges[i]``.
 
-    Deciles, of which equal ones are merged (no bin of zero width; a frequent value gets a bin of
-    its own), and a bin on either side for what the reference never had.
+    The edges are deciles. Equal ones are merged, so no bin has zero width and a frequent value gets
+    a bin of its own. The first and the last bin are for values outside the range of the reference.
 
     Examples
     --------
@@ -119,7 +108,7 @@ def bin_counts(values: Floats, edges: Floats) -> np.ndarray[Any, np.dtype[np.int
 
 
 def thin(values: Floats, size: int) -> Floats:
-    """Return sorted values themselves, or ``size`` of them at the middle of equal steps of rank."""
+    """Return at most ``size`` of the sorted values, evenly spaced by rank."""
     if values.size <= size:
         return values
     levels = (np.arange(size) + 0.5) / size

@@ -271,6 +271,10 @@ class ModelFile:
         return tuple(f.name for f in self.features)
 
     @property
+    def feature_types(self) -> dict[str, str]:
+        return {f.name: f.type for f in self.features}
+
+    @property
     def labels(self) -> tuple[str, str]:
         """Return the negative and the positive label."""
         return self.negative_label, self.positive_label

@@ -61,7 +61,11 @@ def _whole(model: ModelFile, data_dir: Path) -> pd.DataFrame:
     if not is_ready(model, data_dir):
         where = where_to_put(model, data_dir)
         raise NotEnoughDataError(f"{model.name} is waiting for data: {where}")
-    raw = _read_dataset() if model.reference.startswith(_DATASET) else _read(model, data_dir)
+    raw = (
+        _read_dataset()
+        if model.reference.startswith(_DATASET)
+        else read_table(reference_path(model, data_dir))
+    )
     return _shaped(model, raw.rename(columns=lambda c: str(c).strip()))
 
 
@@ -121,16 +125,18 @@ def _check_ranges(model: ModelFile, frame: pd.DataFrame) -> None:
         )
 
 
-def _read(model: ModelFile, data_dir: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV or Parquet table. Raises DataError if it is absent or unreadable."""
     import pandas as pd
     import pyarrow as pa
 
-    path = reference_path(model, data_dir)
+    if not path.is_file():
+        raise DataError(f"{path} does not exist")
     try:
         return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (OSError, ValueError, pa.ArrowException) as exc:  # pandas' parser errors are ValueErrors
-        reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
-        raise DataError(f"{path}: not a readable table: {reason}") from exc
+        reason = (str(exc).splitlines() or [type(exc).__name__])[0]
+        raise DataError(f"{path} is not a readable table: {reason}") from exc
 
 
 def _read_dataset() -> pd.DataFrame:

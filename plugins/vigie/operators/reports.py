@@ -1,8 +1,7 @@
-"""Operators of ``evidently_reporting_pipeline``: one a report, each for one model."""
+"""Operators of ``evidently_reporting_pipeline``; all but the cleanup work for one model."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,156 +13,114 @@ from vigie.operators.base import (
     ModelOperator,
     run_key,
 )
+from vigie.reports.kinds import KINDS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigie.models.model_file import ModelFile
     from vigie.models.thresholds import Threshold
     from vigie.records import JobResult
-    from vigie.reports.decide_drift import DriftReport
-    from vigie.reports.window import Window
+    from vigie.reports.decide_drift import DriftResult
+    from vigie.reports.window import Period, ReportRun
     from vigie.roles import Services
     from vigie.settings import Settings
 
-#: Runs whose data interval is the window; any other looks back from its start.
+#: Run types whose data interval is the period; other runs look back from their start.
 SCHEDULED = frozenset({"scheduled", "backfill"})
 
 
 class ReportStep(ModelOperator):
-    """One report of one model; skipped when the Param ``model`` names another one."""
+    """A step of a report run; skipped if the Param ``model`` names another model."""
 
-    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
+    def report_run(self, services: Services, settings: Settings, context: Context) -> ReportRun:
+        """Return what the tasks of this run and model share."""
+        from vigie.reports.window import ReportRun
+
         self.require_requested(context)
-        model = self.model_file(services)
-        return self.step(services, settings, model, window_of(context), context)
-
-    @abstractmethod
-    def step(
-        self,
-        services: Services,
-        settings: Settings,
-        model: ModelFile,
-        window: Window,
-        context: Context,
-    ) -> JobResult:
-        """Call the step's job."""
-
-
-class DataQualityReportOperator(ReportStep):
-    """Write the data-quality page."""
-
-    def step(
-        self,
-        services: Services,
-        settings: Settings,
-        model: ModelFile,
-        window: Window,
-        context: Context,
-    ) -> JobResult:
-        from vigie.reports.write_quality_report import write_quality_report
-
-        return write_quality_report(services, model=model, window=window)
-
-
-class DataDriftReportOperator(ReportStep):
-    """Write the drift page."""
-
-    def step(
-        self,
-        services: Services,
-        settings: Settings,
-        model: ModelFile,
-        window: Window,
-        context: Context,
-    ) -> JobResult:
-        from vigie.reports.write_drift_report import write_drift_report
-
-        share = thresholds_of(settings, context).get("drift_share")
-        return write_drift_report(
-            services, model=model, window=window, drift_share=share.value if share else None
+        return ReportRun(
+            model=self.model_file(services),
+            period=period_of(context),
+            run_id=run_key(context),
+            thresholds=thresholds_of(settings, context),
+            actor="airflow",
         )
 
 
-class ModelPerformanceReportOperator(ReportStep):
-    """Write the page that holds answers against real labels."""
+class ReportOperator(ReportStep):
+    """Write one report.
 
-    def step(
-        self,
-        services: Services,
-        settings: Settings,
-        model: ModelFile,
-        window: Window,
-        context: Context,
-    ) -> JobResult:
-        from vigie.reports.write_performance_report import write_performance_report
+    Parameters
+    ----------
+    kind
+        A name in :data:`vigie.reports.kinds.KINDS`; it also sets the task id.
+    """
 
-        return write_performance_report(services, model=model, window=window)
+    def __init__(self, *, kind: str, **kwargs: Any) -> None:
+        super().__init__(**{"task_id": KINDS[kind].task_id} | kwargs)
+        self.kind = kind
+
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
+        from vigie.reports.window import load_window
+        from vigie.reports.write_report import write_report
+
+        window = load_window(services, self.report_run(services, settings, context))
+        return write_report(services, kind=KINDS[self.kind], window=window)
+
+
+def report_tasks(model: str) -> list[ReportOperator]:
+    """Make one task per kind of report."""
+    return [ReportOperator(kind=kind, model=model) for kind in KINDS]
 
 
 class DecideOperator(ReportStep):
-    """Record whether data drifted and performance fell; tell other DAGs only when they did."""
+    """Record the verdicts on drift and performance; emit an Asset event for each positive one."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(outlets=[FINDINGS], **kwargs)
 
-    def step(
-        self,
-        services: Services,
-        settings: Settings,
-        model: ModelFile,
-        window: Window,
-        context: Context,
-    ) -> JobResult:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.reports.decide_drift import decide_drift
 
-        report = decide_drift(
-            services,
-            model=model,
-            run_id=run_key(context),
-            window=window,
-            thresholds=thresholds_of(settings, context),
-            actor="airflow",
-        )
-        announce(report, context)
-        return report
+        result = decide_drift(services, run=self.report_run(services, settings, context))
+        emit_events(result, context)
+        return result
 
 
-def announce(report: DriftReport, context: Context) -> None:
-    """Add an Asset event for each finding; it is stored when the task succeeds."""
+def emit_events(result: DriftResult, context: Context) -> None:
+    """Add an Asset event for each positive verdict; Airflow stores it if the task succeeds."""
     events = context["outlet_events"][FINDINGS]
-    about: dict[str, Any] = {"model": report.model, "run_id": report.run_id}
-    if report.is_drifted:
-        found = {"drift_score": report.drift_score, "reasons": list(report.drift_reasons)}
+    about: dict[str, Any] = {"model": result.model, "run_id": result.run_id}
+    if result.is_drifted:
+        found = {"drift_score": result.drift_score, "reasons": list(result.drift_reasons)}
         events.add(DRIFT_DETECTED, extra=about | found)
-    if report.is_degraded:
-        found = {"performance": report.performance, "reasons": list(report.performance_reasons)}
+    if result.is_degraded:
+        found = {"performance": result.performance, "reasons": list(result.performance_reasons)}
         events.add(PERFORMANCE_DEGRADED, extra=about | found)
 
 
 class CleanupOldReportsOperator(JobOperator):
-    """Keep the ``MAX_REPORTS`` newest reports of each kind and model; a teardown."""
+    """Keep the ``MAX_REPORTS`` newest reports of each kind and model."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
-        from vigie.reports.cleanup_old_reports import cleanup_old_reports
+        from vigie.reports.write_report import cleanup_old_reports
 
         return cleanup_old_reports(services, max_reports=settings.loop.max_reports)
 
 
-def window_of(context: Context) -> Window:
-    """Return the data interval of a scheduled run, else the Param ``hours`` before the run.
+def period_of(context: Context) -> Period:
+    """Return the data interval of a scheduled run; for others, the last ``hours`` before the run.
 
-    Both are the same for every try of every task of a run.
+    The result is the same for every try of every task of a run.
     """
-    from vigie.reports.window import Window
+    from vigie.reports.window import Period
 
     run = context["dag_run"]
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     is_scheduled = str(getattr(run.run_type, "value", run.run_type)) in SCHEDULED
     if is_scheduled and start and end and start < end:
-        return Window(start, end)
+        return Period(start, end)
     hours = timedelta(hours=float(context["params"]["hours"]))
-    return Window(run.run_after - hours, run.run_after)
+    return Period(run.run_after - hours, run.run_after)
 
 
 def thresholds_of(settings: Settings, context: Context) -> dict[str, Threshold]:

@@ -1,10 +1,10 @@
-"""Compare two tables, with or without a model file, and draw the drift page."""
+"""Compare two tables, with or without a model file, and write a drift report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -13,20 +13,22 @@ from vigie.drift.reference_profile import build_profile
 from vigie.drift.values import usable_keys, usable_numbers
 from vigie.drift.verdict import ColumnVerdict, DriftVerdict
 from vigie.errors import DataError
-from vigie.models.model_file import ModelFile
+from vigie.models.model_file import Feature, ModelFile
 from vigie.records import JobResult
-from vigie.reports.table_shape import infer_model
+from vigie.roles.sources import ReportData
 
 if TYPE_CHECKING:
     from vigie.roles import Services
 
-#: The name of the exported target column, whatever the model calls its own.
+#: Name of the target column in an exported dataset; the model file may use another name.
 EXPORTED_TARGET = "target"
+#: A text column with more distinct values than this share of its rows is taken for an identifier.
+IDENTIFIER_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnChange:
-    """One column: its verdict, and its mean before and now (None for categories)."""
+    """The verdict on a column and its means; a mean is None for categories and without values."""
 
     verdict: ColumnVerdict
     mean_reference: float | None
@@ -34,8 +36,12 @@ class ColumnChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnalysisReport(JobResult):
-    """What the console prints; ``positives`` are shares of the positive class, None without one."""
+class AnalysisResult(JobResult):
+    """The verdict on two tables and the numbers that the command line prints.
+
+    ``positives_reference`` and ``positives_current`` are the shares of the positive class among the
+    rows with a target; None without a target column.
+    """
 
     n_reference: int
     n_current: int
@@ -55,11 +61,24 @@ def analyze_drift(
     model: ModelFile | None = None,
     target: str = EXPORTED_TARGET,
     drift_share: float | None = None,
-) -> AnalysisReport:
-    """Leave a page at ``output`` and its JSON beside it.
+) -> AnalysisResult:
+    """Write a report to ``output`` and a JSON file of the same name.
 
-    Only ``services.renderer`` is used: no database. Without a model file the common columns are
-    compared, typed by what the tables hold; ``target`` is set apart.
+    Parameters
+    ----------
+    services
+        Only the renderer is used; no database is needed.
+    reference, current
+        The two tables.
+    output
+        The HTML file.
+    model
+        Defines the columns to compare. None: the columns that both tables have, typed by the values
+        of the reference.
+    target
+        The target column if ``model`` is None; it is not compared.
+    drift_share
+        None: the share of the model file.
 
     Raises
     ------
@@ -69,12 +88,20 @@ def analyze_drift(
     for side, frame in (("reference", reference), ("current", current)):
         if frame.empty:
             raise DataError(f"the {side} table has no rows")
-    model = model or infer_model(reference, current, target)
-    features = [f for f in model.features if f.name in reference.columns]
+    model = model or _infer_model(reference, current, target)
+    types = {n: kind for n, kind in model.feature_types.items() if n in reference.columns}
     share = model.retrain.drift_share if drift_share is None else drift_share
-    verdict = detect_drift(build_profile(reference, features), current, share)
-    services.renderer.drift(model, current, reference, output, verdict)
-    return AnalysisReport(
+    verdict = detect_drift(build_profile(reference, types), current, share)
+    data = ReportData(
+        model=model,
+        current=current,
+        reference=reference,
+        verdict=verdict.word,
+        reasons=verdict.reasons,
+        drift=verdict,
+    )
+    services.renderer.write("data_drift", data, output)
+    return AnalysisResult(
         n_reference=len(reference),
         n_current=len(current),
         positives_reference=_positives(model, reference, target),
@@ -83,19 +110,6 @@ def analyze_drift(
         verdict=verdict,
         path=output,
     )
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet table. Raises DataError when it is missing or unreadable."""
-    import pyarrow as pa
-
-    if not path.is_file():
-        raise DataError(f"{path} is not there")
-    try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError, pa.ArrowException) as exc:  # pandas' parser errors are ValueErrors
-        reason = (str(exc).splitlines() or [type(exc).__name__])[0]
-        raise DataError(f"{path} is not a readable table: {reason}") from exc
 
 
 def _change(verdict: ColumnVerdict, reference: pd.DataFrame, current: pd.DataFrame) -> ColumnChange:
@@ -123,3 +137,64 @@ def _positives(model: ModelFile, frame: pd.DataFrame, target: str) -> float | No
         positive, known = {"1"}, {"0", "1"}
     total = sum(counts.get(label, 0) for label in known)
     return sum(counts.get(label, 0) for label in positive) / total if total else None
+
+
+def _infer_model(reference: pd.DataFrame, current: pd.DataFrame, target: str) -> ModelFile:
+    """Describe the columns that both tables have, typed by the reference.
+
+    Numbers are compared as numbers and text as categories. Identifiers and times are left out.
+
+    Raises
+    ------
+    DataError
+        No column can be compared.
+    """
+    features = [
+        Feature(str(name), kind)
+        for name in reference.columns
+        if name in current.columns
+        and name != target
+        and (kind := _kind(reference[name])) is not None
+    ]
+    if not features:
+        raise DataError(
+            f"the tables have no column in common that can be compared; reference: "
+            f"{_names(reference)}; current: {_names(current)}"
+        )
+    negative, positive = _labels(reference, current, target)
+    return ModelFile(
+        name="tables",
+        title="two tables",
+        target=target,
+        positive_label=positive,
+        negative_label=negative,
+        reference="",
+        reference_share=1.0,
+        features=tuple(features),
+        path=Path(),
+    )
+
+
+def _kind(series: pd.Series) -> Literal["float", "category"] | None:
+    if isinstance(series, pd.DataFrame):  # pandas returns a table if two columns share a name.
+        raise DataError(f"the table has two columns called {series.columns[0]!r}")
+    if pd.api.types.is_bool_dtype(series.dtype):
+        return "category"
+    if pd.api.types.is_numeric_dtype(series.dtype):
+        return "float"
+    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        return None
+    counts = usable_keys(series)
+    is_identifier = len(counts) > max(20, IDENTIFIER_SHARE * sum(counts.values()))
+    return None if is_identifier else "category"
+
+
+def _labels(reference: pd.DataFrame, current: pd.DataFrame, target: str) -> tuple[str, str]:
+    """Return the two values of the target, sorted (0, 1 or NO, YES); ("0", "1") if not two."""
+    tables = [frame for frame in (reference, current) if target in frame.columns]
+    values = sorted({key for frame in tables for key in usable_keys(frame[target])})
+    return (values[0], values[1]) if len(values) == 2 else ("0", "1")
+
+
+def _names(frame: pd.DataFrame) -> str:
+    return ", ".join(map(str, frame.columns[:12])) or "none"

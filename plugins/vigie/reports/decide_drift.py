@@ -1,28 +1,27 @@
-"""Decide of one model's window whether its data drifted and whether its performance fell."""
+"""Record whether a model's data drifted and whether its performance fell."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vigie import catalogue
 from vigie.errors import NotEnoughDataError
-from vigie.models.thresholds import Threshold
 from vigie.records import Decision, JobResult, Sample
 from vigie.registry.decisions import decide
-from vigie.reports.evaluation import find_degradation, find_drift, limits_of
-from vigie.reports.window import Window, champion_bundle, served_rows
+from vigie.reports.kinds import KINDS
+from vigie.reports.window import ReportRun, Window, load_window
+from vigie.reports.write_report import write_report
 
 if TYPE_CHECKING:
-    from vigie.models.model_file import ModelFile
     from vigie.roles import Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DriftReport(JobResult):
-    """The two verdicts; None is unknown, which is not no."""
+class DriftResult(JobResult):
+    """The two verdicts of a run; None means unknown."""
 
     model: str
     run_id: str
@@ -38,55 +37,94 @@ class DriftReport(JobResult):
     n_labelled: int
 
 
-def decide_drift(
-    services: Services,
-    *,
-    model: ModelFile,
-    run_id: str,
-    window: Window,
-    thresholds: Mapping[str, Threshold] | None = None,
-    actor: str = "vigie",
-) -> DriftReport:
-    """Record a decision of kind ``drift`` and one of kind ``performance``, once a run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReportsResult(JobResult):
+    """The decision and the reports of one model; ``omitted`` maps absent reports to reasons."""
 
-    An empty window is recorded too (kind ``report``, verdict ``skipped``), so that it does not
-    hide the last real decision from the retraining's triggers.
+    decision: DriftResult
+    pages: tuple[Path, ...]
+    omitted: dict[str, str]
 
-    ``thresholds`` are ``drift_share`` and ``performance_floor`` with their sources, where they
-    overrule the model file.
+
+def decide_drift(services: Services, *, run: ReportRun) -> DriftResult:
+    """Record one decision of kind ``drift`` and one of kind ``performance`` per run.
+
+    An empty period is recorded with kind ``report`` and verdict ``skipped``, so that it does not
+    hide the last decision about drift from the triggers of a retraining.
 
     Raises
     ------
     NotEnoughDataError
-        No champion, or nothing was predicted in the window.
+        The model has no champion, or there is no prediction in the period.
     """
-    about: dict[str, Any] = {"since": window.since.isoformat(), "until": window.until.isoformat()}
-    record = partial(decide, services.ledger, model=model.name, run_id=run_id, actor=actor)
+    return _record(services, _load(services, run))
+
+
+def report_on_model(services: Services, *, run: ReportRun) -> ModelReportsResult:
+    """Do for one model what ``evidently_reporting_pipeline`` does: decide and write all reports.
+
+    Raises
+    ------
+    NotEnoughDataError
+        The model has no champion, or there is no prediction in the period.
+    """
+    window = _load(services, run)
+    decision = _record(services, window)
+    pages, omitted = [], {}
+    for kind in KINDS.values():
+        try:
+            pages.append(write_report(services, kind=kind, window=window).path)
+        except NotEnoughDataError as exc:
+            omitted[kind.name] = str(exc)
+    return ModelReportsResult(
+        metrics=decision.metrics, decision=decision, pages=tuple(pages), omitted=omitted
+    )
+
+
+def _load(services: Services, run: ReportRun) -> Window:
     try:
-        bundle = champion_bundle(services, model)
-        rows = served_rows(services, model, window)
+        return load_window(services, run)
     except NotEnoughDataError as exc:
-        record(kind="report", verdict="skipped", reasons=[str(exc)], facts=about)
+        _recorder(services, run)(
+            kind="report", verdict="skipped", reasons=[str(exc)], facts=_bounds(run)
+        )
         raise
-    about |= {"model_version": bundle.version}
-    limits = limits_of(model, thresholds or {})
-    findings = {
-        "drift": find_drift(model, bundle, rows, limits["drift_share"]),
-        "performance": find_degradation(model, bundle, rows, limits["performance_floor"]),
-    }
-    recorded = {
-        kind: record(kind=kind, verdict=verdict, reasons=reasons, facts={**about, **facts})
-        for kind, (verdict, reasons, facts) in findings.items()
-    }
-    return _report(model, run_id, recorded["drift"], recorded["performance"])
 
 
-def _report(model: ModelFile, run_id: str, drift: Decision, performance: Decision) -> DriftReport:
+def _recorder(services: Services, run: ReportRun) -> partial[Decision]:
+    return partial(
+        decide, services.ledger, model=run.model.name, run_id=run.run_id, actor=run.actor
+    )
+
+
+def _bounds(run: ReportRun) -> dict[str, Any]:
+    return {"since": run.period.since.isoformat(), "until": run.period.until.isoformat()}
+
+
+def _record(services: Services, window: Window) -> DriftResult:
+    evaluation, record = window.evaluation, _recorder(services, window.run)
+    about = _bounds(window.run) | {"model_version": evaluation.model_version}
+    drift = record(
+        kind="drift",
+        verdict=evaluation.drift.word,
+        reasons=evaluation.drift.reasons,
+        facts=about | evaluation.drift_evidence,
+    )
+    performance = record(
+        kind="performance",
+        verdict=evaluation.performance_word,
+        reasons=[evaluation.performance.reason],
+        facts=about | evaluation.performance_evidence,
+    )
+    return _result(window.run, drift, performance)
+
+
+def _result(run: ReportRun, drift: Decision, performance: Decision) -> DriftResult:
     words = {"yes": True, "no": False}
-    return DriftReport(
-        metrics=_samples(model.name, drift, performance),
-        model=model.name,
-        run_id=run_id,
+    return DriftResult(
+        metrics=_samples(run.model.name, drift, performance),
+        model=run.model.name,
+        run_id=run.run_id,
         model_version=int(drift.facts["model_version"]),
         is_drifted=words.get(drift.verdict),
         drift_score=drift.facts["drift_score"],
@@ -101,7 +139,7 @@ def _report(model: ModelFile, run_id: str, drift: Decision, performance: Decisio
 
 
 def _samples(model: str, drift: Decision, performance: Decision) -> list[Sample]:
-    """Return the figures that are known; an unknown one is absent, never 0."""
+    """Return the metrics that are known; an unknown one is absent, not 0."""
     labels = {"model": model}
     words = {"yes": 1.0, "no": 0.0}
     is_known = drift.facts["drift_score"] is not None

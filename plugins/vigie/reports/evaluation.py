@@ -1,107 +1,169 @@
-"""What one model's window says of drift and performance, before anybody records it."""
+"""The verdicts on one window, data drift and performance, computed once per run.
+
+The tasks of a run are separate processes. The first one that needs the verdicts stores them as a
+JSON file, and the others read it. Reports and decision therefore agree, even if a label arrives or
+the champion changes between two tasks.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import contextlib
+import dataclasses
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import orjson
 
 from vigie.drift.decision import detect_drift
+from vigie.drift.verdict import ColumnVerdict, DriftVerdict
+from vigie.encoding import dumps, write_atomic
+from vigie.errors import DataError
 from vigie.models.thresholds import Threshold
-from vigie.records import LabelledPrediction
-from vigie.reports.window import feature_table, frozen_profile
-from vigie.reports.write_performance_report import labelled_rows
-from vigie.training.metrics import evaluate
+from vigie.training.labelled_predictions import Performance, measure_performance
 
 if TYPE_CHECKING:
-    from vigie.drift.verdict import DriftVerdict
+    import pandas as pd
+
     from vigie.models.model_file import ModelFile
+    from vigie.records import LabelledPrediction
     from vigie.roles.stores import Bundle
 
-#: Verdict (yes, no, unknown, skipped), reasons for people, facts for ``vigie why``.
-Finding = tuple[str, Sequence[str], dict[str, Any]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """The verdicts on a window, with the thresholds that applied and their sources."""
+
+    model_version: int
+    drift: DriftVerdict
+    drift_share_source: str
+    performance: Performance
+    floor: Threshold
+
+    @property
+    def performance_word(self) -> str:
+        """``yes`` (degraded), ``no``, ``unknown``, or ``skipped`` if no floor is set."""
+        if self.floor.value is None:
+            return "skipped"
+        return {True: "yes", False: "no", None: "unknown"}[self.performance.is_low]
+
+    @property
+    def drift_evidence(self) -> dict[str, Any]:
+        """Evidence of the drift decision; columns that did not drift are omitted."""
+        drift = self.drift
+        return {
+            "drift_score": drift.drift_score,
+            "n_drifted_features": drift.n_drifted_features,
+            "max_feature_drift": drift.max_feature_drift,
+            "drift_share": drift.drift_share,
+            "drift_share_source": self.drift_share_source,
+            "reference": "training",
+            "n_reference": drift.n_reference,
+            "n_current": drift.n_current,
+            "n_features": len(drift.columns),
+            "columns": {
+                column.name: {"effect": column.effect, "reason": column.reason}
+                for column in drift.columns
+                if column.is_drifted is not False
+            },
+        }
+
+    @property
+    def performance_evidence(self) -> dict[str, Any]:
+        """Evidence of the performance decision."""
+        performance = self.performance
+        return {
+            "metric": performance.metric,
+            "value": performance.value,
+            "floor": self.floor.value,
+            "floor_source": self.floor.source,
+            "n_labelled": performance.n_labelled,
+            "figures": performance.metrics,
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> Evaluation | None:
+        """Read a stored evaluation; None if there is none. Raises DataError if it is damaged."""
+        if not path.is_file():
+            return None
+        try:
+            body = orjson.loads(path.read_bytes())
+            columns = tuple(ColumnVerdict(**column) for column in body["drift"].pop("columns"))
+            reasons = tuple(body["drift"].pop("reasons"))
+            return cls(
+                model_version=body["model_version"],
+                drift=DriftVerdict(columns=columns, reasons=reasons, **body["drift"]),
+                drift_share_source=body["drift_share_source"],
+                performance=Performance(**body["performance"]),
+                floor=Threshold(**body["floor"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise DataError(f"{path} is not a readable evaluation; delete it and retry") from exc
 
 
-def limits_of(model: ModelFile, given: Mapping[str, Threshold]) -> dict[str, Threshold]:
-    own = {
-        name: Threshold(getattr(model.retrain, name), "model file")
+def evaluate_window(
+    model: ModelFile,
+    bundle: Bundle,
+    current: pd.DataFrame,
+    labelled: Sequence[LabelledPrediction],
+    thresholds: Mapping[str, Threshold],
+) -> Evaluation:
+    """Compare a window with the champion's frozen profile and with the performance floor.
+
+    Parameters
+    ----------
+    model, bundle
+        The model and its champion version.
+    current
+        The features of all predictions of the window.
+    labelled
+        The labelled predictions of this version.
+    thresholds
+        ``drift_share`` and ``performance_floor``; the model file sets those that are absent.
+    """
+    share, floor = (
+        thresholds.get(name) or Threshold(getattr(model.retrain, name), "model file")
         for name in ("drift_share", "performance_floor")
-    }
-    return own | {name: limit for name, limit in given.items() if name in own}
+    )
+    return Evaluation(
+        model_version=bundle.version,
+        drift=detect_drift(_frozen_profile(bundle), current, float(share.value or 0.0)),
+        drift_share_source=share.source,
+        performance=measure_performance(model, bundle, labelled, floor),
+        floor=floor,
+    )
 
 
-def find_drift(
-    model: ModelFile, bundle: Bundle, rows: Sequence[LabelledPrediction], share: Threshold
-) -> Finding:
-    current = feature_table(model, rows)
-    verdict = detect_drift(frozen_profile(bundle), current, float(share.value or 0.0))
-    return verdict.word, verdict.reasons, _drift_facts(verdict, share)
+def _frozen_profile(bundle: Bundle) -> Mapping[str, Any]:
+    try:
+        profile: Mapping[str, Any] = json.loads(bundle.files["profile.json"])
+    except (KeyError, ValueError) as exc:
+        where = f"{bundle.model} v{bundle.version}"
+        raise DataError(f"{where} has no readable profile.json; train it again") from exc
+    return profile
 
 
-def _drift_facts(verdict: DriftVerdict, share: Threshold) -> dict[str, Any]:
-    """Return what ``vigie why`` needs: every column that is not simply unchanged."""
-    return {
-        "drift_score": verdict.drift_score,
-        "n_drifted_features": verdict.n_drifted_features,
-        "max_feature_drift": verdict.max_feature_drift,
-        "drift_share": verdict.drift_share,
-        "drift_share_source": share.source,
-        "reference": "training",
-        "n_reference": verdict.n_reference,
-        "n_current": verdict.n_current,
-        "n_features": len(verdict.columns),
-        "columns": {
-            column.name: {"effect": column.effect, "reason": column.reason}
-            for column in verdict.columns
-            if column.is_drifted is not False
-        },
-    }
+def evaluate_once(path: Path, compute: Callable[[], Evaluation]) -> Evaluation:
+    """Return the evaluation stored at ``path``; compute and store it first if there is none.
+
+    If several processes compute it at the same time, all of them return the one stored first.
+    """
+    if (stored := Evaluation.read(path)) is not None:
+        return stored
+    computed = compute()
+    _store_first(path, dumps(dataclasses.asdict(computed)))
+    return Evaluation.read(path) or computed
 
 
-def find_degradation(
-    model: ModelFile, bundle: Bundle, all_rows: Sequence[LabelledPrediction], floor: Threshold
-) -> Finding:
-    """Hold the champion's labelled answers against the floor; too few of them: unknown."""
-    rows = labelled_rows(model, all_rows, bundle.version)
-    metric, needed = model.retrain.performance_metric, model.retrain.min_labelled
-    figures = _figures(model, bundle, rows)
-    value = figures.get(metric)
-    facts = {
-        "metric": metric,
-        "value": value,
-        "floor": floor.value,
-        "floor_source": floor.source,
-        "n_labelled": len(rows),
-        "figures": figures,
-    }
-    if floor.value is None:
-        return "skipped", [f"no floor is set; {metric} is {_shown(value)}"], facts
-    if len(rows) < needed:
-        return "unknown", [f"{len(rows)} labelled answers, at least {needed} are needed"], facts
-    if value is None:
-        return "unknown", [f"{metric} is not defined: {_classes(rows)}"], facts
-    is_low = value < floor.value
-    side = "below" if is_low else "not below"
-    reason = f"{metric} {value:.3f} is {side} the floor {floor.value} ({len(rows)} answers)"
-    return "yes" if is_low else "no", [reason], facts
-
-
-def _figures(
-    model: ModelFile, bundle: Bundle, rows: Sequence[LabelledPrediction]
-) -> dict[str, float | None]:
-    if not rows:
-        return {}
-    y = np.array([row.actual == model.positive_label for row in rows])
-    p = np.array([row.prediction.probability for row in rows])
-    figures = evaluate(y, p, float(bundle.info["threshold"]), model.cost)
-    return {name: float(v) if math.isfinite(v) else None for name, v in figures.items()}
-
-
-def _classes(rows: Sequence[LabelledPrediction]) -> str:
-    return "all labels are " + ", ".join(sorted({str(row.actual) for row in rows}))
-
-
-def _shown(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3f}"
+def _store_first(path: Path, data: bytes) -> None:
+    temporary = write_atomic(path.with_name(f".{secrets.token_hex(8)}.json"), data)
+    try:
+        # Unlike a rename, a link fails if another process has stored its evaluation already.
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink()

@@ -1,125 +1,158 @@
-"""What the report jobs share: the window, its rows, and the champion they are held against."""
+"""The window of a report run: a model's predictions in a period, loaded once."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from vigie.encoding import digest
 from vigie.errors import DataError, NotEnoughDataError
 from vigie.models.reference import load_reference
-from vigie.records import JobResult, LabelledPrediction, Sample
+from vigie.models.thresholds import Threshold
+from vigie.records import LabelledPrediction
+from vigie.reports.evaluation import Evaluation, evaluate_once, evaluate_window
+from vigie.training.labelled_predictions import labelled_rows
 
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
-    from vigie.roles import Services
+    from vigie.roles import BundleStore, DeploymentStore, Services
     from vigie.roles.stores import Bundle
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Predictions with ``since <= created_at < until``."""
+class Period:
+    """The interval ``since <= created_at < until``."""
 
     since: datetime
     until: datetime
 
     def __post_init__(self) -> None:
         if not self.since < self.until:
-            raise DataError(f"the window from {self.since} to {self.until} is empty")
+            raise DataError(f"the period from {self.since} to {self.until} is empty")
 
     def __str__(self) -> str:
         return f"{self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenReport(JobResult):
-    """A page and the JSON beside it."""
+class ReportRun:
+    """The inputs that all tasks of a report run share.
 
-    model: str
-    report: str
-    path: Path
-    json_path: Path
-    n_current: int
-    n_reference: int
-    since: datetime
-    until: datetime
+    Parameters
+    ----------
+    thresholds
+        ``drift_share`` and ``performance_floor``; the model file sets those that are absent.
+    actor
+        Who asked for the run; the ledger records it.
+    """
+
+    model: ModelFile
+    period: Period
+    run_id: str
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    actor: str = "vigie"
 
 
-def served_rows(services: Services, model: ModelFile, window: Window) -> list[LabelledPrediction]:
-    """Return the window's predictions. Raises NotEnoughDataError when there are none."""
-    rows = list(services.predictions.window(model.name, window.since, window.until))
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The predictions of a report run and the version that they are compared with.
+
+    :func:`load_window` makes it. The tables are built on first use and then kept.
+    """
+
+    run: ReportRun
+    bundle: Bundle
+    rows: tuple[LabelledPrediction, ...]
+    data: Path
+
+    @property
+    def model(self) -> ModelFile:
+        return self.run.model
+
+    @cached_property
+    def current(self) -> pd.DataFrame:
+        """The features as the requests carried them, without validation."""
+        names = list(self.model.feature_names)
+        cells = [[row.prediction.features.get(name) for name in names] for row in self.rows]
+        return pd.DataFrame(cells, columns=names)
+
+    @cached_property
+    def reference(self) -> pd.DataFrame:
+        """The rows that the version was trained on; without them, the model's reference table."""
+        dataset = self.bundle.info.get("dataset")
+        path = self.data / str(dataset)
+        if dataset and path.is_file():
+            return pd.read_parquet(path, columns=[*self.model.feature_names, self.model.target])
+        return load_reference(self.model, self.data)
+
+    @cached_property
+    def labelled(self) -> tuple[LabelledPrediction, ...]:
+        """The labelled predictions of this version."""
+        return tuple(labelled_rows(self.model, self.rows, self.bundle.version))
+
+    @cached_property
+    def answers(self) -> pd.DataFrame:
+        """Columns ``target``, ``prediction`` and ``probability`` of the labelled predictions."""
+        cells = [
+            (row.actual, row.prediction.prediction, row.prediction.probability)
+            for row in self.labelled
+        ]
+        return pd.DataFrame(cells, columns=["target", "prediction", "probability"])
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """The verdicts of the run, the same in each of its processes."""
+        return evaluate_once(
+            evaluation_path(self.data, self.run),
+            lambda: evaluate_window(
+                self.model, self.bundle, self.current, self.labelled, self.run.thresholds
+            ),
+        )
+
+
+def load_window(services: Services, run: ReportRun) -> Window:
+    """Load the predictions of a run's period and the champion's bundle.
+
+    If an earlier task of the run has stored its verdicts, their version is opened, even if another
+    version has become champion since.
+
+    Raises
+    ------
+    NotEnoughDataError
+        The model has no champion, or there is no prediction in the period.
+    """
+    stored = Evaluation.read(evaluation_path(services.paths.data, run))
+    version = stored.model_version if stored else None
+    bundle = _open(services.deployments, services.bundles, run.model.name, version)
+    period = run.period
+    rows = tuple(services.predictions.window(run.model.name, period.since, period.until))
     if not rows:
         raise NotEnoughDataError(
-            f"{model.name}: nothing was predicted from {window}", found=0, needed=1
+            f"{run.model.name}: no prediction from {period}", found=0, needed=1
         )
-    return rows
+    return Window(run=run, bundle=bundle, rows=rows, data=services.paths.data)
 
 
-def feature_table(model: ModelFile, rows: Sequence[LabelledPrediction]) -> pd.DataFrame:
-    """Return the rows' features as they were sent; unlike a training table, nothing is refused."""
-    names = list(model.feature_names)
-    cells = [[row.prediction.features.get(name) for name in names] for row in rows]
-    return pd.DataFrame(cells, columns=names)
+def evaluation_path(data: Path, run: ReportRun) -> Path:
+    """Return where the verdicts of a run are stored."""
+    key = digest(run.run_id, run.period.since.isoformat(), run.period.until.isoformat())
+    return data / "reports" / run.model.name / f"{key[:32]}.json"
 
 
-def champion_bundle(services: Services, model: ModelFile) -> Bundle:
-    """Return the verified champion. Raises NotEnoughDataError when there is none yet."""
-    champion = services.deployments.champion(model.name)
-    if champion is None:
-        raise NotEnoughDataError(
-            f"{model.name} has no champion yet; train one: vigie retrain --model {model.name}"
-        )
-    return services.bundles.open(model.name, champion.version)
-
-
-def frozen_profile(bundle: Bundle) -> Mapping[str, Any]:
-    """Return the reference profile that was frozen with a version."""
-    try:
-        profile: Mapping[str, Any] = json.loads(bundle.files["profile.json"])
-    except (KeyError, ValueError) as exc:
-        where = f"{bundle.model} v{bundle.version}"
-        raise DataError(f"{where} carries no readable profile.json; train it again") from exc
-    return profile
-
-
-def reference_table(services: Services, model: ModelFile, bundle: Bundle) -> pd.DataFrame:
-    """Return the rows that the champion was trained on, else the model's reference table."""
-    dataset = bundle.info.get("dataset")
-    path = services.paths.data / str(dataset)
-    if dataset and path.is_file():
-        return pd.read_parquet(path, columns=[*model.feature_names, model.target])
-    return load_reference(model, services.paths.data)
-
-
-def report_path(services: Services, report: str, model: str, window: Window) -> Path:
-    """Return the page's path, named after the window's end: a retry writes the same file."""
-    stamp = window.until.astimezone(UTC).strftime("%Y%m%d_%H%M%S")
-    return services.paths.reports / f"{report}_report_{model}_{stamp}.html"
-
-
-def written(
-    report: str,
-    model: ModelFile,
-    window: Window,
-    path: Path,
-    n_current: int,
-    n_reference: int,
-    metrics: Sequence[Sample],
-) -> WrittenReport:
-    """Say what was written."""
-    return WrittenReport(
-        metrics=metrics,
-        model=model.name,
-        report=report,
-        path=path,
-        json_path=path.with_suffix(".json"),
-        n_current=n_current,
-        n_reference=n_reference,
-        since=window.since,
-        until=window.until,
-    )
+def _open(
+    deployments: DeploymentStore, bundles: BundleStore, model: str, version: int | None
+) -> Bundle:
+    if version is None:
+        champion = deployments.champion(model)
+        if champion is None:
+            raise NotEnoughDataError(
+                f"{model} has no champion yet; train one: vigie retrain --model {model}"
+            )
+        version = champion.version
+    return bundles.open(model, version)

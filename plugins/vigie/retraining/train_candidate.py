@@ -74,7 +74,7 @@ def train_candidate(
         model,
         candidate=candidate,
         threshold=fitted.threshold,
-        profile=build_profile(frame, model.features),
+        profile=build_profile(frame, model.feature_types),
         sample=learn,
     )
     path = staging_folder(services.paths, model.name, run_id) / candidate

@@ -1,7 +1,9 @@
-"""The roles at the edges: where API log lines come from, and who draws the reports."""
+"""The roles ApiLogSource (where API log lines come from) and ReportRenderer (writes reports)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,27 +26,41 @@ class ApiLogSource(Protocol):
         """Return up to ``limit`` lines from ``offset`` on."""
 
 
-class ReportRenderer(Protocol):
-    """Draws HTML and JSON reports for people; decisions are made elsewhere (:mod:`vigie.drift`)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportData:
+    """What a report shows.
 
-    def quality(
-        self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame, html: Path
-    ) -> Path:
-        """Write ``html`` and the JSON beside it, by temporary name and rename; return ``html``."""
-
-    def drift(
-        self,
-        model: ModelFile,
-        current: pd.DataFrame,
-        reference: pd.DataFrame,
-        html: Path,
-        verdict: DriftVerdict | None = None,
-    ) -> Path:
-        """Show ``verdict``; None: the renderer decides against ``reference``."""
-
-    def performance(
-        self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame | None, html: Path
-    ) -> Path:
-        """``current`` carries the columns ``target``, ``prediction`` (labels) and
+    Parameters
+    ----------
+    current
+        Features, or for ``model_performance`` the columns ``target``, ``prediction`` (labels) and
         ``probability``.
+    reference
+        The same columns for comparison; None: nothing to compare with.
+    verdict, reasons
+        The verdict of the run (yes, no, unknown, skipped) and its reasons; empty: none is shown.
+    drift
+        The verdict on each column, which ``data_drift`` shows.
+    """
+
+    model: ModelFile
+    current: pd.DataFrame
+    reference: pd.DataFrame | None = None
+    verdict: str = ""
+    reasons: Sequence[str] = ()
+    drift: DriftVerdict | None = None
+
+
+class ReportRenderer(Protocol):
+    """Writes reports as HTML and JSON. Verdicts are passed in; a renderer does not decide."""
+
+    def write(self, kind: str, data: ReportData, html: Path) -> Path:
+        """Write ``html`` and a JSON file of the same name, each by rename; return ``html``.
+
+        Raises
+        ------
+        NotEnoughDataError
+            There are no rows to show; no file is written.
+        DataError
+            The kind is unknown, or a column is missing.
         """

@@ -1,4 +1,4 @@
-"""What can be said of a classifier's answers even when all labels are of one class."""
+"""Confusion matrix and metrics of a classifier, also if all labels are of one class."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ import pandas as pd
 
 from vigie.adapters.reporting.pages import Table
 from vigie.errors import DataError
+from vigie.training.metrics import Confusion
 
 COLUMNS = ("target", "prediction", "probability")
 
 
 @dataclass(frozen=True, slots=True)
-class ClassificationFacts:
-    """Confusion counts of the rows with a known label; ``rows`` are those rows, as plain types."""
+class Classification:
+    """The rows with a usable label, as plain types, and their confusion matrix.
+
+    ``labels`` are the negative and the positive label; ``counts`` maps (label, prediction) to the
+    number of rows.
+    """
 
     rows: pd.DataFrame
-    labels: tuple[str, str]  # negative, positive
-    counts: dict[tuple[str, str], int]  # (what was, what was answered) -> rows
+    labels: tuple[str, str]
+    counts: dict[tuple[str, str], int]
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, labels: tuple[str, str]) -> ClassificationFacts:
-        """Count; rows whose label or answer is neither of the model's labels are left out and told.
+    def of(cls, frame: pd.DataFrame, labels: tuple[str, str]) -> Classification:
+        """Count the rows whose label and prediction are labels of the model; note how many others.
 
         Raises
         ------
@@ -33,7 +38,7 @@ class ClassificationFacts:
             A column is missing.
         """
         if missing := [name for name in COLUMNS if name not in frame.columns]:
-            raise DataError(f"the rows to measure lack the columns {', '.join(missing)}")
+            raise DataError(f"the labelled rows lack the columns {', '.join(missing)}")
         probability = pd.to_numeric(frame["probability"], errors="coerce")
         is_usable = (
             frame["target"].isin(labels)
@@ -55,38 +60,32 @@ class ClassificationFacts:
     def n_rows(self) -> int:
         return len(self.rows)
 
-    def figures(self) -> dict[str, float | None]:
-        """Return figures that the answered labels give; undefined ones are None."""
+    def metrics(self) -> dict[str, float | None]:
+        """Return the metrics of the confusion matrix; an undefined one is None."""
         negative, positive = self.labels
-        hits, misses = self.counts[positive, positive], self.counts[positive, negative]
-        false_alarms = self.counts[negative, positive]
-        return {
-            "accuracy": _ratio(hits + self.counts[negative, negative], self.n_rows),
-            "precision": _ratio(hits, hits + false_alarms),
-            "recall": _ratio(hits, hits + misses),
-            "f1": _ratio(2 * hits, 2 * hits + misses + false_alarms),
-        }
+        confusion = Confusion(
+            hits=self.counts[positive, positive],
+            misses=self.counts[positive, negative],
+            false_alarms=self.counts[negative, positive],
+            correct_rejections=self.counts[negative, negative],
+        )
+        return {n: v if math.isfinite(v) else None for n, v in confusion.metrics().items()}
 
     def tables(self, prefix: str = "") -> tuple[Table, ...]:
         negative, positive = self.labels
         confusion = Table(
-            f"{prefix}what was, and what was answered",
-            ("", f"answered {positive}", f"answered {negative}"),
+            f"{prefix}Confusion matrix",
+            ("", f"predicted {positive}", f"predicted {negative}"),
             [
-                (f"was {was}", self.counts[was, positive], self.counts[was, negative])
-                for was in (positive, negative)
+                (f"label {label}", self.counts[label, positive], self.counts[label, negative])
+                for label in (positive, negative)
             ],
         )
-        return confusion, Table(f"{prefix}figures", ("", "value"), list(self.figures().items()))
+        return confusion, Table(f"{prefix}Metrics", ("", "value"), list(self.metrics().items()))
 
     def as_dict(self) -> dict[str, Any]:
-        counts = {f"was {was}, answered {said}": n for (was, said), n in self.counts.items()}
-        return {"n_rows": self.n_rows, "counts": counts, "figures": self.figures()}
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    value = part / whole if whole else math.nan
-    return None if math.isnan(value) else value
+        counts = {f"was {label}, answered {said}": n for (label, said), n in self.counts.items()}
+        return {"n_rows": self.n_rows, "counts": counts, "figures": self.metrics()}
 
 
 def _notes(rows: pd.DataFrame, n_all: int, labels: tuple[str, str]) -> tuple[str, ...]:
@@ -98,5 +97,7 @@ def _notes(rows: pd.DataFrame, n_all: int, labels: tuple[str, str]) -> tuple[str
     found = set(rows["target"])
     if len(found) == 1:
         absent = next(label for label in labels if label not in found)
-        notes.append(f"all labels are {found.pop()}: nothing can be said of {absent} answers")
+        notes.append(
+            f"all labels are {found.pop()}: predictions for {absent} rows cannot be assessed"
+        )
     return tuple(notes)

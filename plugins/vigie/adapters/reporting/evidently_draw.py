@@ -41,7 +41,7 @@ class Drawing:
 def draw(frames: Frames, preset: Callable[[], Any]) -> Drawing:
     """Run a preset over the columns; when it is refused, again without the columns to blame."""
     if not frames.names:
-        return Drawing(refusal="there is no column that both tables could fill")
+        return Drawing(refusal="no column has values in both tables")
     first = _attempt(frames, preset)
     if first.refusal is None or len(frames.names) == 1:
         return first
@@ -127,7 +127,7 @@ def drift_preset(drift_share: float, threshold: float) -> Any:
 
 
 @contextmanager
-def decided(effects: Effects) -> Iterator[None]:
+def shown_verdicts(effects: Effects) -> Iterator[None]:
     """Within the block the drift preset shows these effects and verdicts, by column name."""
     token = _effects.set(effects)
     try:

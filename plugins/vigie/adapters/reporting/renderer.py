@@ -1,191 +1,186 @@
-"""Reports for people: our numbers, and Evidently's figures below where it can draw them."""
+"""Write reports: our summary, and Evidently's charts below it if Evidently can draw them.
+
+:data:`KINDS` has one function per kind of report.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from vigie.adapters.reporting.classification import ClassificationFacts
+from vigie.adapters.reporting.classification import Classification
 from vigie.adapters.reporting.evidently_draw import (
     Drawing,
-    decided,
     draw,
     draw_classification,
     drift_preset,
+    shown_verdicts,
     summary_preset,
 )
 from vigie.adapters.reporting.frames import Frames, duplicates, prepare, sampled, summaries
 from vigie.adapters.reporting.pages import Page, Table
-from vigie.drift.decision import MIN_EFFECT, detect_drift
-from vigie.drift.reference_profile import build_profile
+from vigie.drift.decision import MIN_EFFECT
 from vigie.encoding import dumps, write_atomic
-from vigie.errors import NotEnoughDataError
+from vigie.errors import DataError, NotEnoughDataError
 
 if TYPE_CHECKING:
-    from vigie.drift.verdict import DriftVerdict
-    from vigie.models.model_file import ModelFile
+    import pandas as pd
 
-HEADINGS = {"yes": "Drift", "no": "No drift", "unknown": "Unknown"}
+    from vigie.roles.sources import ReportData
+
+DRIFT_HEADINGS = {"yes": "Drift", "no": "No drift"}
+PERFORMANCE_HEADINGS = {
+    "yes": "Performance is degraded",
+    "no": "Performance is not degraded",
+    "skipped": "Not decided",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The page of a report, Evidently's drawing, and the numbers for the JSON file."""
+
+    page: Page
+    drawing: Drawing
+    numbers: dict[str, Any] = field(default_factory=dict)
 
 
 class EvidentlyRenderer:
     """Satisfies :class:`vigie.roles.ReportRenderer`.
 
-    The page and the JSON beside it are written even when Evidently refuses a column or the whole
-    table: what was left out, and why, stands on both.
+    Both files are written even if Evidently refuses a column or the whole table. They state what
+    was left out, and why.
     """
 
-    def quality(
-        self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame, html: Path
-    ) -> Path:
-        _need_rows(current, reference)
-        frames = prepare(model, current, reference)
-        drawing = draw(frames, summary_preset)
-        summary = summaries(frames)
-        table = Table(
-            "Columns",
-            ("column", "missing now", "missing before", "mean now", "mean before"),
-            [
-                (name, *(s[k] for k in ("missing", "missing_before", "mean", "mean_before")))
-                for name, s in summary.items()
-            ],
-        )
-        repeated = duplicates(frames.current)
-        page = _page("Data quality", model, current, reference, frames, drawing, (table,))
-        if repeated:
-            note = f"{repeated:,} of {len(frames.current):,} current rows repeat an earlier one"
-            page = replace(page, notes=(*page.notes, note))
-        facts = {"columns": summary, "duplicated_rows": repeated}
-        return _write(html, page, drawing, _facts("data_quality", model, current, reference, facts))
-
-    def drift(
-        self,
-        model: ModelFile,
-        current: pd.DataFrame,
-        reference: pd.DataFrame,
-        html: Path,
-        verdict: DriftVerdict | None = None,
-    ) -> Path:
-        """Draw the drift of each column; ``verdict`` None: decided here, against ``reference``."""
-        _need_rows(current, reference)
-        frames = prepare(model, current, reference)
-        if verdict is None:
-            share = model.retrain.drift_share
-            verdict = detect_drift(_profile(model, reference), current, share)
-        reasons = {c.name: c.reason for c in verdict.columns if c.is_drifted is None}
-        known = {c.name: c for c in verdict.columns if c.is_drifted is not None}
-        unknown = {n: reasons.get(n, "not in the profile") for n in frames.names if n not in known}
-        frames = frames.without(unknown)
-        with decided({n: (c.effect or 0.0, bool(c.is_drifted)) for n, c in known.items()}):
-            drawing = draw(frames, partial(drift_preset, verdict.drift_share, MIN_EFFECT))
-        page = _drift_page(model, current, reference, frames, drawing, verdict)
-        facts = {"verdict": verdict.as_dict()}
-        return _write(html, page, drawing, _facts("data_drift", model, current, reference, facts))
-
-    def performance(
-        self, model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame | None, html: Path
-    ) -> Path:
-        """Both tables carry ``target``, ``prediction`` (labels) and ``probability``."""
-        now = ClassificationFacts.of(current, model.labels)
-        before = None
-        if reference is not None and len(reference):
-            before = ClassificationFacts.of(reference, model.labels)
-        if not now.n_rows:
-            raise NotEnoughDataError("no row carries a real label", found=0, needed=1)
-        rows = sampled({"current": now.rows} | ({"reference": before.rows} if before else {}))
-        drawing = draw_classification(*rows.frames.values(), positive_label=model.positive_label)
-        tables = now.tables() + (() if before is None else before.tables("Reference: "))
-        refused = (f"no figures: {drawing.refusal}",) if drawing.refusal else ()
-        page = Page(
-            title=f"Model performance: {model.title}",
-            subtitle=f"{now.n_rows:,} answers with a real label",
-            notes=(*now.notes, *rows.notes, *refused),
-            tables=tables,
-        )
-        facts = {"current": now.as_dict(), "reference": before and before.as_dict()}
-        return _write(
-            html, page, drawing, _facts("model_performance", model, current, reference, facts)
-        )
+    def write(self, kind: str, data: ReportData, html: Path) -> Path:
+        if kind not in KINDS:
+            raise DataError(f"no report kind {kind!r}; expected one of {', '.join(KINDS)}")
+        _require_rows(data)
+        content = KINDS[kind](data)
+        body = {
+            "report": kind,
+            "model": data.model.name,
+            "n_current": len(data.current),
+            "n_reference": None if data.reference is None else len(data.reference),
+            **content.numbers,
+            "notes": list(content.page.notes),
+            "left_out": dict(content.page.left_out),
+            "evidently": content.drawing.metrics,
+        }
+        # The JSON file comes first, so that a page that exists always has its JSON file.
+        write_atomic(html.with_suffix(".json"), dumps(body))
+        return write_atomic(html, content.page.html(content.drawing.html))
 
 
-def _need_rows(current: pd.DataFrame, reference: pd.DataFrame) -> None:
-    for side, frame in (("current", current), ("reference", reference)):
-        if not len(frame):
+def _require_rows(data: ReportData) -> None:
+    for side, frame in (("current", data.current), ("reference", data.reference)):
+        if frame is not None and not len(frame):
             raise NotEnoughDataError(f"there are no {side} rows to report on", found=0, needed=1)
 
 
-def _profile(model: ModelFile, reference: pd.DataFrame) -> dict[str, Any]:
-    return build_profile(reference, [f for f in model.features if f.name in reference.columns])
-
-
-def _drift_page(
-    model: ModelFile,
-    current: pd.DataFrame,
-    reference: pd.DataFrame,
-    frames: Frames,
-    drawing: Drawing,
-    verdict: DriftVerdict,
-) -> Page:
+def draw_quality(data: ReportData) -> Content:
+    """Show missing values, means and distributions of each column."""
+    frames = prepare(data.model, data.current, _reference(data))
+    drawing = draw(frames, summary_preset)
+    summary = summaries(frames)
+    keys = ("missing", "missing_before", "mean", "mean_before")
     table = Table(
-        "Decision by column (from all rows)",
-        ("column", "drifted", "effect", "p after Holm", "why"),
-        [(c.name, c.is_drifted, c.effect, c.p_adjusted, c.reason) for c in verdict.columns],
+        "Columns",
+        ("column", "missing, current", "missing, reference", "mean, current", "mean, reference"),
+        [(name, *(column[key] for key in keys)) for name, column in summary.items()],
+    )
+    repeated = duplicates(frames.current)
+    note = f"{repeated:,} of {len(frames.current):,} current rows repeat an earlier one"
+    page = _page("Data quality", data, frames, drawing, table, (note,) if repeated else ())
+    return Content(page, drawing, {"columns": summary, "duplicated_rows": repeated})
+
+
+def draw_drift(data: ReportData) -> Content:
+    """Show the verdict on the table and on each column."""
+    if data.drift is None:
+        raise DataError("a drift report needs the verdict on each column")
+    verdicts = data.drift.columns
+    reasons = {c.name: c.reason for c in verdicts if c.is_drifted is None}
+    known = {c.name: c for c in verdicts if c.is_drifted is not None}
+    frames = prepare(data.model, data.current, _reference(data))
+    frames = frames.without(
+        {n: reasons.get(n, "not in the profile") for n in frames.names if n not in known}
+    )
+    with shown_verdicts({n: (c.effect or 0.0, bool(c.is_drifted)) for n, c in known.items()}):
+        drawing = draw(frames, partial(drift_preset, data.drift.drift_share, MIN_EFFECT))
+    table = Table(
+        "Verdict for each column (from all rows)",
+        ("column", "drifted", "effect", "p after Holm", "reason"),
+        [(c.name, c.is_drifted, c.effect, c.p_adjusted, c.reason) for c in verdicts],
         is_wide=True,
     )
-    page = _page("Data drift", model, current, reference, frames, drawing, (table,))
-    shown = f"Evidently's figures below show {len(frames.names)} of {len(verdict.columns)} columns"
-    notes = page.notes if drawing.refusal or not page.left_out else (*page.notes, shown)
-    reasons = "; ".join(verdict.reasons)
-    return replace(
-        page, verdict=f"{HEADINGS[verdict.word]}: {reasons}", word=verdict.word, notes=notes
+    is_partial = not drawing.refusal and (frames.left_out or drawing.left_out)
+    note = f"Evidently's charts below show {len(frames.names)} of {len(verdicts)} columns"
+    page = _page("Data drift", data, frames, drawing, table, (note,) if is_partial else ())
+    return Content(page, drawing, {"verdict": data.drift.as_dict()})
+
+
+def draw_performance(data: ReportData) -> Content:
+    """Show the confusion matrix and the metrics of labelled predictions."""
+    labels, reference = data.model.labels, data.reference
+    current = Classification.of(data.current, labels)
+    before = None if reference is None else Classification.of(reference, labels)
+    if not current.n_rows:
+        raise NotEnoughDataError("no row has a label", found=0, needed=1)
+    rows = sampled({"current": current.rows} | ({"reference": before.rows} if before else {}))
+    drawing = draw_classification(*rows.frames.values(), positive_label=data.model.positive_label)
+    page = Page(
+        title=f"Model performance: {data.model.title}",
+        subtitle=f"{current.n_rows:,} labelled predictions",
+        verdict=_verdict(PERFORMANCE_HEADINGS, data),
+        word=data.verdict,
+        notes=(*current.notes, *rows.notes, *_refusal(drawing)),
+        tables=current.tables() + (() if before is None else before.tables("Reference: ")),
     )
+    numbers = {"current": current.as_dict(), "reference": before and before.as_dict()}
+    return Content(page, drawing, numbers)
+
+
+KINDS: dict[str, Callable[[ReportData], Content]] = {
+    "data_quality": draw_quality,
+    "data_drift": draw_drift,
+    "model_performance": draw_performance,
+}
+
+
+def _reference(data: ReportData) -> pd.DataFrame:
+    if data.reference is None:
+        raise DataError("this report needs reference rows")
+    return data.reference
 
 
 def _page(
     title: str,
-    model: ModelFile,
-    current: pd.DataFrame,
-    reference: pd.DataFrame,
+    data: ReportData,
     frames: Frames,
     drawing: Drawing,
-    tables: tuple[Table, ...],
+    table: Table,
+    notes: tuple[str, ...],
 ) -> Page:
-    refused = (f"no figures: {drawing.refusal}",) if drawing.refusal else ()
     return Page(
-        title=f"{title}: {model.title}",
-        subtitle=f"{len(current):,} current rows against {len(reference):,} reference rows",
-        notes=(*frames.notes, *refused),
+        title=f"{title}: {data.model.title}",
+        subtitle=f"{len(data.current):,} current rows, {len(_reference(data)):,} reference rows",
+        verdict=_verdict(DRIFT_HEADINGS, data),
+        word=data.verdict,
+        notes=(*frames.notes, *_refusal(drawing), *notes),
         left_out={**frames.left_out, **drawing.left_out},
-        tables=tables,
+        tables=(table,),
     )
 
 
-def _facts(
-    report: str,
-    model: ModelFile,
-    current: pd.DataFrame,
-    reference: pd.DataFrame | None,
-    facts: dict[str, Any],
-) -> dict[str, Any]:
-    return {
-        "report": report,
-        "model": model.name,
-        "n_current": len(current),
-        "n_reference": None if reference is None else len(reference),
-        **facts,
-    }
+def _refusal(drawing: Drawing) -> tuple[str, ...]:
+    return (f"no charts: {drawing.refusal}",) if drawing.refusal else ()
 
 
-def _write(html: Path, page: Page, drawing: Drawing, facts: dict[str, Any]) -> Path:
-    """Write the JSON, then the page: a page that is there has its JSON."""
-    body = facts | {
-        "notes": list(page.notes),
-        "left_out": dict(page.left_out),
-        "evidently": drawing.metrics,
-    }
-    write_atomic(html.with_suffix(".json"), dumps(body))
-    return write_atomic(html, page.html(drawing.html))
+def _verdict(headings: dict[str, str], data: ReportData) -> str:
+    if not data.verdict:
+        return ""
+    return f"{headings.get(data.verdict, 'Unknown')}: {'; '.join(data.reasons)}"
