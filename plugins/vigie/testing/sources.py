@@ -12,7 +12,7 @@ from vigie.roles.stores import PredictionStore
 
 
 class FakeApiLogs:
-    """Satisfies :class:`vigie.roles.ApiLogSource`: renders stored predictions as serving does."""
+    """Implement :class:`vigie.roles.ApiLogSource` with the lines that serving would write."""
 
     def __init__(self, predictions: PredictionStore) -> None:
         self.predictions = predictions
@@ -20,7 +20,7 @@ class FakeApiLogs:
     def check(self) -> str:
         return "in memory"
 
-    def page(self, offset: int, limit: int) -> LogBatch:
+    def read(self, offset: int, limit: int) -> LogBatch:
         from vigie.api_log.line import render
 
         events = self.predictions.page(offset, limit)
@@ -29,7 +29,7 @@ class FakeApiLogs:
 
 
 class FakeRenderer:
-    """Satisfies :class:`vigie.roles.ReportRenderer`: small files; keeps what it was given."""
+    """Implement :class:`vigie.roles.ReportRenderer`: write small files and keep the data."""
 
     def __init__(self) -> None:
         self.written: dict[Path, ReportData] = {}
