@@ -1,8 +1,9 @@
-"""Normalising log lines: the shape cache against the same masks applied line by line.
+"""Compare the normaliser's cache of line shapes with masking each line.
 
-Lines of HDFS logs if `../shared/data` is there, else generated ones; each repetition has other
-digits, as the next day's lines have. Both sides run in this process, on the same lines; the cache
-starts cold. Exits with 1 below the target or on any difference.
+The lines are those of the HDFS log if it is available, else generated ones. Each repetition of a
+line has other digits, as in the log of another day. Both variants run in this process on the same
+lines, and the cache is empty at the start. Exits with 1 if the ratio is below the target, or if the
+templates differ.
 
     python -I benchmarks/bench_normalise.py [LINES]
 """
@@ -22,7 +23,7 @@ TARGET = 20.0
 
 
 def base_lines() -> list[bytes]:
-    """Return real lines, or some of the same make."""
+    """Return the lines of the HDFS log, or generated lines of the same form."""
     if HDFS.is_file():
         return HDFS.read_bytes().splitlines()
     block = b"081109 203518 143 INFO dfs.DataNode$PacketResponder: PacketResponder 1 for block"
@@ -34,13 +35,13 @@ def base_lines() -> list[bytes]:
 
 
 def other_digits(line: bytes, draw: random.Random) -> bytes:
-    """Return the line with digits of its own, as many as before."""
+    """Return the line with its digits permuted."""
     digits = bytes(draw.sample(b"0123456789", 10))
     return line.translate(bytes.maketrans(b"0123456789", digits))
 
 
 def main(wanted: int) -> int:
-    """Print both rates, and the ratio last."""
+    """Print both rates, then the ratio."""
     draw = random.Random(0)
     base = base_lines()
     lines = [other_digits(base[n % len(base)], draw) for n in range(wanted)]
@@ -52,7 +53,7 @@ def main(wanted: int) -> int:
     found = normaliser.templates(lines)
     cached_s = time.process_time() - started
     if found != expected:
-        print("the cache changed a template")
+        print("the templates differ")
         return 1
     ratio = one_by_one_s / cached_s
     print(f"{wanted} lines, {len(set(found))} templates, {normaliser.n_misses} shapes")

@@ -1,4 +1,4 @@
-"""The detectors on real logs: small samples, so floors against regressions, not claims."""
+"""Detectors on small samples of real logs; the floors only protect against regressions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gzip
 import random
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -25,23 +24,23 @@ MAX_FILE_LINES = 3000
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_alerts_of_blue_gene_rank_above_normal_lines(shared_data: Path, name: str) -> None:
-    """Train on the normal lines of one random half; the label (first column) is cut off."""
+def test_bgl_alerts_score_higher_than_normal_lines(shared_data: Path, name: str) -> None:
+    """Train on the normal lines of a random half, without their label (the first column)."""
     raw = (shared_data / "loghub_2k" / "BGL_2k.log").read_bytes().splitlines()
     alert = [not line.startswith(b"- ") for line in raw]
     templates = Normaliser().templates(line.split(b" ", 1)[1] for line in raw)
     order = random.Random(0).sample(range(len(raw)), len(raw))
     train, test = order[: len(raw) // 2], order[len(raw) // 2 :]
     normal = Counter(templates[i] for i in train if not alert[i])
-    params: dict[str, Any] = {"epochs": 40} if name != ISOLATION_FOREST else {}
-    detector = build_detector(name, **params).fit(list(normal), [float(c) for c in normal.values()])
+    detector = build_detector(name, epochs=40)
+    detector.fit(list(normal), [float(count) for count in normal.values()])
     scores, truth = detector.score([templates[i] for i in test]), [alert[i] for i in test]
     precision, area = FLOOR[name]
     assert average_precision_score(truth, scores) > precision
     assert roc_auc_score(truth, scores) > area
 
 
-def test_every_line_of_mozillas_logs_is_accounted_for(
+def test_every_line_of_the_mozilla_logs_is_indexed_or_dead_lettered(
     services: FakeServices, shared_data: Path
 ) -> None:
     folder = services.paths.data / "kafka" / "log-mozilla"
@@ -51,8 +50,8 @@ def test_every_line_of_mozillas_logs_is_accounted_for(
         lines = gzip.decompress(path.read_bytes()).split(b"\n")[:MAX_FILE_LINES]
         (folder / path.stem).write_bytes(b"".join(line + b"\n" for line in lines))
         expected += sum(bool(line.strip()) for line in lines)
-    report = load_training_logs(services, run_id="r", max_lines=500)
-    assert report.lines == 500
+    result = load_training_logs(services, run_id="r", max_lines=500)
+    assert result.lines == 500
     deploy_detector(services, ISOLATION_FOREST)
     ingested = ingest_log_files(services, topic="t", base_dir=folder.parent)
     scored = score_stream(services, topic="t", group="g", index="i", detector=ISOLATION_FOREST)

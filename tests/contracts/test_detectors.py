@@ -1,4 +1,4 @@
-"""Checks x detectors: what every detector of log lines keeps to."""
+"""Contract of the detectors of log lines, checked for each registered detector."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ def fresh(name: str) -> Detector:
     return build_detector(name, **SMALL.get(name, {}))
 
 
-def strange(seed: int = 0) -> list[str]:
+def unseen(seed: int = 0) -> list[str]:
     draw = random.Random(seed)
     return [put_unseen_tokens(line, draw) for line in NORMAL]
 
 
-def test_one_finite_score_a_line(trained: Detector) -> None:
-    scores = trained.score([*NORMAL, *strange(), "x", "x " * 500])
+def test_each_line_has_one_finite_score(trained: Detector) -> None:
+    scores = trained.score([*NORMAL, *unseen(), "x", "x " * 500])
     assert scores.shape == (2 * len(NORMAL) + 2,)
     assert scores.dtype == np.float64
     assert np.isfinite(scores).all()
 
 
-def test_no_line_no_score(trained: Detector) -> None:
+def test_no_lines_give_no_scores(trained: Detector) -> None:
     assert trained.score([]).shape == (0,)
 
 
 def test_higher_is_more_anomalous(trained: Detector) -> None:
-    assert trained.score(strange()).min() > np.median(trained.score(NORMAL))
+    assert trained.score(unseen()).min() > np.median(trained.score(NORMAL))
 
 
-def test_a_score_does_not_depend_on_the_neighbours(trained: Detector) -> None:
-    lines = [*NORMAL, *strange(), *("w " * n for n in range(1, 60))]
+def test_a_score_does_not_depend_on_the_other_lines_of_the_call(trained: Detector) -> None:
+    lines = [*NORMAL, *unseen(), *("w " * n for n in range(1, 60))]
     whole = trained.score(lines)
     order = random.Random(1).sample(range(len(lines)), len(lines))
     parts = [order[i : i + 7] for i in range(0, len(order), 7)]
@@ -61,11 +61,11 @@ def test_the_same_lines_and_seed_give_the_same_scores(name: str, trained: Detect
     assert (again.score(NORMAL) == trained.score(NORMAL)).all()
 
 
-def test_fitting_leaves_the_process_as_it_was(name: str) -> None:
+def test_fitting_restores_random_state_and_threads(name: str) -> None:
     import torch
 
     torch.manual_seed(5)
-    np.random.seed(5)  # the global state is what is looked at
+    np.random.seed(5)  # the test is about the global state
     expected = torch.rand(1), np.random.random()
     torch.manual_seed(5)
     np.random.seed(5)
@@ -75,18 +75,18 @@ def test_fitting_leaves_the_process_as_it_was(name: str) -> None:
     assert torch.get_num_threads() == threads
 
 
-def test_the_input_is_left_alone(name: str) -> None:
+def test_fit_and_score_do_not_modify_the_input(name: str) -> None:
     lines, weights = list(NORMAL), [1.0] * len(NORMAL)
     fresh(name).fit(lines, weights).score(lines)
     assert (lines, weights) == (list(NORMAL), [1.0] * len(NORMAL))
 
 
-def test_one_line_is_enough_to_learn_from(name: str) -> None:
+def test_fit_accepts_a_single_line(name: str) -> None:
     detector = fresh(name).fit(["only line"])
     assert np.isfinite(detector.score(["only line", "another"])).all()
 
 
-def test_nothing_to_learn_from_is_refused(name: str) -> None:
+def test_fit_rejects_an_empty_input(name: str) -> None:
     with pytest.raises(DataError):
         fresh(name).fit([])
 
@@ -96,14 +96,14 @@ def test_an_untrained_detector_does_not_score(name: str) -> None:
         fresh(name).score(["a"])
 
 
-def test_a_blank_line_is_refused(trained: Detector) -> None:
+def test_a_blank_line_is_rejected(trained: Detector) -> None:
     with pytest.raises(DataError, match="blank"):
         trained.score(["a", "  "])
 
 
-def test_files_give_the_same_detector_back(trained: Detector) -> None:
+def test_a_packed_detector_is_restored(trained: Detector) -> None:
     again = unpack(pack(trained, NORMAL, {"threshold": 1.0}))
-    lines = [*NORMAL, *strange()]
+    lines = [*NORMAL, *unseen()]
     assert (again.score(lines) == trained.score(lines)).all()
     assert again.explain(lines[0]) == trained.explain(lines[0])
 
@@ -114,7 +114,7 @@ def test_no_file_is_a_pickle(trained: Detector) -> None:
         assert not data.startswith(b"\x80")
 
 
-def test_a_damaged_file_is_refused(trained: Detector) -> None:
+def test_a_damaged_file_is_rejected(trained: Detector) -> None:
     files = pack(trained, NORMAL, {})
     for file, data in files.items():
         with pytest.raises(DataError):
@@ -123,14 +123,14 @@ def test_a_damaged_file_is_refused(trained: Detector) -> None:
             unpack({other: content for other, content in files.items() if other != file})
 
 
-def test_weights_of_another_training_are_refused(name: str, trained: Detector) -> None:
+def test_weights_of_another_training_are_rejected(name: str, trained: Detector) -> None:
     other = fresh(name).fit([line.replace("request", f"r{n}") for n, line in enumerate(NORMAL)])
     mixed = pack(trained, NORMAL, {}) | other.pack()
     with pytest.raises(DataError):
         unpack(mixed)
 
 
-def test_the_strange_token_explains_the_score(trained: Detector) -> None:
+def test_an_unseen_token_explains_the_score(trained: Detector) -> None:
     line = NORMAL[0].replace("request", "qzxwjk")
     found = trained.explain(line)
     assert found[0].token in ("qzxwjk", "<NUM>")
@@ -138,6 +138,6 @@ def test_the_strange_token_explains_the_score(trained: Detector) -> None:
     assert "qzxwjk" in [t.token for t in found[:2]]
 
 
-def test_an_unknown_name_is_refused_with_the_names_there_are() -> None:
+def test_an_unknown_name_is_rejected_with_the_list_of_detectors() -> None:
     with pytest.raises(DataError, match="log_isolation_forest"):
         build_detector("pca")

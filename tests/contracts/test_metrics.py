@@ -1,4 +1,7 @@
-"""The contract of the metrics sink, fake and text files (the Pushgateway: tests/adapters)."""
+"""Contract of the metrics sink, for the fake and the text files.
+
+The test of the Pushgateway is in ``tests/adapters/metrics``.
+"""
 
 from __future__ import annotations
 

@@ -22,14 +22,14 @@ def dag() -> DAG:
     return DagBag(DAGS / "anomaly_model_training.py").dags["anomaly_model_training"]
 
 
-def test_there_is_one_training_task_a_detector(dag: DAG) -> None:
+def test_each_detector_has_a_training_task(dag: DAG) -> None:
     trained = {f"train_{name}" for name in DETECTORS}
     assert dag.get_task("load_training_logs").downstream_task_ids == trained
     assert dag.get_task("evaluate").upstream_task_ids == trained
     assert {dag.get_task(task).detector for task in trained} == set(DETECTORS)
 
 
-def test_evaluation_registration_and_figures_follow(dag: DAG) -> None:
+def test_evaluation_registration_and_push_follow(dag: DAG) -> None:
     assert dag.get_task("evaluate").downstream_task_ids == {"register"}
     assert dag.get_task("register").downstream_task_ids == {"push_metrics"}
 
@@ -41,8 +41,6 @@ def test_it_runs_weekly(dag: DAG) -> None:
 @pytest.mark.parametrize(
     ("name", "wrong"), [("max_lines", 10), ("epochs", 0), ("epochs", "many"), ("base_dir", 3)]
 )
-def test_a_value_that_makes_no_sense_is_refused_in_the_form(
-    dag: DAG, name: str, wrong: object
-) -> None:
+def test_the_form_rejects_invalid_values(dag: DAG, name: str, wrong: object) -> None:
     with pytest.raises(ValueError, match=str(wrong)):
         dag.params.get_param(name).resolve(wrong)

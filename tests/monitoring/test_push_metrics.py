@@ -1,4 +1,4 @@
-"""push_metrics: one group a (DAG, model); a failed run or sink erases nothing and fails nothing."""
+"""push_metrics: groups per DAG and model, failed runs, failing sinks and removed models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vigie.testing import FakeServices
 from vigie.testing.telemetry import FakeMetrics
 
 
-def _report(value: float, model: str = "a") -> dict[str, object]:
+def _result(value: float, model: str = "a") -> dict[str, object]:
     sample = Sample(catalogue.JOB_LAST_RUN, value, {"model": model})
     return JobResult(metrics=(sample,)).as_xcom()
 
@@ -29,10 +29,10 @@ def _names(services: FakeServices, *key: str) -> dict[str, float]:
 
 
 def test_each_model_has_its_own_group(services: FakeServices) -> None:
-    report = push_metrics(
-        services, dag_id="d", results=[_report(1, "a"), _report(2, "b")], failed_tasks=0
+    result = push_metrics(
+        services, dag_id="d", results=[_result(1, "a"), _result(2, "b")], failed_tasks=0
     )
-    assert report.groups == 4  # the run, two models, the last success
+    assert result.groups == 4  # the run, two models, the last success
     assert _names(services, "'model', 'b'") == {catalogue.JOB_LAST_RUN: 2}
 
 
@@ -46,8 +46,8 @@ def test_a_failed_run_keeps_the_time_of_the_last_success(services: FakeServices)
     assert _names(services)[catalogue.JOB_TASKS_FAILED] == 2
 
 
-def test_a_series_that_two_tasks_report_is_sent_once(services: FakeServices) -> None:
-    push_metrics(services, dag_id="d", results=[_report(1), _report(2)], failed_tasks=0)
+def test_a_series_that_two_tasks_result_is_pushed_once(services: FakeServices) -> None:
+    push_metrics(services, dag_id="d", results=[_result(1), _result(2)], failed_tasks=0)
     assert _names(services, "'model', 'a'") == {catalogue.JOB_LAST_RUN: 2}
 
 
@@ -56,21 +56,21 @@ class FailingMetrics(FakeMetrics):
 
     def __init__(self, error: VigieError, models: tuple[str, ...] | None = None) -> None:
         super().__init__()
-        self.error, self.models, self.asked = error, models, 0
+        self.error, self.models, self.n_pushes = error, models, 0
 
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
     ) -> None:
-        self.asked += 1
+        self.n_pushes += 1
         if self.models is None or (grouping or {}).get("model") in self.models:
             raise self.error
         super().push(job, samples, grouping)
 
 
 def _push(services: FakeServices, *models: str) -> PushResult:
-    reports = [_report(1, model) for model in models]
+    results = [_result(1, model) for model in models]
     return push_metrics(
-        services, dag_id="d", results=reports, failed_tasks=0, permanent=["log_lstm_autoencoder"]
+        services, dag_id="d", results=results, failed_tasks=0, permanent=["log_lstm_autoencoder"]
     )
 
 
@@ -85,22 +85,24 @@ def _model_files(services: FakeServices, *names: str) -> None:
         (services.paths.models / f"{name}.toml").touch()
 
 
-def test_a_sink_that_is_down_fails_nothing_and_is_asked_once(services: FakeServices) -> None:
+def test_a_sink_that_is_down_does_not_fail_the_run_and_is_tried_once(
+    services: FakeServices,
+) -> None:
     services.metrics = sink = FailingMetrics(TransientError("http://gateway did not answer"))
-    report = _push(services, "a", "b")
-    assert (report.groups, report.samples, report.failed_groups) == (0, 0, 4)
-    assert report.problem == "http://gateway did not answer"
-    assert sink.asked == 1
+    result = _push(services, "a", "b")
+    assert (result.groups, result.samples, result.failed_groups) == (0, 0, 4)
+    assert result.problem == "http://gateway did not answer"
+    assert sink.n_pushes == 1
 
 
-def test_a_refused_group_leaves_the_others(services: FakeServices) -> None:
+def test_a_rejected_group_does_not_stop_the_others(services: FakeServices) -> None:
     services.metrics = FailingMetrics(DataError("another type"), ("a",))
-    report = _push(services, "a", "b")
-    assert (report.groups, report.failed_groups) == (3, 1)
+    result = _push(services, "a", "b")
+    assert (result.groups, result.failed_groups) == (3, 1)
     assert _models(services) == {"b"}
 
 
-def test_later_runs_tell_how_many_pushes_failed(services: FakeServices) -> None:
+def test_later_runs_result_the_number_of_failed_pushes(services: FakeServices) -> None:
     services.metrics = FailingMetrics(TransientError("down"))
     _push(services, "a")
     _push(services, "a")
@@ -109,7 +111,7 @@ def test_later_runs_tell_how_many_pushes_failed(services: FakeServices) -> None:
     assert services.metrics.value(catalogue.PUSH_FAILURES) == 6
 
 
-def test_the_groups_of_a_retired_model_are_deleted(services: FakeServices) -> None:
+def test_the_group_of_a_removed_model_is_deleted(services: FakeServices) -> None:
     _model_files(services, "a", "b")
     _push(services, "a", "b", "log_lstm_autoencoder")
     _model_files(services, "b")
@@ -125,14 +127,14 @@ def test_a_model_that_a_run_skips_keeps_its_group(services: FakeServices) -> Non
     assert _models(services) == {"a", "b"}
 
 
-def test_an_empty_models_folder_retires_nobody(services: FakeServices) -> None:
+def test_an_empty_models_folder_deletes_no_group(services: FakeServices) -> None:
     _model_files(services, "a")
     _push(services, "a")
     _model_files(services)
     assert _push(services).deleted_groups == 0
 
 
-def test_a_database_that_is_down_does_not_stop_the_figures(
+def test_a_database_that_is_down_does_not_stop_the_push(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

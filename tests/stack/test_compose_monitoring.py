@@ -1,4 +1,4 @@
-"""Prometheus, its rules, Alertmanager and Grafana: read by the real programs, names that exist."""
+"""Configuration of Prometheus, Alertmanager and Grafana: valid, tested and complete."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from vigie.catalogue import METRICS
 ROOT = Path(__file__).resolve().parents[2]
 RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
 DAGS = sorted(path.stem for path in (ROOT / "airflow" / "dags").glob("*.py"))
-FOREIGN = {"up", "push_time_seconds"}  # of Prometheus and the Pushgateway
+FOREIGN = {"up", "push_time_seconds"}  # series of Prometheus and the Pushgateway
 
 
 def program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"no {name} here; apt-get install prometheus prometheus-alertmanager")
+        pytest.skip(f"{name} is not installed; apt-get install prometheus prometheus-alertmanager")
     return found
 
 
@@ -38,7 +38,7 @@ def rules() -> list[dict[str, Any]]:
 
 
 def metric_names(expression: str) -> set[str]:
-    """Return the metric names of an expression: what is neither a label, a text nor a function."""
+    """Return the metric names of an expression, without labels, strings and functions."""
     bare = re.sub(r"\{[^}]*\}|\[[^]]*\]|\b(by|on|without) ?\([^)]*\)|'[^']*'", "", expression)
     words = set(re.findall(r"[a-z_][a-z0-9_]*", bare))
     return {word for word in words if "_" in word or word == "up"} - {"histogram_quantile"}
@@ -49,25 +49,25 @@ def families(names: set[str]) -> set[str]:
 
 
 @pytest.mark.service
-def test_prometheus_takes_its_configuration_and_rules() -> None:
+def test_promtool_accepts_the_configuration_and_rules() -> None:
     command = [program("promtool"), "check", "config", str(ROOT / "prometheus.yml")]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert f"{len(RULES)} rule files found" in answer.stdout
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert f"{len(RULES)} rule files found" in completed.stdout
 
 
 @pytest.mark.service
 @pytest.mark.parametrize(
     "file", sorted((ROOT / "prometheus" / "tests").glob("*.yml")), ids=lambda path: path.name
 )
-def test_each_alert_fires_and_does_not_fire_as_its_test_says(file: Path) -> None:
+def test_the_rule_tests_pass(file: Path) -> None:
     command = [program("promtool"), "test", "rules", str(file)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
 @pytest.mark.service
-def test_alertmanager_takes_its_configuration() -> None:
+def test_amtool_accepts_the_configuration() -> None:
     file = ROOT / "prometheus" / "alertmanager.yml"
     subprocess.run([program("amtool"), "check-config", str(file)], check=True)
 
@@ -84,7 +84,7 @@ def test_every_rule_is_tested_firing_and_not_firing() -> None:
         assert set(cases) == {True, False}, alert
 
 
-def test_every_rule_reads_metrics_that_exist_and_says_what_to_do() -> None:
+def test_every_rule_uses_existing_metrics_and_names_an_action() -> None:
     for rule in rules():
         assert families(metric_names(rule["expr"])) <= METRICS.keys() | FOREIGN, rule["expr"]
         assert rule["labels"]["severity"] in ("info", "warning", "critical")
@@ -92,13 +92,13 @@ def test_every_rule_reads_metrics_that_exist_and_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("alert", ["JobStale", "JobNeverSucceeded"])
-def test_every_dag_is_watched(alert: str) -> None:
-    watched = [rule for rule in rules() if rule["alert"] == alert]
-    assert sorted(rule["labels"]["dag"] for rule in watched) == DAGS
-    assert all(f'job="{rule["labels"]["dag"]}"' in rule["expr"] for rule in watched)
+def test_every_dag_has_the_alert(alert: str) -> None:
+    covered = [rule for rule in rules() if rule["alert"] == alert]
+    assert sorted(rule["labels"]["dag"] for rule in covered) == DAGS
+    assert all(f'job="{rule["labels"]["dag"]}"' in rule["expr"] for rule in covered)
 
 
-def test_alertmanager_silences_only_alerts_that_exist() -> None:
+def test_inhibit_rules_name_existing_alerts() -> None:
     file = yaml.safe_load((ROOT / "prometheus" / "alertmanager.yml").read_text())
     matchers = [m for rule in file["inhibit_rules"] for part in rule.values() for m in part]
     named = {name for matcher in matchers for name in re.findall(r"[A-Z]\w+", matcher)}
@@ -107,7 +107,7 @@ def test_alertmanager_silences_only_alerts_that_exist() -> None:
     assert file["route"]["receiver"] in receivers
 
 
-def test_prometheus_asks_services_of_the_stack(stack: dict[str, Any]) -> None:
+def test_prometheus_scrapes_services_of_the_stack(stack: dict[str, Any]) -> None:
     file = yaml.safe_load((ROOT / "prometheus.yml").read_text())
     static = [entry for job in file["scrape_configs"] for entry in job["static_configs"]]
     static += [e for am in file["alerting"]["alertmanagers"] for e in am["static_configs"]]
@@ -118,10 +118,10 @@ def test_prometheus_asks_services_of_the_stack(stack: dict[str, Any]) -> None:
     assert pushed["honor_labels"] is True
 
 
-def test_rule_files_are_found_in_the_container_too(stack: dict[str, Any]) -> None:
+def test_rule_files_are_mounted_in_the_container(stack: dict[str, Any]) -> None:
     mounts = dict(v.split(":")[:2] for v in stack["services"]["prometheus"]["volumes"])
     pattern = yaml.safe_load((ROOT / "prometheus.yml").read_text())["rule_files"]
-    assert pattern == ["prometheus/rules/*.yml"]  # relative to the file, here and there
+    assert pattern == ["prometheus/rules/*.yml"]  # relative to the configuration file
     assert mounts["./prometheus/rules"] == "/etc/prometheus/prometheus/rules"
     assert mounts["./prometheus.yml"] == "/etc/prometheus/prometheus.yml"
 
@@ -132,7 +132,7 @@ def dashboards() -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in files]
 
 
-def test_dashboards_are_what_the_generator_writes(tmp_path: Path) -> None:
+def test_dashboards_are_up_to_date(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "grafana" / "dashboards").mkdir(parents=True)
     script = shutil.copy(ROOT / "scripts" / "dashboards.py", tmp_path / "scripts")
@@ -141,7 +141,7 @@ def test_dashboards_are_what_the_generator_writes(tmp_path: Path) -> None:
     assert written.read_text() == (ROOT / "grafana" / "dashboards" / "loop.json").read_text()
 
 
-def test_every_panel_has_title_unit_place_and_queries_that_exist() -> None:
+def test_every_panel_has_title_unit_position_and_existing_metrics() -> None:
     for board in dashboards():
         places = [tuple(panel["gridPos"].values()) for panel in board["panels"]]
         assert len(set(places)) == len({panel["id"] for panel in board["panels"]}) == len(places)
@@ -153,7 +153,7 @@ def test_every_panel_has_title_unit_place_and_queries_that_exist() -> None:
 
 
 @pytest.mark.service
-def test_prometheus_reads_every_query_of_every_panel(tmp_path: Path) -> None:
+def test_promtool_accepts_every_query_of_every_panel(tmp_path: Path) -> None:
     queries = [t["expr"] for b in dashboards() for p in b["panels"] for t in p["targets"]]
     recorded = [
         {"record": f"panel:{number}", "expr": query.replace("$__rate_interval", "5m")}
@@ -164,7 +164,7 @@ def test_prometheus_reads_every_query_of_every_panel(tmp_path: Path) -> None:
     subprocess.run([program("promtool"), "check", "rules", str(file)], check=True)
 
 
-def test_panels_and_provisioning_name_the_same_datasource_and_folder(stack: dict[str, Any]) -> None:
+def test_panels_and_provisioning_use_the_same_datasource_and_folder(stack: dict[str, Any]) -> None:
     provisioning = ROOT / "grafana" / "provisioning"
     source = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())
     provider = yaml.safe_load((provisioning / "dashboards" / "vigie.yml").read_text())

@@ -1,4 +1,4 @@
-"""``vigie anomaly``: train, evaluate and explain detectors of log lines."""
+"""Commands ``vigie anomaly``: train, evaluate and explain detectors of log lines."""
 
 from __future__ import annotations
 

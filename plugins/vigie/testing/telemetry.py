@@ -1,4 +1,4 @@
-"""A tracker and a metrics sink that remember what they were told."""
+"""Fakes of the tracker and the metrics sink, which keep everything in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vigie.records import Sample
 
 @dataclass
 class FakeRun:
-    """Satisfies :class:`vigie.roles.TrackedRun`."""
+    """In-memory :class:`vigie.roles.TrackedRun`."""
 
     run_id: str
     experiment: str
@@ -43,12 +43,12 @@ class FakeRun:
         self.models.append((name, model))
 
     def latest(self, metric: str) -> float | None:
-        """Return the last value of a metric."""
+        """Return the last logged value of a metric, or None."""
         return next((value for name, value, _ in reversed(self.metrics) if name == metric), None)
 
 
 class FakeTracker:
-    """Satisfies :class:`vigie.roles.Tracker`; everything it heard is in plain lists."""
+    """In-memory :class:`vigie.roles.Tracker`; its lists hold all calls."""
 
     def __init__(self) -> None:
         self.runs: list[FakeRun] = []
@@ -90,7 +90,10 @@ class FakeTracker:
 
 
 class FakeMetrics:
-    """Satisfies :class:`vigie.roles.MetricsSink`; ``groups``: (job, sorted grouping) to samples."""
+    """In-memory :class:`vigie.roles.MetricsSink`.
+
+    ``groups`` maps the job and the sorted grouping to the samples.
+    """
 
     def __init__(self) -> None:
         self.groups: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Sample, ...]] = {}
@@ -98,14 +101,14 @@ class FakeMetrics:
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
     ) -> None:
-        families(samples, {**(grouping or {}), "job": job})  # the same refusals as the real ones
+        families(samples, {**(grouping or {}), "job": job})  # applies the checks of the real sinks
         self.groups[job, tuple(sorted((grouping or {}).items()))] = tuple(samples)
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None:
         self.groups.pop((job, tuple(sorted((grouping or {}).items()))), None)
 
     def value(self, name: str, **labels: str) -> float | None:
-        """Return the value of the first pushed sample of this name that carries these labels."""
+        """Return the value of the first sample with this name and these labels, or None."""
         every = (
             sample for group in self.groups.values() for sample in group if sample.name == name
         )

@@ -1,4 +1,4 @@
-"""What the Pushgateway adapter makes of answers; tests/service has the real one."""
+"""The Pushgateway adapter against a fake server; test_pushgateway_server.py uses a real one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def status(code: int) -> Answer:
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        (307, DataError),  # never followed: the figures and the password are for this host
+        (307, DataError),  # not followed, because metrics and password are meant for this host
         (400, DataError),
         (401, SettingsError),
         (404, SettingsError),
@@ -48,7 +48,7 @@ def status(code: int) -> Answer:
         (503, TransientError),
     ],
 )
-def test_an_answer_is_classified(code: int, error: type[VigieError]) -> None:
+def test_an_error_response_is_mapped_to_an_error(code: int, error: type[VigieError]) -> None:
     with answering(status(code)) as url:
         sink = Pushgateway(url)
         with pytest.raises(error, match=f"{code}: why!"):
@@ -57,7 +57,7 @@ def test_an_answer_is_classified(code: int, error: type[VigieError]) -> None:
             sink.delete("dag")
 
 
-def test_an_answer_that_does_not_come_is_transient_and_bounded() -> None:
+def test_a_missing_response_raises_a_transient_error_in_time() -> None:
     asked, over = threading.Event(), threading.Event()
 
     def silent(_: BaseHTTPRequestHandler) -> None:
@@ -71,7 +71,7 @@ def test_an_answer_that_does_not_come_is_transient_and_bounded() -> None:
         over.set()
 
 
-def test_a_connection_cut_in_the_middle_is_transient() -> None:
+def test_a_closed_connection_raises_a_transient_error() -> None:
     with (
         answering(lambda handler: handler.connection.close()) as url,
         pytest.raises(TransientError),
@@ -79,7 +79,7 @@ def test_a_connection_cut_in_the_middle_is_transient() -> None:
         Pushgateway(url).push("dag", SAMPLES)
 
 
-def test_the_shell_s_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     with answering(status(200)) as url:
@@ -97,24 +97,27 @@ def test_user_and_password_of_the_url_are_sent_and_not_logged(
 
     with answering(answer) as url:
         address = url.replace("://", "://user:s%40cret@")
-        # "httpx" by name too: Airflow, where a test before this one imported it, raised its level
+        # Set the level of "httpx" too, because importing Airflow raises it.
         with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="httpx"):
             Pushgateway(address).push("dag", SAMPLES)
             check_probes.pushgateway(address)
     assert seen == ["Basic dXNlcjpzQGNyZXQ="] * 2
-    assert url in caplog.text  # httpx tells each address that it asks
+    assert url in caplog.text  # httpx logs each URL
     assert "cret" not in caplog.text
 
 
 @pytest.mark.parametrize("code", [401, 403])
 @pytest.mark.parametrize("password", ["s%40cret", "s@cret"])
-def test_check_names_the_variable_of_a_login_that_is_refused(code: int, password: str) -> None:
+def test_check_names_the_variable_if_the_credentials_are_rejected(code: int, password: str) -> None:
     with answering(status(code)) as url, pytest.raises(SettingsError) as caught:
         check_probes.pushgateway(url.replace("://", f"://user:{password}@"))
-    assert str(caught.value) == f"{url} refused us: {code} why!; check PROMETHEUS_PUSHGATEWAY_URL"
+    assert (
+        str(caught.value)
+        == f"{url} refused the login: {code} why!; check PROMETHEUS_PUSHGATEWAY_URL"
+    )
 
 
-def test_no_message_repeats_the_password() -> None:
+def test_no_message_contains_the_password() -> None:
     with pytest.raises(TransientError) as caught:
         Pushgateway("user:secret@127.0.0.1:9").push("dag", SAMPLES)
     assert "secret" not in str(caught.value)
@@ -128,7 +131,7 @@ def test_no_message_repeats_the_password() -> None:
         *("http://a\x01CANARY:9091", "http://a..CANARY", "http://user:12/CANARY@host:9091"),
     ],
 )
-def test_what_is_no_url_is_a_settings_error(url: str) -> None:
+def test_an_invalid_url_raises_a_settings_error(url: str) -> None:
     with pytest.raises(SettingsError, match="PROMETHEUS_PUSHGATEWAY_URL") as caught:
         Pushgateway(url)
     assert "CANARY" not in str(caught.value)
@@ -136,32 +139,32 @@ def test_what_is_no_url_is_a_settings_error(url: str) -> None:
         check_probes.pushgateway(url)
 
 
-def test_a_push_to_what_is_no_url_costs_the_figures_and_not_the_run(services: FakeServices) -> None:
+def test_a_push_to_an_invalid_url_does_not_fail_the_run(services: FakeServices) -> None:
     settings = Settings.from_env({"PROMETHEUS_PUSHGATEWAY_URL": "http://gw\x01:9091"})
     with open_services(settings) as opened:
         opened.state = services.state
-        report = push_metrics(opened, dag_id="dag", results=[], failed_tasks=0)
-    assert (report.groups, report.failed_groups) == (0, 2)
-    assert "PROMETHEUS_PUSHGATEWAY_URL" in report.problem
+        result = push_metrics(opened, dag_id="dag", results=[], failed_tasks=0)
+    assert (result.groups, result.failed_groups) == (0, 2)
+    assert "PROMETHEUS_PUSHGATEWAY_URL" in result.problem
 
 
 @pytest.mark.parametrize("mark", ["/", "?", "#"])
 @pytest.mark.parametrize("scheme", ["http://", ""])
-def test_settings_refuse_a_login_that_ends_in_the_middle(scheme: str, mark: str) -> None:
+def test_settings_reject_a_password_with_an_unescaped_separator(scheme: str, mark: str) -> None:
     url = f"{scheme}user:12{mark}CANARY@gateway:9091"
     with pytest.raises(SettingsError, match=r"PROMETHEUS_PUSHGATEWAY_URL.*%2F") as caught:
         Settings.from_env({"PROMETHEUS_PUSHGATEWAY_URL": url})
     assert "CANARY" not in str(caught.value)
 
 
-def test_the_settings_do_not_show_the_login() -> None:
+def test_the_repr_of_settings_hides_the_credentials() -> None:
     url = "http://user:CANARY@gateway:9091/base"
     settings = Settings.from_env({"PROMETHEUS_PUSHGATEWAY_URL": url})
     assert settings.metrics.pushgateway_url == url
     assert "CANARY" not in repr(settings)
 
 
-def test_a_page_in_the_gateway_s_place_is_not_taken_for_one() -> None:
+def test_check_rejects_a_server_that_is_not_a_pushgateway() -> None:
     def page(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.end_headers()
@@ -171,7 +174,7 @@ def test_a_page_in_the_gateway_s_place_is_not_taken_for_one() -> None:
         check_probes.pushgateway(url.replace("://", "://user:p@ss@"))
 
 
-def test_a_set_url_selects_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_url_selects_the_pushgateway(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_services(Settings.from_env()) as services:
         assert isinstance(services.metrics, MetricsFiles)
     monkeypatch.setenv("PROMETHEUS_PUSHGATEWAY_URL", "gateway:9091")

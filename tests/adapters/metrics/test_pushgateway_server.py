@@ -1,4 +1,4 @@
-"""The metrics sink on a real Pushgateway, and what a real Prometheus makes of it."""
+"""The metrics sink with a real Pushgateway and a real Prometheus."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def get(url: str, **parameters: str) -> httpx.Response:
         return client.get(url, params=parameters)
 
 
-def told(url: str) -> list[Series]:
+def series(url: str) -> list[Series]:
     return series_of(get(f"{url}/metrics").text)
 
 
 @pytest.fixture
 def job(pushgateway_url: str) -> Iterator[str]:
-    """Return a job of this test alone; its groups are gone afterwards."""
+    """Return a job name for one test; delete its groups afterwards."""
     name = f"t_{secrets.token_hex(6)}"
     yield name
     for group in get(f"{pushgateway_url}/api/v1/metrics").json()["data"]:
@@ -52,14 +52,14 @@ def job(pushgateway_url: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("check", metrics.CHECKS, ids=lambda check: check.__name__)
 def test_metrics(check: Callable[[MetricsSubject], None], pushgateway_url: str, job: str) -> None:
-    check(MetricsSubject(Pushgateway(pushgateway_url), job, lambda: told(pushgateway_url)))
+    check(MetricsSubject(Pushgateway(pushgateway_url), job, lambda: series(pushgateway_url)))
 
 
 @pytest.fixture
 def own(
     tmp_path: Path, project_root: Path, require_service: Callable[[str], str]
 ) -> Iterator[Callable[..., Site]]:
-    """Return a function that starts servers of this test alone."""
+    """Return a function that starts servers for one test."""
     require_service("pushgateway")
     shutil.copy(project_root / "prometheus.yml", tmp_path)
 
@@ -72,11 +72,11 @@ def own(
     take_down(tmp_path, list(SERVERS.values()), print)
 
 
-def test_kill_9_and_a_restart_keep_what_was_pushed(own: Callable[..., Site]) -> None:
+def test_pushed_groups_survive_kill_9_and_a_restart(own: Callable[..., Site]) -> None:
     site = own("pushgateway")
     sink = Pushgateway(site.urls["pushgateway"])
     sink.push("dag", [Sample(RUN, 7)], {"model": "fraud"})
-    before = told(site.urls["pushgateway"])
+    before = series(site.urls["pushgateway"])
     wait_for(lambda: (site.home("pushgateway") / "groups").exists(), "the file of groups")
     process = process_of(site, "pushgateway")
     assert process is not None
@@ -85,22 +85,22 @@ def test_kill_9_and_a_restart_keep_what_was_pushed(own: Callable[..., Site]) -> 
     with pytest.raises(TransientError, match=re.escape(site.urls["pushgateway"])):
         sink.push("dag", [Sample(RUN, 8)])
     site = own("pushgateway")
-    mine = [s for s in told(site.urls["pushgateway"]) if ("job", "dag") in s[1]]
+    mine = [s for s in series(site.urls["pushgateway"]) if ("job", "dag") in s[1]]
     assert mine == [s for s in before if ("job", "dag") in s[1]]
     Pushgateway(site.urls["pushgateway"]).push("dag", [Sample(RUN, 8)], {"model": "fraud"})
 
 
-def test_a_group_of_a_dead_job_shows_its_age(pushgateway_url: str, job: str) -> None:
+def test_a_group_has_its_push_time(pushgateway_url: str, job: str) -> None:
     began = time.time()
     Pushgateway(pushgateway_url).push(job, [Sample(RUN, 1)], {"model": "fraud"})
     labels = (("job", job), ("model", "fraud"))
-    pushed = {name: value for name, found, value in told(pushgateway_url) if found == labels}
+    pushed = {name: value for name, found, value in series(pushgateway_url) if found == labels}
     assert began - 1 <= pushed["push_time_seconds"] <= time.time() + 1
     assert pushed["push_failure_time_seconds"] == 0
 
 
-def test_a_type_that_another_group_tells_differently_is_refused(own: Callable[..., Site]) -> None:
-    """The gateway's own refusal: our catalogue has one type a name, other software may not."""
+def test_a_family_with_another_type_in_another_group_is_rejected(own: Callable[..., Site]) -> None:
+    """The gateway rejects it; other software may push a name of the catalogue with another type."""
     url = own("pushgateway").urls["pushgateway"]
     text = "# TYPE vigie_job_failed_tasks counter\nvigie_job_failed_tasks 1\n"
     with httpx.Client(trust_env=False) as client:
@@ -109,35 +109,35 @@ def test_a_type_that_another_group_tells_differently_is_refused(own: Callable[..
     sink.push("dag", [Sample(RUN, 1)])
     with pytest.raises(DataError, match="400"):
         sink.push("dag", [Sample(catalogue.JOB_TASKS_FAILED, 0)])
-    values = {name: value for name, labels, value in told(url) if ("job", "dag") in labels}
+    values = {name: value for name, labels, value in series(url) if ("job", "dag") in labels}
     assert values[RUN] == 1
     assert values["push_failure_time_seconds"] > 0
 
 
-def test_a_job_without_a_name_is_refused(pushgateway_url: str) -> None:
+def test_an_empty_job_name_is_rejected(pushgateway_url: str) -> None:
     with pytest.raises(DataError):
         Pushgateway(pushgateway_url).push("", [Sample(RUN, 1)])
 
 
-def test_a_wrong_path_is_a_matter_of_settings(pushgateway_url: str) -> None:
+def test_a_wrong_path_raises_a_settings_error(pushgateway_url: str) -> None:
     with pytest.raises(SettingsError, match="PROMETHEUS_PUSHGATEWAY_URL"):
         Pushgateway(f"{pushgateway_url}/elsewhere").push("dag", [Sample(RUN, 1)])
 
 
-def test_a_run_s_figures_reach_prometheus(
+def test_the_metrics_of_a_run_reach_prometheus(
     prometheus_url: str, pushgateway_url: str, job: str, services: FakeServices
 ) -> None:
-    """From a DAG's report over the gateway into a query, with the job and model of the DAG."""
+    """A query returns the metrics with the job and model labels of the DAG."""
     services.metrics = Pushgateway(pushgateway_url)  # type: ignore[assignment]
     sample = Sample(catalogue.STREAM_THRESHOLD, 2.5, {"model": "fraud", "topic": "t"})
-    report = JobResult(metrics=(sample,)).as_xcom()
-    pushed = push_metrics(services, dag_id=job, results=[report], failed_tasks=0)
+    outcome = JobResult(metrics=(sample,)).as_xcom()
+    pushed = push_metrics(services, dag_id=job, results=[outcome], failed_tasks=0)
     assert (pushed.groups, pushed.problem) == (3, "")
 
     def found(name: str) -> list[dict[str, Any]]:
         query = f'{name}{{job="{job}"}}'
-        answer = get(f"{prometheus_url}/api/v1/query", query=query).json()
-        result: list[dict[str, Any]] = answer["data"]["result"]
+        response = get(f"{prometheus_url}/api/v1/query", query=query).json()
+        result: list[dict[str, Any]] = response["data"]["result"]
         return result
 
     wait_for(lambda: len(found("push_time_seconds")) == 3, "all groups in Prometheus")
@@ -161,7 +161,7 @@ groups:
 def test_a_failed_run_and_a_stale_group_raise_alerts(
     own: Callable[..., Site], tmp_path: Path, services: FakeServices
 ) -> None:
-    """A dead job pushes nothing any more: only the age that the gateway tells can show it."""
+    """A job that has stopped pushes nothing, so only the age of its group reveals it."""
     rules = tmp_path / "prometheus" / "rules"
     rules.mkdir(parents=True)
     (rules / "test.yml").write_text(RULES)
@@ -177,7 +177,7 @@ def test_a_failed_run_and_a_stale_group_raise_alerts(
     wait_for(lambda: ("GroupIsStale", "dag") in firing(), "the alert of the stale group")
 
 
-def test_prometheus_scrapes_what_the_committed_file_names(
+def test_prometheus_scrapes_the_targets_of_the_committed_file(
     prometheus_url: str, pushgateway_url: str
 ) -> None:
     targets = get(f"{prometheus_url}/api/v1/targets").json()["data"]["activeTargets"]
@@ -190,5 +190,5 @@ def test_prometheus_scrapes_what_the_committed_file_names(
 def wait_for(condition: Callable[[], object], what: str, patience_s: float = 20) -> None:
     deadline = time.monotonic() + patience_s
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come in {patience_s} s"
+        assert time.monotonic() < deadline, f"{what} did not appear within {patience_s} s"
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The embedded metrics sink and the merged exposition."""
+"""The embedded metrics sink and the merged exposition of its files."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def series(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     }
 
 
-def test_a_series_carries_its_group_s_labels(sink: MetricsFiles, tmp_path: Path) -> None:
+def test_a_series_has_the_labels_of_its_group(sink: MetricsFiles, tmp_path: Path) -> None:
     sink.push("dag", [Sample(SUCCEEDED, 1)], {"model": "fraud"})
     found = series(merge_metrics(tmp_path))
     assert found[SUCCEEDED, (("job", "dag"), ("model", "fraud"))] == 1
 
 
-def test_a_group_tells_when_it_was_pushed(sink: MetricsFiles, tmp_path: Path) -> None:
+def test_a_group_has_its_push_time(sink: MetricsFiles, tmp_path: Path) -> None:
     sink.push("dag", [])
     assert series(merge_metrics(tmp_path)) == {("push_time_seconds", (("job", "dag"),)): 1000.0}
 
@@ -49,7 +49,7 @@ def test_a_push_replaces_the_whole_group(sink: MetricsFiles, tmp_path: Path) -> 
     assert found[FAILED, (("job", "dag"),)] == 3
 
 
-def test_groups_do_not_touch_each_other(sink: MetricsFiles, tmp_path: Path) -> None:
+def test_a_push_does_not_change_other_groups(sink: MetricsFiles, tmp_path: Path) -> None:
     for model in ("a", "b"):
         sink.push("dag", [Sample(SUCCEEDED, 1)], {"model": model})
     sink.delete("dag", {"model": "a"})
@@ -58,7 +58,7 @@ def test_groups_do_not_touch_each_other(sink: MetricsFiles, tmp_path: Path) -> N
     }
 
 
-def test_a_family_of_several_files_appears_once(sink: MetricsFiles, tmp_path: Path) -> None:
+def test_a_family_in_several_files_is_exposed_once(sink: MetricsFiles, tmp_path: Path) -> None:
     for job in ("one", "two"):
         sink.push(job, [Sample(SUCCEEDED, 1)])
     text = merge_metrics(tmp_path)
@@ -67,28 +67,28 @@ def test_a_family_of_several_files_appears_once(sink: MetricsFiles, tmp_path: Pa
     assert text.count(f"\n{SUCCEEDED}{{") == 2
 
 
-def test_strange_label_values_survive(sink: MetricsFiles, tmp_path: Path) -> None:
+def test_label_values_are_escaped(sink: MetricsFiles, tmp_path: Path) -> None:
     strange = 'a"b\\c\nd{}=,é'
     sink.push("dag", [Sample(SUCCEEDED, 1)], {"model": strange})
     assert (SUCCEEDED, (("job", "dag"), ("model", strange))) in series(merge_metrics(tmp_path))
 
 
-def test_a_job_s_name_cannot_leave_the_folder(sink: MetricsFiles, tmp_path: Path) -> None:
+def test_a_job_name_cannot_leave_the_folder(sink: MetricsFiles, tmp_path: Path) -> None:
     sink.push("../../x", [Sample(SUCCEEDED, 1)])
     assert [path.parent for path in tmp_path.rglob("*.prom")] == [tmp_path]
 
 
-def test_a_name_outside_the_catalogue_is_refused(sink: MetricsFiles) -> None:
+def test_a_name_outside_the_catalogue_is_rejected(sink: MetricsFiles) -> None:
     with pytest.raises(DataError, match=r"not in vigie\.catalogue"):
         sink.push("dag", [Sample("my_own", 1)])
 
 
-def test_a_series_given_twice_is_refused(sink: MetricsFiles) -> None:
+def test_a_series_given_twice_is_rejected(sink: MetricsFiles) -> None:
     with pytest.raises(DataError, match="twice"):
         sink.push("dag", [Sample(SUCCEEDED, 1), Sample(SUCCEEDED, 0)])
 
 
-def test_a_full_disk_is_transient_and_keeps_the_group(
+def test_a_full_disk_raises_a_transient_error_and_keeps_the_group(
     sink: MetricsFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink.push("dag", [Sample(SUCCEEDED, 1)])
@@ -103,19 +103,19 @@ def test_a_full_disk_is_transient_and_keeps_the_group(
     assert merge_metrics(tmp_path) == before
 
 
-def test_a_broken_file_costs_only_itself(sink: MetricsFiles, tmp_path: Path) -> None:
+def test_an_invalid_file_is_skipped(sink: MetricsFiles, tmp_path: Path) -> None:
     sink.push("dag", [Sample(SUCCEEDED, 1)])
     (tmp_path / "broken.prom").write_text("{{{ not metrics\n")
     assert SUCCEEDED in merge_metrics(tmp_path)
 
 
-def test_a_family_told_with_another_type_is_left_out(sink: MetricsFiles, tmp_path: Path) -> None:
+def test_a_family_with_another_type_is_skipped(sink: MetricsFiles, tmp_path: Path) -> None:
     sink.push("dag", [Sample(SUCCEEDED, 1)])
     (tmp_path / "zz.prom").write_text(f"# TYPE {SUCCEEDED} counter\n{SUCCEEDED} 7\n")
     assert 7 not in series(merge_metrics(tmp_path)).values()
 
 
-def test_no_folder_is_no_metrics(tmp_path: Path) -> None:
+def test_a_missing_folder_gives_an_empty_exposition(tmp_path: Path) -> None:
     assert merge_metrics(tmp_path / "absent") == ""
 
 

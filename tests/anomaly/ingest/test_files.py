@@ -1,4 +1,4 @@
-"""Which log files, which lines of them, and how far they were read."""
+"""Finding log files, reading their complete lines, and resuming at a position."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_default_patterns_find_job_logs_and_log_files_once(tmp_path: Path) -> No
     assert find_files(tmp_path) == sorted(found)
 
 
-def test_a_link_out_of_the_folder_is_left_out(tmp_path: Path) -> None:
+def test_a_link_that_leaves_the_folder_is_skipped(tmp_path: Path) -> None:
     outside = write(tmp_path / "outside.log", b"x\n")
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "link.log").symlink_to(outside)
@@ -47,19 +47,19 @@ def test_a_link_out_of_the_folder_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["../*.log", "/etc/*"])
-def test_a_pattern_out_of_the_folder_is_refused(tmp_path: Path, pattern: str) -> None:
+def test_a_pattern_that_leaves_the_folder_is_rejected(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(DataError, match="leaves"):
         find_files(tmp_path, [pattern])
 
 
-def test_the_platforms_own_logs_are_read_when_nothing_was_brought(tmp_path: Path) -> None:
+def test_the_default_folder_is_the_local_logs_if_data_kafka_has_no_logs(tmp_path: Path) -> None:
     data, local = tmp_path / "data", tmp_path / "local"
     assert log_folder(data, local) == local / "logs"
     write(data / "kafka" / "log-1" / "a.txt", b"x\n")
     assert log_folder(data, local) == data / "kafka"
 
 
-def test_a_last_line_without_its_end_waits(tmp_path: Path) -> None:
+def test_a_last_line_without_line_end_is_not_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.log", b"one\ntwo\r\nthr")
     assert [line.raw for line in read_lines(path)] == [b"one", b"two"]
 
@@ -73,13 +73,15 @@ def test_lines_and_offsets_cover_the_file(tmp_path_factory, lines: list[bytes]) 
     assert all(next(read_lines(path, line.offset)) == line for line in found)
 
 
-def test_lines_that_come_after_the_end_are_for_the_next_time(tmp_path: Path) -> None:
+def test_lines_after_the_given_end_are_not_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.log", b"one\ntwo\n")
     assert [line.raw for line in read_lines(path, 0, end=4)] == [b"one"]
 
 
 @pytest.mark.parametrize("extra", [1, MAX_LINE, MAX_LINE + 1])
-def test_a_huge_line_is_cut_and_its_whole_is_named(tmp_path: Path, extra: int) -> None:
+def test_a_long_line_is_truncated_and_keeps_its_length_and_checksum(
+    tmp_path: Path, extra: int
+) -> None:
     whole = b"y" * (MAX_LINE + extra)
     path = write(tmp_path / "a.log", whole + b"\nnext\n")
     first, second = read_lines(path)
@@ -88,16 +90,16 @@ def test_a_huge_line_is_cut_and_its_whole_is_named(tmp_path: Path, extra: int) -
     assert second.raw == b"next"
 
 
-def test_a_line_of_exactly_the_limit_is_whole(tmp_path: Path) -> None:
+def test_a_line_of_exactly_the_limit_is_not_truncated(tmp_path: Path) -> None:
     (line,) = read_lines(write(tmp_path / "a.log", b"y" * MAX_LINE + b"\n"))
     assert (len(line.raw), line.sha256) == (MAX_LINE, None)
 
 
-def test_a_file_is_nothing_before_its_first_line_is_complete(tmp_path: Path) -> None:
+def test_a_file_has_no_key_before_its_first_line_is_complete(tmp_path: Path) -> None:
     assert file_key(write(tmp_path / "a.log", b"hal")) is None
 
 
-def test_a_file_stays_the_same_while_it_grows_and_is_renamed(tmp_path: Path) -> None:
+def test_the_key_of_a_file_survives_growth_and_renaming(tmp_path: Path) -> None:
     path = write(tmp_path / "a.log", b"first\n")
     before = file_key(path)
     with path.open("ab") as file:
@@ -105,12 +107,12 @@ def test_a_file_stays_the_same_while_it_grows_and_is_renamed(tmp_path: Path) -> 
     assert file_key(path.rename(tmp_path / "a.log.1")) == before
 
 
-def test_two_files_with_the_same_first_line_are_two(tmp_path: Path) -> None:
+def test_two_files_with_the_same_first_line_have_different_keys(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a.log", b"same\n"), write(tmp_path / "b.log", b"same\n")
     assert file_key(a) != file_key(b)
 
 
-def test_a_cut_file_is_read_from_its_start_as_a_new_one(tmp_path: Path) -> None:
+def test_a_truncated_file_is_read_from_the_start_with_new_line_ids(tmp_path: Path) -> None:
     path = write(tmp_path / "a.log", b"head\none\ntwo\n")
     before = ReadPosition("f", 13)
     os.truncate(path, 5)
@@ -119,13 +121,13 @@ def test_a_cut_file_is_read_from_its_start_as_a_new_one(tmp_path: Path) -> None:
     assert after.line_id(5, b"one") != before.line_id(5, b"one")
 
 
-def test_a_file_that_was_not_cut_goes_on(tmp_path: Path) -> None:
+def test_a_file_that_was_not_truncated_resumes_at_its_position(tmp_path: Path) -> None:
     path = write(tmp_path / "a.log", b"head\none\n")
     assert resume(path, "f", {"offset": 5, "generation": 2}) == ReadPosition("f", 5, 2)
 
 
 @pytest.mark.parametrize("stored", [None, {}, {"offset": "5"}, {"offset": -1}, {"offset": 1.5}])
-def test_a_position_that_makes_no_sense_starts_again(tmp_path: Path, stored: object) -> None:
+def test_an_invalid_position_is_ignored(tmp_path: Path, stored: object) -> None:
     path = write(tmp_path / "a.log", b"head\n")
     assert resume(path, "f", stored) == ReadPosition("f")  # type: ignore[arg-type]
 
@@ -143,11 +145,11 @@ def test_a_position_that_makes_no_sense_starts_again(tmp_path: Path, stored: obj
         (b"no time", None),
     ],
 )
-def test_the_time_of_a_line(line: bytes, expected: datetime | None) -> None:
+def test_event_time_of_a_line(line: bytes, expected: datetime | None) -> None:
     assert event_time(line) == expected
 
 
 @given(st.binary(max_size=100))
-def test_any_bytes_have_a_time_or_none(line: bytes) -> None:
+def test_event_time_accepts_any_bytes(line: bytes) -> None:
     found = event_time(line)
     assert found is None or found.tzinfo is UTC

@@ -1,4 +1,4 @@
-"""Log files to the stream: complete lines, once, in bounded memory."""
+"""ingest_log_files: complete lines are written once and in bounded memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOPIC = "logs"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "brought"
+    folder = tmp_path / "given"
     folder.mkdir()
     return folder
 
@@ -42,7 +42,7 @@ def records(services: FakeServices) -> list[StreamRecord]:
         return consumer.poll(1_000_000)
 
 
-def test_each_line_is_a_message_with_its_source(services: FakeServices, folder: Path) -> None:
+def test_each_line_becomes_a_message_with_its_source(services: FakeServices, folder: Path) -> None:
     (folder / "sub").mkdir()
     (folder / "sub" / "a.log").write_bytes(b"one\ntwo\n")
     assert ingest(services, folder).lines == 2
@@ -51,7 +51,7 @@ def test_each_line_is_a_message_with_its_source(services: FakeServices, folder: 
     assert {r.headers["source"] for r in found} == {"sub/a.log"}
 
 
-def test_files_are_spread_over_the_partitions_and_each_stays_in_one(
+def test_files_are_spread_over_partitions_and_each_file_stays_in_one(
     services: FakeServices, folder: Path
 ) -> None:
     services.stream.create_topic(TOPIC, 4)
@@ -71,9 +71,7 @@ def test_a_second_run_writes_nothing_new(services: FakeServices, folder: Path) -
     assert len(records(services)) == 2
 
 
-def test_a_topic_that_was_made_again_gets_every_line_again(
-    services: FakeServices, folder: Path
-) -> None:
+def test_a_recreated_topic_gets_every_line_again(services: FakeServices, folder: Path) -> None:
     (folder / "a.log").write_bytes(b"one\ntwo\n")
     for topic in (TOPIC, f"{TOPIC}-other"):
         ingest_log_files(services, topic=topic, base_dir=folder)
@@ -82,10 +80,10 @@ def test_a_topic_that_was_made_again_gets_every_line_again(
     assert ingest(services, folder).lines == 2
     assert [record.headers["line_id"] for record in records(services)] == ids
     other = ingest_log_files(services, topic=f"{TOPIC}-other", base_dir=folder)
-    assert other.lines == 0, "what was ingested elsewhere is not forgotten"
+    assert other.lines == 0, "the positions of the other topic are kept"
 
 
-def test_appended_lines_follow(services: FakeServices, folder: Path) -> None:
+def test_appended_lines_are_written_by_the_next_run(services: FakeServices, folder: Path) -> None:
     path = folder / "a.log"
     path.write_bytes(b"one\nhal")
     ingest(services, folder)
@@ -116,7 +114,7 @@ def test_a_rotated_file_is_not_read_again(services: FakeServices, folder: Path) 
     assert [r.value for r in records(services)] == [b"one", b"new"]
 
 
-def test_a_file_that_was_cut_is_read_from_its_start(services: FakeServices, folder: Path) -> None:
+def test_a_truncated_file_is_read_from_the_start(services: FakeServices, folder: Path) -> None:
     path = folder / "a.log"
     path.write_bytes(b"head\none\ntwo\n")
     ingest(services, folder)
@@ -139,22 +137,22 @@ def test_a_crash_before_the_position_is_saved_repeats_the_same_ids(
     assert (len(ids), len(set(ids))) == (4, 2)
 
 
-def test_equal_lines_of_a_file_are_different_lines(services: FakeServices, folder: Path) -> None:
+def test_equal_lines_of_a_file_have_different_ids(services: FakeServices, folder: Path) -> None:
     (folder / "a.log").write_bytes(b"same\nsame\n")
     ingest(services, folder)
     assert len({r.headers["line_id"] for r in records(services)}) == 2
 
 
-def test_blank_lines_are_counted_and_left_out(services: FakeServices, folder: Path) -> None:
+def test_blank_lines_are_counted_and_not_written(services: FakeServices, folder: Path) -> None:
     (folder / "a.log").write_bytes(b"one\n\n  \r\ntwo\n")
-    report = ingest(services, folder)
-    assert (report.lines, report.blank) == (2, 2)
+    result = ingest(services, folder)
+    assert (result.lines, result.blank) == (2, 2)
 
 
-def test_what_is_appended_meanwhile_waits_for_the_next_run(
+def test_lines_appended_during_a_run_are_left_to_the_next_run(
     services: FakeServices, folder: Path
 ) -> None:
-    """Our own scoring writes logs: reading until the end of a growing file would never end."""
+    """Scoring writes log lines itself, so reading a growing file to its end might never stop."""
     path = folder / "a.log"
     path.write_bytes(b"one\ntwo\n")
 
@@ -166,45 +164,45 @@ def test_what_is_appended_meanwhile_waits_for_the_next_run(
     assert ingest(services, folder, batch=1).lines == 2
 
 
-def test_a_huge_line_costs_bounded_memory(services: FakeServices, folder: Path) -> None:
+def test_a_long_line_needs_bounded_memory(services: FakeServices, folder: Path) -> None:
     with (folder / "a.log").open("wb") as file:
         for _ in range(32):
             file.write(b"y" * 1_048_576)
         file.write(b"\nnext\n")
     tracemalloc.start()
-    report = ingest(services, folder)
+    result = ingest(services, folder)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert (report.lines, report.truncated) == (2, 1)
+    assert (result.lines, result.truncated) == (2, 1)
     assert peak < MAX_BATCH_BYTES + 8 * MAX_LINE
     assert records(services)[0].headers["original_length"] == str(32 * 1_048_576)
 
 
-def test_a_batch_of_long_lines_is_cut_by_size(services: FakeServices, folder: Path) -> None:
+def test_a_batch_of_long_lines_is_limited_by_size(services: FakeServices, folder: Path) -> None:
     (folder / "a.log").write_bytes((b"y" * 100_000 + b"\n") * 100)
     batches: list[float] = []
     assert ingest(services, folder, sleep=batches.append, delay_s=0.5).lines == 100
     assert batches == [0.5] * 3
 
 
-def test_a_file_that_is_gone_costs_the_others_nothing(
+def test_a_deleted_file_does_not_stop_the_others(
     services: FakeServices, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Rotation: it was listed, and is no more when its turn comes."""
+    """A rotation may delete a file after it was listed."""
     for name in ("a", "b", "c"):
         (folder / f"{name}.log").write_text(f"line of {name}\n")
 
     def rotate(_: float) -> None:
         (folder / "b.log").unlink(missing_ok=True)
 
-    report = ingest(services, folder, sleep=rotate)
-    assert (report.lines, report.files, report.unreadable) == (2, 3, 1)
+    result = ingest(services, folder, sleep=rotate)
+    assert (result.lines, result.files, result.unreadable) == (2, 3, 1)
     assert {record.headers["source"] for record in records(services)} == {"a.log", "c.log"}
     assert "b.log" in caplog.text
     assert "No such file" in caplog.text
 
 
-def test_a_file_that_may_not_be_read_costs_the_others_nothing(
+def test_a_file_without_read_permission_does_not_stop_the_others(
     services: FakeServices,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -223,12 +221,12 @@ def test_a_file_that_may_not_be_read_costs_the_others_nothing(
     assert ingest(services, folder).unreadable == 1
     assert "Permission denied" in caplog.text
     monkeypatch.undo()
-    report = ingest(services, folder)
-    assert (report.lines, report.unreadable) == (1, 0)
+    result = ingest(services, folder)
+    assert (result.lines, result.unreadable) == (1, 0)
     assert len(records(services)) == 3
 
 
-def test_a_folder_that_may_not_be_looked_into_is_left_out(
+def test_a_file_that_cannot_be_inspected_is_skipped(
     services: FakeServices, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "a.log").write_text("one\n")
@@ -241,8 +239,8 @@ def test_a_folder_that_may_not_be_looked_into_is_left_out(
         return stat(path, **values)
 
     monkeypatch.setattr(Path, "stat", forbidden)
-    assert (report := ingest(services, folder)).lines == 1
-    assert report.unreadable == 1
+    assert (result := ingest(services, folder)).lines == 1
+    assert result.unreadable == 1
 
 
 @pytest.mark.parametrize(
@@ -253,7 +251,7 @@ def test_a_folder_that_may_not_be_looked_into_is_left_out(
         (RefusedMessageError("not authorised", first=1), PermanentError),
     ],
 )
-def test_every_failure_names_file_and_byte_of_the_first_line_that_is_missing(
+def test_an_error_names_file_and_byte_of_the_first_line_that_was_not_written(
     services: FakeServices,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -269,26 +267,26 @@ def test_every_failure_names_file_and_byte_of_the_first_line_that_is_missing(
     with pytest.raises(kind, match=rf"a\.log: the line at byte 5 .*{raised}"):
         ingest(services, folder)
     monkeypatch.undo()
-    assert ingest(services, folder).lines == 2, "its position stayed"
+    assert ingest(services, folder).lines == 2, "the position was not saved"
 
 
-def test_a_failure_before_anything_was_sent_is_of_the_first_line(
+def test_an_error_before_sending_names_the_first_line(
     services: FakeServices, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(9):
         (folder / f"{number}.log").write_text(f"first of {number}\n")
-    monkeypatch.setattr(services.stream, "partitions", lambda topic: 9)  # of which one is there
+    monkeypatch.setattr(services.stream, "partitions", lambda topic: 9)  # only one of them exists
     with pytest.raises(DataError, match=r"\d\.log: the line at byte 0 .*no partition"):
         ingest(services, folder)
 
 
-def test_no_file_is_nothing_to_do(services: FakeServices, folder: Path) -> None:
+def test_no_matching_file_raises_not_enough_data(services: FakeServices, folder: Path) -> None:
     with pytest.raises(NotEnoughDataError, match="no file below"):
         ingest(services, folder)
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"delay_s": -1.0}])
-def test_settings_that_make_no_sense_are_refused(
+def test_invalid_values_are_rejected(
     services: FakeServices, folder: Path, wrong: dict[str, object]
 ) -> None:
     with pytest.raises(DataError):

@@ -1,4 +1,4 @@
-"""Sample → train → evaluate → register, with the gate's yes and no."""
+"""Sampling, training, evaluating and registering detectors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load(services: FakeServices, **values: Any) -> TrainingLogsResult:
 
 
 def prepare(services: FakeServices, run_id: str = RUN) -> EvaluationResult:
-    """Train the forest alone: it is the fast one, and the steps are the same."""
+    """Train only the forest, which is fast; the steps are the same for each detector."""
     report = load_training_logs(services, run_id=run_id)
     dataset = Path(report.dataset)
     train_detector(services, detector=ISOLATION_FOREST, dataset=dataset, run_id=run_id)
@@ -57,7 +57,7 @@ def register(services: FakeServices, evaluation: EvaluationResult) -> RegisterRe
 
 
 @pytest.mark.usefixtures("logs")
-def test_a_sample_is_uniform_in_size_and_keeps_the_order(services: FakeServices) -> None:
+def test_a_sample_has_the_requested_size_and_keeps_the_order(services: FakeServices) -> None:
     report = load(services, max_lines=100)
     lines = gzip.decompress(Path(report.dataset).read_bytes()).split(b"\n")
     numbers = [int(line.split()[3]) for line in lines]
@@ -72,14 +72,14 @@ def test_the_same_files_give_the_same_sample(services: FakeServices) -> None:
     assert Path(load(services, max_lines=100).dataset).read_bytes() == first
 
 
-def test_too_few_lines_are_nothing_to_do(services: FakeServices) -> None:
+def test_too_few_lines_raise_not_enough_data(services: FakeServices) -> None:
     with pytest.raises(NotEnoughDataError) as caught:
         load(services)
     assert (caught.value.found, caught.value.needed) == (0, 50)
 
 
 @pytest.mark.usefixtures("logs")
-def test_training_logs_a_run_with_the_loss_of_each_epoch(services: FakeServices) -> None:
+def test_training_tracks_the_loss_of_each_epoch(services: FakeServices) -> None:
     dataset = Path(load(services).dataset)
     report = train_detector(
         services, detector=LSTM_AUTOENCODER, dataset=dataset, run_id=RUN, epochs=5
@@ -95,14 +95,14 @@ def test_training_logs_a_run_with_the_loss_of_each_epoch(services: FakeServices)
 
 
 @pytest.mark.usefixtures("logs")
-def test_a_retry_opens_the_same_run(services: FakeServices) -> None:
+def test_a_retry_continues_the_tracked_run(services: FakeServices) -> None:
     prepare(services)
     prepare(services)
     assert len(services.tracker.runs) == 1
 
 
 @pytest.mark.usefixtures("logs")
-def test_the_first_version_is_promoted_everywhere(services: FakeServices) -> None:
+def test_the_first_version_is_promoted_in_all_stores(services: FakeServices) -> None:
     report = register(services, prepare(services))
     assert report.promoted == {ISOLATION_FOREST: 1}
     assert champion_detector(services, ISOLATION_FOREST).version == 1
@@ -122,13 +122,13 @@ def test_registering_twice_changes_nothing(services: FakeServices) -> None:
 
 
 @pytest.mark.usefixtures("logs")
-def test_a_detector_as_good_replaces_the_champion(services: FakeServices) -> None:
+def test_an_equally_good_detector_replaces_the_champion(services: FakeServices) -> None:
     register(services, prepare(services))
     assert register(services, prepare(services, "run-2")).promoted == {ISOLATION_FOREST: 2}
 
 
 @pytest.mark.usefixtures("logs")
-def test_a_promotion_while_the_registry_is_down_is_recorded_and_mended_later(
+def test_a_promotion_while_mlflow_is_down_is_recorded_and_reconciled_later(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: object) -> None:
@@ -145,7 +145,7 @@ def test_a_promotion_while_the_registry_is_down_is_recorded_and_mended_later(
 
 
 @pytest.mark.usefixtures("logs")
-def test_a_detector_that_is_rolled_back_takes_the_alias_along(services: FakeServices) -> None:
+def test_a_rollback_of_a_detector_moves_the_alias(services: FakeServices) -> None:
     register(services, prepare(services))
     register(services, prepare(services, "run-2"))
     rollback_model(services, model=ISOLATION_FOREST, actor="ana")
@@ -154,7 +154,7 @@ def test_a_detector_that_is_rolled_back_takes_the_alias_along(services: FakeServ
 
 
 @pytest.mark.usefixtures("logs")
-def test_a_detector_that_separates_worse_stays_out(services: FakeServices) -> None:
+def test_a_detector_that_separates_worse_is_not_promoted(services: FakeServices) -> None:
     evaluation = prepare(services)
     register(services, evaluation)
     path = Path(prepare(services, "run-2").evaluation)
@@ -180,7 +180,7 @@ def test_a_champion_that_cannot_be_opened_is_replaced(services: FakeServices) ->
 
 
 @pytest.mark.usefixtures("logs")
-def test_a_champion_of_somebody_else_is_not_overwritten(services: FakeServices) -> None:
+def test_a_champion_deployed_since_the_evaluation_is_not_replaced(services: FakeServices) -> None:
     evaluation = prepare(services)
     deploy_detector(services, ISOLATION_FOREST)
     with pytest.raises(ConflictError):
@@ -188,7 +188,7 @@ def test_a_champion_of_somebody_else_is_not_overwritten(services: FakeServices) 
 
 
 @pytest.mark.usefixtures("logs")
-def test_evaluation_compares_every_detector_on_the_same_lines(services: FakeServices) -> None:
+def test_evaluation_covers_every_detector(services: FakeServices) -> None:
     dataset = Path(load(services).dataset)
     for name in DETECTORS:
         train_detector(services, detector=name, dataset=dataset, run_id=RUN, epochs=40)
@@ -199,14 +199,14 @@ def test_evaluation_compares_every_detector_on_the_same_lines(services: FakeServ
     assert max(report.false_alarm_rate.values()) <= 0.1
 
 
-def test_a_sample_that_is_none_is_refused(services: FakeServices, tmp_path: Path) -> None:
+def test_an_invalid_sample_is_rejected(services: FakeServices, tmp_path: Path) -> None:
     path = tmp_path / "x.gz"
     path.write_bytes(b"no")
     with pytest.raises(DataError, match="not a sample"):
         train_detector(services, detector=ISOLATION_FOREST, dataset=path, run_id=RUN)
 
 
-def test_an_explanation_names_the_tokens(services: FakeServices) -> None:
+def test_an_explanation_lists_the_anomalous_tokens(services: FakeServices) -> None:
     deploy_detector(services)
     report = explain_anomaly(
         services,
@@ -220,7 +220,7 @@ def test_an_explanation_names_the_tokens(services: FakeServices) -> None:
 
 
 @pytest.mark.usefixtures("logs")
-def test_the_champion_can_be_measured_without_changing_anything(services: FakeServices) -> None:
+def test_measuring_the_champion_changes_nothing(services: FakeServices) -> None:
     deploy_detector(services, ISOLATION_FOREST)
     figures = measure_champion(services, detector=ISOLATION_FOREST).figures
     assert figures["auc"] > 0.8

@@ -1,4 +1,4 @@
-"""The contract of :class:`vigie.roles.MetricsSink`."""
+"""Contract checks of :class:`vigie.roles.MetricsSink`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vigie.roles import MetricsSink
 from vigie.testing.contracts import Contract, raised, together
 
 CHECKS = Contract()
-UGLY = 'é "quoted"\nline \\ a/b=c&d?e#f %41'
+SPECIAL = 'é "quoted"\nline \\ a/b=c&d?e#f %41'
 
 Labels = tuple[tuple[str, str], ...]
 Series = tuple[str, Labels, float]  # name, sorted labels without empty ones, value
 
 
 def series_of(exposition: str) -> list[Series]:
-    """Return what a text in Prometheus' format tells; an empty label is as good as none."""
+    """Return the series of a text in Prometheus' format, without empty labels."""
     return [
         (s.name, tuple(sorted((k, v) for k, v in s.labels.items() if v)), s.value)
         for family in text_string_to_metric_families(exposition)
@@ -33,14 +33,14 @@ def series_of(exposition: str) -> list[Series]:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSubject:
-    """A sink, a job name of this test alone, and what the world sees of all groups."""
+    """A sink, a job name that only this test uses, and a function that reads all exposed series."""
 
     sink: MetricsSink
     job: str
     read: Callable[[], Iterable[Series]]
 
-    def told(self, job: str | None = None) -> dict[tuple[str, Labels], float]:
-        """Return the series of a job, without those that the sink adds itself."""
+    def series(self, job: str | None = None) -> dict[tuple[str, Labels], float]:
+        """Return the series of a job, without the series that the sink adds."""
         label = ("job", job or self.job)
         return {
             (name, labels): value
@@ -54,73 +54,75 @@ def _labels(job: str, **others: str) -> Labels:
 
 
 @CHECKS
-def a_series_carries_its_own_labels_and_the_group_s(subject: MetricsSubject) -> None:
+def a_series_has_its_own_labels_and_those_of_the_group(subject: MetricsSubject) -> None:
     samples = [Sample(STREAM_THRESHOLD, 1.5, {"topic": "t", "partition": "0"})]
     subject.sink.push(subject.job, samples, {"model": "fraud"})
     labels = _labels(subject.job, model="fraud", topic="t", partition="0")
-    assert subject.told() == {(STREAM_THRESHOLD, labels): 1.5}
+    assert subject.series() == {(STREAM_THRESHOLD, labels): 1.5}
 
 
 @CHECKS
 def a_push_replaces_its_whole_group(subject: MetricsSubject) -> None:
     subject.sink.push(subject.job, [Sample(JOB_SUCCEEDED, 1), Sample(JOB_LAST_RUN, 5)])
     subject.sink.push(subject.job, [Sample(JOB_LAST_RUN, 6)])
-    assert subject.told() == {(JOB_LAST_RUN, _labels(subject.job)): 6}
+    assert subject.series() == {(JOB_LAST_RUN, _labels(subject.job)): 6}
 
 
 @CHECKS
 def an_empty_push_empties_the_group(subject: MetricsSubject) -> None:
     subject.sink.push(subject.job, [Sample(JOB_SUCCEEDED, 1)])
     subject.sink.push(subject.job, [])
-    assert subject.told() == {}
+    assert subject.series() == {}
 
 
 @CHECKS
-def other_groups_of_the_job_and_other_jobs_stay(subject: MetricsSubject) -> None:
+def a_push_does_not_change_other_groups_and_jobs(subject: MetricsSubject) -> None:
     other = f"{subject.job}_other"
     subject.sink.push(subject.job, [Sample(JOB_LAST_RUN, 1)], {"model": "a"})
     subject.sink.push(other, [Sample(JOB_LAST_RUN, 2)], {"model": "b"})
     subject.sink.push(subject.job, [Sample(JOB_LAST_RUN, 3)], {"model": "b"})
     subject.sink.push(subject.job, [Sample(JOB_LAST_RUN, 4)])
-    assert sorted(subject.told().values()) == [1, 3, 4]
-    assert list(subject.told(other).values()) == [2]
+    assert sorted(subject.series().values()) == [1, 3, 4]
+    assert list(subject.series(other).values()) == [2]
 
 
 @CHECKS
-def the_group_s_labels_win(subject: MetricsSubject) -> None:
+def labels_of_the_group_win(subject: MetricsSubject) -> None:
     samples = [Sample(JOB_LAST_RUN, 1, {"job": "forged", "model": "forged"})]
     subject.sink.push(subject.job, samples, {"model": "fraud"})
-    assert subject.told() == {(JOB_LAST_RUN, _labels(subject.job, model="fraud")): 1}
+    assert subject.series() == {(JOB_LAST_RUN, _labels(subject.job, model="fraud")): 1}
 
 
 @CHECKS
-def a_counter_keeps_its_name_and_numbers_stay_exact(subject: MetricsSubject) -> None:
+def counters_keep_their_name_and_values_are_exact(subject: MetricsSubject) -> None:
     subject.sink.push(subject.job, [Sample(PUSH_FAILURES, 2**53 - 1), Sample(JOB_LAST_RUN, 0.1)])
     labels = _labels(subject.job)
-    assert subject.told() == {(PUSH_FAILURES, labels): 2**53 - 1, (JOB_LAST_RUN, labels): 0.1}
+    assert subject.series() == {(PUSH_FAILURES, labels): 2**53 - 1, (JOB_LAST_RUN, labels): 0.1}
 
 
 @CHECKS
-def not_a_number_and_infinity_are_told_as_they_are(subject: MetricsSubject) -> None:
+def nan_and_infinity_are_exposed_unchanged(subject: MetricsSubject) -> None:
     values = {"0": math.nan, "1": math.inf, "2": -math.inf}
     samples = [Sample(STREAM_THRESHOLD, value, {"partition": p}) for p, value in values.items()]
     subject.sink.push(subject.job, samples)
-    told = {dict(labels)["partition"]: value for (_, labels), value in subject.told().items()}
-    assert math.isnan(told["0"])
-    assert (told["1"], told["2"]) == (math.inf, -math.inf)
+    exposed = {dict(labels)["partition"]: value for (_, labels), value in subject.series().items()}
+    assert math.isnan(exposed["0"])
+    assert (exposed["1"], exposed["2"]) == (math.inf, -math.inf)
 
 
 @CHECKS
 def labels_may_hold_any_text(subject: MetricsSubject) -> None:
-    subject.sink.push(subject.job, [Sample(STREAM_THRESHOLD, 1, {"topic": UGLY})], {"model": UGLY})
-    labels = _labels(subject.job, topic=UGLY, model=UGLY)
-    assert subject.told() == {(STREAM_THRESHOLD, labels): 1}
-    subject.sink.delete(subject.job, {"model": UGLY})
-    assert subject.told() == {}
+    subject.sink.push(
+        subject.job, [Sample(STREAM_THRESHOLD, 1, {"topic": SPECIAL})], {"model": SPECIAL}
+    )
+    labels = _labels(subject.job, topic=SPECIAL, model=SPECIAL)
+    assert subject.series() == {(STREAM_THRESHOLD, labels): 1}
+    subject.sink.delete(subject.job, {"model": SPECIAL})
+    assert subject.series() == {}
 
 
 @CHECKS
-def what_is_refused_leaves_the_group_as_it_was(subject: MetricsSubject) -> None:
+def a_rejected_push_leaves_the_group_unchanged(subject: MetricsSubject) -> None:
     subject.sink.push(subject.job, [Sample(JOB_LAST_RUN, 1)])
     many = [Sample(STREAM_THRESHOLD, 1, {"topic": str(i)}) for i in range(101)]
     for wrong in (
@@ -130,9 +132,9 @@ def what_is_refused_leaves_the_group_as_it_was(subject: MetricsSubject) -> None:
         many,
     ):
         raised(DataError, partial(subject.sink.push, subject.job, wrong))
-    assert subject.told() == {(JOB_LAST_RUN, _labels(subject.job)): 1}
+    assert subject.series() == {(JOB_LAST_RUN, _labels(subject.job)): 1}
     subject.sink.push(subject.job, many[:100])
-    assert len(subject.told()) == 100
+    assert len(subject.series()) == 100
 
 
 @CHECKS
@@ -142,16 +144,16 @@ def delete_removes_one_group_and_is_idempotent(subject: MetricsSubject) -> None:
     for _ in range(2):
         subject.sink.delete(subject.job, {"model": "a"})
         subject.sink.delete(subject.job)
-        assert subject.told() == {(JOB_LAST_RUN, _labels(subject.job, model="b")): 1}
+        assert subject.series() == {(JOB_LAST_RUN, _labels(subject.job, model="b")): 1}
 
 
 @CHECKS
-def of_racing_pushes_one_is_there_whole(subject: MetricsSubject) -> None:
+def concurrent_pushes_leave_one_complete_group(subject: MetricsSubject) -> None:
     def push(number: int) -> None:
         samples = [Sample(JOB_LAST_RUN, number), Sample(JOB_SUCCEEDED, number)]
         for _ in range(5):
             subject.sink.push(subject.job, samples)
 
     assert together([partial(push, number) for number in range(4)]) == [None] * 4
-    assert len(subject.told()) == 2
-    assert len(set(subject.told().values())) == 1
+    assert len(subject.series()) == 2
+    assert len(set(subject.series().values())) == 1
