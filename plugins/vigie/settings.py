@@ -1,27 +1,25 @@
-"""Settings: read once at an entry point, immutable afterwards.
+"""The settings, read once at an entry point and immutable afterwards.
 
-Precedence: command-line flag or Airflow Connection > environment > ``.env`` >
-``data/local/platform.toml`` > default.
-An empty variable counts as unset (that is what Compose yields for ``${VAR:-}``). Below
-:mod:`vigie.wiring`
-values are passed, never these objects.
+Precedence: command-line option or Airflow Connection > environment > ``.env`` >
+``data/local/platform.toml`` > default. Below :mod:`vigie.wiring`, values are passed instead of
+these objects.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from vigie.errors import SettingsError
 from vigie.records import ProjectPaths
+from vigie.setting_sources import merged_values
 
 
 class _Group(BaseModel):
@@ -29,7 +27,7 @@ class _Group(BaseModel):
 
 
 class ElasticsearchSettings(_Group):
-    """The real log index; without a host the embedded one is used."""
+    """Elasticsearch; without a host, the log index is the embedded one."""
 
     host: str | None = Field(default=None, alias="ELASTICSEARCH_HOST")
     port: int = Field(default=9200, ge=1, le=65535, alias="ELASTICSEARCH_PORT")
@@ -45,22 +43,22 @@ class ElasticsearchSettings(_Group):
 
     @property
     def url(self) -> str:
-        """Return scheme, host and port; a host that is a URL itself keeps its own."""
+        """Return scheme, host and port; a host that contains a scheme or port keeps it."""
         if self.host is None:
             raise SettingsError("ELASTICSEARCH_HOST is not set")
         scheme, _, rest = self.host.rpartition("://")
         name, _, path = rest.partition("/")
         if path or "@" in name:
             raise SettingsError(
-                "ELASTICSEARCH_HOST is a host or scheme://host:port, without path; user and "
-                "password go into ELASTICSEARCH_USER and ELASTICSEARCH_PASSWORD"
+                "ELASTICSEARCH_HOST must be a host or scheme://host:port, without a path; set user "
+                "and password in ELASTICSEARCH_USER and ELASTICSEARCH_PASSWORD"
             )
         has_port = name.rpartition(":")[2].isdigit() and not name.endswith("]")
         return f"{scheme or self.scheme}://{name if has_port else f'{name}:{self.port}'}"
 
 
 class PipelineSettings(_Group):
-    """How API logs are collected."""
+    """The collection of API log lines."""
 
     batch_size: int = Field(default=100, gt=0, alias="PIPELINE_BATCH_SIZE")
     poll_interval_s: float = Field(default=10.0, gt=0, alias="PIPELINE_POLL_INTERVAL")
@@ -68,14 +66,14 @@ class PipelineSettings(_Group):
 
 
 class GradioSettings(_Group):
-    """Where the served model's log comes from."""
+    """The Gradio page from which API log lines are collected."""
 
     url: str | None = Field(default=None, alias="GRADIO_URL")
     hf_token: SecretStr | None = Field(default=None, alias="HF_TOKEN")
 
 
 class StreamSettings(_Group):
-    """The stream of log lines; without servers the embedded one is used."""
+    """Kafka; without bootstrap servers, the stream is the embedded one."""
 
     bootstrap_servers: str | None = Field(default=None, alias="KAFKA_BOOTSTRAP_SERVERS")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -96,11 +94,11 @@ class StreamSettings(_Group):
 
     @property
     def dead_letter_topic(self) -> str | None:
-        """Where Kafka's other readers find refused lines; the embedded stream has no others."""
+        """The topic that gets a copy of each dead letter; None on the embedded stream."""
         return f"{self.topic}.dlq" if self.bootstrap_servers else None
 
     def security(self) -> dict[str, str]:
-        """Return librdkafka's options for TLS and SASL; they hold the password in clear."""
+        """Return librdkafka's options for TLS and SASL, including the password in clear text."""
         uses_sasl, secret = self.security_protocol.startswith("SASL"), self.sasl_password
         if uses_sasl and not (self.sasl_username and secret):
             raise SettingsError(
@@ -109,8 +107,8 @@ class StreamSettings(_Group):
             )
         if not uses_sasl and (self.sasl_username or secret):
             raise SettingsError(
-                "KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD is set, but KAFKA_SECURITY_PROTOCOL is "
-                f"{self.security_protocol}, which does not use it; set SASL_SSL"
+                "KAFKA_SASL_USERNAME or KAFKA_SASL_PASSWORD is set, but KAFKA_SECURITY_PROTOCOL="
+                f"{self.security_protocol} does not use them; set KAFKA_SECURITY_PROTOCOL=SASL_SSL"
             )
         files = {
             "ssl.ca.location": self.ssl_ca_location,
@@ -127,7 +125,7 @@ class StreamSettings(_Group):
 
 
 class MlflowSettings(_Group):
-    """The tracking server."""
+    """The MLflow server."""
 
     enabled: bool = Field(default=True, alias="MLFLOW_ENABLED")
     tracking_uri: str | None = Field(default=None, alias="MLFLOW_TRACKING_URI")
@@ -139,29 +137,29 @@ class MlflowSettings(_Group):
     @field_validator("tracking_uri")
     @classmethod
     def _without_login(cls, uri: str | None) -> str | None:
-        """Refuse a login in the address, which reports, links and messages tell."""
+        """Refuse a login in the URL, because reports, links and messages show the URL."""
         try:
             has_login = urlsplit(uri or "").username is not None
-        except ValueError:  # whose words repeat the address
-            raise ValueError("expected an address such as http://host:5000") from None
+        except ValueError:  # Its message contains the URL.
+            raise ValueError("expected a URL such as http://host:5000") from None
         if has_login:
             raise ValueError(
-                "expected no user and no password in it; "
+                "expected a URL without user and password; "
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             )
         return uri
 
     def login(self) -> dict[str, str]:
-        """Return the login as the variables of MLflow's client; they hold the secret in clear."""
+        """Return the variables of MLflow's client for the login, in clear text."""
         user, password, token = self.tracking_username, self.tracking_password, self.tracking_token
         if bool(user) != bool(password):
             raise SettingsError(
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD belong together; "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD must be set together: "
                 "set both or none"
             )
         if user and token:
             raise SettingsError(
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN are two logins; unset one"
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN are both set; unset one of them"
             )
         if user and password:
             return {
@@ -172,16 +170,16 @@ class MlflowSettings(_Group):
 
 
 class MetricsSettings(_Group):
-    """Where figures go; without a Pushgateway, to text files that serving exposes."""
+    """The Pushgateway; without a URL, metrics are written to text files that serving exposes."""
 
-    pushgateway_url: str | None = Field(  # not shown: it may hold a login
+    pushgateway_url: str | None = Field(  # may contain a login, so repr does not show it
         default=None, alias="PROMETHEUS_PUSHGATEWAY_URL", repr=False
     )
 
     @field_validator("pushgateway_url")
     @classmethod
     def _with_an_escaped_login(cls, url: str | None) -> str | None:
-        """Refuse a login that ends the host's part too early; the rest of it would be told."""
+        """Refuse an unescaped character in the login: part of it would be taken for the path."""
         beyond = re.split("[/?#]", re.sub(r"^\w+://", "", url or ""), maxsplit=1)[1:]
         if any("@" in part for part in beyond):
             raise ValueError("expected / ? and # of a password as %2F, %3F and %23")
@@ -189,7 +187,7 @@ class MetricsSettings(_Group):
 
 
 class LoopSettings(_Group):
-    """Thresholds of the loop; None leaves them to the model file."""
+    """Thresholds of reports and retraining; None: the model file's."""
 
     retrain_threshold: int | None = Field(default=None, ge=1, alias="RETRAIN_THRESHOLD")
     drift_threshold: float | None = Field(default=None, gt=0, le=1, alias="DRIFT_THRESHOLD")
@@ -197,7 +195,7 @@ class LoopSettings(_Group):
 
 
 class DatabaseSettings(_Group):
-    """The one database."""
+    """The PostgreSQL database of the records."""
 
     url: SecretStr | None = Field(default=None, alias="VIGIE_DATABASE_URL")
 
@@ -212,14 +210,14 @@ class ServingSettings(_Group):
 
 
 class CelerySettings(_Group):
-    """The local platform's Airflow on several worker processes; without a broker, LocalExecutor."""
+    """Celery workers of the local platform; without a broker, Airflow uses the LocalExecutor."""
 
     broker_url: SecretStr | None = Field(default=None, alias="VIGIE_CELERY_BROKER_URL")
     workers: int = Field(default=2, ge=1, le=8, alias="VIGIE_CELERY_WORKERS")
 
 
 class FolderSettings(_Group):
-    """Folders; relative ones are below the project."""
+    """Folders; relative paths are relative to the project."""
 
     data: Path = Field(default=Path("data"), alias="DATA_DIR")
     artifacts: Path = Field(default=Path("artifacts"), alias="ARTIFACTS_DIR")
@@ -227,14 +225,14 @@ class FolderSettings(_Group):
 
 
 def project_root() -> Path:
-    """Return ``VIGIE_HOME``, else the checkout that this package lies in."""
+    """Return ``VIGIE_HOME``, or the checkout that contains this package."""
     home = os.environ.get("VIGIE_HOME")
     return Path(home) if home else Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All groups, and where each variable's value came from."""
+    """All settings, and the source of each variable's value."""
 
     paths: ProjectPaths
     database: DatabaseSettings
@@ -253,119 +251,63 @@ class Settings:
     def from_env(
         cls, overrides: Mapping[str, str] | None = None, *, override_source: str = "command line"
     ) -> Self:
-        """Read every source once.
+        """Read all sources.
 
         Parameters
         ----------
         overrides
-            Values by variable name that win over the environment (flags, Airflow Connections); an
-            empty one resets its variable to the default.
+            Values of command-line options or Airflow Connections by variable name. They take
+            precedence over the environment; an empty value resets its variable to the default.
         override_source
-            What to say of them in ``vigie check``.
+            The name of this source, for ``vigie check``.
 
         Raises
         ------
         SettingsError
-            Names the variable and what is wrong with it, never its value.
+            If a value is invalid. The message names the variable but not the value.
         """
         root = project_root()
-        values, sources = _merge(root, overrides or {}, override_source)
+        known = set(known_variables())
+        values, sources = merged_values(root, known, overrides or {}, override_source)
         try:
             folders = FolderSettings.model_validate(values)
-            return cls(
-                paths=ProjectPaths(
-                    root, root / folders.data, root / folders.artifacts, root / folders.reports
-                ),
-                database=DatabaseSettings.model_validate(values),
-                elasticsearch=ElasticsearchSettings.model_validate(values),
-                pipeline=PipelineSettings.model_validate(values),
-                gradio=GradioSettings.model_validate(values),
-                stream=StreamSettings.model_validate(values),
-                mlflow=MlflowSettings.model_validate(values),
-                metrics=MetricsSettings.model_validate(values),
-                loop=LoopSettings.model_validate(values),
-                serving=ServingSettings.model_validate(values),
-                celery=CelerySettings.model_validate(values),
-                sources=sources,
+            paths = ProjectPaths(
+                root, root / folders.data, root / folders.artifacts, root / folders.reports
             )
+            groups: dict[str, Any] = {
+                name: group.model_validate(values) for name, group in GROUPS.items()
+            }
         except ValidationError as exc:
             raise SettingsError(_explain(exc, sources)) from None
+        return cls(paths=paths, sources=sources, **groups)
 
     def source(self, variable: str) -> str:
-        """Say where a variable's value came from."""
+        """Return the source of a variable's value."""
         return self.sources.get(variable, "default")
 
 
-GROUPS: tuple[type[_Group], ...] = (
-    DatabaseSettings,
-    ElasticsearchSettings,
-    PipelineSettings,
-    GradioSettings,
-    StreamSettings,
-    MlflowSettings,
-    MetricsSettings,
-    LoopSettings,
-    ServingSettings,
-    CelerySettings,
-    FolderSettings,
-)
+GROUPS: Mapping[str, type[_Group]] = {
+    "database": DatabaseSettings,
+    "elasticsearch": ElasticsearchSettings,
+    "pipeline": PipelineSettings,
+    "gradio": GradioSettings,
+    "stream": StreamSettings,
+    "mlflow": MlflowSettings,
+    "metrics": MetricsSettings,
+    "loop": LoopSettings,
+    "serving": ServingSettings,
+    "celery": CelerySettings,
+}
 
 
 def known_variables() -> tuple[str, ...]:
-    """Return every variable that settings read, for ``.env.example``, the docs and their test."""
-    return tuple(str(field.alias) for group in GROUPS for field in group.model_fields.values())
-
-
-def _merge(
-    root: Path, overrides: Mapping[str, str], override_source: str
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Layer the sources, lowest first; remember which one each value came from."""
-    layers = (
-        ("platform.toml", _platform_environment(root / "data" / "local" / "platform.toml")),
-        (".env", read_dotenv(root)),
-        ("environment", os.environ),
-        (override_source, overrides),
-    )
-    known = set(known_variables())
-    values: dict[str, str] = {}
-    sources: dict[str, str] = {}
-    for name, layer in layers:
-        for variable in known & layer.keys():
-            if layer[variable]:
-                values[variable] = layer[variable]
-            elif layer is overrides:
-                values.pop(variable, None)
-            else:
-                continue
-            sources[variable] = name
-    return values, sources
-
-
-def _platform_environment(path: Path) -> dict[str, str]:
-    """Read the ``[environment]`` table that ``vigie init`` wrote."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("environment", {})
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, OSError) as exc:
-        raise SettingsError(f"{path} cannot be read ({exc}); run: vigie init") from exc
-    return {str(key): str(value) for key, value in table.items()}
-
-
-def read_dotenv(root: Path) -> dict[str, str]:
-    """Return the variables of a project's ``.env``; empty if there is no file."""
-    path = root / ".env"
-    if not path.is_file():
-        return {}
-    from dotenv import dotenv_values
-
-    return {key: value for key, value in dotenv_values(path).items() if value is not None}
+    """Return the names of all variables that the settings read."""
+    groups: list[type[_Group]] = [*GROUPS.values(), FolderSettings]
+    return tuple(str(field.alias) for group in groups for field in group.model_fields.values())
 
 
 def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
-    """Say which variables are wrong and where they were set, without their values (they may be
-    secret).
-    """
+    """Return which variables are invalid and their sources; a value may be secret."""
     problems = [
         (str(problem["loc"][0]), problem["msg"]) for problem in error.errors(include_input=False)
     ]

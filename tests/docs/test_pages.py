@@ -145,11 +145,15 @@ def test_every_make_target_has_a_help_text(project_root: Path, make_targets: set
 
 
 def test_the_table_of_settings_has_every_variable_with_its_default(project_root: Path) -> None:
-    from vigie.settings import GROUPS
+    from vigie.settings import GROUPS, FolderSettings
 
     page = (project_root / "docs" / "settings.md").read_text(encoding="utf-8")
     documented = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| \S", page, re.MULTILINE))
-    fields = [field for group in GROUPS for field in group.model_fields.values()]
+    fields = [
+        field
+        for group in (*GROUPS.values(), FolderSettings)
+        for field in group.model_fields.values()
+    ]
     assert documented == {str(field.alias): default(field.default) for field in fields}
 
 

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from vigie.demo.stage import Target
 from vigie.errors import SettingsError, TransientError
-from vigie.settings import Settings, read_dotenv
+from vigie.setting_sources import read_dotenv
+from vigie.settings import Settings
 
 HOST = "127.0.0.1"
 FILES = "docker compose -f docker-compose.yml -f docker-compose.ports.yml"

@@ -17,7 +17,8 @@ from pathlib import Path
 from vigie.encoding import atomic_path
 from vigie.local.ports import LOOPBACK
 from vigie.local.state import Platform
-from vigie.settings import CelerySettings, known_variables, read_dotenv
+from vigie.setting_sources import read_dotenv
+from vigie.settings import CelerySettings, known_variables
 
 MARK = "VIGIE_PLATFORM"  # set in every process, so that `vigie down` can find all of them
 OWN_DATABASES = (  # with all three set, the embedded PostgreSQL is not needed

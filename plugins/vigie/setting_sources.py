@@ -1,0 +1,59 @@
+"""The sources of the settings: ``platform.toml``, ``.env``, the environment, and overrides."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Set
+from pathlib import Path
+
+from vigie.errors import SettingsError
+
+
+def merged_values(
+    root: Path, known: Set[str], overrides: Mapping[str, str], override_source: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Merge the sources; return the value and the source of each known variable that is set.
+
+    An empty variable counts as unset, because Compose sets it for ``${VAR:-}``. An empty override
+    resets its variable to the default.
+    """
+    layers = (
+        ("platform.toml", _platform_environment(root / "data" / "local" / "platform.toml")),
+        (".env", read_dotenv(root)),
+        ("environment", os.environ),
+        (override_source, overrides),
+    )
+    values: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for name, layer in layers:
+        for variable in known & layer.keys():
+            if layer[variable]:
+                values[variable] = layer[variable]
+            elif layer is overrides:
+                values.pop(variable, None)
+            else:
+                continue
+            sources[variable] = name
+    return values, sources
+
+
+def read_dotenv(root: Path) -> dict[str, str]:
+    """Return the variables of a project's ``.env``; empty if there is no file."""
+    path = root / ".env"
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {key: value for key, value in dotenv_values(path).items() if value is not None}
+
+
+def _platform_environment(path: Path) -> dict[str, str]:
+    """Return the table ``[environment]`` of the file that ``vigie init`` wrote."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("environment", {})
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, OSError) as exc:
+        raise SettingsError(f"{path} cannot be read ({exc}); run: vigie init") from exc
+    return {str(key): str(value) for key, value in table.items()}
