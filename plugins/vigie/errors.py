@@ -12,7 +12,6 @@
     │   ├── DiskFullError     it works again when there is room
     │   └── UndeliveredError
     ├── ConflictError         someone else was faster · Airflow: no retry · exit code 4
-    │   └── FencedError
     └── NotEnoughDataError    nothing to do yet · Airflow: skip · exit code 0
 """
 
@@ -81,10 +80,6 @@ class ConflictError(VigieError):
     """Another process was faster, or holds the lock."""
 
     exit_code = 4
-
-
-class FencedError(ConflictError):
-    """Another process took this one's own name: trying again would only fight it."""
 
 
 class NotEnoughDataError(VigieError):

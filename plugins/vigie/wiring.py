@@ -21,6 +21,9 @@ from vigie.settings import Settings, StreamSettings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+#: A follower must end soon after a signal, also while brokers are away.
+_STREAM_WAIT_S = 2.0
+
 
 class LazyServices:
     """The services of some settings, each opened on first use.
@@ -29,14 +32,15 @@ class LazyServices:
     ----------
     settings
         Addresses, credentials and folders.
-    index_wait_s
-        Maximum time that a call of the log index waits for a server that is busy or unavailable.
-        None: several minutes, extended as long as documents are accepted.
+    call_wait_s
+        Maximum time that a call of the log index waits for a server that is busy or unavailable;
+        reading from Kafka waits 2 s. None: several minutes, extended as long as documents are
+        accepted.
     """
 
-    def __init__(self, settings: Settings, index_wait_s: float | None = None) -> None:
+    def __init__(self, settings: Settings, call_wait_s: float | None = None) -> None:
         self.settings = settings
-        self.index_wait_s = index_wait_s
+        self.call_wait_s = call_wait_s
         self.stack = ExitStack()
 
     @property
@@ -117,8 +121,8 @@ class LazyServices:
         )
         patience = (
             Patience()
-            if self.index_wait_s is None
-            else Patience(total_s=self.index_wait_s, is_absolute=True)
+            if self.call_wait_s is None
+            else Patience(total_s=self.call_wait_s, is_absolute=True)
         )
         index = EsIndex(found.url, access, replicas=found.replicas, patience=patience)
         self.stack.callback(index.close)
@@ -131,7 +135,10 @@ class LazyServices:
             from vigie.adapters.kafka.stream import KafkaStream
 
             stream = KafkaStream(
-                found.bootstrap_servers, locks=lambda: self.locks, security=found.security()
+                found.bootstrap_servers,
+                locks=lambda: self.locks,
+                security=found.security(),
+                patience_s=None if self.call_wait_s is None else _STREAM_WAIT_S,
             )
             self.stack.callback(stream.close)
             return stream
@@ -186,9 +193,9 @@ class LazyServices:
 
 
 @contextmanager
-def open_services(settings: Settings, index_wait_s: float | None = None) -> Iterator[LazyServices]:
+def open_services(settings: Settings, call_wait_s: float | None = None) -> Iterator[LazyServices]:
     """Yield the services of these settings; close their connections at the end of the block."""
-    services = LazyServices(settings, index_wait_s)
+    services = LazyServices(settings, call_wait_s)
     with services.stack:
         yield services
 

@@ -26,7 +26,7 @@ def opened(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> FakeServi
 
     @contextmanager
     def fake(
-        overrides: dict[str, str | None] | None = None, index_wait_s: float | None = None
+        overrides: dict[str, str | None] | None = None, call_wait_s: float | None = None
     ) -> Iterator[FakeServices]:
         given = {name: value for name, value in (overrides or {}).items() if value}
         services.settings = Settings.from_env(given)  # type: ignore[attr-defined]
@@ -172,9 +172,7 @@ def test_a_gap_is_passed_where_it_is_allowed(
     names = Settings.from_env().stream
     opened.stream.positions[names.group, TOPIC, 0] = Position(0)
     followed: list[object] = []
-    monkeypatch.setattr(
-        "vigie.cli.stream_follow.follow_until_interrupted", lambda *given: followed.append(given)
-    )
+    monkeypatch.setattr(stream, "_follow", lambda *given: followed.append(given))
     where = ("--base-dir", logs) if command == ("run",) else ()
     told = run(stream.app, *command, *where, "--allow-gap")
     assert "lost before they were read" in told

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from vigie import state_keys
 from vigie.adapters.postgres.stream import PgStream
-from vigie.anomaly.scoring import follow_session
-from vigie.anomaly.scoring.follow_stream import INDEX_WAIT_S
+from vigie.anomaly.scoring import follow_stream
+from vigie.anomaly.scoring.follow_stream import CALL_WAIT_S
 from vigie.cli import stream
 from vigie.errors import DataError, TransientError
 from vigie.records import Message
@@ -34,10 +34,10 @@ def opened(
 ) -> FakeServices:
     @contextmanager
     def fake(
-        overrides: dict[str, str | None] | None = None, index_wait_s: float | None = None
+        overrides: dict[str, str | None] | None = None, call_wait_s: float | None = None
     ) -> Iterator[FakeServices]:
         services.settings = Settings.from_env({})  # type: ignore[attr-defined]
-        services.index_wait_s = index_wait_s  # type: ignore[attr-defined]
+        services.call_wait_s = call_wait_s  # type: ignore[attr-defined]
         yield services
 
     monkeypatch.setattr(stream, "services", fake)
@@ -131,7 +131,7 @@ def test_figures_go_like_those_of_a_job_and_are_deleted_at_the_end(opened: FakeS
 def test_a_push_that_fails_costs_the_figures_alone(
     opened: FakeServices, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(follow_session, "_REPORT_S", 0.1)
+    monkeypatch.setattr(follow_stream, "_REPORT_S", 0.1)
 
     def fail(*_: object) -> None:
         raise error
@@ -153,7 +153,7 @@ def test_a_push_that_fails_costs_the_figures_alone(
 def test_incidents_that_fail_are_grouped_later(
     opened: FakeServices, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(follow_session, "_REPORT_S", 0.1)
+    monkeypatch.setattr(follow_stream, "_REPORT_S", 0.1)
     scan, failures = opened.index.scan, iter(range(2))
 
     def failing(*arguments: Any, **more: Any) -> Any:
@@ -172,4 +172,4 @@ def test_the_followers_index_does_not_wait_long(opened: FakeServices) -> None:
     opened.stream.create_topic(TOPIC)
     opened.stream.produce(TOPIC, lines(30))
     assert follow(lambda: opened.index.count(INDEX) == 30)[0] == 0
-    assert opened.index_wait_s == INDEX_WAIT_S  # type: ignore[attr-defined]
+    assert opened.call_wait_s == CALL_WAIT_S  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from vigie.anomaly.detectors.base import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
-from vigie.anomaly.scoring.stream_lag import LagReport
+from vigie.anomaly.scoring.stream_lag import LagResult
 from vigie.errors import DataError, SettingsError, TransientError
 from vigie.operators.anomaly import (
     GroupIncidentsOperator,
@@ -82,7 +82,7 @@ def test_without_a_detector_lines_wait_deferred(run: Run) -> None:
 
 def test_a_service_that_is_down_counts_as_no_lag(run: Run) -> None:
     class Down(WaitForLagOperator):
-        def run_job(self, services: Any, settings: Any, context: Any) -> LagReport:
+        def run_job(self, services: Any, settings: Any, context: Any) -> LagResult:
             raise TransientError("refused")
 
     with pytest.raises(TaskDeferred):
@@ -91,7 +91,7 @@ def test_a_service_that_is_down_counts_as_no_lag(run: Run) -> None:
 
 def test_wrong_settings_fail_at_once(run: Run) -> None:
     class Wrong(WaitForLagOperator):
-        def run_job(self, services: Any, settings: Any, context: Any) -> LagReport:
+        def run_job(self, services: Any, settings: Any, context: Any) -> LagResult:
             raise SettingsError("KAFKA_BOOTSTRAP_SERVERS: no")
 
     with pytest.raises(AirflowFailException, match="KAFKA"):

@@ -23,7 +23,6 @@ from vigie.roles import Locks
 PRODUCE, FETCH, LIST_OFFSETS, OFFSET_COMMIT, OFFSET_FETCH = 0, 1, 2, 8, 9
 """Keys of Kafka's API, for :meth:`KafkaMock.fail`."""
 
-JOIN_GROUP, HEARTBEAT = 11, 12
 _PRODUCER = 0
 
 
@@ -133,8 +132,9 @@ class MockKafkaStream(KafkaStream):
         *,
         locks: Callable[[], Locks] | None = None,
         outage_s: float = 20.0,
+        patience_s: float | None = None,
     ) -> None:
-        super().__init__(mock.servers, locks=locks, outage_s=outage_s)
+        super().__init__(mock.servers, locks=locks, outage_s=outage_s, patience_s=patience_s)
         self.mock = mock
         self.made: set[str] = set()
 

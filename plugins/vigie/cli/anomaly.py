@@ -87,7 +87,7 @@ def evaluate(
     max_lines: MaxLines = 5000,
 ) -> None:
     """Measure the deployed version of a detector on a new sample of log lines."""
-    from vigie.anomaly.scoring.measure_champion import measure_champion
+    from vigie.anomaly.scoring.champion_detector import measure_champion
 
     with services() as opened:
         report = measure_champion(opened, detector=detector, base_dir=base_dir, max_lines=max_lines)
@@ -104,7 +104,7 @@ def explain(
     detector: Annotated[str, typer.Option(help="Detector that scores.")] = LSTM_AUTOENCODER,
 ) -> None:
     """Print the tokens that contribute most to the score of each line."""
-    from vigie.anomaly.scoring.explain_anomaly import explain_anomaly
+    from vigie.anomaly.scoring.champion_detector import explain_anomaly
 
     given = [line.encode() for line in lines] if lines else sys.stdin.buffer.read().splitlines()
     if not given:

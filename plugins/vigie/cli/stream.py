@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -12,11 +17,15 @@ from rich.markup import escape
 from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
 from vigie.cli.stream_text import incidents_line, ingest_line, lost_line, score_table
 from vigie.cli.support import console, errors, services
-from vigie.errors import DataError
+from vigie.errors import DataError, VigieError
 
 if TYPE_CHECKING:
     from vigie.anomaly.ingest.ingest_log_files import IngestResult
+    from vigie.anomaly.scoring.follow_stream import FollowOptions
+    from vigie.anomaly.scoring.result import ScoreResult
     from vigie.wiring import LazyServices
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -56,7 +65,7 @@ def topic(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
 ) -> None:
     """Create the topic unless it exists."""
-    from vigie.anomaly.scoring.ensure_topic import ensure_topic, readable_lines
+    from vigie.anomaly.scoring.stream_lag import ensure_topic, readable_lines
 
     with services({"VIGIE_STREAM_TOPIC": name}) as opened:
         wanted = opened.settings.stream.topic
@@ -95,27 +104,24 @@ def consume(
     max_lines: MaxLines = 1_000_000,
     detector: Detector = LSTM_AUTOENCODER,
     topic: Topic = None,
-    follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option(help="Keep running until Ctrl-C or SIGTERM.")] = False,
     interval: Annotated[
-        float, typer.Option(min=0.1, help="Seconds without a line until it is quiet.")
+        float, typer.Option(min=0.1, help="With --follow: seconds without a line before a report.")
     ] = 2.0,
     member: Annotated[
         str | None,
-        typer.Option(help="This follower's own name in its group (else the machine's)."),
+        typer.Option(help="Name of this follower in its metrics (else the machine's)."),
     ] = None,
     allow_gap: AllowGap = False,
 ) -> None:
     """Score the waiting lines, index them, group anomalies into incidents."""
-    from vigie.anomaly.scoring.follow_stream import INDEX_WAIT_S
+    from vigie.anomaly.scoring.follow_stream import CALL_WAIT_S, FollowOptions
 
-    index_wait_s = INDEX_WAIT_S if follow else None
-    with services({"VIGIE_STREAM_TOPIC": topic}, index_wait_s) as opened:
+    call_wait_s = CALL_WAIT_S if follow else None
+    with services({"VIGIE_STREAM_TOPIC": topic}, call_wait_s) as opened:
         if not follow:
             _consume(opened, factor, threshold, update, batch, max_lines, detector, allow_gap)
             return
-        from vigie.anomaly.scoring.follow_stream import FollowOptions
-        from vigie.cli.stream_follow import follow_until_interrupted
-
         names = opened.settings.stream
         if allow_gap:
             _skip_lost(opened)
@@ -123,7 +129,6 @@ def consume(
             topic=names.topic,
             group=names.group,
             index=names.index,
-            member=member or f"vigie-{socket.gethostname()}",
             detector=detector,
             factor=factor,
             threshold=threshold,
@@ -131,7 +136,7 @@ def consume(
             batch_size=batch,
             dead_letter_topic=names.dead_letter_topic,
         )
-        follow_until_interrupted(opened, options, interval)
+        _follow(opened, options, member or f"vigie-{socket.gethostname()}", interval)
 
 
 @app.command()
@@ -149,7 +154,7 @@ def run(
     allow_gap: AllowGap = False,
 ) -> None:
     """Topic, ingest and consume in one go."""
-    from vigie.anomaly.scoring.ensure_topic import ensure_topic
+    from vigie.anomaly.scoring.stream_lag import ensure_topic
 
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
         ensure_topic(opened, topic=opened.settings.stream.topic)
@@ -218,8 +223,82 @@ def _consume(
 
 
 def _skip_lost(opened: LazyServices) -> None:
-    from vigie.anomaly.scoring.skip_lost_lines import skip_lost_lines
+    from vigie.anomaly.scoring.stream_lag import skip_lost_lines
 
     names = opened.settings.stream
     lost = skip_lost_lines(opened, topic=names.topic, group=names.group)
     console.print(lost_line(lost), highlight=False)
+
+
+def _follow(opened: LazyServices, options: FollowOptions, member: str, interval_s: float) -> None:
+    """Follow the topic until a signal; group incidents and push metrics at every report.
+
+    A failure of either is logged, and does not end the follower. The metrics are deleted at a
+    regular end, because nothing updates them afterwards.
+    """
+    from vigie.anomaly.scoring.follow_stream import follow_stream
+    from vigie.monitoring.push_metrics import delete_metrics, push_metrics
+
+    job, printed = f"stream_follow_{member}", 0
+
+    def report(result: ScoreResult) -> None:
+        nonlocal printed
+        if result.read > printed:
+            printed = result.read
+            console.print(score_table(result))
+        reports = [result.as_xcom()]
+        failed = not _group(opened, options, result, reports)
+        push_metrics(opened, dag_id=job, results=reports, failed_tasks=int(failed))
+
+    with _first_signal() as stop:
+        errors.print(
+            f"Following {options.topic} as {member}; press Ctrl-C to stop", highlight=False
+        )
+        result = follow_stream(
+            opened, options, should_stop=stop.is_set, on_result=report, wait_s=interval_s
+        )
+        console.print(score_table(result))
+        _group(opened, options, result, [])
+        delete_metrics(opened, dag_id=job)
+
+
+def _group(
+    opened: LazyServices, options: FollowOptions, result: ScoreResult, reports: list[dict[str, Any]]
+) -> bool:
+    """Group incidents and append the result; return False if that failed and is left to later."""
+    from vigie.anomaly.scoring.group_incidents import group_incidents
+
+    if result.lag is None:  # a service is away, and a stop must not wait for it
+        return False
+    try:
+        incidents = group_incidents(opened, topic=options.topic, index=options.index)
+    except VigieError as exc:
+        log.warning("incidents are grouped later: %s", exc)
+        return False
+    if incidents.written:
+        console.print(incidents_line(incidents), highlight=False)
+    reports.append(incidents.as_xcom())
+    return True
+
+
+@contextmanager
+def _first_signal() -> Iterator[Event]:
+    """Yield an event that the first Ctrl-C or SIGTERM sets; the second ends the process."""
+    stop = Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def handle(*_: object) -> None:
+        stop.set()
+        restore()
+
+    for number in numbers:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        restore()

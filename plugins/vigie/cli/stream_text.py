@@ -9,9 +9,9 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from vigie.anomaly.ingest.ingest_log_files import IngestResult
-    from vigie.anomaly.scoring.explain_anomaly import Explanation
-    from vigie.anomaly.scoring.group_incidents import IncidentsReport
-    from vigie.anomaly.scoring.result import ScoreReport
+    from vigie.anomaly.scoring.champion_detector import Explanation
+    from vigie.anomaly.scoring.group_incidents import IncidentsResult
+    from vigie.anomaly.scoring.result import ScoreResult
     from vigie.anomaly.training.evaluate_detectors import EvaluationResult
     from vigie.anomaly.training.register_detectors import RegisterResult
 
@@ -28,7 +28,7 @@ def ingest_line(report: IngestResult) -> str:
     )
 
 
-def score_table(report: ScoreReport) -> Table:
+def score_table(report: ScoreResult) -> Table:
     """Account for every line read."""
     table = Table(title=f"{report.index}, scored by {report.detector} v{report.model_version}")
     table.add_column("lines")
@@ -50,7 +50,7 @@ def lost_line(lost: int) -> str:
     return f"{lost} lines were lost before they were read; going on behind them."
 
 
-def incidents_line(report: IncidentsReport) -> str:
+def incidents_line(report: IncidentsResult) -> str:
     """Say how many incidents changed."""
     return f"{report.written} incidents new or fuller."
 

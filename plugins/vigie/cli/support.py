@@ -17,7 +17,7 @@ errors = Console(stderr=True)
 
 @contextmanager
 def services(
-    overrides: Mapping[str, str | None] | None = None, index_wait_s: float | None = None
+    overrides: Mapping[str, str | None] | None = None, call_wait_s: float | None = None
 ) -> Iterator[LazyServices]:
     """Open services; start the embedded PostgreSQL if it is used and not running.
 
@@ -34,5 +34,5 @@ def services(
 
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     settings = ensure_database(Settings.from_env(given), tell=errors.print)
-    with open_services(settings, index_wait_s) as opened:
+    with open_services(settings, call_wait_s) as opened:
         yield opened

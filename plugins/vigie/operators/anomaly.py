@@ -15,7 +15,7 @@ from vigie.operators.base import JobOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigie.anomaly.scoring.stream_lag import LagReport
+    from vigie.anomaly.scoring.stream_lag import LagResult
     from vigie.records import JobResult
     from vigie.roles import Services
     from vigie.settings import Settings
@@ -53,7 +53,7 @@ class WaitForLagOperator(JobOperator):
         self.poll_interval_s = poll_interval_s
         self.max_wait_s = max_wait_s
 
-    def run_job(self, services: Services, settings: Settings, context: Context) -> LagReport:
+    def run_job(self, services: Services, settings: Settings, context: Context) -> LagResult:
         from vigie.anomaly.scoring.stream_lag import stream_lag
 
         names = settings.stream

@@ -1,6 +1,4 @@
-"""The stream role: topics, partitions, consumer groups, offsets committed together with the
-consumer's state.
-"""
+"""The stream role: topics, partitions and groups; offsets are committed together with state."""
 
 from __future__ import annotations
 
@@ -10,42 +8,46 @@ from typing import Protocol
 
 from vigie.records import Message, Position, StreamRecord
 
+TAKEOVER_S = 0.5
+"""Default wait for a lease: the lease of a killed process ends within milliseconds."""
+
 
 class StreamConsumer(Protocol):
-    """A member of a group that owns some partitions until it closes."""
+    """Reads and commits the partitions whose leases it holds.
+
+    After an error other than ConflictError of ``commit``, close the consumer and open a new one:
+    it starts at the committed positions.
+    """
 
     @property
     def partitions(self) -> tuple[int, ...]: ...
 
-    @property
-    def assignment(self) -> int:
-        """A number that changes whenever partitions came or went: their state must be read again,
-        lines that were not committed are dropped (whoever owns the partition reads them again).
-        """
-
-    @property
-    def max_gap_s(self) -> float | None:
-        """How long the caller may stay away between two polls, in seconds; None: as it likes."""
-
     def committed(self) -> dict[int, Position]:
-        """Return each owned partition's committed position (offset 0 of a fresh group: the oldest
-        kept).
+        """Return the committed position of each partition.
+
+        A group that never committed a partition starts at its oldest record.
         """
 
     def poll(self, max_records: int, timeout_s: float = 0.0) -> list[StreamRecord]:
-        """Return the next records, in offset order within a partition; empty at the end of the log.
+        """Return the next records, in offset order within a partition.
 
-        Raises DataError when the committed offset was dropped by retention (lines were lost).
+        At the end of the log, wait up to ``timeout_s`` for more; then return an empty list.
+
+        Raises
+        ------
+        DataError
+            Retention dropped records before the group read them.
         """
 
-    def idle(self, seconds: float) -> None:
-        """Stay the owner for a while without reading (the sink asks for time)."""
-
     def commit(self, positions: Mapping[int, Position]) -> None:
-        """Commit positions with their metadata, atomically a partition.
+        """Commit positions with their metadata, atomically per partition.
 
-        Call it only after the sink confirmed. Raises ConflictError when the partition now belongs
-        to somebody else.
+        Call it only after the records are stored.
+
+        Raises
+        ------
+        ConflictError
+            The lease was lost and another consumer took the partition.
         """
 
 
@@ -53,7 +55,7 @@ class LogStream(Protocol):
     """Topics of log lines."""
 
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
-        """Create a topic; return False if it was already there (never recreates)."""
+        """Create a topic; return False if it exists, whatever its number of partitions."""
 
     def delete_topic(self, topic: str) -> None: ...
 
@@ -61,38 +63,49 @@ class LogStream(Protocol):
         """Return the number of partitions; 0 if the topic does not exist."""
 
     def produce(self, topic: str, messages: Sequence[Message], partition: int = 0) -> int:
-        """Append messages durably, in order; return the offset of the first. Raises DataError: no
-        such topic.
+        """Append messages durably, in order; return the offset of the first.
+
+        Raises
+        ------
+        DataError
+            The topic does not exist.
         """
 
     def first_offsets(self, topic: str) -> dict[int, int]:
-        """Return the oldest offset that is kept of each partition; of an empty one its end."""
+        """Return the offset of the oldest record of each partition; of an empty one, its end."""
 
     def end_offsets(self, topic: str) -> dict[int, int]:
-        """Return the next offset to be written of each partition."""
+        """Return the offset that the next record of each partition gets."""
 
     def trim(self, topic: str) -> int:
-        """Drop lines that every group has committed, where keeping the log small is left to us;
-        return how many.
+        """Delete the records that every group has committed; return their number.
 
-        A broker with a retention of its own drops nothing and returns 0.
+        A broker that has its own retention deletes nothing and returns 0.
+        """
+
+    def lags(self, group: str, topic: str) -> dict[int, int]:
+        """Count the records of each partition that a group has not committed yet.
+
+        The result is empty if the topic does not exist.
         """
 
     def lag(self, group: str, topic: str) -> int:
-        """Count the lines that a group has not committed yet; 0 if the topic does not exist."""
+        """Count the records of all partitions that a group has not committed yet."""
 
     def consumer(
         self,
         group: str,
         topic: str,
         partitions: Sequence[int] | None = None,
-        member: str | None = None,
+        wait_s: float = TAKEOVER_S,
     ) -> AbstractContextManager[StreamConsumer]:
-        """Own partitions (None: all) as a member of a group.
+        """Hold the leases of partitions (None: all) for a group while the block runs.
 
-        Raises ConflictError while another live member owns one of them.
+        A lease ends with the block or with its process. Every commit checks a fencing token, so a
+        consumer that lost its lease without noticing cannot commit.
 
-        With ``member``, a name that stays the same over restarts, the group shares the partitions
-        out instead, if the stream can: they come and go (see ``assignment``), ``partitions`` is not
-        used. Raises FencedError when another process takes the same name.
+        Raises
+        ------
+        ConflictError
+            After ``wait_s`` another live consumer still holds one of the leases.
         """

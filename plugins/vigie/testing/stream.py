@@ -78,12 +78,15 @@ class FakeStream:
         log = self.log_of(topic, partition)
         return next((i for i, record in enumerate(log) if record is not None), len(log))
 
-    def lag(self, group: str, topic: str) -> int:
+    def lags(self, group: str, topic: str) -> dict[int, int]:
         def start(p: int) -> int:
             position = self.positions.get((group, topic, p))
             return position.offset if position else self.first_offset(topic, p)
 
-        return sum(end - start(p) for p, end in self.end_offsets(topic).items())
+        return {p: end - start(p) for p, end in self.end_offsets(topic).items()}
+
+    def lag(self, group: str, topic: str) -> int:
+        return sum(self.lags(group, topic).values())
 
     def trim(self, topic: str) -> int:
         """Drop what every group has committed; return how many lines went."""
@@ -108,7 +111,7 @@ class FakeStream:
         group: str,
         topic: str,
         partitions: Sequence[int] | None = None,
-        member: str | None = None,
+        wait_s: float = 0.0,
     ) -> Iterator[FakeConsumer]:
         wanted = range(max(self.partitions(topic), 1)) if partitions is None else partitions
         owner = FakeConsumer(self, [(group, topic, p) for p in sorted(wanted)])
@@ -121,9 +124,6 @@ class FakeStream:
 
 class FakeConsumer:
     """Satisfies :class:`vigie.roles.StreamConsumer`."""
-
-    assignment = 1
-    max_gap_s: float | None = None
 
     def __init__(self, stream: FakeStream, keys: list[_Key]) -> None:
         self.stream, self.keys = stream, keys
@@ -154,9 +154,6 @@ class FakeConsumer:
             self.next[key] = start + len(page)
             found += records
         return found
-
-    def idle(self, seconds: float) -> None:
-        """Return at once: nothing here takes time."""
 
     def commit(self, positions: Mapping[int, Position]) -> None:
         keys = {key[2]: key for key in self.keys}

@@ -14,7 +14,6 @@ from vigie.adapters.kafka.errors import MEANINGS, translated
 from vigie.errors import (
     ConflictError,
     DataError,
-    FencedError,
     PermanentError,
     SettingsError,
     TransientError,
@@ -43,7 +42,7 @@ def test_every_code_of_the_library_has_a_meaning() -> None:
         ("ILLEGAL_GENERATION", ConflictError),
         ("UNKNOWN_MEMBER_ID", ConflictError),
         ("_ASSIGNMENT_LOST", ConflictError),
-        ("FENCED_INSTANCE_ID", FencedError),
+        ("FENCED_INSTANCE_ID", ConflictError),
         ("SASL_AUTHENTICATION_FAILED", SettingsError),
         ("TOPIC_AUTHORIZATION_FAILED", SettingsError),
         ("OFFSET_OUT_OF_RANGE", DataError),

@@ -38,12 +38,10 @@ import signal
 import sys
 import threading
 import time
-from vigie.adapters import kafka_member
 from vigie.anomaly.scoring.follow_stream import FollowOptions, follow_stream
 from vigie.settings import Settings
 from vigie.wiring import open_services
 
-kafka_member.MAX_GAP_S = 6.0  # and so the session: the dead are missed soon
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 print("ready", flush=True)
@@ -64,11 +62,11 @@ class InSlowMotion:
         time.sleep(0.1)
         return outcome
 
-name, member = sys.argv[1:]
+name = sys.argv[1]
 with open_services(Settings.from_env(), 2.0) as services:
     services.index = InSlowMotion(services.index)
-    options = FollowOptions(topic=name, group=name, index=name, member=member, batch_size=10)
-    follow_stream(services, options, should_stop=stop.is_set, on_report=print, wait_s=0.2)
+    options = FollowOptions(topic=name, group=name, index=name, batch_size=10)
+    follow_stream(services, options, should_stop=stop.is_set, on_result=print, wait_s=0.2)
 """
 
 
@@ -111,7 +109,7 @@ class Followers:
     def begin(self, member: str) -> None:
         with self.heard(member).open("wb") as out, self.heard(member, "err").open("ab") as err:
             self.running[member] = subprocess.Popen(
-                [sys.executable, "-I", "-c", FOLLOW, NAME, member], stdout=out, stderr=err
+                [sys.executable, "-I", "-c", FOLLOW, NAME], stdout=out, stderr=err
             )
 
     def heard(self, member: str, what: str = "out") -> Path:

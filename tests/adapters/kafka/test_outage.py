@@ -77,19 +77,21 @@ def test_a_broker_that_is_down_is_told_within_five_seconds(broker: OwnBroker) ->
 @pytest.mark.timeout(300)
 def test_a_follower_outlives_an_outage(broker: OwnBroker, services: FakeServices) -> None:
     deploy_detector(services)
-    stream = KafkaStream(broker.servers, outage_s=AWAY_S / 2)  # it gives up, and joins again
+    stream = KafkaStream(
+        broker.servers, locks=lambda: services.locks, patience_s=AWAY_S / 2
+    )  # it gives up a call, and tries again
     services.stream = stream  # type: ignore[assignment]
     stream.create_topic("followed", 2)
     stream.produce("followed", lines(300))
     stop_it, reports = threading.Event(), []
-    options = FollowOptions(topic="followed", group="followers", index="scored", member="m")
+    options = FollowOptions(topic="followed", group="followers", index="scored")
 
     def follow() -> None:
         report = follow_stream(
             services,
             options,
             should_stop=stop_it.is_set,
-            on_report=lambda report: None,
+            on_result=lambda result: None,
             wait_s=0.2,
         )
         reports.append(report)

@@ -19,7 +19,7 @@ from vigie.anomaly.ingest.files import (
     read_lines,
     resume,
 )
-from vigie.anomaly.scoring.event_time import event_time
+from vigie.anomaly.scoring.score_records import event_time
 from vigie.errors import DataError
 from vigie.records import MAX_LINE
 

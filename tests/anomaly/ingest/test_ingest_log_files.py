@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vigie.anomaly.ingest.ingest_log_files import MAX_BATCH_BYTES, IngestResult, ingest_log_files
-from vigie.anomaly.scoring.ensure_topic import ensure_topic
+from vigie.anomaly.scoring.stream_lag import ensure_topic
 from vigie.errors import (
     DataError,
     NotEnoughDataError,

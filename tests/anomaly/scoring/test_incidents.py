@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
-from vigie.anomaly.scoring.group_incidents import IncidentsReport, group_incidents
-from vigie.anomaly.scoring.incidents import INCIDENTS, window_start
-from vigie.anomaly.scoring.pending_incidents import dirty_spans, mark_dirty
+from vigie.anomaly.scoring.group_incidents import (
+    INCIDENTS,
+    IncidentsResult,
+    group_incidents,
+    window_start,
+)
+from vigie.anomaly.scoring.pending_incidents import mark_pending, pending_spans
 from vigie.anomaly.scoring.scored_documents import anomaly_index
 from vigie.encoding import iso_utc
 from vigie.records import Document
@@ -33,10 +37,10 @@ def add(services: FakeServices, key: str, minute: float, template: str, **fields
         "message": template, "source": "a.log", **fields,
     }  # fmt: skip
     services.index.create(INDEX, [Document(key, body)])
-    mark_dirty(services, INDEX, TOPIC, 0, at)
+    mark_pending(services.state, INDEX, TOPIC, 0, at)
 
 
-def group(services: FakeServices) -> IncidentsReport:
+def group(services: FakeServices) -> IncidentsResult:
     return group_incidents(services, topic=TOPIC, index=INDEX)
 
 
@@ -97,7 +101,7 @@ def test_a_note_made_while_grouping_is_not_lost(ready: FakeServices) -> None:
 
     ready.index.scan = scan_then_write  # type: ignore[method-assign]
     group(ready)
-    assert len(dirty_spans(ready, INDEX, TOPIC)) == 1
+    assert len(pending_spans(ready.state, ready.stream, INDEX, TOPIC)) == 1
     group(ready)
     assert incidents(ready)[0]["n_lines"] == 2
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vigie.anomaly.detectors.base import ISOLATION_FOREST
-from vigie.anomaly.scoring.result import ScoreReport
+from vigie.anomaly.scoring.result import ScoreResult
 from vigie.anomaly.scoring.score_stream import score_stream
 from vigie.catalogue import STREAM_LOST
 from vigie.dead_letters.letters import DEAD_LETTERS
@@ -39,7 +39,7 @@ def produce(services: FakeServices, *lines: bytes, partition: int = 0, **headers
     services.stream.produce(TOPIC, [Message(line, headers) for line in lines], partition)
 
 
-def score(services: FakeServices, **values: Any) -> ScoreReport:
+def score(services: FakeServices, **values: Any) -> ScoreResult:
     return score_stream(services, topic=TOPIC, group=GROUP, index=INDEX, **values)
 
 

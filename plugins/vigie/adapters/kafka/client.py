@@ -23,8 +23,6 @@ from vigie.errors import DataError, SettingsError, TransientError
 
 #: `vigie check` and the first call of a job must fail within five seconds when nobody answers.
 CONNECT_S = 4.0
-#: A follower that ended and does not come back is missed by its group after this time.
-SESSION_S = 30.0
 DESCRIBE_S = 2.0  # `vigie check` tells within five seconds, the start of the command included
 MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 _quiet = logging.getLogger("vigie.kafka.client")
@@ -69,12 +67,22 @@ class KafkaCluster:
     security
         librdkafka's options for TLS and SASL; never printed.
     outage_s
-        How long a job that runs waits for brokers to come back before it gives up (TransientError).
+        Seconds that writing waits for brokers to come back before it raises TransientError.
+    patience_s
+        Seconds that reading and committing wait for them; None: ``outage_s``.
     """
 
-    def __init__(self, servers: str, security: Mapping[str, str], outage_s: float) -> None:
+    def __init__(
+        self,
+        servers: str,
+        security: Mapping[str, str],
+        outage_s: float,
+        patience_s: float | None = None,
+    ) -> None:
         self.servers = servers
         self.outage_s = outage_s
+        self.patience_s = outage_s if patience_s is None else patience_s
+        self.ask_s = min(CONNECT_S, self.patience_s)  # of one request
         self._security = dict(security)
         self._heard: list[KafkaError] = []  # what connections of the administrator met
 
@@ -159,14 +167,15 @@ class KafkaCluster:
     def bounds(self, topic: str, *, oldest: bool) -> dict[int, int]:
         """Return the oldest offset of each partition, or the next one to be written."""
         spec = OffsetSpec.earliest() if oldest else OffsetSpec.latest()
-        wanted = {TopicPartition(topic, p): spec for p in range(self.partitions(topic))}
+        n_partitions = self.partitions(topic, self.ask_s)
+        wanted = {TopicPartition(topic, p): spec for p in range(n_partitions)}
         if not wanted:
             return {}
 
         def ask(admin: AdminClient) -> dict[int, int]:
             asked = admin.list_offsets(
                 wanted,
-                request_timeout=CONNECT_S,
+                request_timeout=self.ask_s,
                 # as our consumers read: lines of a transaction that is open are not there yet
                 isolation_level=IsolationLevel.READ_COMMITTED,
             )
@@ -180,7 +189,7 @@ class KafkaCluster:
         request = [ConsumerGroupTopicPartitions(group, places)]
 
         def ask(admin: AdminClient) -> dict[int, int]:
-            asked = admin.list_consumer_group_offsets(request, request_timeout=CONNECT_S)
+            asked = admin.list_consumer_group_offsets(request, request_timeout=self.ask_s)
             found = _answer(asked[group]).topic_partitions
             for at in found:  # left out it would count as never committed
                 if at.error is not None:

@@ -1,39 +1,32 @@
-"""Partitions that a worker owns by name: no membership, a lease and a token in each commit.
+"""Reads and commits the partitions whose leases a worker or a follower holds.
 
-A worker that Airflow maps takes its partitions at once after another was killed (0.06 s; a
-subscription waits for the dead one's session). Kafka itself does not keep two such workers apart:
-the lease does, and a token that each member writes at its start tells a late one that it lost.
+Partitions are assigned directly: there is no membership of a Kafka group, so a successor of a
+killed process starts at once (0.06 s; a subscription waits for the session of the dead member).
+Kafka itself does not keep two such consumers apart. The lease does, and every consumer writes a
+token when it starts: a consumer that lost its lease finds another token and cannot commit.
 """
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Mapping, Sequence
 
-from confluent_kafka import TopicPartition
-
-from vigie.adapters.kafka.client import CONNECT_S, SESSION_S, KafkaCluster
-from vigie.adapters.kafka.errors import translated
+from vigie.adapters.kafka.client import CONNECT_S, KafkaCluster
 from vigie.adapters.kafka.reader import KafkaReader
 from vigie.errors import ConflictError
 from vigie.records import Position, StreamRecord
+from vigie.stored_records import check_metadata
 
 
 class KafkaConsumer:
-    """Satisfies :class:`vigie.roles.StreamConsumer` over partitions chosen by the caller."""
-
-    assignment = 1
-    max_gap_s = None
+    """Satisfies :class:`vigie.roles.StreamConsumer`."""
 
     def __init__(
         self, cluster: KafkaCluster, group: str, topic: str, partitions: Sequence[int]
     ) -> None:
-        self._reader = KafkaReader(cluster, group, topic, secrets.token_hex(4))
-        self._done: dict[int, Position] = {}  # as far as it is committed
-        self._handed: dict[int, int] = {}  # after the last line that was handed out
-        self.committed = self._reader.committed
-        self.idle = time.sleep
+        self._cluster, self._group, self._topic = cluster, group, topic
+        self._reader = KafkaReader(cluster, group, topic)
+        self._done: dict[int, Position] = {}  # committed positions
+        self._returned: dict[int, int] = {}  # offsets after the last record that poll returned
         try:
             self._enter(partitions)
         except BaseException:
@@ -41,65 +34,71 @@ class KafkaConsumer:
             raise
 
     def _enter(self, partitions: Sequence[int]) -> None:
-        """Take over: commit again what is committed, under our token.
-
-        The broker refuses that while a follower is a member of the group.
-        """
+        """Take the partitions over: commit the committed positions again, under our token."""
         reader = self._reader
         stored = reader.positions.stored(partitions, CONNECT_S)
-        positions = {partition: position for partition, (_, position) in stored.items()}
+        self._done = {partition: position for partition, (_, position) in stored.items()}
         try:
-            reader.positions.write(positions)
+            reader.positions.write(self._done, max(CONNECT_S, self._cluster.patience_s))
         except ConflictError as exc:
             raise ConflictError(
-                f"group {reader.group!r} has a follower (`vigie stream consume --follow`), or had "
-                f"one less than {SESSION_S:.0f} s ago: {exc}"
+                f"group {self._group!r} has a member that subscribed through Kafka's group "
+                f"protocol, which excludes leases; use another group: {exc}"
             ) from exc
-        starts = [TopicPartition(reader.topic, p, at.offset) for p, at in positions.items()]
-        with translated(f"the partitions {list(partitions)} were not assigned"):
-            reader.client.assign(starts)
-        reader.next = {partition: position.offset for partition, position in positions.items()}
-        self._done = positions
+        reader.start({partition: at.offset for partition, at in self._done.items()})
 
     @property
     def partitions(self) -> tuple[int, ...]:
-        return self._reader.partitions
+        return tuple(sorted(self._done))
+
+    def committed(self) -> dict[int, Position]:
+        wait_s = max(CONNECT_S, self._cluster.patience_s)
+        found = self._reader.positions.stored(self.partitions, wait_s)
+        return {partition: position for partition, (_, position) in sorted(found.items())}
 
     def poll(self, max_records: int, timeout_s: float = 0.0) -> list[StreamRecord]:
         records = self._reader.poll(max_records, timeout_s)
-        self._handed |= {record.partition: record.offset + 1 for record in records}
+        self._returned |= {record.partition: record.offset + 1 for record in records}
         if not records:
-            self._pass_markers()
+            self._commit_past_markers()
         return records
 
-    def _pass_markers(self) -> None:
-        """Commit past offsets that are nobody's lines (of others' transactions): no lag is left."""
+    def _commit_past_markers(self) -> None:
+        """Commit past offsets that hold transaction markers, so that they do not count as lag."""
         ends = self._reader.next
         past = {
             p: Position(ends[p], at.metadata)
             for p, at in self._done.items()
-            if self._handed.get(p, at.offset) == at.offset < ends[p]
+            if self._returned.get(p, at.offset) == at.offset < ends[p]
         }
         if past:
             self.commit(past)
 
     def commit(self, positions: Mapping[int, Position]) -> None:
-        """Commit behind the token: the group's positions are ours while it is the last written.
+        """Commit if the token of the last commit is ours.
 
-        Between looking and writing somebody may take over. His next commit then fails; nothing is
-        lost, because a position always has its own state and its lines in the sink.
+        Another consumer may take over between the check and the write. Its next commit then fails;
+        nothing is lost, because a position always has its own state and its lines are stored.
         """
-        reader = self._reader
-        reader.check(positions)
-        stored = reader.positions.stored(sorted(positions), reader.cluster.outage_s)
+        self._check(positions)
+        stored = self._reader.positions.stored(sorted(positions), self._cluster.patience_s)
         for partition, (token, _) in stored.items():
-            if token != reader.positions.token:
+            if token != self._reader.positions.token:
                 raise ConflictError(
-                    f"partition {partition} of {reader.topic!r} belongs to another member of group "
-                    f"{reader.group!r} now, or its topic is gone; nothing was committed"
+                    f"another member of group {self._group!r} took partition {partition} of "
+                    f"{self._topic!r}, or the topic was deleted; nothing was committed"
                 )
-        reader.positions.write(positions)
+        self._reader.positions.write(positions, self._cluster.patience_s)
         self._done |= positions
 
+    def _check(self, positions: Mapping[int, Position]) -> None:
+        for position in positions.values():
+            check_metadata(position.metadata)
+        if foreign := sorted(positions.keys() - self._done.keys()):
+            raise ConflictError(
+                f"no lease on the partitions {foreign} of {self._topic!r} is held; "
+                "nothing was committed"
+            )
+
     def close(self) -> None:
-        self._reader.client.close()
+        self._reader.positions.close()

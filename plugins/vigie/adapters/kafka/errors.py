@@ -14,7 +14,6 @@ from confluent_kafka import KafkaError, KafkaException
 from vigie.errors import (
     ConflictError,
     DataError,
-    FencedError,
     PermanentError,
     SettingsError,
     TransientError,
@@ -38,7 +37,7 @@ _NAMES: Mapping[type[VigieError], str] = {
         UNKNOWN_LEADER_EPOCH UNSTABLE_OFFSET_COMMIT REBOOTSTRAP_REQUIRED UNKNOWN_CONTROLLER_ID
         GROUP_MAX_SIZE_REACHED SHARE_SESSION_LIMIT_REACHED UNKNOWN _FAIL
     """,
-    # Somebody else has the partition, the generation or the producer's name.
+    # Another client has the partition, the generation or the producer's name.
     ConflictError: """
         ILLEGAL_GENERATION UNKNOWN_MEMBER_ID REBALANCE_IN_PROGRESS MEMBER_ID_REQUIRED
         STALE_MEMBER_EPOCH NON_EMPTY_GROUP GROUP_SUBSCRIBED_TO_TOPIC _ASSIGNMENT_LOST _CONFLICT
@@ -46,11 +45,9 @@ _NAMES: Mapping[type[VigieError], str] = {
         INVALID_TXN_STATE PRODUCER_FENCED TRANSACTION_COORDINATOR_FENCED UNKNOWN_PRODUCER_ID
         TRANSACTION_ABORTABLE TOPIC_ALREADY_EXISTS DUPLICATE_RESOURCE UNRELEASED_INSTANCE_ID
         SHARE_SESSION_NOT_FOUND INVALID_SHARE_SESSION_EPOCH INVALID_RECORD_STATE
-        STREAMS_TOPOLOGY_FENCED FENCED_STATE_EPOCH
+        STREAMS_TOPOLOGY_FENCED FENCED_STATE_EPOCH FENCED_INSTANCE_ID FENCED_MEMBER_EPOCH _FENCED
+        _FATAL
     """,
-    # Another process took this member's own name: going on would fight it. (A consumer's only fatal
-    # error; a producer's is looked at where it is made.)
-    FencedError: "FENCED_INSTANCE_ID FENCED_MEMBER_EPOCH _FENCED _FATAL",
     # Credentials, permissions, addresses, limits of the broker: somebody must change a setting.
     SettingsError: """
         _AUTHENTICATION _SSL _UNSUPPORTED_FEATURE _NOT_CONFIGURED _NOT_IMPLEMENTED

@@ -1,14 +1,17 @@
-"""A group's positions in one topic: where its log begins and ends, what was committed."""
+"""Positions of a group in one topic: the bounds of the log, the committed offsets, and commits."""
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from threading import Thread
 from typing import TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
-from vigie.adapters.kafka.client import CONNECT_S, MISSING, KafkaCluster
+from vigie.adapters.kafka.client import MISSING, KafkaCluster
 from vigie.adapters.kafka.errors import translated
 from vigie.adapters.kafka.records import pack, unpack
 from vigie.errors import ConflictError, TransientError
@@ -18,63 +21,55 @@ T = TypeVar("T")
 
 
 class KafkaPositions:
-    """Asks and commits through a consumer; waits for brokers that are away, but not for ever.
+    """Reads and commits the positions of a group through one client.
 
-    Parameters
+    Each call waits ``wait_s`` for brokers that are away, then raises TransientError.
+
+    Attributes
     ----------
     token
-        Written into every commit, so that another member of the group is told from this one.
-    ask_s
-        How long one question waits for its answer.
+        Written with every commit: it shows which consumer committed last.
     """
 
-    def __init__(
-        self,
-        cluster: KafkaCluster,
-        client: Consumer,
-        group: str,
-        topic: str,
-        token: str,
-        ask_s: float = CONNECT_S,
-    ) -> None:
-        self._cluster, self._client, self._ask_s = cluster, client, ask_s
-        self.group, self.topic, self.token = group, topic, token
+    def __init__(self, cluster: KafkaCluster, client: Consumer, group: str, topic: str) -> None:
+        self._cluster, self._client = cluster, client
+        self.group, self.topic = group, topic
+        self.token = secrets.token_hex(4)
+        self._is_closed = False
+        self._last_write: Future[object] | None = None
 
     def bounds(self, partition: int, wait_s: float) -> tuple[int, int]:
-        """Return the oldest offset of a partition and the next one to be written."""
+        """Return the oldest offset of a partition and the offset that its next record gets."""
         place = TopicPartition(self.topic, partition)
-        found: tuple[int, int] = self._patiently(
-            lambda: self._watermarks(place),
-            wait_s,
-            f"the end of {self.topic!r}/{partition} was not told",
-        )
-        return found
+        what = f"cannot read the end offset of partition {partition} of topic {self.topic!r}"
+        return self._retried(lambda: self._watermarks(place), wait_s, what)
 
     def _watermarks(self, place: TopicPartition) -> tuple[int, int] | None:
-        """Ask once; None while only this broker, or the library, does not know the partition.
+        """Ask once; return None if only this broker, or the client, does not know the partition.
 
-        A partition without a leader is not there, says the library; so says a broker that has not
-        heard of a new topic yet.
+        A client reports a partition without a leader as unknown. So does a broker that has not
+        received the metadata of a new topic yet.
         """
         try:
             found: tuple[int, int] | None = self._client.get_watermark_offsets(
-                place, timeout=self._ask_s, cached=False
+                place, timeout=self._cluster.ask_s, cached=False
             )
             return found
         except KafkaException as exc:
             if exc.args[0].code() not in (KafkaError._UNKNOWN_PARTITION, *MISSING):
                 raise
-            if self._cluster.partitions(self.topic, self._ask_s) > place.partition:
+            if self._cluster.partitions(self.topic, self._cluster.ask_s) > place.partition:
                 return None
             raise self._deleted() from exc
 
     def stored(self, partitions: Sequence[int], wait_s: float) -> dict[int, tuple[str, Position]]:
-        """Return token and position of what the group committed; the oldest line if nothing."""
+        """Return token and position of each partition; without a commit, the oldest offset."""
         places = [TopicPartition(self.topic, p) for p in partitions]
-        found = self._patiently(
-            lambda: self._of_topic(lambda: self._client.committed(places, timeout=self._ask_s)),
+        ask_s = self._cluster.ask_s
+        found = self._retried(
+            lambda: self._of_topic(lambda: self._client.committed(places, timeout=ask_s)),
             wait_s,
-            f"the positions of group {self.group!r} in {self.topic!r} were not told",
+            f"cannot read the positions of group {self.group!r} in {self.topic!r}",
         )
         positions: dict[int, tuple[str, Position]] = {}
         for at in found:
@@ -84,34 +79,36 @@ class KafkaPositions:
             positions[at.partition] = token, Position(offset, state)
         return positions
 
-    def write(
-        self, positions: Mapping[int, Position], check: Callable[[], None] = lambda: None
-    ) -> None:
-        """Commit and wait for the answer; a repeated commit changes nothing.
+    def write(self, positions: Mapping[int, Position], wait_s: float) -> None:
+        """Commit positions and wait for the answer.
 
-        ``check`` is called before each attempt: what it raises ends them.
+        The client's own call has no time limit, so it runs in a thread. After a TransientError the
+        last attempt may still succeed.
         """
         offsets = [
             TopicPartition(self.topic, p, at.offset, pack(self.token, at.metadata))
             for p, at in sorted(positions.items())
         ]
+        what = f"the positions of group {self.group!r} in {self.topic!r} were not committed"
 
         def commit() -> list[TopicPartition]:
-            check()
+            if self._is_closed:
+                raise ConflictError(what)
             answer: list[TopicPartition] = self._client.commit(offsets=offsets, asynchronous=False)
             return answer
 
-        self._patiently(
-            lambda: self._of_topic(commit),
-            self._cluster.outage_s,
-            f"the positions of group {self.group!r} in {self.topic!r} were not committed",
+        self._last_write = _in_thread(
+            lambda: self._retried(lambda: self._of_topic(commit), wait_s, what)
         )
+        if not wait([self._last_write], wait_s).done:
+            raise TransientError(f"{what} at {self._cluster.servers} within {wait_s:.0f} s")
+        self._last_write.result()
 
-    def _patiently(self, ask: Callable[[], T | None], wait_s: float, what: str) -> T:
-        """Ask again for ``wait_s`` while brokers are away."""
+    def _retried(self, ask: Callable[[], T | None], wait_s: float, what: str) -> T:
+        """Return the first answer; repeat the call while brokers are away, up to ``wait_s``."""
         give_up = time.monotonic() + wait_s
         pause_s = 0.05
-        where = f"{what} by Kafka at {self._cluster.servers}"
+        where = f"{what} at {self._cluster.servers}"
         while True:
             try:
                 with translated(where):
@@ -126,7 +123,10 @@ class KafkaPositions:
             pause_s = min(pause_s * 2, 1.0)
 
     def _of_topic(self, ask: Callable[[], list[TopicPartition]]) -> list[TopicPartition]:
-        """Return an answer without errors; a topic that is gone took the group's positions."""
+        """Return an answer without errors.
+
+        The positions of a group are deleted with their topic.
+        """
         try:
             answer = ask()
             for place in answer:
@@ -139,4 +139,26 @@ class KafkaPositions:
             raise
 
     def _deleted(self) -> ConflictError:
-        return ConflictError(f"topic {self.topic!r} was deleted under group {self.group!r}")
+        return ConflictError(f"topic {self.topic!r} was deleted while group {self.group!r} read it")
+
+    def close(self) -> None:
+        """Close the client; during a commit that would block, so it happens after the commit."""
+        self._is_closed = True
+        if self._last_write is None:
+            self._client.close()
+        else:
+            self._last_write.add_done_callback(lambda _: self._client.close())
+
+
+def _in_thread(call: Callable[[], object]) -> Future[object]:
+    """Start a call in a thread that does not keep the process alive."""
+    future: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as exc:  # noqa: BLE001 (raised where the result is read)
+            future.set_exception(exc)
+
+    Thread(target=run, daemon=True).start()
+    return future

@@ -8,14 +8,12 @@ from contextlib import ExitStack, contextmanager
 
 from vigie.adapters.kafka.client import CONNECT_S, KafkaCluster
 from vigie.adapters.kafka.consumer import KafkaConsumer
-from vigie.adapters.kafka.member import KafkaMember
 from vigie.adapters.kafka.producer import KafkaWriter
 from vigie.errors import DataError, TransientError
 from vigie.records import Message
-from vigie.roles import Locks, StreamConsumer
+from vigie.roles import Locks
+from vigie.roles.stream import TAKEOVER_S
 
-#: A killed worker's lease ends within milliseconds; its successor waits that long.
-_TAKEOVER_S = 0.5
 _OUTAGE_S = 90.0
 
 
@@ -25,14 +23,17 @@ class KafkaStream:
     Parameters
     ----------
     servers
-        ``host:port,…`` to begin with.
+        Bootstrap servers, ``host:port,…``.
     locks
-        Keeps two live workers from owning one partition; None: the later one takes over, and the
-        earlier learns it at its next commit.
+        Store of the leases. None: a later consumer takes a partition over, and the commits of the
+        earlier one fail.
     security
         librdkafka's options for TLS and SASL.
     outage_s
-        How long a call that runs waits for brokers to come back, in seconds.
+        Seconds that a call waits for brokers to come back.
+    patience_s
+        Seconds that reading and committing wait for them; None: ``outage_s``. A process that must
+        stop soon after a signal passes a short time.
     """
 
     def __init__(
@@ -42,11 +43,12 @@ class KafkaStream:
         locks: Callable[[], Locks] | None = None,
         security: Mapping[str, str] | None = None,
         outage_s: float = _OUTAGE_S,
+        patience_s: float | None = None,
     ) -> None:
-        self.cluster = KafkaCluster(servers, security or {}, outage_s)
+        self.cluster = KafkaCluster(servers, security or {}, outage_s, patience_s)
         self._locks = locks
         self._writer = KafkaWriter(self.cluster)
-        self._known: dict[str, int] = {}  # partitions of topics that were seen
+        self._known: dict[str, int] = {}  # topic → partitions, of topics that were written
 
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
         if partitions < 1:
@@ -62,7 +64,7 @@ class KafkaStream:
             self._await(topic, lambda n: n == 0)
 
     def _await(self, topic: str, is_done: Callable[[int], bool]) -> None:
-        """Wait until the brokers tell of a change that the controller has made."""
+        """Wait until a change that the controller made is visible on the brokers."""
         deadline = time.monotonic() + CONNECT_S
         while not is_done(self.partitions(topic)):
             if time.monotonic() > deadline:
@@ -88,17 +90,20 @@ class KafkaStream:
         return self.cluster.bounds(topic, oldest=False)
 
     def trim(self, topic: str) -> int:
-        """Drop nothing: the topic's own retention does it."""
+        """Delete nothing: the topic has its own retention."""
         return 0
 
     def lag(self, group: str, topic: str) -> int:
+        return sum(self.lags(group, topic).values())
+
+    def lags(self, group: str, topic: str) -> dict[int, int]:
         ends = self.end_offsets(topic)
         if not ends:
-            return 0
+            return {}
         starts = self.cluster.committed(group, topic, sorted(ends))
         if len(starts) < len(ends):
             starts = self.first_offsets(topic) | starts
-        return sum(max(end - starts[partition], 0) for partition, end in ends.items())
+        return {partition: max(end - starts[partition], 0) for partition, end in ends.items()}
 
     @contextmanager
     def consumer(
@@ -106,27 +111,22 @@ class KafkaStream:
         group: str,
         topic: str,
         partitions: Sequence[int] | None = None,
-        member: str | None = None,
-    ) -> Iterator[StreamConsumer]:
+        wait_s: float = TAKEOVER_S,
+    ) -> Iterator[KafkaConsumer]:
+        known = range(self.partitions(topic))
+        wanted = sorted(known if partitions is None else partitions)
+        if not wanted or not set(known) >= set(wanted):
+            raise DataError(f"topic {topic!r} has the partitions {list(known)}, not {wanted}")
         with ExitStack() as leases:
-            if member is not None:  # asks nothing here: whoever follows waits for brokers itself
-                joined = KafkaMember(self.cluster, group, topic, member)
-                leases.callback(joined.close)
-                yield joined
-                return
-            known = range(self.partitions(topic))
-            wanted = sorted(known if partitions is None else partitions)
-            if not wanted or not set(known) >= set(wanted):
-                raise DataError(f"topic {topic!r} has the partitions {list(known)}, not {wanted}")
             if self._locks is not None:
                 for partition in wanted:
                     name = f"stream:{group}:{topic}:{partition}"
-                    leases.enter_context(self._locks().hold(name, _TAKEOVER_S))
+                    leases.enter_context(self._locks().hold(name, wait_s))
             consumer = KafkaConsumer(self.cluster, group, topic, wanted)
             leases.callback(consumer.close)
             yield consumer
 
     def close(self) -> None:
-        """Let go of the producer and the administrator: their threads end."""
+        """Close the producer and the admin client; their threads end."""
         self._writer.close()
         self.cluster.close()

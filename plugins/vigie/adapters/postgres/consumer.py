@@ -66,9 +66,6 @@ def _enter(connection: Connection, group: str, topic: str, partition: int) -> tu
 class PgConsumer:
     """Satisfies :class:`vigie.roles.StreamConsumer`."""
 
-    assignment = 1  # a lease holds all its partitions to the end
-    max_gap_s = None
-
     def __init__(
         self, engine: Engine, group: str, topic: str, entered: Mapping[int, tuple[int, int]]
     ) -> None:
@@ -154,9 +151,6 @@ class PgConsumer:
         if oldest is None:
             raise DataError(f"topic {self._topic!r} was deleted under group {self._group!r}")
         return int(oldest)
-
-    def idle(self, seconds: float) -> None:
-        time.sleep(seconds)
 
     def commit(self, positions: Mapping[int, Position]) -> None:
         for position in positions.values():

@@ -17,9 +17,8 @@ from vigie.adapters.postgres.schema import stream_batches, stream_partitions, st
 from vigie.encoding import utcnow
 from vigie.errors import ConflictError, DataError
 from vigie.records import Message
+from vigie.roles.stream import TAKEOVER_S
 
-#: A killed process's session ends within milliseconds of its socket; a successor waits that long.
-_TAKEOVER_S = 0.5
 _parts = stream_partitions.c
 
 
@@ -85,18 +84,21 @@ class PgStream:
             return connection.execute(query.order_by(_parts.partition)).all()
 
     def lag(self, group: str, topic: str) -> int:
+        return sum(self.lags(group, topic).values())
+
+    def lags(self, group: str, topic: str) -> dict[int, int]:
         theirs = stream_positions.c
         mine = and_(
             theirs.group_name == group,
             theirs.topic == _parts.topic,
             theirs.partition == _parts.partition,
         )
-        behind = func.sum(_parts.next - func.coalesce(theirs.offset, _parts.first))
-        query = select(func.coalesce(behind, 0)).select_from(
-            stream_partitions.outerjoin(stream_positions, mine)
-        )
+        behind = _parts.next - func.coalesce(theirs.offset, _parts.first)
+        joined = stream_partitions.outerjoin(stream_positions, mine)
+        query = select(_parts.partition, behind).select_from(joined).where(_parts.topic == topic)
         with connected(self._engine) as connection:
-            return int(connection.execute(query.where(_parts.topic == topic)).scalar_one())
+            rows = connection.execute(query.order_by(_parts.partition)).all()
+        return {partition: int(lag) for partition, lag in rows}
 
     def trim(self, topic: str) -> int:
         """Drop the batches that every group has committed; return how many lines went.
@@ -116,7 +118,7 @@ class PgStream:
         group: str,
         topic: str,
         partitions: Sequence[int] | None = None,
-        member: str | None = None,
+        wait_s: float = TAKEOVER_S,
     ) -> Iterator[PgConsumer]:
         known = self.end_offsets(topic)
         wanted = sorted(known if partitions is None else partitions)
@@ -125,7 +127,7 @@ class PgStream:
         with own_session(self._engine) as session:
             for partition in wanted:
                 lease = f"stream:{group}:{topic}:{partition}"
-                if not acquire(session, lease, _TAKEOVER_S):
+                if not acquire(session, lease, wait_s):
                     owner = holder(session, lease)
                     raise ConflictError(f"partition {partition} of {topic!r} is read by {owner}")
             yield PgConsumer(self._engine, group, topic, enter(self._engine, group, topic, wanted))

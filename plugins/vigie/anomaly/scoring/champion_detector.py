@@ -1,11 +1,17 @@
-"""The detector that scores now, opened and verified."""
+"""Open the detector that scores now; explain its scores, measure it on fresh lines."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vigie.errors import NotEnoughDataError
+from vigie.anomaly.detectors.base import LSTM_AUTOENCODER, TokenLoss
+from vigie.anomaly.ingest.files import PATTERNS, log_folder
+from vigie.anomaly.scoring.normalise import Normaliser
+from vigie.errors import DataError, NotEnoughDataError
+from vigie.records import JobResult
 
 if TYPE_CHECKING:
     from vigie.anomaly.detectors.base import Detector
@@ -33,9 +39,9 @@ def champion_detector(services: Services, name: str) -> ChampionDetector:
     Raises
     ------
     NotEnoughDataError
-        Nobody trained one yet.
+        No version is deployed.
     DataError
-        Its bundle is damaged, or its golden lines have other scores.
+        The bundle is damaged, or its golden lines get other scores.
     """
     from vigie.anomaly.detectors.base import read_manifest, unpack
 
@@ -47,3 +53,79 @@ def champion_detector(services: Services, name: str) -> ChampionDetector:
         )
     files = services.bundles.open(name, deployment.version).files
     return ChampionDetector(unpack(files), deployment, read_manifest(files))
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A line's template, score, and its tokens, most surprising first; a blank line has no
+    score."""
+
+    line: str
+    template: str
+    score: float | None
+    is_above_threshold: bool | None
+    tokens: tuple[TokenLoss, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplanationResult(JobResult):
+    """The explanations, by which detector, against its own threshold."""
+
+    detector: str
+    model_version: int
+    threshold: float
+    explanations: tuple[Explanation, ...]
+
+
+def explain_anomaly(
+    services: Services, *, lines: Sequence[bytes], detector: str = LSTM_AUTOENCODER
+) -> ExplanationResult:
+    """Say for each line which of its tokens make its score. Changes nothing."""
+    champion = champion_detector(services, detector)
+    threshold = float(champion.facts["threshold"])
+    found: list[Explanation] = []
+    for raw, template in zip(lines, Normaliser().templates(lines), strict=True):
+        line = raw.decode("utf-8", "backslashreplace")
+        if not template:
+            found.append(Explanation(line, template, None, None, ()))
+            continue
+        score = float(champion.detector.score([template])[0])
+        tokens = tuple(champion.detector.explain(template))
+        found.append(Explanation(line, template, score, score > threshold, tokens))
+    return ExplanationResult(
+        detector=detector,
+        model_version=champion.version,
+        threshold=threshold,
+        explanations=tuple(found),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChampionResult(JobResult):
+    """A champion's figures, as :class:`detectors.separation.Separation` names them."""
+
+    detector: str
+    model_version: int
+    figures: Mapping[str, Any]
+
+
+def measure_champion(
+    services: Services, *, detector: str, base_dir: Path | None = None, max_lines: int = 5000
+) -> ChampionResult:
+    """Compare a sample's lines with synthetic corruptions of them. Changes nothing.
+
+    The sample is of all lines, also of those that the detector may have learned from.
+    """
+    from vigie.anomaly.detectors.separation import separation
+    from vigie.anomaly.training.load_training_logs import sample_lines
+
+    champion = champion_detector(services, detector)
+    base = base_dir or log_folder(services.paths.data, services.paths.local)
+    sample = sample_lines(base, PATTERNS, max_lines)
+    templates = [t for t in Normaliser().templates(sample.lines) if len(t.split()) > 2]
+    if not templates:
+        raise DataError(f"no line below {base} has three tokens or more")
+    found = separation(champion.detector, templates, float(champion.facts["threshold"]))
+    return ChampionResult(
+        detector=detector, model_version=champion.version, figures=found.as_metrics()
+    )

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _REASON_LIMIT = 500
 
 
-def bury_copies(stream: LogStream, topic: str, dead: Sequence[DeadRecord]) -> None:
+def publish_copies(stream: LogStream, topic: str, dead: Sequence[DeadRecord]) -> None:
     """Write each record, byte for byte, to the dead-letter topic; created if it is not there.
 
     Of one that is too large for the topic a copy of its start is written, without its own headers;
@@ -39,10 +39,10 @@ def bury_copies(stream: LogStream, topic: str, dead: Sequence[DeadRecord]) -> No
         if not exc.is_too_large:
             raise
         for each in dead[exc.first :]:
-            _bury_alone(stream, topic, each)
+            _publish_alone(stream, topic, each)
 
 
-def _bury_alone(stream: LogStream, topic: str, dead: DeadRecord) -> None:
+def _publish_alone(stream: LogStream, topic: str, dead: DeadRecord) -> None:
     """Write as much of a record as the topic takes: a batch never fails for a copy."""
     for copy in _copies(*dead):
         try:

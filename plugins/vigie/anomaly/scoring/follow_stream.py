@@ -1,46 +1,58 @@
-"""Score the lines of the stream as they arrive, until somebody says stop."""
+"""Score the lines of the stream as they arrive, until asked to stop.
+
+A follower repeats rounds. In a round it takes the lease of each free partition that has lines, one
+after the other, drains it for a few batches, and releases it. Several followers, and the workers of
+the DAG, therefore share the partitions of a group without knowing each other.
+"""
 
 from __future__ import annotations
 
 import logging
-import math
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
-from vigie.anomaly.scoring.champion_detector import champion_detector
-from vigie.anomaly.scoring.follow_session import MAX_PAUSE_S, SLICE_S, Followed, Session
-from vigie.anomaly.scoring.result import ScoreReport, score_report
+from vigie.anomaly.scoring.champion_detector import ChampionDetector, champion_detector
+from vigie.anomaly.scoring.result import ScoreResult, score_result
+from vigie.anomaly.scoring.score_stream import MAX_LINES, ScoreRun, StreamScorer
 from vigie.anomaly.scoring.scored_documents import anomaly_index
-from vigie.anomaly.scoring.threshold import FACTOR
+from vigie.anomaly.scoring.threshold import FACTOR, DynamicThreshold
 from vigie.catalogue import ES_BACKOFF, STREAM_POLL_GAP, STREAM_REJOINS
 from vigie.dead_letters.letters import DEAD_LETTERS
-from vigie.errors import ConflictError, DataError, FencedError, TransientError
+from vigie.errors import ConflictError, DataError, TransientError
 from vigie.records import Sample
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import Services, StreamConsumer
 
 log = logging.getLogger(__name__)
 
-#: Lost partitions are normal; losing them this often without one committed batch is not.
-MAX_REJOINS = 5
-#: How long a follower's log index may wait inside one call. Longer waits are the follower's own,
-#: which stays a member meanwhile: the group gives up a member that is away for 90 s.
-INDEX_WAIT_S = 10.0
-_WAIT_S = 1.0
+CALL_WAIT_S = 10.0
+"""Seconds that the index of a follower waits inside one call: a stop request waits as long."""
+
+BATCHES_PER_LEASE = 5
+"""Batches after which a follower releases a partition, so that others get their share."""
+
+MAX_LOST_LEASES = 5
+"""Leases lost in a row, without a committed batch between them, before a follower gives up."""
+
+_SLICE_S = 0.5  # longest time between two checks of should_stop while waiting
+_MAX_PAUSE_S = 30.0
+_REPORT_S = 30.0
+_CHAMPION_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowOptions:
-    """What is read, as whom, and how it is judged; see :func:`score_stream.score_stream`."""
+    """What to read, for which group, and how to judge it; see :func:`score_stream`."""
 
     topic: str
     group: str
     index: str
-    member: str
     detector: str = LSTM_AUTOENCODER
     factor: float = FACTOR
     threshold: float | None = None
@@ -54,32 +66,34 @@ def follow_stream(
     options: FollowOptions,
     *,
     should_stop: Callable[[], bool],
-    on_report: Callable[[ScoreReport], None],
-    wait_s: float = _WAIT_S,
-) -> ScoreReport:
-    """Score lines as they arrive; return what was done when ``should_stop`` says so.
+    on_result: Callable[[ScoreResult], None],
+    wait_s: float = 1.0,
+) -> ScoreResult:
+    """Score lines as they arrive; return the counts when ``should_stop`` returns True.
 
-    An offset moves only after its lines are stored. A sink or brokers that are away are waited for
-    as a member: the partitions are paused, not given up. Partitions that went to somebody else
-    are let go without a commit: he reads their lines again, and documents that are there stay one.
+    A position is committed after its lines are stored. While the index or the brokers are away the
+    follower releases its partition and tries again after a pause, twice as long each time, at most
+    30 s. When it loses a lease, the commit is refused: the next owner reads the lines again, and
+    documents that exist stay one.
 
     Parameters
     ----------
-    services, options
-        As for scoring; what is read, and as whom. ``services.index`` should wait no longer than
-        ``INDEX_WAIT_S`` inside one call.
+    services
+        ``services.index`` should wait no longer than ``CALL_WAIT_S`` inside one call.
+    options
+        What to read and how to judge it.
     should_stop
-        Asked at least about once a second, unless a batch is being stored.
-    on_report
-        Called with the report so far: when it is quiet after something was scored, at the latest
-        every 30 s, and before a stop that leaves lines behind.
+        Checked at least twice a second while waiting, and before each batch.
+    on_result
+        Called with the counts so far: after lines were scored and no more arrived for ``wait_s``,
+        at the latest every 30 s, and before a stop that leaves lines uncommitted.
     wait_s
-        How long no line arrives until it is quiet.
+        Seconds without a line until ``on_result`` is called; also the first pause in an outage.
 
     Raises
     ------
     ConflictError
-        The partitions were lost again and again, or another process took the member's name.
+        Leases were lost several times in a row without a committed batch.
     TransientError
         Stopped while a service was away, with lines that were read and not committed. They are
         read again.
@@ -90,7 +104,8 @@ def follow_stream(
         raise DataError(f"there is no topic {options.topic!r}; create it: vigie stream topic")
     for spec in (anomaly_index(options.index), DEAD_LETTERS):
         services.index.ensure(spec)
-    return _Follower(services, options, should_stop, on_report, wait_s).run()
+    champion = champion_detector(services, options.detector)
+    return _Follower(services, options, should_stop, on_result, wait_s, champion).run()
 
 
 @dataclass
@@ -98,123 +113,183 @@ class _Follower:
     services: Services
     options: FollowOptions
     should_stop: Callable[[], bool]
-    on_report: Callable[[ScoreReport], None]
+    on_result: Callable[[ScoreResult], None]
     wait_s: float
-    followed: Followed = field(default_factory=Followed)
-    session: Session | None = None
-    rejoins: int = 0
-    in_vain: int = 0  # joins since the last committed batch, for whatever reason they ended
-    lost: int = 0  # those of them that ended because the partitions were lost
-    read_before: int = 0
+    champion: ChampionDetector
+    total: ScoreRun = field(default_factory=ScoreRun)
+    uncommitted: dict[int, int] = field(default_factory=dict)  # lines per partition, in an outage
+    trouble: TransientError | None = None  # the reason for the current outage
+    attempts: int = 0  # failed rounds in a row
+    lost: int = 0  # leases lost in a row without a committed batch
+    read_at_loss: int = -1
+    interruptions: int = 0  # leases that ended in an error
+    is_started: bool = False  # the first round visits every partition
 
-    def run(self) -> ScoreReport:
-        """Join; after lost partitions, or an outage, join again."""
-        self.started = time.monotonic()
-        self.champion = champion_detector(self.services, self.options.detector)
-        while not self._is_over():
-            self.rejoins += 1
-            self._rest(pause_s(self.wait_s, self.in_vain))
-        report = self._report()
-        if self.followed.in_hand:
-            self.on_report(report)
+    def run(self) -> ScoreResult:
+        self.started = self.active_at = self.reported_at = self.checked_at = time.monotonic()
+        self.reported = 0
+        self.scorer = self._scorer()
+        while not self.should_stop():
+            n_lines = self._round()
+            self._report_if_due()
+            self._follow_champion()
+            if self.trouble is not None:
+                self._rest(pause_s(self.wait_s, self.attempts - 1))
+            elif not n_lines:
+                self._rest(min(self.wait_s, _SLICE_S))
+        result = self._result()
+        if left := sum(self.uncommitted.values()):
+            self.on_result(result)
             raise TransientError(
-                f"stopped with {self.followed.in_hand} lines that are not committed; they are "
-                f"read again: {self.followed.trouble}"
+                f"stopped with {left} lines that are not committed; they are read again: "
+                f"{self.trouble}"
             )
-        return report
+        return result
 
-    def _is_over(self) -> bool:
-        """Be a member once; return whether somebody said stop, rather than that it was lost."""
-        try:
-            self._join()
-        except (ConflictError, TransientError) as exc:
-            if self._is_hopeless(exc):
-                raise
-            if isinstance(exc, TransientError):
-                self.followed.trouble = exc
-            else:
-                self.followed.in_hand = 0  # somebody else's now
-            log.warning("joining group %s again: %s", self.options.group, exc)
-        return self.should_stop()
-
-    def _join(self) -> None:
+    def _scorer(self) -> StreamScorer:
         names = self.options
-        with self.services.stream.consumer(
-            names.group, names.topic, member=names.member
-        ) as consumer:
-            if self.session is not None:
-                self.champion = self.session.champion
-            self.session = Session(
-                self.services,
-                names,
-                consumer,
-                self.champion,
-                self.followed,
-                should_stop=self.should_stop,
-                tell=lambda: self.on_report(self._report()),
-                wait_s=self.wait_s,
-            )
-            self.session.run()
+        rule = DynamicThreshold(names.factor, names.threshold, names.update)
+        return StreamScorer(
+            self.services, self.champion, rule, names.topic, names.index, names.dead_letter_topic
+        )
 
-    def _is_hopeless(self, error: ConflictError | TransientError) -> bool:
-        """Say whether to give up: never joined, or partitions lost again and again in vain."""
-        read = self.followed.counts.read
-        if read == self.read_before:
-            self.in_vain += 1
-            self.lost += isinstance(error, ConflictError)
-        else:
-            self.in_vain = self.lost = 0
-        self.read_before = read
-        if isinstance(error, TransientError):
-            return self.session is None
-        return isinstance(error, FencedError) or self.lost > MAX_REJOINS
+    def _round(self) -> int:
+        """Drain the free partitions that have lines; return the number of lines."""
+        before = self.total.counts.read
+        try:
+            for partition in self._due():
+                if self.should_stop():
+                    break
+                self._visit(partition)
+            else:
+                self.is_started, self.attempts, self.trouble = True, 0, None
+        except TransientError as exc:
+            if str(exc) != str(self.trouble):  # not again for every attempt
+                log.warning("waiting for a service: %s", exc)
+            self.trouble, self.attempts = exc, self.attempts + 1
+        n_lines = self.total.counts.read - before
+        if n_lines:
+            self.active_at = time.monotonic()
+        return n_lines
+
+    def _due(self) -> Sequence[int]:
+        """Return the partitions to visit, in random order: followers start with different ones."""
+        lags = self.services.stream.lags(self.options.group, self.options.topic)
+        due = [partition for partition, lag in lags.items() if lag or not self.is_started]
+        self.uncommitted = {p: n for p, n in self.uncommitted.items() if p in due}
+        random.shuffle(due)
+        return due
+
+    def _visit(self, partition: int) -> None:
+        """Hold one partition for a few batches, if it is free."""
+        names = self.options
+        with ExitStack() as leases:
+            try:
+                consumer = leases.enter_context(
+                    self.services.stream.consumer(names.group, names.topic, [partition], 0.0)
+                )
+            except ConflictError as exc:  # its owner reads the lines
+                self.uncommitted.pop(partition, None)
+                log.debug("partition %d is not free: %s", partition, exc)
+                return
+            self._drain(consumer, partition)
+
+    def _drain(self, consumer: StreamConsumer, partition: int) -> None:
+        run = self.total
+        try:
+            self.scorer.drain(
+                consumer,
+                run,
+                max_lines=MAX_LINES,
+                batch_size=self.options.batch_size,
+                max_batches=BATCHES_PER_LEASE,
+                should_stop=self.should_stop,
+            )
+        except ConflictError as exc:
+            self._count_lost_lease(exc)
+            run.uncommitted = 0
+        except TransientError:
+            self.interruptions += 1
+            if run.uncommitted:
+                self.uncommitted[partition], run.uncommitted = run.uncommitted, 0
+            raise
+        self.uncommitted.pop(partition, None)
+
+    def _count_lost_lease(self, error: ConflictError) -> None:
+        """Log a lost lease; give up if no batch was committed since several lost ones."""
+        read = self.total.counts.read
+        self.lost = self.lost + 1 if read == self.read_at_loss else 1
+        self.read_at_loss = read
+        self.interruptions += 1
+        log.warning("lost a lease of group %s: %s", self.options.group, error)
+        if self.lost > MAX_LOST_LEASES:
+            raise error
+
+    def _report_if_due(self) -> None:
+        """Report when it is quiet after lines were scored, or every 30 s; not in an outage."""
+        now, read = time.monotonic(), self.total.counts.read
+        is_quiet = read > self.reported and now - self.active_at >= self.wait_s
+        if self.trouble is None and (is_quiet or now - self.reported_at >= _REPORT_S):
+            self.on_result(self._result())
+            self.reported, self.reported_at = read, time.monotonic()
+
+    def _follow_champion(self) -> None:
+        """Score with the new champion, if there is one."""
+        if time.monotonic() - self.checked_at < _CHAMPION_S:
+            return
+        self.checked_at = time.monotonic()
+        try:
+            newest = self.services.deployments.champion(self.options.detector)
+            if newest is not None and newest.version != self.champion.version:
+                self.champion = champion_detector(self.services, self.options.detector)
+                self.scorer = self._scorer()
+        except TransientError as exc:
+            log.warning("version %d keeps scoring: %s", self.champion.version, exc)
 
     def _rest(self, seconds: float) -> None:
-        for _ in range(math.ceil(seconds / SLICE_S)):
-            if self.should_stop():
-                return
-            time.sleep(min(seconds, SLICE_S))
+        until = time.monotonic() + seconds
+        while not self.should_stop() and (left_s := until - time.monotonic()) > 0:
+            time.sleep(min(left_s, _SLICE_S))
 
     def _lag(self) -> int | None:
-        """Trim the stream, and count what waits; None while a service is away."""
+        """Trim the stream and count the uncommitted lines; None while a service is away."""
         names, stream = self.options, self.services.stream
-        if self.followed.trouble is not None:
+        if self.trouble is not None:
             return None
         try:
-            stream.trim(names.topic)  # what every group has committed: it does not grow for ever
+            stream.trim(names.topic)  # keeps the embedded stream from growing without end
             return stream.lag(names.group, names.topic)
         except TransientError as exc:
-            log.warning("how many lines wait is not known: %s", exc)
+            log.warning("the lag is unknown: %s", exc)
             return None
 
-    def _report(self) -> ScoreReport:
-        names, labels = self.options, {"topic": self.options.topic}
+    def _result(self) -> ScoreResult:
+        names, run, labels = self.options, self.total, {"topic": self.options.topic}
         more = [
-            Sample(STREAM_POLL_GAP, self.followed.longest_gap_s, labels),
-            Sample(STREAM_REJOINS, float(self.rejoins), labels),
+            Sample(STREAM_POLL_GAP, run.longest_batch_s, labels),
+            Sample(STREAM_REJOINS, float(self.interruptions), labels),
             Sample(ES_BACKOFF, self.services.index.take_backoff_s(), {"worker": "0"}),
         ]
-        session = self.session
-        return score_report(
-            self.followed.counts,
-            session.scoring.thresholds if session else {},
+        return score_result(
+            run.counts,
+            run.thresholds,
             topic=names.topic,
             group=names.group,
             index=names.index,
             detector=names.detector,
-            model_version=session.champion.version if session else self.champion.version,
+            model_version=self.champion.version,
             seconds=time.monotonic() - self.started,
             lag=self._lag(),
             more=more,
         )
 
 
-def pause_s(first_s: float, in_vain: int) -> float:
-    """Return how long to wait before joining again: twice as long each time, up to half a minute.
+def pause_s(first_s: float, failures: int) -> float:
+    """Return the pause after a failed round: twice as long each time, up to half a minute.
 
     Examples
     --------
     >>> pause_s(1.0, 0), pause_s(1.0, 3), pause_s(1.0, 5000)
     (1.0, 8.0, 30.0)
     """
-    return min(first_s * 2.0 ** min(in_vain, 10), MAX_PAUSE_S)
+    return min(first_s * 2.0 ** min(failures, 10), _MAX_PAUSE_S)

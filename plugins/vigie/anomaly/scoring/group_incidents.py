@@ -1,50 +1,73 @@
-"""Group anomalies into incidents."""
+"""Group anomalies into incidents: those of one template within the same ten minutes."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from vigie.anomaly.scoring.incidents import INCIDENTS, group, window_start
-from vigie.anomaly.scoring.pending_incidents import dirty_spans, mark_grouped
+from vigie.anomaly.scoring.pending_incidents import mark_grouped, pending_spans
 from vigie.catalogue import INCIDENTS_WRITTEN
-from vigie.encoding import clean
+from vigie.encoding import clean, digest
 from vigie.errors import DataError
-from vigie.records import Document, JobResult, Sample
+from vigie.records import Document, IndexSpec, JobResult, Sample
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import LogIndex, Services
 
 log = logging.getLogger(__name__)
 
+WINDOW = timedelta(minutes=10)
+"""Windows are fixed, not gaps between lines: a late line changes one incident and merges none."""
+
+MAX_SOURCES = 20
+
+INCIDENTS = IndexSpec(
+    "vigie-incidents",
+    {
+        "@timestamp": "date",  # of the first line
+        "window_start": "date",
+        "last_seen": "date",
+        "index": "keyword",
+        "template": "keyword",
+        "n_lines": "integer",
+        "max_score": "float",
+        "sources": "keyword",
+        "example": "text",
+        "example_id": "keyword",
+        "top_tokens": "keyword",
+        "detector": "keyword",
+        "model_version": "integer",
+    },
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IncidentsReport(JobResult):
-    """How many incidents there are since the earliest new anomaly, and how many are new or
-    fuller."""
+class IncidentsResult(JobResult):
+    """Number of incidents since the earliest new anomaly, and of those written or rewritten."""
 
     incidents: int
     written: int
     since: str | None
 
 
-def group_incidents(services: Services, *, topic: str, index: str) -> IncidentsReport:
-    """Write one incident a template and ten minutes, from the earliest anomaly not grouped yet.
+def group_incidents(services: Services, *, topic: str, index: str) -> IncidentsResult:
+    """Write one incident per template and ten minutes, from the earliest anomaly not grouped yet.
 
-    An incident that has grown is written anew under the same id. A crash leaves it missing at
-    worst, and the notes that make the next run write it again.
+    An incident that has grown is rewritten under the same id. A crash may leave it missing; the
+    pending spans make the next run write it again.
     """
     services.index.ensure(INCIDENTS)
     with services.locks.hold(f"incidents:{index}", wait_s=30.0):
-        spans = dirty_spans(services, index, topic)
+        spans = pending_spans(services.state, services.stream, index, topic)
         since = min((span.since for span in spans), default=None)
-        found = _incidents(services, index, since) if since else []
-        written = _write(services, found)
-        mark_grouped(services, spans)
-    log.info("%d incidents since %s, %d new or fuller", len(found), since, written)
-    return IncidentsReport(
+        found = _incidents(services.index, index, since) if since else []
+        written = _write(services.index, found)
+        mark_grouped(services.state, spans)
+    log.info("%d incidents since %s, %d written", len(found), since, written)
+    return IncidentsResult(
         incidents=len(found),
         written=written,
         since=since,
@@ -52,19 +75,19 @@ def group_incidents(services: Services, *, topic: str, index: str) -> IncidentsR
     )
 
 
-def _incidents(services: Services, index: str, since: str) -> list[Document]:
+def _incidents(log_index: LogIndex, index: str, since: str) -> list[Document]:
     start = window_start(datetime.fromisoformat(since))
-    return group(index, services.index.scan(index, since=start))
+    return group(index, log_index.scan(index, since=start))
 
 
-def _write(services: Services, incidents: list[Document]) -> int:
+def _write(log_index: LogIndex, incidents: list[Document]) -> int:
     changed = [
         incident
         for incident in incidents
-        if not _is_same(services.index.get(INCIDENTS.name, incident.id), incident)
+        if not _is_same(log_index.get(INCIDENTS.name, incident.id), incident)
     ]
-    services.index.delete(INCIDENTS.name, [incident.id for incident in changed])
-    outcome = services.index.create(INCIDENTS.name, changed)
+    log_index.delete(INCIDENTS.name, [incident.id for incident in changed])
+    outcome = log_index.create(INCIDENTS.name, changed)
     if outcome.rejected:
         raise DataError(f"an incident was refused: {outcome.rejected[0].reason}")
     return len(changed)
@@ -72,3 +95,58 @@ def _write(services: Services, incidents: list[Document]) -> int:
 
 def _is_same(stored: dict[str, object] | None, incident: Document) -> bool:
     return stored is not None and stored == clean(dict(incident.body))
+
+
+def window_start(at: datetime) -> datetime:
+    """Return the start of the window that an instant falls into.
+
+    Examples
+    --------
+    >>> window_start(datetime(2026, 11, 21, 10, 19, 59, tzinfo=UTC)).isoformat()
+    '2026-11-21T10:10:00+00:00'
+    """
+    return at - (at - datetime.min.replace(tzinfo=UTC)) % WINDOW
+
+
+def group(index: str, documents: Iterable[Document]) -> list[Document]:
+    """Return the incidents of documents in order of time; skip documents that are no anomalies.
+
+    The id is a digest of index, template and window: the same lines give the same incident, and
+    more lines extend it.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for document in documents:
+        body = document.body
+        if body.get("is_anomaly") is not True:
+            continue
+        start = window_start(datetime.fromisoformat(str(body["@timestamp"])))
+        key = digest(index, str(body["template"]), start.isoformat())
+        if key not in found:
+            found[key] = _first(index, start, document)
+        _add(found[key], document.id, body)
+    return [Document(key, incident) for key, incident in found.items()]
+
+
+def _first(index: str, start: datetime, document: Document) -> dict[str, Any]:
+    body = document.body
+    copied = ("@timestamp", "template", "detector", "model_version")
+    return {
+        **{field: body.get(field) for field in copied},
+        "window_start": start.isoformat(),
+        "index": index,
+        "n_lines": 0,
+        "max_score": None,
+        "sources": [],
+    }
+
+
+def _add(incident: dict[str, Any], document_id: str, body: Mapping[str, Any]) -> None:
+    incident["n_lines"] += 1
+    incident["last_seen"] = body["@timestamp"]
+    source = body.get("source")
+    if source and source not in incident["sources"] and len(incident["sources"]) < MAX_SOURCES:
+        incident["sources"].append(source)
+    score = body.get("anomaly_score")
+    if incident["max_score"] is None or (score is not None and score > incident["max_score"]):
+        incident |= {"max_score": score, "example": body.get("message"), "example_id": document_id}
+        incident["top_tokens"] = body.get("top_tokens") or []

@@ -9,11 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
-from vigie.anomaly.scoring.cache import GenerationCache
 from vigie.anomaly.scoring.champion_detector import champion_detector
 from vigie.anomaly.scoring.score_records import RecordScorer, is_line
 from vigie.anomaly.scoring.scored_documents import anomaly_index
-from vigie.anomaly.scoring.scorer import CachedScorer
 from vigie.anomaly.scoring.threshold import DynamicThreshold
 from vigie.dead_letters.letters import original_bytes
 from vigie.dead_letters.replay import ReplayHandler, batches
@@ -46,8 +44,7 @@ def stream_replay(services: Services) -> ReplayHandler:
             except NotEnoughDataError as exc:
                 log.warning("%d lines of the stream were not replayed: %s", len(own), exc)
                 continue
-            cached = CachedScorer(champion.detector, GenerationCache())
-            scorer = RecordScorer(cached, champion.version, services.now)
+            scorer = RecordScorer(champion.detector, champion.version, services.now)
             services.index.ensure(anomaly_index(index))
             for batch in batches(own):
                 yield _replay(services.index, scorer, index, batch)

@@ -1,4 +1,4 @@
-"""What a scoring run says when it is done."""
+"""Counts, metrics and the result of scoring the stream."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from vigie import catalogue
 from vigie.anomaly.scoring.threshold import STD_FLOOR
-from vigie.errors import DataError
-from vigie.records import JobResult, Sample
+from vigie.records import JobResult, LineCounts, Sample
 
 if TYPE_CHECKING:
     from vigie.anomaly.scoring.threshold import DynamicThreshold
 
-_FIGURES = {
+_METRICS = {
     "read": catalogue.STREAM_READ,
     "indexed": catalogue.STREAM_INDEXED,
     "already_there": catalogue.STREAM_ALREADY_THERE,
@@ -24,26 +23,17 @@ _FIGURES = {
 }
 
 
-@dataclass(slots=True)
-class Counts:
-    """What became of the lines so far: ``read == indexed + already_there + dead_lettered``."""
+@dataclass(frozen=True)
+class ScoreCounts(LineCounts):
+    """Number of lines by outcome, and of documents by status."""
 
-    read: int = 0
-    indexed: int = 0
-    already_there: int = 0
-    dead_lettered: int = 0
     anomalies: int = 0
     warming_up: int = 0
     unscored: int = 0
 
-    def add(self, other: Counts) -> None:
-        """Add what became of a batch."""
-        for name, value in asdict(other).items():
-            setattr(self, name, getattr(self, name) + value)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreReport(JobResult):
+class ScoreResult(JobResult):
     """Counts of lines; ``read == indexed + already_there + dead_lettered + filtered``."""
 
     topic: str
@@ -59,34 +49,33 @@ class ScoreReport(JobResult):
     warming_up: int
     unscored: int
     seconds: float
-    lost: int  # lines that were gone before they were read, and were let go
-    lag: int | None  # lines of all partitions that wait now; None: the stream did not tell
+    lost: int  # lines that retention deleted before they were read
+    lag: int | None  # uncommitted lines of all partitions; None: the stream did not answer
     filtered: int = 0  # every line of the stream is scored
 
 
-def score_report(
-    counts: Counts,
+def score_result(
+    counts: ScoreCounts,
     thresholds: Mapping[int, DynamicThreshold],
     *,
     topic: str,
     seconds: float,
     lag: int | None,
+    worker: int = 0,
     lost: int = 0,
     more: Sequence[Sample] = (),
     **names: Any,
-) -> ScoreReport:
-    """Return the report with its metrics.
+) -> ScoreResult:
+    """Return the result with its metrics.
 
     Raises
     ------
     DataError
-        The counts do not add up: a line is missing, or there twice.
+        The counts do not add up: a line is missing, or was counted twice.
     """
-    stored = counts.indexed + counts.already_there + counts.dead_lettered
-    if stored != counts.read:
-        raise DataError(f"{counts.read} lines were read, but {stored} accounted for: {counts}")
-    labels = {"topic": topic, "worker": str(min(thresholds, default=0))}
-    samples = [Sample(name, float(getattr(counts, key)), labels) for key, name in _FIGURES.items()]
+    counts.checked(names["index"])
+    labels = {"topic": topic, "worker": str(worker)}
+    samples = [Sample(name, float(getattr(counts, key)), labels) for key, name in _METRICS.items()]
     samples += [Sample(catalogue.STREAM_LOST, float(lost), labels), *more]
     samples.append(Sample(catalogue.STREAM_RATE, counts.read / max(seconds, 1e-9), labels))
     if lag is not None:
@@ -98,7 +87,7 @@ def score_report(
             samples.append(Sample(catalogue.STREAM_THRESHOLD, value, where))
     times = {"seconds": round(seconds, 3), "lag": lag, "lost": lost}
     values: dict[str, Any] = {**asdict(counts), **times, **names}
-    return ScoreReport(topic=topic, metrics=samples, **values)
+    return ScoreResult(topic=topic, metrics=samples, **values)
 
 
 def _next_threshold(rule: DynamicThreshold) -> float | None:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from vigie.anomaly.scoring.event_time import SKEW, event_time
+from vigie.anomaly.scoring.cache import GenerationCache
 from vigie.anomaly.scoring.normalise import Normaliser
 from vigie.anomaly.scoring.scored_documents import Judged
+from vigie.anomaly.scoring.scorer import CachedScorer, Scored
 from vigie.encoding import iso_utc
 from vigie.records import MAX_LINE, Document, StreamRecord
 
 if TYPE_CHECKING:
-    from vigie.anomaly.scoring.scorer import CachedScorer
+    from vigie.anomaly.detectors.base import Detector
     from vigie.anomaly.scoring.threshold import DynamicThreshold, Verdict
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")  # a line id is one too
@@ -28,6 +29,18 @@ _MILLISECOND = timedelta(milliseconds=1)
 _CONTROL = bytes({*range(32)} - {*b"\t\n\r\x0b\x0c\x1b"})
 _LOOKED_AT = 4096
 _BINARY_SHARE = 0.3
+
+SEARCHED = 80
+"""Bytes from the start of a line in which its own time may stand; later ones belong to the
+message."""
+
+SKEW = timedelta(hours=24)
+"""A line whose time is further than this from its arrival has a wrong clock, or is an old log."""
+
+_STAMP = re.compile(
+    rb"(?<!\d)(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,6}))?\d*"
+    rb"\s?(Z|[+-]\d{2}:?\d{2})?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +69,19 @@ class ScoredBatch:
 
 
 class RecordScorer:
-    """Turns batches of records into documents with one detector.
+    """Turns batches of records into documents with one detector; caches scores and templates.
 
     Parameters
     ----------
-    scorer
-        The detector with its cache.
-    version
-        The detector's bundle version, told in each document.
+    detector, version
+        The detector and the version of its bundle, a field of each document.
     now
         The clock, for ``ingested_at``.
     """
 
-    def __init__(self, scorer: CachedScorer, version: int, now: Callable[[], datetime]) -> None:
-        self.scorer = scorer
+    def __init__(self, detector: Detector, version: int, now: Callable[[], datetime]) -> None:
+        cache: GenerationCache[str, Scored] = GenerationCache()
+        self.scorer = CachedScorer(detector, cache)
         self.version = version
         self.now = now
         self.normaliser = Normaliser()
@@ -188,3 +200,32 @@ def _is_utf8(raw: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def event_time(line: bytes) -> datetime | None:
+    """Return the ISO 8601 time near the start of a line in UTC (without a zone: UTC), or None.
+
+    Examples
+    --------
+    >>> event_time(b"[2026-11-21T10:00:00.5+01:00] INFO - started").isoformat()
+    '2026-11-21T09:00:00.500000+00:00'
+    >>> event_time(b"2026-02-30 10:00:00 no such day") is None
+    True
+    """
+    found = _STAMP.search(line[:SEARCHED])
+    if found is None:
+        return None
+    numbers = [int(part) for part in found.groups()[:6]]
+    fraction = int((found[7] or b"0").ljust(6, b"0"))
+    try:
+        at = datetime(*numbers, fraction, tzinfo=UTC)  # type: ignore[arg-type,misc]
+        return at - _offset(found[8] or b"Z")
+    except (ValueError, OverflowError):
+        return None
+
+
+def _offset(zone: bytes) -> timedelta:
+    if zone == b"Z":
+        return timedelta()
+    hours, minutes = int(zone[1:3]), int(zone[-2:])
+    return (1 if zone[:1] == b"+" else -1) * timedelta(hours=hours, minutes=minutes)

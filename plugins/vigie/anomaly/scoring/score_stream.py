@@ -1,27 +1,195 @@
-"""Score the lines of the stream and index them."""
+"""Score the lines of the stream and index them, once per line."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
-from vigie.anomaly.scoring.champion_detector import champion_detector
-from vigie.anomaly.scoring.result import ScoreReport, score_report
-from vigie.anomaly.scoring.score_run import ScoreRun
+from vigie.anomaly.scoring.champion_detector import ChampionDetector, champion_detector
+from vigie.anomaly.scoring.dead_letter_topic import DeadRecord, publish_copies
+from vigie.anomaly.scoring.pending_incidents import mark_pending
+from vigie.anomaly.scoring.result import ScoreCounts, ScoreResult, score_result
+from vigie.anomaly.scoring.score_records import RecordScorer, ScoredBatch, document_id
 from vigie.anomaly.scoring.scored_documents import anomaly_index
-from vigie.anomaly.scoring.skip_lost_lines import skip_lost_lines
-from vigie.anomaly.scoring.threshold import FACTOR, DynamicThreshold
+from vigie.anomaly.scoring.stream_lag import skip_lost_lines
+from vigie.anomaly.scoring.threshold import FACTOR, DynamicThreshold, pack_state, unpack_state
+from vigie.anomaly.scoring.welford import Welford
 from vigie.catalogue import ES_BACKOFF
-from vigie.dead_letters.letters import DEAD_LETTERS
+from vigie.dead_letters.letters import DEAD_LETTERS, STREAM, dead_letter, kept_headers
+from vigie.dead_letters.write import write_letters
+from vigie.encoding import iso_utc
 from vigie.errors import DataError, NotEnoughDataError
-from vigie.records import Sample
+from vigie.faults import crash_point
+from vigie.records import Document, Position, Sample, StreamRecord
+from vigie.roles.stream import TAKEOVER_S
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import Services, StreamConsumer
 
 MAX_LINES = 1_000_000
+
+
+@dataclass
+class StreamScorer:
+    """Scores batches of records and stores their documents; caches scores between batches.
+
+    Parameters
+    ----------
+    services
+        ``index`` and ``state`` are written; ``stream`` if there is a dead-letter topic.
+    champion
+        The detector that scores.
+    rule
+        The threshold before the first score.
+    topic, index
+        What is read, and where the documents go.
+    dead_letter_topic
+        Topic for a copy of each dead letter, at least once; None: only the index has it.
+    """
+
+    services: Services
+    champion: ChampionDetector
+    rule: DynamicThreshold
+    topic: str
+    index: str
+    dead_letter_topic: str | None = None
+
+    def __post_init__(self) -> None:
+        detector, version = self.champion.detector, self.champion.version
+        self.scorer = RecordScorer(detector, version, self.services.now)
+
+    def drain(
+        self,
+        consumer: StreamConsumer,
+        run: ScoreRun,
+        *,
+        max_lines: int,
+        batch_size: int,
+        max_batches: int = MAX_LINES,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Score and commit batches until the end of the log, a limit or a stop.
+
+        The thresholds start from the committed states.
+
+        Parameters
+        ----------
+        consumer
+            Holds the leases of the partitions.
+        run
+            Receives the counts and the thresholds.
+        max_lines, batch_size, max_batches
+            Lines at most, lines per batch at most, and batches at most.
+        should_stop
+            Checked before each batch.
+        """
+        run.thresholds |= {
+            partition: dataclasses.replace(self.rule, state=self._restored(position))
+            for partition, position in consumer.committed().items()
+        }
+        end, n_batches = run.counts.read + max_lines, 0
+        while run.counts.read < end and n_batches < max_batches and not should_stop():
+            records = consumer.poll(min(batch_size, end - run.counts.read))
+            if not records:
+                return
+            n_batches, started = n_batches + 1, time.monotonic()
+            run.uncommitted = len(records)
+            self._process(consumer, run, records)
+            run.uncommitted = 0
+            run.longest_batch_s = max(run.longest_batch_s, time.monotonic() - started)
+
+    def _process(
+        self, consumer: StreamConsumer, run: ScoreRun, records: Sequence[StreamRecord]
+    ) -> None:
+        """Score, store, mark anomalies, commit; repeating a batch changes nothing."""
+        batch = self.scorer.score(records, run.thresholds)
+        crash_point("before_bulk")
+        stored = self._store(batch)
+        crash_point("after_bulk")
+        self._note_anomalies(batch)
+        consumer.commit(self._positions(records, batch.thresholds))
+        crash_point("after_commit")
+        run.thresholds = batch.thresholds
+        run.counts += stored
+
+    def _restored(self, position: Position) -> Welford:
+        name = self.champion.detector.name
+        return unpack_state(position.metadata, self.champion.version, name) or Welford()
+
+    def _positions(
+        self, records: Sequence[StreamRecord], thresholds: Mapping[int, DynamicThreshold]
+    ) -> dict[int, Position]:
+        ends = {record.partition: record.offset + 1 for record in records}
+        name, version = self.champion.detector.name, self.champion.version
+        return {
+            partition: Position(end, pack_state(thresholds[partition].state, version, name))
+            for partition, end in ends.items()
+        }
+
+    def _store(self, batch: ScoredBatch) -> ScoreCounts:
+        outcome = self.services.index.create(self.index, batch.documents)
+        by_id = {d.id: r for d, r in zip(batch.documents, batch.records, strict=True)}
+        refused = [(by_id[item.id], item.kind, item.reason) for item in outcome.rejected]
+        poison = [
+            (record, "not_a_line", f"{len(record.value)} bytes that are no text")
+            for record in batch.poison
+        ]
+        if refused or poison:
+            self._write_dead_letters(refused + poison)
+        return ScoreCounts(
+            read=len(batch.records) + len(poison),
+            indexed=outcome.created,
+            already_there=outcome.already_there,
+            dead_lettered=len(refused) + len(poison),
+            anomalies=batch.count("anomaly"),
+            warming_up=batch.count("warming_up"),
+            unscored=batch.count("unscored"),
+        )
+
+    def _write_dead_letters(self, dead: Sequence[DeadRecord]) -> None:
+        letters = [self._dead_letter(*each) for each in dead]
+        write_letters(self.services.index, letters)
+        if self.dead_letter_topic is not None:
+            publish_copies(self.services.stream, self.dead_letter_topic, dead)
+
+    def _dead_letter(self, record: StreamRecord, kind: str, reason: str) -> Document:
+        letter = dead_letter(
+            record.value,
+            source_kind=STREAM,
+            source=record.headers.get("source", record.topic),
+            offset=record.offset,
+            partition=record.partition,
+            target_index=self.index,
+            error_type=kind,
+            reason=reason,
+            at=self.services.now(),
+            extra={
+                "topic": record.topic,
+                "timestamp": iso_utc(record.timestamp),
+                "detector": self.champion.detector.name,
+                **kept_headers(record.headers),
+            },
+        )
+        return Document(document_id(record), letter.body)
+
+    def _note_anomalies(self, batch: ScoredBatch) -> None:
+        found: Mapping[int, str] = batch.first_anomalies()
+        for partition, since in found.items():
+            mark_pending(self.services.state, self.index, self.topic, partition, since)
+
+
+@dataclass
+class ScoreRun:
+    """The progress of draining; only committed lines count."""
+
+    counts: ScoreCounts = field(default_factory=ScoreCounts)
+    thresholds: dict[int, DynamicThreshold] = field(default_factory=dict)
+    uncommitted: int = 0  # lines of the batch in progress
+    longest_batch_s: float = 0.0
 
 
 def score_stream(
@@ -39,40 +207,44 @@ def score_stream(
     partitions: Sequence[int] | None = None,
     dead_letter_topic: str | None = None,
     allow_gap: bool = False,
-) -> ScoreReport:
-    """Drain the partitions: each line becomes a document of ``index`` or a dead letter, once.
+    lease_wait_s: float = TAKEOVER_S,
+) -> ScoreResult:
+    """Drain partitions: each line becomes one document of ``index`` or one dead letter.
 
-    An offset moves only after its lines are stored, and carries the threshold's state. After a
-    crash at any point a rerun repeats at most one batch, from the state before it: the same
-    documents, the same thresholds.
+    A position is committed after its lines are stored, together with the state of the threshold.
+    After a crash at any point, a rerun repeats at most one batch, from the state before it: the
+    documents and the thresholds are the same.
 
     Parameters
     ----------
     services
         ``stream``, ``index``, ``state``, ``deployments`` and ``bundles`` are used.
     topic, group, partitions
-        What to read, as whom; None: every partition.
+        What to read, for which group; partitions None: all.
     index
-        Where the documents go.
+        Index of the documents.
     detector
-        Whose champion scores. Scores of another version start a new state: they are not comparable.
+        Name of the detector whose champion scores. Another version starts a new threshold state,
+        because its scores are not comparable.
     factor, threshold, update
         See :class:`vigie.anomaly.scoring.threshold.DynamicThreshold`.
     max_lines, batch_size
-        Lines at most, and lines a batch.
+        Lines at most, and lines per batch.
     dead_letter_topic
-        Where other readers of the stream find dead letters too; None: only in the index.
+        Topic that gets copies of the dead letters; None: only the index has them.
     allow_gap
-        Go on behind lines that retention dropped before they were read, and count them.
+        Skip lines that retention deleted before they were read, and count them.
+    lease_wait_s
+        Seconds to wait for a partition that another worker or follower holds.
 
     Raises
     ------
     DataError
         Lines were lost, without ``allow_gap``.
     NotEnoughDataError
-        No such topic, or no detector is deployed.
+        The topic does not exist, or no detector is deployed.
     ConflictError
-        Another live member owns a partition.
+        Another worker or follower holds a partition, or took it when this one lost its lease.
     """
     if batch_size < 1 or max_lines < 1:
         raise DataError(f"batch and max_lines must be at least 1, not {batch_size}, {max_lines}")
@@ -86,16 +258,13 @@ def score_stream(
     lost = 0
     if allow_gap:
         lost = skip_lost_lines(services, topic=topic, group=group, partitions=partitions)
-    with services.stream.consumer(group, topic, partitions) as consumer:
-        run = ScoreRun(services, consumer, champion, rule, topic, index, dead_letter_topic)
-        while run.counts.read < max_lines:
-            records = consumer.poll(min(batch_size, max_lines - run.counts.read))
-            if not records:
-                break
-            run.process(records)
-    services.stream.trim(topic)  # what every group has committed: the log does not grow for ever
-    worker = str(min(run.thresholds, default=0))
-    return score_report(
+    scorer = StreamScorer(services, champion, rule, topic, index, dead_letter_topic)
+    run = ScoreRun()
+    with services.stream.consumer(group, topic, partitions, lease_wait_s) as consumer:
+        scorer.drain(consumer, run, max_lines=max_lines, batch_size=batch_size)
+    services.stream.trim(topic)  # keeps the embedded stream from growing without end
+    worker = min(run.thresholds, default=0)
+    return score_result(
         run.counts,
         run.thresholds,
         lag=services.stream.lag(group, topic),
@@ -106,5 +275,6 @@ def score_stream(
         detector=detector,
         model_version=champion.version,
         seconds=time.monotonic() - started,
-        more=[Sample(ES_BACKOFF, services.index.take_backoff_s(), {"worker": worker})],
+        worker=worker,
+        more=[Sample(ES_BACKOFF, services.index.take_backoff_s(), {"worker": str(worker)})],
     )

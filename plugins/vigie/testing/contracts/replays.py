@@ -7,7 +7,7 @@ from typing import Any
 
 from vigie.anomaly.detectors.base import ISOLATION_FOREST
 from vigie.anomaly.scoring.replay_stream_letters import stream_replay
-from vigie.anomaly.scoring.result import ScoreReport
+from vigie.anomaly.scoring.result import ScoreResult
 from vigie.anomaly.scoring.score_stream import score_stream
 from vigie.dead_letters.letters import DEAD_LETTERS, STREAM
 from vigie.dead_letters.replay import ReplayResult, replay_dead_letters
@@ -55,7 +55,7 @@ def dead_lettered(services: FakeServices, index: LogIndex) -> Refusing:
     return refusing
 
 
-def score(services: FakeServices) -> ScoreReport:
+def score(services: FakeServices) -> ScoreResult:
     return score_stream(
         services, topic=TOPIC, group="scorer", index=INDEX, detector=ISOLATION_FOREST
     )

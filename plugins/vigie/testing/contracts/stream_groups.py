@@ -60,6 +60,8 @@ def lag_is_what_is_not_committed(subject: StreamSubject) -> None:
         assert stream.lag(GROUP, TOPIC) == 15
         consumer.commit({0: Position(10), 1: Position(3)})
     assert stream.lag(GROUP, TOPIC) == 2
+    assert stream.lags(GROUP, TOPIC) == {0: 0, 1: 2}
+    assert stream.lags(GROUP, "no-such-topic") == {}
 
 
 @CHECKS
@@ -77,7 +79,8 @@ def two_members_cannot_own_one_partition(subject: StreamSubject) -> None:
     stream = filled(subject, 2, partitions=2)
     with stream.consumer(GROUP, TOPIC, [0]):
         raised(ConflictError, lambda: open_once(subject))
-        with stream.consumer(GROUP, TOPIC, [1]) as other:
+        raised(ConflictError, lambda: stream.consumer(GROUP, TOPIC, [0], 0.0).__enter__())
+        with stream.consumer(GROUP, TOPIC, [1], 0.0) as other:
             assert other.partitions == (1,)
     open_once(subject)
 
