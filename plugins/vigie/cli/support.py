@@ -25,7 +25,7 @@ def services(
     ----------
     overrides
         Options of the command by the name of their variable; None: not given.
-    index_wait_s
+    call_wait_s
         See :class:`vigie.wiring.LazyServices`.
     """
     from vigie.local.database import ensure_database

@@ -10,9 +10,11 @@ import orjson
 import pytest
 
 from vigie.anomaly.detectors.base import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
-from vigie.anomaly.scoring.champion_detector import champion_detector
-from vigie.anomaly.scoring.champion_detector import explain_anomaly
-from vigie.anomaly.scoring.champion_detector import measure_champion
+from vigie.anomaly.scoring.champion_detector import (
+    champion_detector,
+    explain_anomaly,
+    measure_champion,
+)
 from vigie.anomaly.training.evaluate_detectors import EvaluationResult, evaluate_detectors
 from vigie.anomaly.training.load_training_logs import TrainingLogsResult, load_training_logs
 from vigie.anomaly.training.register_detectors import RegisterResult, register_detectors
