@@ -1,9 +1,9 @@
--- Makes the roles and databases airflow, mlflow and vigie; run again, it only sets the passwords.
+-- Creates the roles and databases airflow, mlflow and vigie. Safe to repeat; each run sets the passwords.
 --
 --   AIRFLOW_DB_PASSWORD=… MLFLOW_DB_PASSWORD=… VIGIE_DB_PASSWORD=… \
 --     psql --no-psqlrc --set ON_ERROR_STOP=1 --dbname postgres --file init-db.sql
 --
--- Run it as a superuser. The same file serves the embedded PostgreSQL and a server of version 15 on.
+-- Run it as a superuser, on the embedded PostgreSQL or on a server (version 15 or later).
 
 \set ON_ERROR_STOP on
 \getenv airflow_password AIRFLOW_DB_PASSWORD
@@ -23,7 +23,7 @@
   DO $$ BEGIN RAISE EXCEPTION 'set VIGIE_DB_PASSWORD'; END $$;
 \endif
 
--- Passwords stay out of the server's log, and are kept as scram hashes.
+-- Keep passwords out of the server's log, and store them as SCRAM hashes.
 SET log_statement = 'none';
 SET log_min_error_statement = 'panic';
 SET log_min_duration_statement = -1;
@@ -38,13 +38,13 @@ ALTER ROLE airflow LOGIN PASSWORD :'airflow_password';
 ALTER ROLE mlflow LOGIN PASSWORD :'mlflow_password';
 ALTER ROLE vigie LOGIN PASSWORD :'vigie_password';
 
--- template0: whatever was added to template1 stays out, and the encoding is ours to choose.
+-- template0 has no site-specific additions and permits any encoding.
 SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING %L', name, name, 'UTF8')
 FROM unnest(ARRAY['airflow', 'mlflow', 'vigie']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name)
 \gexec
 
--- Each role reaches its own database only.
+-- Each role can connect to its own database only.
 SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', datname)
 FROM pg_database
 WHERE datname IN ('airflow', 'mlflow', 'vigie')

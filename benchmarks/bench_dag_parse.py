@@ -1,8 +1,8 @@
-"""What parsing each DAG file costs above importing Airflow: at most 50 ms.
+"""Measure the time to parse each DAG file, without the import of Airflow; the target is 50 ms.
 
-Each file is parsed in fresh interpreters, outside the checkout, by Airflow's own ``DagBag``; the
-median of the processor time counts (other programs on the machine do not change it). Exits with 1
-when a file is over the target.
+Airflow's ``DagBag`` parses each file in new interpreters outside the checkout. The result is the
+median processor time, which other programs on the machine hardly change. Exits with 1 if a file is
+above the target.
 
     python -I benchmarks/bench_dag_parse.py [ROUNDS]
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET_MS = 50.0
-# Airflow is imported, and has parsed a DAG, before the clock starts: only our own cost is left.
+# Airflow is imported and has parsed one DAG before the measurement, so that only our cost is measured.
 PROBE = """
 import json, sys, time
 start = time.process_time()
@@ -37,7 +37,7 @@ EMPTY = "from airflow.sdk import DAG\nDAG('empty', schedule=None)\n"
 
 
 def measure(path: Path, home: Path) -> tuple[float, float]:
-    """Return milliseconds: importing Airflow (and parsing an empty DAG), then this file."""
+    """Return milliseconds for importing Airflow with an empty DAG, and for parsing this file."""
     environment = os.environ | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
@@ -57,7 +57,7 @@ def measure(path: Path, home: Path) -> tuple[float, float]:
 
 
 def main(rounds: int) -> int:
-    """Print a line a file, the worst last; return the exit code."""
+    """Print one line per file and the slowest last; return the exit code."""
     costs: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="vigie-bench-") as folder:
         home = Path(folder)

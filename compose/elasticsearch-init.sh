@@ -1,9 +1,9 @@
 #!/bin/sh
-# Once Elasticsearch answers: the password of Kibana's own user, and a user with the least rights for
-# vigie (its indices) and for Airflow (its task logs). Safe to repeat: it sets the passwords of .env again.
+# Set the password of Kibana's user, and create users with the least privileges for vigie (its indices)
+# and Airflow (its task logs). Safe to repeat; each run sets the passwords of .env.
 set -eu
 
-# The login and the bodies reach curl on standard input or in a file: a command line can be read by others.
+# curl gets the login and the bodies from a file or standard input, because others can read a command line.
 umask 077
 login=$(mktemp)
 trap 'rm -f "$login"' EXIT

@@ -1,12 +1,12 @@
-"""Ask a service what its clients ask it; exit 1 and say why if the answer is not right.
+"""Send a service the request that its clients send; exit with 1 and a reason if it fails.
 
-Python's standard library only, run in the container: ``python -I healthcheck.py KIND WHAT``.
+Run in the container with Python's standard library: ``python -I healthcheck.py KIND WHAT``.
 
-``airflow PART``    Airflow's own health of ``metadatabase``, ``scheduler``, ``triggerer`` or
-                    ``dag_processor`` (by the heartbeats in the database), through the api-server
-``mlflow URL``      an API call under that host name, with the login of the environment: ``/health``
-                    answers 200 even where the server refuses every call
-``serving URL``     it answers, and its last look at the database succeeded
+``airflow PART``    the health that Airflow reports for ``metadatabase``, ``scheduler``,
+                    ``triggerer`` or ``dag_processor``, based on heartbeats in the database
+``mlflow URL``      an API call under that host name with the login of the environment, because
+                    ``/health`` returns 200 even if the server rejects every call
+``serving URL``     the service answers and its last database query succeeded
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TIMEOUT_S = 8
 
 
 def main(kind: str, what: str) -> str:
-    """Return a reason to be unhealthy, or nothing."""
+    """Return the reason why the service is unhealthy, or an empty string."""
     return {"airflow": airflow, "mlflow": mlflow, "serving": serving}[kind](what)
 
 
@@ -36,7 +36,7 @@ def mlflow(url: str) -> str:
     pair = f"{os.environ['MLFLOW_TRACKING_USERNAME']}:{os.environ['MLFLOW_TRACKING_PASSWORD']}"
     login = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
     answer = json.loads(_get(f"{url}/api/2.0/mlflow/experiments/search?max_results=1", login))
-    return "" if answer.get("experiments") else "no experiment, not even the default one"
+    return "" if answer.get("experiments") else "the default experiment is missing"
 
 
 def serving(url: str) -> str:

@@ -1,7 +1,7 @@
-"""Make MLflow's users before its server starts: ``admin``, and ``vigie`` with the least rights.
+"""Create MLflow's users ``admin`` and ``vigie`` before its server starts.
 
-``vigie`` writes to every experiment and every model, whoever made it, and manages no user. Safe to
-repeat: the passwords of ``.env`` are set again. Run in MLflow's image, with ``python -I``.
+``vigie`` can write to every experiment and model but cannot manage users. Safe to repeat; each run
+sets the passwords of ``.env``. Run in MLflow's image, with ``python -I``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ USER = "vigie"
 
 
 def main() -> None:
-    """Make the tables, the users and the grants that are not there yet."""
+    """Create missing tables, users and permissions, and set the passwords."""
     config, store = read_auth_config(), SqlAlchemyStore()
     store.init_db(config.database_uri)
     _set_user(store, str(config.admin_username), os.environ["MLFLOW_ADMIN_PASSWORD"], True)
