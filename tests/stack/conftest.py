@@ -1,4 +1,4 @@
-"""The Compose files, read as compose reads them; a checkout-like folder with generated secrets."""
+"""The parsed Compose files, generated secrets, and a folder like the one in the containers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RequiredVariableError(KeyError):
 
 
 def interpolate(value: Any, variables: Mapping[str, str]) -> Any:
-    """Fill ``${NAME}``, ``${NAME:-default}`` and ``${NAME:?message}``; ``$$`` is a dollar."""
+    """Replace variables (``${NAME}``, with ``:-`` or ``:?``) and ``$$`` as Compose does."""
     if isinstance(value, dict):
         return {key: interpolate(item, variables) for key, item in value.items()}
     if isinstance(value, list):
@@ -45,7 +45,7 @@ def interpolate(value: Any, variables: Mapping[str, str]) -> Any:
 
 @pytest.fixture(scope="session")
 def load_script() -> Callable[[str], ModuleType]:
-    """Return a function that imports one of ``scripts/``, which are in no package."""
+    """Return a function that imports a module of ``scripts/``, which is not a package."""
 
     def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
@@ -65,7 +65,7 @@ def compose_texts() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def stack_secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Run ``make secrets`` in a folder of its own and return what it wrote."""
+    """Run ``make secrets`` in an empty folder and return the written variables."""
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "scripts").mkdir()
     script = shutil.copy(ROOT / "scripts" / "make_secrets.py", folder / "scripts")
@@ -75,14 +75,14 @@ def stack_secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def stack(compose_texts: dict[str, str], stack_secrets: dict[str, str]) -> dict[str, Any]:
-    """Return docker-compose.yml as ``docker compose config`` would show it."""
+    """Return docker-compose.yml with all variables replaced."""
     file = yaml.safe_load(compose_texts["docker-compose.yml"])
     return dict(interpolate(file, stack_secrets))
 
 
 @pytest.fixture(scope="session")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder like /opt/vigie in the containers: the mounts, and folders to write to."""
+    """Return a folder like /opt/vigie in the containers, with mounts and writable folders."""
     folder = tmp_path_factory.mktemp("opt-vigie")
     for name in ("plugins", "models", "compose"):
         (folder / name).symlink_to(ROOT / name)

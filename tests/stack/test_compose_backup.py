@@ -1,4 +1,4 @@
-"""The documented backup and change of a password, on a PostgreSQL made as the image makes it."""
+"""Run the documented backup and password change on a PostgreSQL set up as in the image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.service, pytest.mark.timeout(180)]
 
 
 def block(heading: str) -> str:
-    """Return the first shell block below a heading of the page."""
+    """Return the first shell block of a section."""
     section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     found = re.search(r"```bash\n(.*?)```", section, re.DOTALL)
     assert found is not None
@@ -32,7 +32,7 @@ def block(heading: str) -> str:
 
 
 class Container:
-    """The service ``postgres``: its data as the image makes it, and a shell in it."""
+    """The service ``postgres`` without Docker: data as in the image, and a shell."""
 
     def __init__(self, home: Path, environment: dict[str, str], programs: Path) -> None:
         self.home, self.sockets = home, home / "sockets"
@@ -46,7 +46,7 @@ class Container:
         docker.chmod(0o755)
 
     def shell(self, script: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        """Run what the page says, as a timer would: without a terminal."""
+        """Run a script of the page without a terminal."""
         return subprocess.run(
             ["bash", "-euc", script],
             cwd=self.home,
@@ -66,7 +66,7 @@ def container(
 ) -> Iterator[Container]:
     postgres, initdb = find_postgres("postgres"), find_postgres("initdb")
     if postgres is None or initdb is None:
-        pytest.skip("no PostgreSQL 15 here; apt-get install postgresql-15")
+        pytest.skip("PostgreSQL 15 is not installed; run: apt-get install postgresql-15")
     try:
         unprivileged()
     except SettingsError as exc:
@@ -116,7 +116,7 @@ def wait(container: Container, password: str, server: subprocess.Popen[bytes]) -
         time.sleep(0.2)
 
 
-def test_the_backup_runs_unattended_and_can_be_read(container: Container) -> None:
+def test_the_backup_runs_without_a_terminal_and_can_be_listed(container: Container) -> None:
     done = container.shell(block("Backup"))
     assert done.returncode == 0, done.stderr
     for name in ("airflow", "mlflow", "vigie"):
@@ -127,18 +127,22 @@ def test_the_backup_runs_unattended_and_can_be_read(container: Container) -> Non
 
 
 @pytest.mark.parametrize("role", ["vigie", "postgres"])
-def test_a_password_is_changed_as_documented(
+def test_the_documented_command_changes_a_password(
     container: Container, stack_secrets: dict[str, str], role: str
 ) -> None:
     old, new = (
         stack_secrets[f"{role.replace('vigie', 'vigie_db')}_PASSWORD".upper()],
         secrets.token_hex(8),
     )
-    said = next(line for line in block("Changing a secret").splitlines() if "\\password" in line)
-    script = said.replace("\\password vigie", f"\\password {role}")
+    line_of_page = next(
+        line for line in block("Changing a secret").splitlines() if "\\password" in line
+    )
+    script = line_of_page.replace("\\password vigie", f"\\password {role}")
     for given, expected in ((new, new), (old, old)):
         in_container = script
-        if given == old and role == "postgres":  # .env has the new one by then
+        if (
+            given == old and role == "postgres"
+        ):  # the container's environment has the new password now
             in_container = script.replace('"$POSTGRES_PASSWORD"', f'"{new}"')
         done = container.shell(in_container, f"{given}\n{given}\n")
         assert done.returncode == 0, done.stderr

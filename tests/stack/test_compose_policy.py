@@ -1,4 +1,4 @@
-"""Each service of the stack is held to each rule; an exception carries its reason in the file."""
+"""Check the security rules for every service; an exception has a reason in the file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def is_not_root(service: Service) -> bool:
     return str(service.get("user", "root")).split(":")[0] not in ("root", "0", "")
 
 
-def has_a_root_that_nothing_writes_to(service: Service) -> bool:
+def has_a_read_only_root_or_a_reason(service: Service) -> bool:
     return bool(service["read_only"]) or len(service.get("x-writable", "")) > 20
 
 
@@ -50,11 +50,11 @@ def has_a_health_check(service: Service) -> bool:
     return runs_once(service) or complete
 
 
-def comes_back(service: Service) -> bool:
+def restarts(service: Service) -> bool:
     return runs_once(service) or service["restart"] == "unless-stopped"
 
 
-def keeps_its_logs_small(service: Service) -> bool:
+def rotates_its_logs(service: Service) -> bool:
     return bool(service["logging"]["options"]["max-size"])
 
 
@@ -67,7 +67,7 @@ def is_in_the_internal_network(service: Service) -> bool:
     return "backend" in service["networks"]
 
 
-def sees_nothing_of_the_host(service: Service) -> bool:
+def shares_no_namespace_with_the_host(service: Service) -> bool:
     host = [service.get(key) for key in ("network_mode", "pid", "ipc", "devices", "userns_mode")]
     sockets = [v for v in service.get("volumes", []) if "docker.sock" in v]
     return not any(host) and not sockets
@@ -80,14 +80,16 @@ def mounts_code_read_only(service: Service) -> bool:
 
 
 RULES: list[Callable[[Service], bool]] = [
-    *(has_no_capability, gains_no_privilege, is_not_root, has_a_root_that_nothing_writes_to),
-    *(is_limited, has_a_health_check, comes_back, keeps_its_logs_small, names_an_exact_image),
-    *(is_in_the_internal_network, sees_nothing_of_the_host, mounts_code_read_only),
+    *(has_no_capability, gains_no_privilege, is_not_root, has_a_read_only_root_or_a_reason),
+    *(is_limited, has_a_health_check, restarts, rotates_its_logs, names_an_exact_image),
+    *(is_in_the_internal_network, shares_no_namespace_with_the_host, mounts_code_read_only),
 ]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_every_service(rule: Callable[[Service], bool], stack: dict[str, Any]) -> None:
+def test_every_service_follows_the_rule(
+    rule: Callable[[Service], bool], stack: dict[str, Any]
+) -> None:
     assert [name for name, service in stack["services"].items() if not rule(service)] == []
 
 
@@ -112,7 +114,7 @@ def test_only_pages_and_serving_are_published(stack: dict[str, Any]) -> None:
     assert published == reachable == PAGES
 
 
-def test_the_inner_network_has_no_way_out(stack: dict[str, Any]) -> None:
+def test_the_backend_network_is_internal(stack: dict[str, Any]) -> None:
     assert stack["networks"] == {"edge": {}, "backend": {"internal": True}}
 
 
@@ -121,7 +123,7 @@ def test_only_the_images_that_need_it_have_a_writable_root(stack: dict[str, Any]
     assert writable == {"kafka", "elasticsearch", "kibana"}
 
 
-def test_serving_gets_its_database_and_no_other_secret(
+def test_serving_gets_only_the_secret_of_its_database(
     stack: dict[str, Any], stack_secrets: dict[str, str]
 ) -> None:
     environment = " ".join(map(str, stack["services"]["serving-api"]["environment"].values()))
@@ -133,7 +135,7 @@ def test_serving_gets_its_database_and_no_other_secret(
     "service",
     ["airflow-api-server", "airflow-scheduler", "airflow-triggerer", "airflow-worker"],
 )
-def test_tasks_get_no_superuser(
+def test_tasks_get_no_superuser_password(
     service: str, stack: dict[str, Any], stack_secrets: dict[str, str]
 ) -> None:
     environment = " ".join(map(str, stack["services"][service]["environment"].values()))
@@ -142,7 +144,7 @@ def test_tasks_get_no_superuser(
     assert [name for name in superusers if stack_secrets[name] in environment] == []
 
 
-def test_no_secret_stands_on_a_command_line(
+def test_no_command_line_contains_a_secret(
     stack: dict[str, Any], stack_secrets: dict[str, str]
 ) -> None:
     secrets = [value for name, value in stack_secrets.items() if name != "AIRFLOW_UID"]
@@ -154,13 +156,13 @@ def test_no_secret_stands_on_a_command_line(
 
 
 def scripts_of(service: Service) -> list[str]:
-    """Return what a shell reads of a service: of its health check, of its command."""
+    """Return the shell scripts of a service's health check and command."""
     test, command = service.get("healthcheck", {}).get("test", []), service.get("command", [])
     found = [test[1]] if test[:1] == ["CMD-SHELL"] else []
     return [*found, *([command[2]] if command[:2] == ["sh", "-c"] else [])]
 
 
-def test_a_shell_hands_no_secret_to_a_program_as_an_argument(
+def test_no_shell_script_passes_a_secret_as_an_argument(
     stack: dict[str, Any], stack_secrets: dict[str, str], tmp_path: Path
 ) -> None:
     programs = ("curl", "wget", "psql", "redis-cli", "redis-server", "celery", "hostname", "grep")
@@ -175,13 +177,13 @@ def test_a_shell_hands_no_secret_to_a_program_as_an_argument(
             subprocess.run(["/bin/sh", "-c", script], env=given, check=False, capture_output=True)
             ran += 1
     assert ran > 5
-    told = seen.read_text()
-    assert all(f"/{name} " in told for name in programs)
+    arguments = seen.read_text()
+    assert all(f"/{name} " in arguments for name in programs)
     secrets = {name: value for name, value in stack_secrets.items() if name != "AIRFLOW_UID"}
-    assert [name for name, value in secrets.items() if value in told] == []
+    assert [name for name, value in secrets.items() if value in arguments] == []
 
 
-def test_elasticsearch_is_behind_a_login(stack: dict[str, Any]) -> None:
+def test_elasticsearch_requires_a_login(stack: dict[str, Any]) -> None:
     environment = stack["services"]["elasticsearch"]["environment"]
     assert environment["xpack.security.enabled"] == "true"
     assert stack["services"]["airflow-scheduler"]["environment"]["ELASTICSEARCH_USER"] == "vigie"
@@ -189,7 +191,7 @@ def test_elasticsearch_is_behind_a_login(stack: dict[str, Any]) -> None:
     assert kibana["elasticsearch.username"] == "kibana_system"
 
 
-def test_kibana_gets_its_secrets_by_names_that_its_image_makes_no_arguments_of(
+def test_kibanas_secrets_have_names_that_its_image_does_not_turn_into_arguments(
     stack: dict[str, Any], stack_secrets: dict[str, str]
 ) -> None:
     service, text = stack["services"]["kibana"], (ROOT / "compose" / "kibana.yml").read_text()
@@ -202,7 +204,7 @@ def test_kibana_gets_its_secrets_by_names_that_its_image_makes_no_arguments_of(
     assert settings & service["environment"].keys() == set()
 
 
-def test_mlflow_asks_for_a_login_and_tasks_have_one_that_is_no_administrators(
+def test_mlflow_requires_a_login_and_tasks_are_not_administrators(
     stack: dict[str, Any], stack_secrets: dict[str, str]
 ) -> None:
     server = stack["services"]["mlflow"]
@@ -220,7 +222,7 @@ def test_mlflow_asks_for_a_login_and_tasks_have_one_that_is_no_administrators(
     assert server["depends_on"]["mlflow-init"]["condition"] == "service_completed_successfully"
 
 
-def test_airflow_asks_for_a_password_and_hides_its_configuration(stack: dict[str, Any]) -> None:
+def test_airflow_requires_a_password_and_hides_its_configuration(stack: dict[str, Any]) -> None:
     environment = stack["services"]["airflow-api-server"]["environment"]
     assert environment["AIRFLOW__CORE__AUTH_MANAGER"].endswith(".FabAuthManager")
     assert environment["AIRFLOW__API__EXPOSE_CONFIG"] == "false"
@@ -232,7 +234,7 @@ def test_airflow_processes_share_their_keys(stack: dict[str, Any]) -> None:
         assert len({service["environment"][f"AIRFLOW__{key}"] for service in airflow}) == 1
 
 
-def test_no_well_known_password_is_in_any_file_of_the_stack() -> None:
+def test_no_file_of_the_stack_contains_a_well_known_password() -> None:
     files = [
         *(ROOT / "docker-compose.yml", ROOT / "docker-compose.ports.yml", ROOT / ".env.example"),
         *(
@@ -251,8 +253,8 @@ def test_no_well_known_password_is_in_any_file_of_the_stack() -> None:
     assert found == []
 
 
-def test_no_service_asks_for_more_processors_than_the_page_does(stack: dict[str, Any]) -> None:
-    """Docker refuses a limit above the machine's own number, and then the whole start fails."""
+def test_no_service_needs_more_processors_than_documented(stack: dict[str, Any]) -> None:
+    """Docker rejects a limit above the number of processors, and the start fails."""
     page = (ROOT / "docs" / "compose.md").read_text(encoding="utf-8")
     found = re.search(r"^\* (\d+) processors,", page, re.MULTILINE)
     assert found

@@ -1,4 +1,4 @@
-"""``make secrets``: what it writes, whose the folders are, who can read what is mounted."""
+"""``make secrets``: written secrets, owners of folders, permissions of mounted files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 IS_ROOT = os.getuid() == 0
-needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root gives folders to another user")
+needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can change the owner of a folder")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reachable() -> Iterator[Path]:
-    """Return a checkout in a folder that another user gets to, unlike pytest's."""
+    """Return a checkout in a folder that other users can enter, unlike pytest's."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "scripts").mkdir()
         shutil.copy(ROOT / "scripts" / "make_secrets.py", Path(folder) / "scripts")
@@ -43,7 +43,7 @@ def reachable() -> Iterator[Path]:
 
 
 def run(checkout: Path, user: int | None = None) -> subprocess.CompletedProcess[str]:
-    program = sys.executable if user is None else "/usr/bin/python3"  # anybody reads that one
+    program = sys.executable if user is None else "/usr/bin/python3"  # executable by any user
     command = [program, "-I", str(checkout / "scripts" / "make_secrets.py")]
     return subprocess.run(command, capture_output=True, text=True, check=False, user=user)
 
@@ -59,16 +59,16 @@ def written(checkout: Path) -> Mapping[str, str]:
 
 
 def test_secrets_are_private_and_never_printed(checkout: Path, module: ModuleType) -> None:
-    told = make_secrets(checkout)
+    output = make_secrets(checkout)
     values = written(checkout)
     assert stat.S_IMODE((checkout / ".env").stat().st_mode) == 0o600
     assert values.keys() == module.SECRETS.keys()
     assert len(set(values.values())) == len(values)
     secret = {value for name, value in values.items() if name != "AIRFLOW_UID"}
-    assert [value for value in secret if value in told] == []
+    assert [value for value in secret if value in output] == []
 
 
-def test_no_generated_secret_can_be_taken_for_an_option(module: ModuleType) -> None:
+def test_no_generated_secret_looks_like_an_option(module: ModuleType) -> None:
     made = {name: [make() for _ in range(300)] for name, make in module.SECRETS.items()}
     made.pop("AIRFLOW_UID")
     odd = {name for name, values in made.items() for value in values if not value[0].isalnum()}
@@ -77,7 +77,7 @@ def test_no_generated_secret_can_be_taken_for_an_option(module: ModuleType) -> N
     assert {n for n in passwords for value in made[n] if not value[0].isalpha()} == set()
 
 
-def test_secrets_that_are_there_stay_and_only_missing_ones_are_added(checkout: Path) -> None:
+def test_existing_secrets_are_kept_and_missing_ones_added(checkout: Path) -> None:
     (checkout / ".env").write_text("# mine\nPOSTGRES_PASSWORD=kept\nexport ELASTIC_PASSWORD=too")
     make_secrets(checkout)
     once = (checkout / ".env").read_text()
@@ -104,7 +104,7 @@ def test_an_empty_secret_counts_as_missing(checkout: Path, text: str) -> None:
     assert re.findall(r"^REDIS_PASSWORD=(\S{40,})$", (checkout / ".env").read_text(), re.MULTILINE)
 
 
-def test_folders_are_made_before_docker_makes_them_as_root(checkout: Path) -> None:
+def test_folders_are_created(checkout: Path) -> None:
     make_secrets(checkout)
     for name in ("data", "data/stack", "artifacts", "reports"):
         assert (checkout / name).stat().st_uid == (os.getuid() or 50000), name
@@ -112,7 +112,7 @@ def test_folders_are_made_before_docker_makes_them_as_root(checkout: Path) -> No
 
 
 @needs_root
-def test_root_gives_the_mounted_folders_to_the_user_of_the_containers(checkout: Path) -> None:
+def test_root_makes_the_user_of_the_containers_the_owner_of_mounted_folders(checkout: Path) -> None:
     postgres = checkout / "data" / "local" / "postgres"
     version, outside = checkout / "artifacts" / "m" / "v1", checkout / "outside"
     for folder in (postgres, checkout / "data" / "services", version, outside):
@@ -127,7 +127,7 @@ def test_root_gives_the_mounted_folders_to_the_user_of_the_containers(checkout: 
 
 
 @needs_root
-def test_what_root_writes_later_is_given_away_by_the_next_call(checkout: Path) -> None:
+def test_a_second_call_changes_the_owner_of_files_that_root_wrote_since(checkout: Path) -> None:
     (checkout / ".env").write_text("AIRFLOW_UID=4711\n")
     make_secrets(checkout)
     later = checkout / "artifacts" / "m" / "v9" / "manifest.json"
@@ -139,7 +139,7 @@ def test_what_root_writes_later_is_given_away_by_the_next_call(checkout: Path) -
 
 @needs_root
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="no /usr/bin/python3 here")
-def test_anybody_else_gets_the_command_that_does_it_and_no_success(reachable: Path) -> None:
+def test_another_user_gets_the_chown_command_and_exit_code_1(reachable: Path) -> None:
     checkout = reachable
     user = 4711
     for name in ("data/local", "data/stack", "artifacts"):
@@ -158,7 +158,7 @@ def test_anybody_else_gets_the_command_that_does_it_and_no_success(reachable: Pa
 
 
 @pytest.mark.parametrize("user", ["0", "root", "-1"])
-def test_the_containers_do_not_run_as_root_or_as_nobody_known(checkout: Path, user: str) -> None:
+def test_an_invalid_user_of_the_containers_is_rejected(checkout: Path, user: str) -> None:
     (checkout / ".env").write_text(f"AIRFLOW_UID={user}\n")
     done = run(checkout)
     assert done.returncode == 1
@@ -176,7 +176,7 @@ def copy_what_is_mounted(checkout: Path, module: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o027, 0o077], ids=oct)
-def test_what_other_users_containers_read_is_readable_after_any_umask(
+def test_mounted_files_are_readable_for_all_users_after_any_umask(
     checkout: Path, module: ModuleType, umask: int
 ) -> None:
     copy_what_is_mounted(checkout, module)
@@ -198,7 +198,7 @@ def test_what_other_users_containers_read_is_readable_after_any_umask(
     assert stat.S_IMODE((checkout / ".env").stat().st_mode) == 0o600
 
 
-def test_every_file_mounted_read_only_or_copied_is_on_that_list(module: ModuleType) -> None:
+def test_every_file_mounted_read_only_or_copied_is_listed(module: ModuleType) -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     mounted = {
         Path(volume.split(":")[0])
@@ -209,10 +209,10 @@ def test_every_file_mounted_read_only_or_copied_is_on_that_list(module: ModuleTy
     copied = {
         Path(source)
         for source in re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
-        if "requirements" not in source  # read by root, in the stage that installs
+        if "requirements" not in source  # read by root during the build
     }
     readable = [Path(name) for name in module.READ_BY_CONTAINERS]
-    data = {Path("data"), Path("data/stack"), Path("artifacts")}  # their owner's
+    data = {Path("data"), Path("data/stack"), Path("artifacts")}  # readable for their owner only
     missing = [
         path
         for path in (mounted - data) | copied
