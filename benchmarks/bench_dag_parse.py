@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET_MS = 50.0
-# Airflow is imported and has parsed one DAG before the measurement, so that only our cost is measured.
+# Airflow is imported and has parsed one DAG before the measurement, which excludes its own cost.
 PROBE = """
 import json, sys, time
 start = time.process_time()
