@@ -1,4 +1,4 @@
-"""``vigie models`` as a person types it."""
+"""The command ``vigie models``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 @pytest.fixture
 def home(tmp_path: Path, project_root: Path) -> Path:
-    """Return a project folder with two model files, one that works and one that waits."""
+    """Return a project folder with one model that is ready and one that waits for data."""
     models = tmp_path / "home" / "models"
     models.mkdir(parents=True)
     for name in ("breast_cancer.toml", "lung_cancer.toml"):
@@ -34,7 +34,7 @@ def vigie(home: Path, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_list_says_which_model_is_ready_and_where_to_put_the_table_of_the_other(
+def test_list_shows_states_and_where_to_put_a_missing_table(
     home: Path,
 ) -> None:
     code, out = vigie(home, "models", "list")
@@ -49,7 +49,7 @@ def test_list_says_which_model_is_ready_and_where_to_put_the_table_of_the_other(
     assert str(home / "data" / "lung_cancer" / "survey_lung_cancer.csv") in waiting
 
 
-def test_list_shows_the_copy_of_the_champion_while_no_database_answers(home: Path) -> None:
+def test_list_shows_the_copy_of_the_champion_while_the_database_is_down(home: Path) -> None:
     from datetime import UTC, datetime
 
     from vigie.adapters.bundles.directory import BundleDirectory
@@ -63,7 +63,7 @@ def test_list_shows_the_copy_of_the_champion_while_no_database_answers(home: Pat
     assert "v7 (copy)" in vigie(home, "models", "list")[1]
 
 
-def test_show_says_what_each_feature_takes(home: Path) -> None:
+def test_show_lists_the_accepted_values_of_each_feature(home: Path) -> None:
     code, out = vigie(home, "models", "show", "lung_cancer")
 
     assert code == 0, out
@@ -71,18 +71,18 @@ def test_show_says_what_each_feature_takes(home: Path) -> None:
     assert "logged only" in out
 
 
-def test_show_of_an_unknown_model_lists_the_known_ones(home: Path) -> None:
+def test_show_of_an_unknown_model_lists_all_models(home: Path) -> None:
     code, out = vigie(home, "models", "show", "lung")
 
     assert code == 2
     assert "there are: breast_cancer, lung_cancer" in out
 
 
-def test_check_of_good_files_ends_with_0(home: Path) -> None:
+def test_check_of_valid_files_exits_with_0(home: Path) -> None:
     assert vigie(home, "models", "check")[0] == 0
 
 
-def test_check_of_a_wrong_file_ends_with_2_and_names_table_key_and_reason(home: Path) -> None:
+def test_check_of_an_invalid_file_exits_with_2_and_prints_table_key_and_reason(home: Path) -> None:
     path = home / "models" / "breast_cancer.toml"
     path.write_text(path.read_text().replace("holdout_share", "holdout_shore"))
 
@@ -93,7 +93,7 @@ def test_check_of_a_wrong_file_ends_with_2_and_names_table_key_and_reason(home: 
     assert f"{expected}; did you mean holdout_share?" in out
 
 
-def test_check_opens_the_reference_table(home: Path) -> None:
+def test_check_reads_the_reference_table(home: Path) -> None:
     table = home / "data" / "lung_cancer" / "survey_lung_cancer.csv"
     table.parent.mkdir(parents=True)
     table.write_text("GENDER,AGE\nM,60\n")
@@ -101,4 +101,4 @@ def test_check_opens_the_reference_table(home: Path) -> None:
     code, out = vigie(home, "models", "check", "models/lung_cancer.toml")
 
     assert code == 2
-    assert "lacks the columns SMOKING" in out
+    assert "the columns SMOKING" in out

@@ -175,7 +175,7 @@ def test_failures_in_between_are_counted_and_quoted(
 
     report = simulate_traffic(served.paths.data, model=model, service=answering(flaky), n=9)
     assert (report.answered, report.failed, report.refused) == (6, 3, 0)
-    assert report.errors == ("http://test/predict answered 503: PostgreSQL did not answer",)
+    assert report.errors == ("http://test/predict responded 503: PostgreSQL did not answer",)
 
 
 def test_refused_input_is_counted_apart(served: FakeServices, model: ModelFile) -> None:

@@ -1,4 +1,4 @@
-"""The model file: what is accepted, and what the refusal says."""
+"""Validation of model files and its messages."""
 
 from __future__ import annotations
 
@@ -154,13 +154,13 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     assert len(problems(tmp_path, text)) == 2
 
 
-def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml_is_rejected(tmp_path: Path) -> None:
     (message,) = problems(tmp_path, "name = ")
 
     assert message.startswith("models/x.toml: not valid TOML: Invalid value")
 
 
-def test_a_table_where_a_value_belongs_is_refused(tmp_path: Path) -> None:
+def test_a_value_instead_of_a_table_is_rejected(tmp_path: Path) -> None:
     assert problems(tmp_path, GOOD.replace("[features]", "training = 5\n[features]")) == (
         "models/x.toml: training: expected a table, found 5",
     )
@@ -191,7 +191,7 @@ def test_a_model_without_its_table_waits_for_data(project_root: Path, tmp_path: 
     assert str(tmp_path / "fraud" / "creditcard.csv") in states["fraud"].detail
 
 
-def test_one_wrong_file_leaves_the_others_listed(tmp_path: Path) -> None:
+def test_an_invalid_file_does_not_hide_the_others(tmp_path: Path) -> None:
     written(tmp_path, GOOD)
     written(tmp_path, "name = 1", "y")
 
@@ -200,7 +200,7 @@ def test_one_wrong_file_leaves_the_others_listed(tmp_path: Path) -> None:
     assert [(s.name, s.state) for s in states] == [("x", State.WAITING), ("y", State.INVALID)]
 
 
-def test_names_are_known_without_opening_a_file(tmp_path: Path) -> None:
+def test_names_are_listed_without_opening_a_file(tmp_path: Path) -> None:
     written(tmp_path, "not toml at all", "b")
     written(tmp_path, GOOD, "a")
     written(tmp_path, GOOD, "Not-A-Name")
@@ -208,6 +208,6 @@ def test_names_are_known_without_opening_a_file(tmp_path: Path) -> None:
     assert model_names(tmp_path / "models") == ["a", "b"]
 
 
-def test_an_unknown_model_lists_the_known_ones(project_root: Path) -> None:
+def test_the_error_for_an_unknown_model_lists_all_models(project_root: Path) -> None:
     with pytest.raises(PermanentError, match="there are: breast_cancer, fraud"):
         get_model(project_root / "models", "../breast_cancer")

@@ -1,4 +1,4 @@
-"""Whatever stands in a model file, it is loaded or refused with our own error."""
+"""Every model file is either loaded or rejected with ModelFileError."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def places(table: dict[str, Any], at: tuple[str, ...] = ()) -> list[tuple[str, .
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.sampled_from(places(tomllib.loads(TEXT))), values)
-def test_any_value_at_any_key_is_loaded_or_refused(place: tuple[str, ...], value: object) -> None:
+def test_any_value_at_any_key_is_loaded_or_rejected(place: tuple[str, ...], value: object) -> None:
     content = tomllib.loads(TEXT)
     table = content
     for key in place[:-1]:
@@ -79,7 +79,7 @@ def test_any_value_at_any_key_is_loaded_or_refused(place: tuple[str, ...], value
 
 
 @pytest.mark.parametrize("place", places(tomllib.loads(TEXT)), ids=".".join)
-def test_leaving_a_key_out_is_loaded_or_refused_naming_it(place: tuple[str, ...]) -> None:
+def test_the_error_for_a_missing_key_names_it(place: tuple[str, ...]) -> None:
     content = tomllib.loads(TEXT)
     table = content
     for key in place[:-1]:

@@ -14,7 +14,7 @@ HEAVY = ["numpy", "pandas", "sklearn", "xgboost", "skops", "torch", "mlflow"]
 @pytest.mark.parametrize(
     "module", ["names", "model_file", "catalog", "request", "reference", "tables"]
 )
-def test_the_model_domain_loads_nothing_heavy(module: str) -> None:
+def test_the_model_domain_imports_no_heavy_library(module: str) -> None:
     code = f"import sys, vigie.models.{module}; print([m for m in {HEAVY} if m in sys.modules])"
 
     done = subprocess.run([sys.executable, "-Ic", code], capture_output=True, text=True, check=True)
@@ -30,7 +30,7 @@ def test_the_names_that_dag_files_use_do_not_load_pydantic() -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_the_model_files_are_validated_without_anything_heavy(project_root: Path) -> None:
+def test_validation_imports_no_heavy_library(project_root: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from vigie.models.catalog import load_models;"
         f"load_models(Path(sys.argv[1])); print([m for m in {HEAVY} if m in sys.modules])"

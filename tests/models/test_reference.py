@@ -1,4 +1,4 @@
-"""Reference tables: what they become, and what is said of a wrong one."""
+"""Reference tables: loading and error messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def table(folder: Path, *rows: str, header: str = "SEX,TIRED ,age,blood,ILL,othe
     return folder
 
 
-def test_values_headers_and_labels_mean_what_the_model_file_says(tmp_path: Path) -> None:
+def test_values_headers_and_labels_are_translated_by_the_model_file(tmp_path: Path) -> None:
     frame = load_reference(MODEL, table(tmp_path, "M,1,40,A,1,z", "F,2,41,B,0,z"))
 
     assert frame.to_dict("records") == [
@@ -62,7 +62,7 @@ def test_a_missing_value_is_missing_and_a_missing_target_drops_the_row(tmp_path:
         ("M,3,40,A,1,z", "column tired holds 3 in row 2"),
         ("M,1,old,A,1,z", "column age holds 'old' in row 2"),
         ("M,1,40.5,A,1,z", "column age holds 40.5 in row 2"),
-        ("M,1,400,A,1,z", r"column age holds 400 \(1 such of 2\); x expects 0 to 120"),
+        ("M,1,400,A,1,z", r"column age holds 400 \(1 of 2 rows\); x expects 0 to 120"),
         ("M,1,40,C,1,z", "column blood holds 'C' in row 2"),
         ("M,1,40,A,2,z", "the target ILL holds 2 .* expected 1 or 0"),
     ],
@@ -72,28 +72,30 @@ def test_a_wrong_value_is_named(tmp_path: Path, row: str, message: str) -> None:
         load_reference(MODEL, table(tmp_path, "M,1,40,A,1,z", row))
 
 
-def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
+def test_a_missing_column_is_named_with_the_existing_ones(tmp_path: Path) -> None:
     folder = table(tmp_path, "M,1,40,1", header="SEX,TIRED,age,ILL")
 
-    with pytest.raises(DataError, match="lacks the columns blood of x; it has SEX, TIRED, age"):
+    with pytest.raises(
+        DataError, match="the columns blood of x are missing; found SEX, TIRED, age"
+    ):
         load_reference(MODEL, folder)
 
 
-def test_an_absent_table_is_waited_for(tmp_path: Path) -> None:
+def test_an_absent_table_raises_not_enough_data(tmp_path: Path) -> None:
     assert not is_ready(MODEL, tmp_path)
     with pytest.raises(NotEnoughDataError, match=f"put its reference table at {tmp_path}/x.csv"):
         load_reference(MODEL, tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00broken", b'a,"b\n'])
-def test_a_file_that_is_no_table_is_a_data_error(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_table_is_a_data_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.csv").write_bytes(content)
 
     with pytest.raises(DataError):
         load_reference(MODEL, tmp_path)
 
 
-def test_breast_cancer_works_out_of_the_box(project_root: Path, tmp_path: Path) -> None:
+def test_breast_cancer_is_ready_without_a_file(project_root: Path, tmp_path: Path) -> None:
     model = get_model(project_root / "models", "breast_cancer")
 
     reference, unseen = load_reference(model, tmp_path), unseen_rows(model, tmp_path)
@@ -119,7 +121,7 @@ def test_reference_and_unseen_rows_share_no_row(project_root: Path, tmp_path: Pa
         ("student_depression", "student_depression.csv", 22312),
     ],
 )
-def test_the_shipped_model_files_fit_the_published_tables(
+def test_the_shipped_model_files_match_the_published_tables(
     project_root: Path, shared_data: Path, name: str, file: str, n_rows: int
 ) -> None:
     model = get_model(project_root / "models", name)
@@ -130,7 +132,7 @@ def test_the_shipped_model_files_fit_the_published_tables(
     assert sum(map(len, frames)) == n_rows
 
 
-def test_the_fraud_file_fits_the_published_columns(
+def test_the_fraud_file_matches_the_published_columns(
     project_root: Path, shared_data: Path, tmp_path: Path
 ) -> None:
     sample = pd.read_parquet(shared_data / "creditcard" / "creditcard_sample.parquet")

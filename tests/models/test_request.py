@@ -1,4 +1,4 @@
-"""The features of a request against the model file."""
+"""Validation of the features of a request."""
 
 from __future__ import annotations
 
@@ -72,31 +72,31 @@ def test_every_wrong_field_is_named() -> None:
 
 
 @pytest.mark.parametrize("value", [True, "5", 5.5, -1, 121, [], {}, math.nan, math.inf, 10**400])
-def test_what_is_not_a_whole_number_in_range_is_refused(value: object) -> None:
+def test_a_value_that_is_not_a_whole_number_in_range_is_rejected(value: object) -> None:
     assert refused(age=value)["age"].startswith("expected a whole number from 0 to 120, found ")
 
 
 @pytest.mark.parametrize("value", [True, "5", -0.1, math.nan, math.inf, -math.inf, 10**400, b"1"])
-def test_what_is_not_a_finite_number_in_range_is_refused(value: object) -> None:
+def test_a_value_that_is_not_a_finite_number_in_range_is_rejected(value: object) -> None:
     assert refused(weight=value)["weight"].startswith("expected a number of at least 0, found ")
 
 
 @pytest.mark.parametrize("value", ["C", "a", "", 1, True, ["A"]])
-def test_an_unknown_category_is_refused(value: object) -> None:
+def test_an_unknown_category_is_rejected(value: object) -> None:
     assert refused(blood=value)["blood"].startswith("expected one of A, B, found ")
 
 
 @pytest.mark.parametrize("value", [0, 1, "true", "yes", 1.0])
-def test_what_is_not_a_boolean_is_refused(value: object) -> None:
+def test_a_value_that_is_not_a_boolean_is_rejected(value: object) -> None:
     assert refused(smoker=value)["smoker"].startswith("expected true or false, found ")
 
 
-def test_a_missing_feature_is_required_with_what_it_takes() -> None:
+def test_the_message_for_a_missing_feature_has_the_accepted_values() -> None:
     without = {k: v for k, v in GOOD.items() if k != "age"}
 
-    with pytest.raises(FeatureError, match="age: required, expected a whole number from 0 to 120"):
+    with pytest.raises(FeatureError, match="age: required; expected a whole number from 0 to 120"):
         validate_features(MODEL, without)
 
 
-def test_an_extra_feature_gets_the_closest_name() -> None:
+def test_the_message_for_an_unknown_feature_has_the_closest_name() -> None:
     assert refused(wieght=1)["wieght"] == "unknown; did you mean weight?"

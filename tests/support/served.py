@@ -1,4 +1,4 @@
-"""What the tests of serving share: two real versions of a real model, and the app over fakes."""
+"""Fixtures of the serving tests: two versions of a real model, and the app over fakes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def model_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def versions(model_folder: Path) -> tuple[Files, Files]:
-    """Two logistic regressions that answer differently: of all rows, and of the first half."""
+    """Two logistic regressions, trained on all rows and on the first half of the rows."""
     from vigie.models.catalog import get_model
     from vigie.models.reference import load_reference
     from vigie.training.fitting import fit_candidate
@@ -53,7 +53,7 @@ def versions(model_folder: Path) -> tuple[Files, Files]:
 
 @pytest.fixture(scope="session")
 def cases(model_folder: Path) -> list[tuple[dict[str, float], str]]:
-    """Real requests that no training saw, with what really happened."""
+    """Real requests that no training used, with their labels."""
     from vigie.models.catalog import get_model
     from vigie.models.reference import unseen_rows
 
@@ -70,7 +70,7 @@ def features(cases: list[tuple[dict[str, float], str]]) -> dict[str, float]:
 
 @pytest.fixture
 def deploy(services: FakeServices) -> Callable[..., Deployment]:
-    """Publish a version (unless its files are None) and make it champion."""
+    """Publish a version, unless its files are None, and make it champion."""
 
     def deployed(version: int, files: Mapping[str, bytes] | None, **info: Any) -> Deployment:
         if files is not None:
@@ -91,7 +91,7 @@ def deploy(services: FakeServices) -> Callable[..., Deployment]:
 def served(
     services: FakeServices, model_folder: Path, versions: tuple[Files, Files], deploy: Any
 ) -> FakeServices:
-    """Services with one model, whose version 1 is champion."""
+    """Services with one model, whose champion is version 1."""
     shutil.copy(model_folder / f"{NAME}.toml", services.paths.models)
     deploy(1, versions[0], metrics={"roc_auc": 0.99}, candidate="logistic_regression")
     return services
@@ -99,7 +99,7 @@ def served(
 
 @pytest.fixture
 def app(served: FakeServices) -> FastAPI:
-    """The service without its page; the test looks for a new champion by ``app.state.poller``."""
+    """The service without its page; a test reloads the champion with ``app.state.poller``."""
     from vigie.serving.app import create_app_with
 
     return create_app_with(served, page=False, poll_s=3600)

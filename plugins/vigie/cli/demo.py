@@ -1,4 +1,4 @@
-"""``vigie demo``: the closed loop, asserted step by step."""
+"""``vigie demo``: run the closed loop and assert each step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PlatformKind(StrEnum):
-    """Which platform the demo acts on."""
+    """The platform that the demo uses."""
 
     LOCAL = "local"
     COMPOSE = "compose"
@@ -27,18 +27,16 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    model: Annotated[str, typer.Option(help="The model to walk through the loop.")] = (
-        "breast_cancer"
-    ),
-    rows: Annotated[int, typer.Option(min=100, help="How many predictions to send.")] = 240,
+    model: Annotated[str, typer.Option(help="The model of the demo.")] = ("breast_cancer"),
+    rows: Annotated[int, typer.Option(min=100, help="Number of predictions to request.")] = 240,
     platform: Annotated[
         PlatformKind,
         typer.Option(
-            help="local: brought up here; compose: the stack that runs (docs/compose.md)."
+            help="local: start it here; compose: use the running stack (docs/compose.md)."
         ),
     ] = PlatformKind.LOCAL,
 ) -> None:
-    """Watch the whole loop run through Airflow; exit 0 if all held."""
+    """Run the closed loop through Airflow and assert each step; exit 0 if all assertions hold."""
     from vigie.demo.run_demo import run_demo
 
     console.rule("The platform")
@@ -50,7 +48,7 @@ def demo(
 
 
 def _local() -> tuple[Settings, Target]:
-    """Bring the local platform up."""
+    """Start the local platform."""
     from vigie.demo.stage import Target
     from vigie.local.lifecycle import bring_up
     from vigie.local.state import make_platform
@@ -73,7 +71,7 @@ def _local() -> tuple[Settings, Target]:
 
 
 def _compose() -> tuple[Settings, Target]:
-    """Find the Compose stack at its published ports; start nothing."""
+    """Return the running Compose stack at its published ports."""
     from vigie.demo import compose
     from vigie.settings import project_root
 

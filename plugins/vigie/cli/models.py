@@ -1,4 +1,4 @@
-"""``vigie models``: what can be trained and served, and what is missing."""
+"""``vigie models``: list, show and check the model files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vigie.cli.support import console
 
 if TYPE_CHECKING:
     from vigie.models.catalog import ModelState
-    from vigie.models.model_file import Feature, ModelFile
+    from vigie.models.model_file import Feature, ModelFile, Retrain
 
 app = typer.Typer(no_args_is_help=True)
 _COLOURS = {"ready": "green", "waiting for data": "yellow", "invalid": "red"}
@@ -22,7 +22,7 @@ _COLOURS = {"ready": "green", "waiting for data": "yellow", "invalid": "red"}
 
 @app.command("list")
 def list_models() -> None:
-    """List every model file with its state and, where a database answers, its champion."""
+    """List every model file with its state and its champion."""
     from vigie.models.catalog import model_states
     from vigie.settings import Settings
 
@@ -34,12 +34,12 @@ def list_models() -> None:
         table.add_row(*_row(state, champions.get(state.name, "")))
     console.print(table)
     if not states:
-        console.print(f"There is no model file in {paths.models}; see docs/models.md.")
+        console.print(f"There are no model files in {paths.models}; see docs/models.md.")
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="a model's name")]) -> None:
-    """Show what a model takes, how it is trained and when it is promoted."""
+def show(name: Annotated[str, typer.Argument(help="Name of the model.")]) -> None:
+    """Show a model's features, training, retraining and promotion rules."""
     from vigie.models.catalog import get_model
     from vigie.models.reference import is_ready, where_to_put
     from vigie.settings import Settings
@@ -48,17 +48,19 @@ def show(name: Annotated[str, typer.Argument(help="a model's name")]) -> None:
     model = get_model(paths.models, name)
     ready = is_ready(model, paths.data)
     state = "ready" if ready else f"waiting for data: {where_to_put(model, paths.data)}"
-    console.print(_facts(model, {"state": state, "champion": _champions([name]).get(name, "none")}))
+    console.print(
+        _details(model, {"state": state, "champion": _champions([name]).get(name, "none")})
+    )
     console.print(_features(model))
 
 
 @app.command()
 def check(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="model files; none: all of the project")
+        list[Path] | None, typer.Argument(help="Model files; default: all files of the project.")
     ] = None,
 ) -> None:
-    """Validate model files and the reference tables that are there; exit 2 on a mistake."""
+    """Validate model files and existing reference tables; exit 2 if there is a mistake."""
     from vigie.models.catalog import check_model
     from vigie.models.loading import ModelFileError
     from vigie.settings import Settings
@@ -67,7 +69,7 @@ def check(
     problems: list[str] = []
     for path in files or sorted(paths.models.glob("*.toml")):
         found = check_model(path, paths.data)
-        console.print(f"{path.name}: " + ("[red]refused[/]" if found else "[green]good[/]"))
+        console.print(f"{path.name}: " + ("[red]invalid[/]" if found else "[green]valid[/]"))
         problems.extend(found)
     if problems:
         raise ModelFileError(problems)
@@ -82,7 +84,7 @@ def _row(state: ModelState, champion: str) -> tuple[str, ...]:
 
 
 def _champions(names: list[str]) -> Mapping[str, str]:
-    """Return each model's champion; the copy in the artifacts while no database answers."""
+    """Return each model's champion, or its copy in the artifacts if the database is down."""
     from vigie.errors import VigieError
     from vigie.settings import Settings
     from vigie.wiring import open_services
@@ -102,21 +104,21 @@ def _champions(names: list[str]) -> Mapping[str, str]:
     return champions
 
 
-def _facts(model: ModelFile, extra: Mapping[str, str]) -> Table:
+def _details(model: ModelFile, extra: Mapping[str, str]) -> Table:
     table = Table(show_header=False, title=escape(model.title))
     training, retrain, gate = model.training, model.retrain, model.gate
-    guards = ", ".join(f"{k} may lose {v:g}" for k, v in gate.guards.items()) or "no guard"
+    guards = ", ".join(f"{k} may lose {v:g}" for k, v in gate.guards.items()) or "no guards"
     rows = {
         **extra,
         "file": str(model.path),
         "target": f"{model.target}: {model.positive_label} or {model.negative_label}",
         "reference": f"{model.reference} ({model.reference_share:.0%} of its rows)",
-        "derived": model.derive or "nothing",
-        "training": f"{', '.join(training.candidates)}; best {training.metric}; "
-        f"{training.holdout_share:.0%} held out",
-        "retrained": f"at {retrain.min_rows} new rows, {retrain.drift_share:.0%} drifted features, "
-        f"{retrain.performance_metric} below {retrain.performance_floor or 'no floor'}",
-        "promoted": f"at a gain of {gate.min_gain:g}, no loss above {gate.tolerance:g} with "
+        "derived features": model.derive or "none",
+        "training": f"{', '.join(training.candidates)}; selected by {training.metric}; "
+        f"{training.holdout_share:.0%} hold-out",
+        "retraining triggers": f"{retrain.min_rows} new rows, {retrain.drift_share:.0%} drifted "
+        f"features, {_floor(retrain)}",
+        "gate": f"gain of at least {gate.min_gain:g}, no loss above {gate.tolerance:g} with "
         f"{gate.confidence:.0%} confidence; {guards}",
         "cost": f"miss {model.cost.miss:g}, false alarm {model.cost.false_alarm:g}",
     }
@@ -125,10 +127,16 @@ def _facts(model: ModelFile, extra: Mapping[str, str]) -> Table:
     return table
 
 
+def _floor(retrain: Retrain) -> str:
+    if retrain.performance_floor is None:
+        return "no performance floor"
+    return f"{retrain.performance_metric} below {retrain.performance_floor:g}"
+
+
 def _features(model: ModelFile) -> Table:
     from vigie.models.request import describe
 
-    table = Table("feature", "takes", "required", "column of the table")
+    table = Table("feature", "accepted values", "required", "column of the table")
     for feature in (*model.features, *model.accepted):
         table.add_row(feature.name, describe(feature), _need(feature, model), feature.column)
     return table

@@ -1,4 +1,4 @@
-"""``vigie serve`` and ``vigie simulate``: the prediction service, and traffic for it."""
+"""``vigie serve`` and ``vigie simulate``: the prediction service and simulated traffic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vigie.errors import SettingsError
 if TYPE_CHECKING:
     from vigie.demo.simulate_traffic import SimulationResult
 
-GRACE_S = 3  # an open page holds a stream that never ends by itself
+GRACE_S = 3  # an open page keeps a stream open, so the shutdown needs a limit
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -27,7 +27,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Default: VIGIE_SERVING_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Default: VIGIE_SERVING_PORT.")] = None,
 ) -> None:
-    """Serve every model that has a champion, in the foreground; `vigie up` does it for you."""
+    """Run the prediction service in the foreground; `vigie up` runs it in the background."""
     import uvicorn
 
     from vigie.serving.app import create_app
@@ -41,8 +41,8 @@ def serve(
     settings = Settings.from_env(given).serving
     if settings.host not in LOOPBACK and settings.api_key is None:
         errors.print(
-            f"[yellow]Anybody who reaches {settings.host} can ask and give feedback; "
-            "set VIGIE_API_KEY to ask for a key.[/]"
+            f"[yellow]Every client that reaches {settings.host} can request predictions and send "
+            "feedback; set VIGIE_API_KEY to require a key.[/]"
         )
     console.print(f"Page     http://{settings.host}:{settings.port}/ui/", highlight=False)
     console.print(f"API      http://{settings.host}:{settings.port}/docs", highlight=False)
@@ -56,19 +56,21 @@ def serve(
 
 
 def simulate(
-    model: Annotated[str, typer.Option(help="A model of models/.")],
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many rows.")] = 100,
+    model: Annotated[str, typer.Option(help="Name of a model file in models/.")],
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of rows.")] = 100,
     shift: Annotated[
         list[str] | None,
-        typer.Option(help="FEATURE=+X: add X to a number, within its range; repeatable."),
+        typer.Option(help="FEATURE=+X: add X to a numeric feature, within its range; repeatable."),
     ] = None,
     feedback: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of rows whose true label is reported.")
+        float, typer.Option(min=0, max=1, help="Share of rows whose label is sent.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="The same seed sends the same rows.")] = 0,
-    url: Annotated[str | None, typer.Option(help="Default: the local platform's.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the order of rows.")] = 0,
+    url: Annotated[
+        str | None, typer.Option(help="Default: the service of the local platform.")
+    ] = None,
 ) -> None:
-    """Send real rows that no training saw through POST /predict, with feedback for a share."""
+    """Send real rows that no training used to POST /predict, with feedback for a share of them."""
     from rich.progress import Progress
 
     from vigie.demo.serving_client import ServingClient
@@ -86,7 +88,7 @@ def simulate(
         Progress(console=console, transient=True) as progress,
     ):
         task = progress.add_task(f"Sending to {url}", total=n)
-        report = simulate_traffic(
+        result = simulate_traffic(
             settings.paths.data,
             model=found,
             service=client,
@@ -96,16 +98,16 @@ def simulate(
             seed=seed,
             on_progress=lambda: progress.advance(task),
         )
-    _print_report(report)
+    _print_result(result)
 
 
 def parse_shifts(texts: list[str]) -> dict[str, float]:
-    """Read ``FEATURE=+X``.
+    """Parse shifts of the form ``FEATURE=+X``.
 
     Raises
     ------
     SettingsError
-        Quoting what cannot be read.
+        If a shift cannot be parsed.
 
     Examples
     --------
@@ -125,25 +127,25 @@ def parse_shifts(texts: list[str]) -> dict[str, float]:
     return shifts
 
 
-def _print_report(report: SimulationResult) -> None:
-    """Tell what was sent; fail when nothing was answered."""
+def _print_result(result: SimulationResult) -> None:
+    """Print the counts; raise PermanentError if no request got a prediction."""
     from vigie.errors import PermanentError
 
-    labels = ", ".join(f"{count} {label}" for label, count in sorted(report.predictions.items()))
-    versions = ", ".join(sorted(report.versions))
+    labels = ", ".join(f"{count} {label}" for label, count in sorted(result.predictions.items()))
+    versions = ", ".join(sorted(result.versions))
     console.print(
-        f"{report.sent} sent, {report.answered} answered ({labels or 'none'}) by "
-        f"{report.model} {versions or '–'}; {report.labelled} labelled",
+        f"{result.sent} sent, {result.answered} answered ({labels or 'none'}) by "
+        f"{result.model} {versions or '–'}; {result.labelled} labelled",
         highlight=False,
     )
-    if report.resampled:
-        console.print("There are fewer real rows than that: some were sent more than once.")
-    if report.clipped:
-        console.print(f"{report.clipped} shifted values were held back at the allowed range.")
-    if report.refused or report.failed or report.feedback_failed:
+    if result.resampled:
+        console.print("There are fewer real rows than requested; some were sent more than once.")
+    if result.clipped:
+        console.print(f"{result.clipped} shifted values were limited to the allowed range.")
+    if result.refused or result.failed or result.feedback_failed:
         console.print(
-            f"[yellow]{report.refused} refused, {report.failed} not answered, "
-            f"{report.feedback_failed} labels not taken:[/] {'; '.join(report.errors)}"
+            f"[yellow]{result.refused} refused, {result.failed} not answered, "
+            f"{result.feedback_failed} labels not recorded:[/] {'; '.join(result.errors)}"
         )
-    if not report.answered:
-        raise PermanentError("no request was answered")
+    if not result.answered:
+        raise PermanentError("no request got a prediction")

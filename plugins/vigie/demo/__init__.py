@@ -1,1 +1,1 @@
-"""The closed loop, asserted from outside."""
+"""The demo of the closed loop, and simulated traffic."""

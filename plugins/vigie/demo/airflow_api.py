@@ -1,4 +1,4 @@
-"""Airflow's public REST API, as much of it as a person at the UI would use."""
+"""A client of the parts of Airflow's public REST API that the demo uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POLL_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DagRun:
-    """A run as the API tells it."""
+    """A run as the API describes it."""
 
     dag_id: str
     run_id: str
@@ -31,12 +31,12 @@ class DagRun:
 
 
 class AirflowApi:
-    """A client that logs in once, for one server.
+    """A client of one server, which logs in once.
 
     Raises
     ------
     TransientError
-        From every method: the server did not answer, or refused the login.
+        From every method, if the server does not respond or rejects the login.
     """
 
     def __init__(self, url: str, user: str, password: str) -> None:
@@ -60,7 +60,7 @@ class AirflowApi:
         return [dag["dag_id"] for dag in self._ask("GET", "/api/v2/dags?limit=100")["dags"]]
 
     def import_errors(self) -> list[str]:
-        """Return what could not be parsed, one text a file."""
+        """Return one message per DAG file that cannot be parsed."""
         errors = self._ask("GET", "/api/v2/importErrors")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace']}" for error in errors]
 
@@ -76,44 +76,44 @@ class AirflowApi:
         return _run(self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body))
 
     def run(self, run: DagRun) -> DagRun:
-        """Return the run as it is now."""
+        """Return the current state of the run."""
         return _run(self._ask("GET", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}"))
 
     def conf(self, run: DagRun) -> dict[str, Any]:
-        """Return the Params that a run was triggered with."""
+        """Return the Params with which a run was triggered."""
         answer = self._ask("GET", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}")
         return dict(answer["conf"] or {})
 
     def runs(self, dag_id: str) -> list[DagRun]:
-        """Return the newest runs first."""
+        """Return the runs of a DAG, newest first."""
         answer = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=50&order_by=-run_after")
         return [_run(run) for run in answer["dag_runs"]]
 
     def task_states(self, run: DagRun) -> dict[str, str]:
-        """Return each task's state (a mapped task's last one), for messages."""
+        """Return the state of each task; a mapped task has the state of its last instance."""
         path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances?limit=200"
         return {
             task["task_id"]: str(task["state"]) for task in self._ask("GET", path)["task_instances"]
         }
 
     def wait(
-        self, run: DagRun, timeout_s: float, tell: Callable[[str], None] = lambda _: None
+        self, run: DagRun, timeout_s: float, on_progress: Callable[[str], None] = lambda _: None
     ) -> DagRun:
-        """Return the run when it has ended.
+        """Wait until the run has ended and return it.
 
         Raises
         ------
         TransientError
-            If it has not ended in time; names the tasks that have not.
+            If the run has not ended in time; the message has the states of its tasks.
         """
         deadline = time.monotonic() + timeout_s
         while not (run := self.run(run)).is_ended:
             states = self.task_states(run)
             open_tasks = [task for task, state in states.items() if state in _OPEN]
-            tell(f"{run.dag_id}: {', '.join(open_tasks) or run.state}")
+            on_progress(f"{run.dag_id}: {', '.join(open_tasks) or run.state}")
             if time.monotonic() > deadline:
                 raise TransientError(
-                    f"{run.dag_id} {run.run_id} did not end within {timeout_s:.0f} s: {states}"
+                    f"{run.dag_id} {run.run_id} did not finish within {timeout_s:.0f} s: {states}"
                 )
             time.sleep(POLL_S)
         return run
@@ -124,10 +124,10 @@ class AirflowApi:
             answer.raise_for_status()
         except httpx.HTTPStatusError as exc:
             text = exc.response.text[:500]
-            raise TransientError(f"Airflow at {self.url} refused {method} {path}: {text}") from exc
+            raise TransientError(f"Airflow at {self.url} rejected {method} {path}: {text}") from exc
         except httpx.HTTPError as exc:
             raise TransientError(
-                f"Airflow at {self.url} did not answer ({exc}); see: vigie status"
+                f"Airflow at {self.url} did not respond ({exc}); see: vigie status"
             ) from exc
         return answer.json()
 

@@ -1,4 +1,4 @@
-"""The Compose stack as seen from the machine it runs on: published ports, logins of ``.env``."""
+"""The Compose stack as a demo target: published ports, logins of ``.env``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SECRETS = (
     *("VIGIE_DB_PASSWORD", "VIGIE_ES_PASSWORD", "VIGIE_MLFLOW_PASSWORD"),
     "AIRFLOW_ADMIN_PASSWORD",
 )
-# Settings of another server, or of other folders than those mounted: none holds for the stack.
+# Settings of other servers and folders in the environment, which do not apply to the stack.
 _NOT_OURS = (
     *("ELASTICSEARCH_SCHEME", "ELASTICSEARCH_API_KEY", "ELASTICSEARCH_CA_CERTS"),
     *("KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME"),
@@ -40,12 +40,12 @@ _NOT_OURS = (
 
 
 def stack_variables(root: Path, shell: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what compose knows: the shell's variables, and below them those of ``.env``.
+    """Return the variables that Compose uses: the shell's, else those of ``.env``.
 
     Raises
     ------
     SettingsError
-        If a secret is missing: ``make secrets`` has not been run.
+        If a secret is missing, because ``make secrets`` has not been run.
     """
     file = {name: value for name, value in read_dotenv(root).items() if value}
     known = file | {name: v for name, v in (os.environ if shell is None else shell).items() if v}
@@ -63,7 +63,7 @@ def port(service: str, variables: Mapping[str, str]) -> int:
     Raises
     ------
     SettingsError
-        If the variable is no port.
+        If the variable is not a port.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def port(service: str, variables: Mapping[str, str]) -> int:
 
 
 def stack_settings(variables: Mapping[str, str]) -> Settings:
-    """Return settings that name the stack's services at their published ports."""
+    """Return settings with the stack's services at their published ports."""
     at = {name: f"{HOST}:{port(name, variables)}" for name in PORTS}
     password = quote(variables["VIGIE_DB_PASSWORD"], safe="")
     values = {
@@ -100,7 +100,7 @@ def stack_settings(variables: Mapping[str, str]) -> Settings:
 
 
 def stack_target(root: Path, variables: Mapping[str, str]) -> Target:
-    """Return where the demo acts; task logs of the stack are the lines to score."""
+    """Return the stack as the target of a demo; its task logs are the lines to score."""
     return Target(
         airflow_url=f"http://{HOST}:{port('airflow', variables)}",
         airflow_user=variables.get("AIRFLOW_ADMIN_USER") or "admin",
@@ -113,14 +113,14 @@ def stack_target(root: Path, variables: Mapping[str, str]) -> Target:
 
 
 def require_ports(variables: Mapping[str, str], timeout_s: float = 3) -> None:
-    """Raise TransientError naming every published port that nobody answers on."""
+    """Raise TransientError with the published ports that do not accept connections."""
     silent = [
         f"{name} at {HOST}:{port(name, variables)}"
         for name in PORTS
         if not _answers(port(name, variables), timeout_s)
     ]
     if silent:
-        raise TransientError(f"no answer from {', '.join(silent)}; start the stack: {FILES} up -d")
+        raise TransientError(f"cannot connect to {', '.join(silent)}; start it: {FILES} up -d")
 
 
 def _answers(number: int, timeout_s: float) -> bool:

@@ -1,4 +1,4 @@
-"""``vigie demo``: bring the platform up, walk through the loop, assert every step, sum up."""
+"""Run the steps of the demo on a running platform and print a summary."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def run_demo(
     rows: int,
     console: Console,
 ) -> Checks:
-    """Walk through the loop on a platform that is up; return what was asserted.
+    """Run the demo on a running platform and return its assertions.
 
-    A step that cannot finish ends the demo: what follows would only repeat its failure.
+    A step that cannot finish ends the demo, because the later steps depend on it.
     """
     checks = Checks()
     with ExitStack() as stack:
@@ -61,14 +61,14 @@ def run_demo(
             checks=checks,
             report_progress=lambda _: None,
         )
-        walk(stage, console)
+        run_steps(stage, console)
     console.print(_summary(checks))
     console.print(_notes(stage, target, settings))
     return checks
 
 
-def walk(stage: Stage, console: Console) -> None:
-    """Run the steps in order, telling each one's duration and what did not hold."""
+def run_steps(stage: Stage, console: Console) -> None:
+    """Run the steps in order; print the duration and the failed assertions of each."""
     for number, (title, step) in enumerate(STEPS, 1):
         stage.checks.step = title
         heading = f"[{number}/{len(STEPS)}] {title}"
@@ -78,13 +78,13 @@ def walk(stage: Stage, console: Console) -> None:
             try:
                 step(stage)
             except VigieError as exc:
-                stage.checks.holds(f"{step.__name__} ended", False, exc)
+                stage.checks.holds(f"{step.__name__} finished", False, exc)
         new = list(stage.checks)[so_far:]
         mark = "[green]✓[/]" if all(check.ok for check in new) else "[bold red]✗[/]"
         console.print(f"{mark} {heading} ({time.monotonic() - begin:.0f} s): {step.__doc__}")
         for check in (check for check in new if not check.ok):
             console.print(f"    [red]{check.claim}: expected {check.expected}, found {check.found}")
-            if check.claim.endswith(" ended"):
+            if check.claim.endswith(" finished"):
                 return
 
 
@@ -122,6 +122,6 @@ def _notes(stage: Stage, target: Target, settings: Settings) -> Table:
     table.add_row("MLflow", without_login(settings.mlflow.tracking_uri or "off"))
     table.add_row("Serving page", f"{target.serving_url}/ui")
     table.add_row("Reports", str(settings.paths.reports))
-    table.add_row("Why", f"vigie why --model {stage.model.name}")
+    table.add_row("Decisions", f"vigie why --model {stage.model.name}")
     table.add_row("Stop", target.stop_with)
     return table

@@ -1,4 +1,4 @@
-"""The prediction service over HTTP, with one kept connection."""
+"""A client of the prediction service over one HTTP connection."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class ServingClient:
-    """What simulation asks of the service; satisfies ``vigie.demo.simulate_traffic.Service``.
+    """Requests predictions and sends feedback.
 
     Parameters
     ----------
     url
-        Root of the service, e.g. ``http://127.0.0.1:8080``.
+        The root URL of the service, e.g. ``http://127.0.0.1:8080``.
     api_key
-        Sent as ``X-API-Key`` when the service asks for one.
+        Sent as ``X-API-Key``; None: no header.
     transport
-        How requests travel; tests pass their own.
+        The transport of httpx; tests pass their own.
     """
 
     def __init__(
@@ -41,7 +41,8 @@ class ServingClient:
             headers=headers,
             timeout=TIMEOUT_S,
             transport=transport,
-            trust_env=httpx.URL(self._url).host not in _THIS_MACHINE,  # no proxy reaches it
+            trust_env=httpx.URL(self._url).host
+            not in _THIS_MACHINE,  # a proxy cannot reach this machine
         )
 
     def __enter__(self) -> Self:
@@ -53,35 +54,35 @@ class ServingClient:
         self._http.close()
 
     def predict(self, model: str, features: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer to ``POST /predict``."""
+        """Return the response to ``POST /predict``."""
         return self._post("/predict", {"model": model, "features": features})
 
     def feedback(self, transaction_id: str, actual: str) -> dict[str, Any]:
-        """Return the answer to ``POST /feedback``."""
+        """Return the response to ``POST /feedback``."""
         return self._post("/feedback", {"transaction_id": transaction_id, "actual": actual})
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Post, and turn a status into an error of ours.
+        """Send a POST request and raise an error of vigie for a failure status.
 
         Raises
         ------
         TransientError
-            When nobody answers, or the service answers 5xx.
+            If the service does not respond, or responds with 5xx.
         DataError
-            When it refuses the input, or answers what is not an object.
+            If it rejects the input, or its response is not a JSON object.
         SettingsError
-            When it asks for another API key.
+            If it rejects the API key.
         """
         try:
             response = self._http.post(path, json=body)
         except httpx.HTTPError as exc:
             why = str(exc) or type(exc).__name__
             raise TransientError(
-                f"no answer from {self._url}{path}: {why}; start it with `vigie up`"
+                f"no response from {self._url}{path}: {why}; start the service with `vigie up`"
             ) from exc
         if response.status_code == 200:
             return self._object(response)
-        detail = f"{self._url}{path} answered {response.status_code}: {_detail(response)}"
+        detail = f"{self._url}{path} responded {response.status_code}: {_detail(response)}"
         if response.status_code >= 500:
             raise TransientError(detail)
         if response.status_code == 401:
@@ -94,7 +95,9 @@ class ServingClient:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise DataError(f"{self._url} is not the prediction service: it answered no object")
+            raise DataError(
+                f"{self._url} is not the prediction service: it returned no JSON object"
+            )
         return answer
 
 

@@ -1,4 +1,7 @@
-"""The steps of the closed loop, in order; each asserts its result from outside."""
+"""The steps of the demo in their order; each asserts its result.
+
+The values that a step compares come from different places: APIs, stores and files.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,18 @@ from vigie.demo.stage import RELOAD_TIMEOUT_S, RUN_TIMEOUT_S, wait_until
 if TYPE_CHECKING:
     from vigie.demo.stage import Stage
 
-SCORING = "kafka_anomaly_scoring"  # switched on when there are lines to score
+SCORING = "kafka_anomaly_scoring"  # unpaused when there are lines to score
 TRAINING = "anomaly_model_training"
 COLLECTION = "logs_to_elasticsearch"
 REPORTS = "evidently_reporting_pipeline"
 RETRAINING = "ml_retrain_pipeline"
 SCHEDULED = (RETRAINING, TRAINING, COLLECTION, REPORTS)
 DETECTOR = "log_lstm_autoencoder"
-# What goes wrong with the second half of the traffic: an instrument that reads too high.
-SHIFT = 0.3  # of a feature's allowed range
+SHIFT = 0.3  # the drift of the second half of the traffic, as a share of a feature's range
 
 
 def load_dags(stage: Stage) -> None:
-    """Airflow parsed every DAG file; the scheduled ones are switched on."""
+    """Airflow parsed every DAG file; the scheduled DAGs are unpaused."""
     files = {path.stem for path in (stage.services.paths.root / "airflow/dags").glob("*.py")}
     wait_until(lambda: set(stage.airflow.dag_ids()) >= files, 60)
     stage.checks.equal("DAGs in the UI", sorted(stage.airflow.dag_ids()), sorted(files))
@@ -35,7 +37,7 @@ def load_dags(stage: Stage) -> None:
 
 
 def first_runs(stage: Stage) -> None:
-    """The runs that switching on started have ended; they trained, gated and deployed models."""
+    """The first scheduled runs have finished; models are trained and deployed."""
     stage.is_first = not stage.champion()
     for dag_id in SCHEDULED:
         stage.wait_until_idle(dag_id, started_within_s=30)
@@ -51,11 +53,11 @@ def first_runs(stage: Stage) -> None:
         stage.notes[f"first champion of {model}"] = f"version {version}"
     version = stage.champion()
     wait_until(lambda: stage.served_version() == version, RELOAD_TIMEOUT_S)
-    stage.checks.equal("the version that serving loaded", stage.served_version(), version)
+    stage.checks.equal("version that serving loaded", stage.served_version(), version)
 
 
 def traffic(stage: Stage) -> None:
-    """Real rows get answers; half of them from an instrument that reads too high."""
+    """Real rows get predictions; half of the rows have drifted features."""
     predictions = stage.services.predictions.count(stage.model.name)
     labels = stage.services.labels.count(stage.model.name)
     half = stage.rows // 2
@@ -64,15 +66,17 @@ def traffic(stage: Stage) -> None:
     answered = sum(part.answered for part in parts)
     stored = stage.services.predictions.count(stage.model.name) - predictions
     labelled = stage.services.labels.count(stage.model.name) - labels
-    stage.checks.equal("rows answered", answered, 2 * half)
+    stage.checks.equal("rows with a prediction", answered, 2 * half)
     stage.checks.equal("predictions stored", stored, answered)
     stage.checks.equal("labels stored", labelled, answered)
-    stage.checks.equal("version in every answer", dict(versions), {str(stage.champion()): answered})
+    stage.checks.equal(
+        "version in every response", dict(versions), {str(stage.champion()): answered}
+    )
     stage.notes["predictions sent"] = f"{answered}, {half} of them shifted"
 
 
 def _shifts(stage: Stage) -> dict[str, float]:
-    """Shift every other number up by a share of its range."""
+    """Return a shift for every second numeric feature."""
     numbers = [feature for feature in stage.model.features if feature.is_number][::2]
     return {
         feature.name: SHIFT * (feature.max - feature.min)
@@ -82,7 +86,7 @@ def _shifts(stage: Stage) -> dict[str, float]:
 
 
 def collect(stage: Stage) -> None:
-    """Every prediction is a line of the API log, and a document of each index, once."""
+    """Every prediction is one API log line and one document in each index."""
     stage.run_dag(COLLECTION)
     stored = stage.services.predictions.count()
     for index in (stage.settings.elasticsearch.index, MESSAGE.name, PERFS.name):
@@ -91,7 +95,7 @@ def collect(stage: Stage) -> None:
 
 
 def score(stage: Stage) -> None:
-    """The platform's own log files go through the stream; every line is scored."""
+    """The platform's own log files pass through the stream; every line is scored."""
     from vigie.anomaly.ingest.ingest_log_files import ingest_log_files
 
     services, names = stage.services, stage.settings.stream
@@ -121,8 +125,8 @@ def _failed_runs(stage: Stage) -> list[str]:
 
 
 def report(stage: Stage) -> None:
-    """Evidently's three reports are written, and the drift is found."""
-    stage.reported_on = stage.champion()  # what the drift starts may be done before this run ends
+    """Evidently's three reports are written, and drift is detected."""
+    stage.reported_on = stage.champion()  # the retraining may finish before this run
     folder = stage.services.paths.reports
     before = set(folder.glob("*.html"))
     stage.run_dag(REPORTS, {"model": stage.model.name, "hours": 24})
@@ -151,23 +155,23 @@ def retrain(stage: Stage) -> None:
     if stage.is_first:
         stage.checks.equal("the gate's verdict", gate.verdict, "yes")
     promoted = gate.verdict == "yes"
-    stage.checks.equal("a new champion, as the gate said", after > stage.reported_on, promoted)
+    stage.checks.equal("a new champion, as the gate decided", after > stage.reported_on, promoted)
     stage.notes["gate"] = "; ".join(gate.reasons)
 
 
 def serve(stage: Stage) -> None:
-    """The next answer comes from the new champion, without a restart."""
+    """The next prediction comes from the new champion, without a restart."""
     version = stage.champion()
     wait_until(lambda: stage.served_version() == version, RELOAD_TIMEOUT_S)
     report = stage.send(1, seed=3)
-    stage.checks.equal("version in the next answer", dict(report.versions), {str(version): 1})
+    stage.checks.equal("version in the next response", dict(report.versions), {str(version): 1})
     alias = stage.services.tracker.alias(stage.model.name, "champion")
     stage.checks.equal("MLflow's alias `champion`", alias, version)
     stage.notes["champion"] = f"version {version}"
 
 
 def again(stage: Stage) -> None:
-    """Running a DAG again changes no count; every job has left its figures."""
+    """A second collection changes no count; every job has pushed its metrics."""
     stage.run_dag(COLLECTION)
     names = (stage.settings.elasticsearch.index, MESSAGE.name)
     first = {name: stage.services.index.count(name) for name in names}
@@ -175,14 +179,14 @@ def again(stage: Stage) -> None:
     second = {name: stage.services.index.count(name) for name in first}
     stage.checks.equal("a second collection changes nothing", second, first)
     stored = stage.services.predictions.count()
-    stage.checks.equal("still one document a prediction", second[MESSAGE.name], stored)
+    stage.checks.equal("one document per prediction", second[MESSAGE.name], stored)
     dags = (COLLECTION, TRAINING, SCORING, REPORTS, RETRAINING)
     wait_until(
         lambda: stage.jobs_with_metrics() >= set(dags), 30
     )  # scoring may still be in its last task
     for dag_id in dags:
         has = dag_id in stage.jobs_with_metrics()
-        stage.checks.holds(f"figures of {dag_id} in /metrics", has, has)
+        stage.checks.holds(f"metrics of {dag_id} in /metrics", has, has)
 
 
 STEPS = (
@@ -194,5 +198,5 @@ STEPS = (
     ("Reports", report),
     ("Retraining", retrain),
     ("Serving", serve),
-    ("Once more", again),
+    ("Second run", again),
 )

@@ -1,1 +1,1 @@
-"""The model file: parse, validate, states."""
+"""The model file, reference tables, requests and derived features."""

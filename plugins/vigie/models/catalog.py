@@ -1,4 +1,4 @@
-"""All models of a folder, and the state each is in."""
+"""The model files of a folder, each with its state."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A model file with what can be done with it; ``model`` is None when the file is wrong."""
+    """A model file and its state; ``model`` is None if the file is invalid."""
 
     name: str
     state: State
-    detail: str  # where to put the table, or what is wrong
+    detail: str  # the table, where to put it, or the mistakes of the file
     model: ModelFile | None = None
 
 
@@ -34,7 +34,7 @@ def load_models(folder: Path) -> dict[str, ModelFile]:
     Raises
     ------
     ModelFileError
-        With the mistakes of all files.
+        With the mistakes of all invalid files.
     """
     models: dict[str, ModelFile] = {}
     problems: list[str] = []
@@ -54,7 +54,7 @@ def get_model(folder: Path, name: str) -> ModelFile:
     Raises
     ------
     PermanentError
-        If there is no such model (the message lists those there are) or its file is wrong.
+        If there is no such model, with the names of all models, or if its file is invalid.
     """
     names = model_names(folder)
     if name not in names:
@@ -64,7 +64,7 @@ def get_model(folder: Path, name: str) -> ModelFile:
 
 
 def model_states(folder: Path, data_dir: Path) -> list[ModelState]:
-    """Say of each model file whether it is ready, waiting for data or wrong (without raising)."""
+    """Return the state of each model file; an invalid file does not raise an error."""
     return [_state(path, data_dir) for path in sorted(Path(folder).glob("*.toml"))]
 
 
@@ -81,7 +81,7 @@ def _state(path: Path, data_dir: Path) -> ModelState:
 
 
 def check_model(path: Path, data_dir: Path) -> tuple[str, ...]:
-    """Return the mistakes of a model file and, if it is there, of its reference table."""
+    """Return the mistakes of a model file and of its reference table, if the table exists."""
     from vigie.models.reference import is_ready, load_reference
 
     try:

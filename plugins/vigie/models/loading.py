@@ -35,7 +35,7 @@ _TABLES: Mapping[object, type] = {
     "gate": Gate,
     "cost": Cost,
 }
-_EXPECTED = {  # where pydantic's words are about Python
+_EXPECTED = {  # pydantic's own messages name Python types
     "dataclass_type": "expected a table",
     "mapping_type": "expected a table",
     "tuple_type": "expected a list",
@@ -48,7 +48,7 @@ _EXPECTED = {  # where pydantic's words are about Python
 
 
 class ModelFileError(DataError):
-    """A model file is wrong; ``problems`` has one line per mistake: file, table, key, reason."""
+    """A model file is invalid; ``problems`` has one line per mistake: file, table, key, reason."""
 
     def __init__(self, problems: Collection[str]) -> None:
         super().__init__("\n".join(problems))

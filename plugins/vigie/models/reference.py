@@ -1,4 +1,4 @@
-"""The reference table of a model: its first training rows, and drift's yardstick."""
+"""The reference table of a model, used for the first training and as the drift reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DATASET = "sklearn:"
 
 
 def is_ready(model: ModelFile, data_dir: Path) -> bool:
-    """Tell whether the reference table is there; it is opened only by :func:`load_reference`."""
+    """Return whether the reference table exists; the file is not opened."""
     return model.reference.startswith(_DATASET) or reference_path(model, data_dir).is_file()
 
 
@@ -27,28 +27,29 @@ def reference_path(model: ModelFile, data_dir: Path) -> Path:
 
 
 def where_to_put(model: ModelFile, data_dir: Path) -> str:
-    """Say what a person has to do when the table is absent."""
+    """Return an instruction for a missing reference table."""
     return f"put its reference table at {reference_path(model, data_dir)}"
 
 
 def load_reference(model: ModelFile, data_dir: Path) -> pd.DataFrame:
     """Return the reference rows: typed feature columns, and the target as labels.
 
-    Duplicates stay (a survey has them for a reason); a row without a target is left out.
+    Duplicate rows are kept, because different people can give the same answers. Rows without a
+    target are dropped.
 
     Raises
     ------
     NotEnoughDataError
-        While the model waits for its table; the message says where to put it.
+        If the table does not exist; the message says where to put it.
     DataError
-        If the table does not hold what the model file promises.
+        If the table does not match the model file.
     """
     frame = _whole(model, data_dir)
     return frame[_is_reference(model, frame)].reset_index(drop=True)
 
 
 def unseen_rows(model: ModelFile, data_dir: Path) -> pd.DataFrame:
-    """Return the real rows that ``reference_share`` keeps apart for simulation; may be empty."""
+    """Return the rows that ``reference_share`` reserves for simulation; may be empty."""
     frame = _whole(model, data_dir)
     return frame[~_is_reference(model, frame)].reset_index(drop=True)
 
@@ -76,8 +77,8 @@ def _shaped(model: ModelFile, raw: pd.DataFrame) -> pd.DataFrame:
     if missing := [c for c in wanted if c not in raw.columns]:
         found = ", ".join(map(str, raw.columns[:40]))
         raise DataError(
-            f"{model.reference}: lacks the columns {', '.join(missing)} of {model.name}; "
-            f"it has {found}"
+            f"{model.reference}: the columns {', '.join(missing)} of {model.name} are missing; "
+            f"found {found}"
         )
     raw = raw[raw[model.target].notna()]
     frame = pd.DataFrame({f.name: _meant(f, raw[f.column or f.name]) for f in model.features})
@@ -88,7 +89,7 @@ def _shaped(model: ModelFile, raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _meant(feature: Feature, values: pd.Series) -> pd.Series:
-    """Replace the table's values by what the model file says they mean; others stay as they are."""
+    """Replace the values that the feature's ``values`` lists; keep the others."""
     if not feature.values:
         return values
     return values.map(lambda v: feature.values.get(written(v), v))
@@ -105,7 +106,7 @@ def _labels(model: ModelFile, values: pd.Series) -> pd.Series:
     if (bad := labels.isna()).any():
         raise DataError(
             f"{model.reference}: the target {model.target} holds {shown(values[bad].iloc[0])} "
-            f"({int(bad.sum())} such of {len(values)}); "
+            f"({int(bad.sum())} of {len(values)} rows); "
             f"expected {model.positive_value} or {model.negative_value}"
         )
     return labels.astype(object)
@@ -121,7 +122,7 @@ def _check_ranges(model: ModelFile, frame: pd.DataFrame) -> None:
         bad = values.dropna()[~values.dropna().between(low, high)]
         raise DataError(
             f"{model.reference}: column {feature.column or feature.name} holds {bad.iloc[0]:g} "
-            f"({len(bad)} such of {len(values)}); {model.name} expects {low:g} to {high:g}"
+            f"({len(bad)} of {len(values)} rows); {model.name} expects {low:g} to {high:g}"
         )
 
 
@@ -134,13 +135,14 @@ def read_table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path} does not exist")
     try:
         return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError, pa.ArrowException) as exc:  # pandas' parser errors are ValueErrors
+    # pandas raises parser errors as ValueError
+    except (OSError, ValueError, pa.ArrowException) as exc:
         reason = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise DataError(f"{path} is not a readable table: {reason}") from exc
 
 
 def _read_dataset() -> pd.DataFrame:
-    """Return scikit-learn's breast-cancer table: names in snake_case, target ``diagnosis``."""
+    """Return scikit-learn's breast-cancer table, with snake_case names and target ``diagnosis``."""
     from sklearn.datasets import load_breast_cancer
 
     data = load_breast_cancer(as_frame=True)

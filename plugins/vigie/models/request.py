@@ -1,4 +1,4 @@
-"""Check the features of a request against the model file, before anything else sees them."""
+"""Validate the features of a request against the model file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vigie.models.model_file import Feature, ModelFile
 
 
 class FeatureError(DataError):
-    """A request does not fit the model; ``fields`` says of each wrong feature what is wrong."""
+    """The features of a request are invalid; ``fields`` has one message per feature."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{name}: {message}" for name, message in fields.items()))
@@ -20,16 +20,17 @@ class FeatureError(DataError):
 
 
 def validate_features(model: ModelFile, features: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the features in the model's order, then the merely accepted ones that were sent.
+    """Return the features in the model's order, then those under ``accepted`` that were sent.
 
-    An optional feature that is absent or null is None. Nothing is guessed: ``"5"`` and ``true`` are
-    not numbers, ``1`` is not a boolean; only ``5.0`` passes for the integer 5, because JSON knows
-    one kind of number.
+    An optional feature that is absent or null is None. Values are not converted: ``"5"`` and
+    ``true`` are not numbers and ``1`` is not a boolean. Only ``5.0`` is accepted for the integer 5,
+    because JSON has one number type.
 
     Raises
     ------
     FeatureError
-        Naming every feature that is missing, unknown, mistyped, not finite or out of range.
+        With one message per feature that is missing, unknown, of the wrong type, not finite or out
+        of range.
     """
     clean: dict[str, Any] = {}
     fields: dict[str, str] = {}
@@ -57,7 +58,7 @@ def _take(
     value = features.get(feature.name)
     if value is None:
         if needed:
-            fields[feature.name] = f"required, expected {describe(feature)}"
+            fields[feature.name] = f"required; expected {describe(feature)}"
         else:
             clean[feature.name] = None
         return
@@ -93,7 +94,7 @@ def _known(value: Any, holds: bool) -> Any:
 
 
 def describe(feature: Feature) -> str:
-    """Say in words what a feature takes.
+    """Return a description of the values that a feature accepts.
 
     Examples
     --------
@@ -116,7 +117,9 @@ def describe(feature: Feature) -> str:
 
 def _unknown(model: ModelFile, name: str) -> str:
     close = difflib.get_close_matches(name, model.feature_names, n=1)
-    return f"unknown; did you mean {close[0]}?" if close else f"unknown to the model {model.name}"
+    return (
+        f"unknown; did you mean {close[0]}?" if close else f"unknown; not a feature of {model.name}"
+    )
 
 
 def _shown(value: Any) -> str:

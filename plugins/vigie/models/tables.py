@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def frame_of(model: ModelFile, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return a typed table of requests' features, one row each, in the model's feature order.
+    """Return a typed table with one row per request, in the model's feature order.
 
-    A feature that a row does not have is missing in the table; other keys are left out.
+    A feature that a request does not have is missing in its row; other keys are dropped.
     """
     import pandas as pd
 
@@ -30,7 +30,7 @@ def frame_of(model: ModelFile, rows: Iterable[Mapping[str, Any]]) -> pd.DataFram
 
 
 def typed(model: ModelFile, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the feature columns (then the rest, untouched) as the model file types them.
+    """Return the feature columns with the types of the model file, then the other columns.
 
     ``float`` is float64; ``integer`` and ``boolean`` are int64 and bool, or float64 (0 and 1) where
     a value is missing; ``category`` is text, None where missing.
@@ -38,13 +38,13 @@ def typed(model: ModelFile, frame: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If a column is missing, or holds what its type does not allow: column, value and row are
-        named.
+        If a column is missing or holds a value that its type does not allow; the message names
+        the column, the value and the row.
     """
     import pandas as pd
 
     if missing := [n for n in model.feature_names if n not in frame.columns]:
-        raise DataError(f"{model.name}: the table lacks the columns {', '.join(missing)}")
+        raise DataError(f"{model.name}: the table has no columns {', '.join(missing)}")
     columns = {f.name: _typed(model, f, frame[f.name]) for f in model.features}
     columns |= {str(c): frame[c] for c in frame.columns if c not in columns}
     return pd.DataFrame(columns, index=frame.index)
@@ -78,7 +78,7 @@ def _texts(model: ModelFile, feature: Feature, values: pd.Series) -> pd.Series:
 
 
 def shown(value: Any) -> str:
-    """Return a cell as a person writes it, not as numpy does."""
+    """Return the repr of a cell without numpy's type name."""
     return repr(value.item() if hasattr(value, "item") else value)
 
 
@@ -89,20 +89,26 @@ def _refuse(
         first = bad.to_numpy().argmax()
         raise DataError(
             f"{model.name}: column {feature.name} holds {shown(values.iloc[first])} "
-            f"in row {first + 1} ({int(bad.sum())} such of {len(values)}); expected {wanted}"
+            f"in row {first + 1} ({int(bad.sum())} of {len(values)} rows); expected {wanted}"
         )
 
 
 def row_fractions(frame: pd.DataFrame, columns: Sequence[str], salt: str) -> NDArray[np.float64]:
-    """Return a number in [0, 1) for each row that depends on nothing but its values and the salt.
+    """Return a number in [0, 1) for each row that depends only on its values and the salt.
 
-    Equal rows get equal numbers, in any order of the rows, in any process, on any machine, whether
-    a column came as integers, floats or objects (1, 1.0 and True are equal; every missing value
-    is). A split that compares these numbers with a share therefore never moves a row to the other
-    side when rows are added.
+    Equal rows get equal numbers in any row order, in any process and on any machine. The dtype of
+    a column has no influence: 1, 1.0 and True are equal, and so are all missing values. A split
+    that compares these numbers with a share therefore keeps each row on its side when rows are
+    added.
 
-    ``columns`` is what counts as content, and their order matters; ``salt`` makes splits for
-    different purposes independent.
+    Parameters
+    ----------
+    frame
+        The rows.
+    columns
+        The columns that identify a row; their order matters.
+    salt
+        Makes splits for different purposes independent.
     """
     import numpy as np
 
@@ -116,13 +122,13 @@ def row_fractions(frame: pd.DataFrame, columns: Sequence[str], salt: str) -> NDA
 def _codes(values: pd.Series) -> NDArray[np.uint64]:
     import numpy as np
 
-    if values.dtype.kind in "bif":  # numpy's own numbers; pandas' nullable ones go below
+    if values.dtype.kind in "bif":  # numpy dtypes; the nullable dtypes of pandas are handled below
         floats = values.to_numpy(dtype=np.float64) + 0.0  # -0.0 becomes 0.0
-        floats[np.isnan(floats)] = np.nan  # one NaN of the many
+        floats[np.isnan(floats)] = np.nan  # all NaN bit patterns become one
         return np.asarray(floats.view(np.uint64))
     codes, uniques = values.astype(object).factorize(use_na_sentinel=True)
     table = np.array([_code(v) for v in uniques] + [_code(math.nan)], dtype=np.uint64)
-    return np.asarray(table[codes])  # a missing value has code -1: the last one
+    return np.asarray(table[codes])  # a missing value has code -1, the last entry
 
 
 def _code(value: Any) -> int:
@@ -139,7 +145,7 @@ def _text_code(text: str) -> int:
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Finish a hash with SplitMix64's bijection of 64 bits (Steele, Lea and Flood, 2014)."""
+    """Apply the finaliser of SplitMix64 (Steele, Lea and Flood, 2014)."""
     import numpy as np
 
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

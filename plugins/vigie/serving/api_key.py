@@ -1,4 +1,4 @@
-"""The optional API key."""
+"""Authentication by an optional API key."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from fastapi import HTTPException, Request
 
 
 class ApiKey:
-    """A dependency that asks for the header ``X-API-Key``; without a key it lets everybody pass.
+    """A FastAPI dependency that requires the header ``X-API-Key`` if a key is configured.
 
     Parameters
     ----------
     key
-        The one valid key; None: none is asked for (the default, on loopback).
+        The valid key; None: no key is required (the default on loopback).
     """
 
     def __init__(self, key: str | None) -> None:
@@ -24,13 +24,13 @@ class ApiKey:
         return self._key is not None
 
     def accepts(self, given: bytes) -> bool:
-        """Compare in constant time."""
+        """Compare with the key in constant time."""
         return self._key is None or secrets.compare_digest(given, self._key)
 
     async def __call__(self, request: Request) -> None:
-        """Raise 401 unless the request carries the key."""
+        """Raise 401 unless the request has the key."""
         given = request.headers.get("x-api-key", "")
-        if not self.accepts(given.encode("latin-1")):  # as HTTP carried it
+        if not self.accepts(given.encode("latin-1")):  # the encoding of HTTP headers
             raise HTTPException(
                 401, "send the API key in the header X-API-Key", {"WWW-Authenticate": "ApiKey"}
             )

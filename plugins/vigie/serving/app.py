@@ -1,6 +1,7 @@
-"""The prediction service: FastAPI, and a Gradio page mounted in it.
+"""The prediction service: a FastAPI app with a mounted Gradio page.
 
-``uvicorn --factory vigie.serving.app:create_app`` (or ``vigie serve``), one process, one worker.
+Run it with ``uvicorn --factory vigie.serving.app:create_app`` or ``vigie serve``: one process, one
+worker.
 """
 
 from __future__ import annotations

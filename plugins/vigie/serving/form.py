@@ -1,4 +1,4 @@
-"""A form made of a model file: one input a feature, in groups that fit on a screen."""
+"""A form with one input per feature of a model file, in groups that fit on a screen."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from vigie.models.model_file import Feature, ModelFile
 
 GROUP_SIZE = 10
-ONE_GROUP = 16  # up to so many features need no groups
+ONE_GROUP = 16  # the largest number of features that is not divided into groups
 
 
 def grouped(features: Sequence[Feature]) -> list[tuple[str, tuple[Feature, ...]]]:
-    """Cut a long list of features into titled groups, in their order.
+    """Divide a long list of features into titled groups and keep their order.
 
-    A group is titled by the word that all its names begin or end with, else by its place.
+    The title is the word that all names of the group begin or end with, else the group's range.
     """
     if len(features) <= ONE_GROUP:
         return [("Features", tuple(features))]
@@ -43,7 +43,7 @@ def _title(group: Sequence[Feature], start: int) -> str:
 
 
 def title_of(feature: Feature) -> str:
-    """Return what the form shows for a feature."""
+    """Return the label of a feature in the form."""
     text = feature.title or feature.name.replace("_", " ")
     if text.isupper() and text.replace(" ", "").isalpha():
         text = text.lower()
@@ -51,14 +51,14 @@ def title_of(feature: Feature) -> str:
 
 
 class ModelForm:
-    """The inputs of one model; made inside a Gradio context, in the model's order.
+    """The inputs of one model in the model's order; create it inside a Gradio context.
 
     Parameters
     ----------
     model
         The model file.
     data_dir
-        Where its reference table lies, for examples.
+        The folder of its reference table, which the examples come from.
     """
 
     def __init__(self, model: ModelFile, data_dir: Path) -> None:
@@ -67,23 +67,23 @@ class ModelForm:
         self.inputs: list[Any] = []
 
     def draw(self) -> None:
-        """Add the inputs to the page, the first group open."""
+        """Add the inputs to the page; the first group is open."""
         for place, (title, features) in enumerate(grouped(self.model.features)):
             with gr.Accordion(title, open=place == 0), gr.Row(elem_classes="fields"):
                 self.inputs += [_input(feature) for feature in features]
 
     def features(self, values: Sequence[Any]) -> dict[str, Any]:
-        """Return the form's values as a request's features; an empty input is left out."""
+        """Return the features of a request from the form's values, without empty inputs."""
         pairs = zip(self.model.features, values, strict=True)
         return {f.name: _typed(f, value) for f, value in pairs if value is not None}
 
     def example(self, place: int) -> tuple[list[Any], str]:
-        """Return the values of a real row that was kept apart from training, and its label.
+        """Return the values and the label of a real row that the first training did not use.
 
         Raises
         ------
         NotEnoughDataError
-            While the model waits for its table.
+            If the reference table does not exist.
         """
         row = self._rows.iloc[place % len(self._rows)]
         return [_plain(f, row[f.name]) for f in self.model.features], str(row[self.model.target])
@@ -108,14 +108,14 @@ def _input(feature: Feature) -> Any:
 
 
 def _step(feature: Feature) -> float:
-    """Return what an arrow key adds: 1, or a hundredth of the range's power of ten."""
+    """Return the step of the arrow keys: 1, or a power of ten near a hundredth of the range."""
     if feature.type == "integer" or feature.min is None or feature.max is None:
         return 1
     return 10.0 ** math.floor(math.log10((feature.max - feature.min) or 1.0) - 2)
 
 
 def _typed(feature: Feature, value: Any) -> Any:
-    """Gradio hands a whole number of a float field over as it is; a category as text."""
+    """Return a category as text and other values unchanged."""
     return str(value) if feature.type == "category" else value
 
 

@@ -1,14 +1,14 @@
-"""The one place where our errors become HTTP answers.
+"""Map errors of vigie to HTTP responses.
 
 ::
 
-    FeatureError             422, with what is wrong of each field
+    FeatureError             422, with a message for each invalid field
     UnknownModelError        404
     UnknownTransactionError  404
     other PermanentError     422
-    TransientError           503 and Retry-After: nothing was answered, nothing is lost
+    TransientError           503 with Retry-After: nothing was stored
     ConflictError            409
-    a full disk (the database's or ours) 507
+    a full disk              507, of the database or of serving
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_S = 5
-_STATUS: dict[type[VigieError], int] = {  # the first that fits, so the narrow ones first
+_STATUS: dict[type[VigieError], int] = {  # the first match counts, so subclasses come first
     FeatureError: 422,
     UnknownModelError: 404,
     UnknownTransactionError: 404,
@@ -51,7 +51,7 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 def install(app: FastAPI) -> None:
-    """Register the handlers."""
+    """Register the exception handlers."""
     app.add_exception_handler(VigieError, _ours)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(OSError, _disk)
@@ -75,11 +75,11 @@ async def _http(_: Request, exc: Exception) -> JsonResponse:
 
 async def _disk(request: Request, exc: Exception) -> JsonResponse:
     if isinstance(exc, OSError) and exc.errno in _NO_ROOM:
-        return JsonResponse({"detail": f"nothing can be stored: {exc.strerror}"}, 507)
+        return JsonResponse({"detail": f"cannot write to disk: {exc.strerror}"}, 507)
     return await _unexpected(request, exc)
 
 
 async def _unexpected(request: Request, exc: Exception) -> JsonResponse:
-    """Hide what happened from the caller; tell it to the log."""
+    """Log the error; the response does not contain it."""
     log.error("%s %s failed", request.method, request.scope.get("path"), exc_info=exc)
-    return JsonResponse({"detail": "internal error; the service's log tells more"}, 500)
+    return JsonResponse({"detail": "internal error; see the log of the service"}, 500)

@@ -21,24 +21,24 @@ Body = Annotated[dict[str, Any], Depends(json_object)]
 
 
 def prediction_router(serving: Serving, guard: ApiKey) -> APIRouter:
-    """Return the two routes that write; both run in the thread pool, the key is asked for first."""
+    """Return the routes that write; both require the API key and run in the thread pool."""
     router = APIRouter(dependencies=[Depends(guard)], tags=["predictions"])
 
     @router.post("/predict", openapi_extra=_request(_PREDICT_BODY), response_class=JsonResponse)
     def predict(
         body: Body, model: Annotated[str | None, Query(max_length=64)] = None
     ) -> JsonResponse:
-        """Answer with the champion; the answer is stored before it is sent."""
+        """Return the champion's prediction, which is stored before it is sent."""
         _check_keys(body, required=("features",), optional=("model",))
         features = body["features"]
         if not isinstance(features, dict):
-            raise FeatureError({"features": "expected an object, a value for each feature"})
+            raise FeatureError({"features": "expected an object with a value for each feature"})
         name = _model_name(body.get("model"), model)
         return JsonResponse(answer(serving.predict(name, features)))
 
     @router.post("/feedback", openapi_extra=_request(_FEEDBACK_BODY), response_class=JsonResponse)
     def feedback(body: Body) -> JsonResponse:
-        """Tell what really happened; a different second label corrects the first, both are kept."""
+        """Record the label of a prediction; a different second label corrects the first."""
         _check_keys(body, required=("transaction_id", "actual"))
         result = serving.feedback(body["transaction_id"], body["actual"], "api")
         return JsonResponse(receipt(result))
@@ -47,7 +47,7 @@ def prediction_router(serving: Serving, guard: ApiKey) -> APIRouter:
 
 
 def answer(result: PredictResult) -> dict[str, Any]:
-    """Return the answer: ``prediction`` is the label's text, ``label`` 1 for the positive one."""
+    """Return the response body: ``prediction`` is a label, ``label`` is 1 if it is positive."""
     stored = result.prediction
     return {
         "transaction_id": stored.transaction_id,
@@ -61,7 +61,7 @@ def answer(result: PredictResult) -> dict[str, Any]:
 
 
 def receipt(result: FeedbackResult) -> dict[str, Any]:
-    """Return what became of a label, with every label that the transaction ever had."""
+    """Return the response body with the outcome and all labels of the transaction."""
     recorded = [
         {"actual": label.actual, "seq": label.seq, "at": label.at, "source": label.source}
         for label in result.history
@@ -86,7 +86,7 @@ def _check_keys(
 
 def _model_name(in_body: Any, in_query: str | None) -> str | None:
     if in_body is not None and not isinstance(in_body, str):
-        raise FeatureError({"model": "expected a model's name"})
+        raise FeatureError({"model": "expected the name of a model"})
     if in_body and in_query and in_body != in_query:
         raise FeatureError({"model": "the body and the query name different models"})
     return in_body or in_query
@@ -105,7 +105,7 @@ _PREDICT_BODY: dict[str, Any] = {
             "type": "object",
             "description": "A value for each name of GET /feature-names.",
         },
-        "model": {"type": "string", "description": "Default: see GET /model."},
+        "model": {"type": "string", "description": "Default: the model of GET /model."},
     },
 }
 _FEEDBACK_BODY: dict[str, Any] = {

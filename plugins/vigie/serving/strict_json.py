@@ -1,4 +1,4 @@
-"""Read a request's body: limited while it streams, then as strict JSON."""
+"""Strict JSON requests and responses, with a limit on the size of the body."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 
 
 class JsonResponse(Response):
-    """JSON through the encoder that every store uses: no NaN, no lone surrogate ever leaves."""
+    """A JSON response without NaN and lone surrogates, from the encoder that the stores use."""
 
     media_type = "application/json"
 
@@ -30,10 +30,10 @@ class JsonResponse(Response):
 
 
 class BodyLimit:
-    """ASGI middleware: 413 as soon as a body is over the limit, whatever Content-Length says.
+    """ASGI middleware that responds 413 to a body over the limit and 408 to a slow one.
 
-    A body that fits is read whole before the app sees it (64 KiB at most); a sender that takes
-    longer than ``timeout_s`` gets 408.
+    The bytes received are counted, so a wrong Content-Length does not bypass the limit. The body
+    is read completely before the app gets the request; it must arrive within ``timeout_s``.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class BodyLimit:
         if messages is None:
             return await self._refuse(413, scope, receive, send)
         if messages[-1]["type"] == "http.disconnect":
-            return None  # the sender went away in the middle of its body: nobody to answer
+            return None  # the client disconnected before the end of the body
         await self.app(scope, _replay(messages, receive), send)
 
     async def _read(self, receive: Receive) -> list[Message] | None:
-        """Return the body's messages; None when they hold more than the limit."""
+        """Return the messages of the body, or None if it is over the limit."""
         messages: list[Message] = []
         size = 0
         while True:
@@ -97,13 +97,13 @@ def _replay(messages: list[Message], receive: Receive) -> Callable[[], Any]:
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """Return the body as a JSON object; NaN and Infinity pass, the validation names their field.
+    """Return the body as a JSON object. NaN and Infinity are left to the feature validation.
 
     Raises
     ------
     HTTPException
-        415 for another content type (which also keeps forms of foreign pages out), 400 for what is
-        not JSON, 422 for JSON that is not an object.
+        415 for another content type, which also rejects HTML forms of other sites; 400 for a body
+        that is not JSON; 422 for JSON that is not an object.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -115,7 +115,7 @@ async def json_object(request: Request) -> dict[str, Any]:
 
 
 def parse(body: bytes) -> Any:
-    """Read strict UTF-8 JSON of bounded depth, in which no key is told twice."""
+    """Parse UTF-8 JSON; reject duplicate keys and deep nesting."""
     try:
         return json.loads(body.decode("utf-8"), object_pairs_hook=_once)
     except RecursionError:
@@ -125,8 +125,8 @@ def parse(body: bytes) -> Any:
     except json.JSONDecodeError as exc:
         where = f"line {exc.lineno}, column {exc.colno}"
         raise HTTPException(400, f"the body is not JSON: {exc.msg} at {where}") from None
-    except ValueError as exc:  # a key told twice, an integer of thousands of digits
-        raise HTTPException(400, f"the body is not JSON that we take: {exc}") from None
+    except ValueError as exc:  # a duplicate key, or an integer of thousands of digits
+        raise HTTPException(400, f"the body is not JSON: {exc}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         keys = [key for key, _ in pairs]
         double = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {double[:80]!r} is told twice")
+        raise ValueError(f"duplicate key {double[:80]!r}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""What serving measures of itself; names are the catalogue's."""
+"""Metrics of the serving process, with the names of the catalogue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Telemetry:
-    """One registry an app, so that two apps in one process do not share figures."""
+    """One metrics registry per app, so that two apps in one process do not share metrics."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -34,7 +34,7 @@ class Telemetry:
         return kind(metric.name, metric.help, metric.labels, registry=self.registry, **options)
 
     def observe(self, route: str, status: int, seconds: float) -> None:
-        """Count a request; ``route`` is a template, never a caller's path."""
+        """Count a request; ``route`` is a template, never a path sent by a client."""
         self.requests.labels(route, str(status)).inc()
         self.duration.labels(route).observe(seconds)
 
@@ -42,21 +42,19 @@ class Telemetry:
         self.load_failures.labels(model).inc()
 
     def exposition(self, champions: Champions, folder: Path) -> str:
-        """Return serving's own series and, after them, those that the jobs wrote as text files."""
+        """Return serving's own metrics, then those that jobs wrote as text files."""
         from vigie.monitoring.exposition import merge_metrics
 
         self.database_up.set(champions.database_error is None)
         for slot in champions:
-            self.load_failures.labels(
-                slot.model.name
-            )  # a counter that begins at 0 can be alerted on
+            self.load_failures.labels(slot.model.name)  # an alert needs the counter to exist at 0
             if slot.served:
                 self.served_version.labels(slot.model.name).set(slot.served.version)
         return merge_metrics(folder, generate_latest(self.registry).decode())
 
 
 class ProcessUsage:
-    """CPU and memory of this process, sampled in the background: asking costs a request nothing."""
+    """CPU and memory of this process, sampled by a background thread."""
 
     def __init__(self) -> None:
         import psutil
@@ -66,7 +64,7 @@ class ProcessUsage:
         self.last = Usage()
 
     def sample(self) -> None:
-        """Measure the CPU since the last sample, and the resident memory."""
+        """Measure the CPU use since the last sample and the resident memory."""
         self.last = Usage(
             cpu_percent=round(self._process.cpu_percent(), 1),
             memory_mb=round(self._process.memory_info().rss / 2**20, 1),

@@ -1,4 +1,4 @@
-"""The derived features against the table they were first computed in."""
+"""The derived features match the original training table."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def test_a_derived_feature_equals_the_original_one(original: pd.DataFrame, name:
     np.testing.assert_allclose(derive(original)[name], original[name], rtol=1e-12)
 
 
-def test_the_derived_columns_stand_where_the_original_table_has_them(
+def test_the_derived_columns_have_the_order_of_the_original_table(
     original: pd.DataFrame,
 ) -> None:
     assert list(original.columns[15:29]) == list(NAMES)
 
 
-def test_an_unknown_age_is_unknown_in_what_depends_on_it(original: pd.DataFrame) -> None:
+def test_a_missing_age_makes_only_the_dependent_columns_nan(original: pd.DataFrame) -> None:
     row = original.head(1).assign(AGE=np.nan)
 
     unknown = derive(row).isna().iloc[0]

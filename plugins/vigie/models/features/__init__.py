@@ -1,7 +1,8 @@
 """Derived features of the shipped models.
 
-A derivation is a module here with ``NAMES`` (the columns it adds) and ``derive(frame)``, which
-returns those columns for a frame of base features; a model file names it by ``derive = "MODULE"``.
+A derivation is a module of this package with ``NAMES``, the columns that it adds, and
+``derive(frame)``, which computes them from a frame of base features. A model file selects it with
+``derive = "MODULE"``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Derivation(Protocol):
-    """Columns computed from a row's own base features: no state, no other rows."""
+    """Columns computed from the base features of the same row, without state."""
 
     @property
     def NAMES(self) -> tuple[str, ...]: ...  # noqa: N802  (a module constant)
@@ -27,7 +28,7 @@ class Derivation(Protocol):
 
 
 def derivations() -> tuple[str, ...]:
-    """Return the names a model file may give."""
+    """Return the names of all derivations."""
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__)))
 
 

@@ -1,6 +1,6 @@
-"""The 14 derived features of the lung-cancer model, as its original training table has them.
+"""The 14 derived features of the lung-cancer model.
 
-Every definition reproduces ``training_dataset.parquet`` exactly (a test says so where it is there).
+They reproduce the columns of the original ``training_dataset.parquet`` exactly.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _AGES = (50, 60, 70)  # groups 0 to 3: to 50, to 60, to 70, older
 
 
 def derive(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the derived columns of rows whose answers are 0 and 1 and whose GENDER is 1 for men.
+    """Return the derived columns; answers are 0 or 1, and GENDER is 1 for men.
 
-    A row with an unknown age or answer has nan in what depends on it.
+    If an age or answer is missing, the columns that depend on it are NaN.
 
     Examples
     --------
