@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from vigie.anomaly.detectors.base import DETECTORS, ISOLATION_FOREST, build_detector
+from vigie.anomaly.detectors.registry import DETECTORS, ISOLATION_FOREST, build_detector
 from vigie.anomaly.ingest.ingest_log_files import ingest_log_files
 from vigie.anomaly.scoring.normalise import Normaliser
 from vigie.anomaly.scoring.score_stream import score_stream

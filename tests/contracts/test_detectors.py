@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from vigie.anomaly.detectors.base import DETECTORS, Detector, build_detector, pack, unpack
+from vigie.anomaly.detectors.registry import DETECTORS, Detector, build_detector, pack, unpack
 from vigie.anomaly.detectors.separation import put_unseen_tokens
 from vigie.errors import DataError
 from vigie.testing.detectors import NORMAL, SMALL

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vigie.anomaly.detectors.base import DETECTORS
+from vigie.anomaly.detectors.registry import DETECTORS
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
-from vigie.anomaly.detectors.base import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
+from vigie.anomaly.detectors.registry import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
 from vigie.anomaly.scoring.stream_lag import LagResult
 from vigie.errors import DataError, SettingsError, TransientError
 from vigie.operators.anomaly import (

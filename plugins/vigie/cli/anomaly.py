@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from vigie.anomaly.detectors.base import DETECTORS, LSTM_AUTOENCODER
+from vigie.anomaly.detectors.registry import DETECTORS, LSTM_AUTOENCODER
 from vigie.cli.stream_text import evaluation_table, explanation_table, register_lines
 from vigie.cli.support import console, errors, services
 from vigie.errors import DataError, NotEnoughDataError

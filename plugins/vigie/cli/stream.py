@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
+from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
 from vigie.cli.stream_text import incidents_line, ingest_line, lost_line, score_table
 from vigie.cli.support import console, errors, services
 from vigie.errors import DataError, VigieError
@@ -166,8 +166,8 @@ def run(
 def _ingest(
     opened: LazyServices, base_dir: Path | None, pattern: list[str] | None, delay: float, batch: int
 ) -> IngestResult:
-    from vigie.anomaly.ingest.files import PATTERNS, log_folder
     from vigie.anomaly.ingest.ingest_log_files import ingest_log_files
+    from vigie.anomaly.ingest.log_files import PATTERNS, log_folder
 
     base = base_dir or log_folder(opened.paths.data, opened.paths.local)
     errors.print(f"Reading log files below {escape(str(base))}", highlight=False)

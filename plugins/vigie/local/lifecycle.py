@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from vigie.anomaly.detectors.base import DETECTORS
+from vigie.anomaly.detectors.registry import DETECTORS
 from vigie.encoding import atomic_path
 from vigie.errors import TransientError, VigieError
 from vigie.local.airflow_commands import migrate_airflow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vigie.anomaly.detectors.base import DETECTORS
+from vigie.anomaly.detectors.registry import DETECTORS
 from vigie.operators.anomaly import optional_number
 from vigie.operators.base import JobOperator, run_key
 

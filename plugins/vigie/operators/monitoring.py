@@ -24,7 +24,7 @@ class PushMetricsOperator(JobOperator):
     """
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
-        from vigie.anomaly.detectors.base import DETECTORS
+        from vigie.anomaly.detectors.registry import DETECTORS
         from vigie.monitoring.push_metrics import push_metrics
 
         return push_metrics(

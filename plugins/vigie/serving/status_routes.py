@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from vigie.anomaly.detectors.base import DETECTORS
+from vigie.anomaly.detectors.registry import DETECTORS
 from vigie.errors import DataError
 from vigie.models.request import describe
 from vigie.serving.strict_json import JsonResponse

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vigie.anomaly.detectors.base import LSTM_AUTOENCODER, build_detector, pack
+from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER, build_detector, pack
 
 if TYPE_CHECKING:
     from vigie.records import Deployment

@@ -20,7 +20,7 @@ from vigie import catalogue
 from vigie.adapters.elastic.errors import DiskBlockedError
 from vigie.adapters.elastic.index import EsIndex
 from vigie.adapters.elastic.retry import Patience
-from vigie.anomaly.detectors.base import ISOLATION_FOREST
+from vigie.anomaly.detectors.registry import ISOLATION_FOREST
 from vigie.anomaly.scoring.score_stream import score_stream
 from vigie.collection.documents import DEFAULT_PATTERN
 from vigie.collection.index_lines import api_log_replay

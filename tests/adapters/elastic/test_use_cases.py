@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from support.prefixed_index import PrefixedIndex
-from vigie.anomaly.detectors.base import ISOLATION_FOREST
+from vigie.anomaly.detectors.registry import ISOLATION_FOREST
 from vigie.anomaly.scoring.score_stream import score_stream
 from vigie.collection.check_prerequisites import check_indices
 from vigie.collection.index_specs import MESSAGE, PERFS, RAW

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from vigie.adapters.elastic.index import EsIndex
-from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
+from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
 from vigie.anomaly.scoring.threshold import unpack_state
 from vigie.anomaly.scoring.welford import Welford
 from vigie.errors import DataError

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vigie.anomaly.detectors.base import ISOLATION_FOREST
+from vigie.anomaly.detectors.registry import ISOLATION_FOREST
 from vigie.anomaly.scoring.result import ScoreResult
 from vigie.anomaly.scoring.score_stream import score_stream
 from vigie.catalogue import STREAM_LOST

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from vigie.anomaly.detectors.base import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
+from vigie.anomaly.detectors.registry import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
 from vigie.anomaly.scoring.champion_detector import (
     champion_detector,
     explain_anomaly,

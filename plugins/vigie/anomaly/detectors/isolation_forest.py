@@ -14,7 +14,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from vigie import skops_files
-from vigie.anomaly.detectors.base import ISOLATION_FOREST, TokenLoss
+from vigie.anomaly.detectors.registry import ISOLATION_FOREST, TokenLoss
 from vigie.anomaly.detectors.vocabulary import tokens
 from vigie.errors import DataError
 

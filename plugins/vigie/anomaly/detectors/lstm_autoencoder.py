@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from safetensors.torch import load, save
 from torch import Tensor, inference_mode
 
-from vigie.anomaly.detectors.base import LSTM_AUTOENCODER, TokenLoss
 from vigie.anomaly.detectors.lstm_network import (
     WORK,
     LineAutoencoder,
@@ -21,6 +20,7 @@ from vigie.anomaly.detectors.lstm_network import (
     token_losses,
     train,
 )
+from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER, TokenLoss
 from vigie.anomaly.detectors.vocabulary import MAX_LEN, Vocabulary, tokens
 from vigie.errors import DataError
 

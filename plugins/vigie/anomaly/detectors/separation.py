@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vigie.anomaly.detectors.base import Detector
+    from vigie.anomaly.detectors.registry import Detector
 
 UNSEEN_SHARE = 0.3
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vigie import state_keys
-from vigie.anomaly.ingest.files import (
+from vigie.anomaly.ingest.log_files import (
     PATTERNS,
     LogLine,
     ReadPosition,
@@ -85,7 +85,7 @@ def ingest_log_files(
     topic
         Created if it does not exist. All lines of a file go to one partition, in their order.
     base_dir, patterns
-        The files to read, see :func:`vigie.anomaly.ingest.files.find_files`.
+        The files to read, see :func:`vigie.anomaly.ingest.log_files.find_files`.
     batch
         Maximum lines per batch; a batch of long lines has fewer.
     delay_s

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vigie.anomaly.detectors.base import LSTM_AUTOENCODER, TokenLoss
-from vigie.anomaly.ingest.files import PATTERNS, log_folder
+from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER, TokenLoss
+from vigie.anomaly.ingest.log_files import PATTERNS, log_folder
 from vigie.anomaly.scoring.normalise import Normaliser
 from vigie.errors import DataError, NotEnoughDataError
 from vigie.records import JobResult
 
 if TYPE_CHECKING:
-    from vigie.anomaly.detectors.base import Detector
+    from vigie.anomaly.detectors.registry import Detector
     from vigie.records import Deployment
     from vigie.roles import Services
 
@@ -43,7 +43,7 @@ def champion_detector(services: Services, name: str) -> ChampionDetector:
     DataError
         The bundle is damaged, or its golden lines get other scores.
     """
-    from vigie.anomaly.detectors.base import read_manifest, unpack
+    from vigie.anomaly.detectors.registry import read_manifest, unpack
 
     deployment = services.deployments.champion(name)
     if deployment is None:

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
+from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
 from vigie.anomaly.scoring.champion_detector import ChampionDetector, champion_detector
 from vigie.anomaly.scoring.result import ScoreResult, score_result
 from vigie.anomaly.scoring.score_stream import MAX_LINES, ScoreRun, StreamScorer

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
+from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
 from vigie.anomaly.scoring.champion_detector import champion_detector
 from vigie.anomaly.scoring.score_records import RecordScorer, is_line
 from vigie.anomaly.scoring.scored_documents import anomaly_index

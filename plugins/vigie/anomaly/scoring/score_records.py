@@ -19,7 +19,7 @@ from vigie.encoding import iso_utc
 from vigie.records import MAX_LINE, Document, StreamRecord
 
 if TYPE_CHECKING:
-    from vigie.anomaly.detectors.base import Detector
+    from vigie.anomaly.detectors.registry import Detector
     from vigie.anomaly.scoring.threshold import DynamicThreshold, Verdict
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")  # a line id is one too

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
+from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
 from vigie.anomaly.scoring.champion_detector import ChampionDetector, champion_detector
 from vigie.anomaly.scoring.dead_letter_topic import DeadRecord, publish_copies
 from vigie.anomaly.scoring.pending_incidents import mark_pending

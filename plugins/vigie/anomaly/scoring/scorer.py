@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from vigie.anomaly.detectors.base import Detector
+    from vigie.anomaly.detectors.registry import Detector
 
 CHUNK = 64
 TOP_TOKENS = 5

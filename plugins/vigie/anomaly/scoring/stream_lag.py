@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vigie import state_keys
-from vigie.anomaly.detectors.base import LSTM_AUTOENCODER
+from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
 from vigie.catalogue import STREAM_LAG
 from vigie.errors import DataError
 from vigie.records import JobResult, Position, Sample

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vigie.anomaly.detectors.base import DETECTORS, read_manifest, unpack
+from vigie.anomaly.detectors.registry import DETECTORS, read_manifest, unpack
 from vigie.anomaly.scoring.champion_detector import champion_detector
 from vigie.anomaly.training.dataset import (
     EXPERIMENT,

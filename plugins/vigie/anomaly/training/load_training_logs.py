@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vigie.anomaly.ingest.files import PATTERNS, find_files, log_folder, read_lines
+from vigie.anomaly.ingest.log_files import PATTERNS, find_files, log_folder, read_lines
 from vigie.anomaly.scoring.normalise import MAX_BYTES
 from vigie.anomaly.training.dataset import sample_path
 from vigie.catalogue import TRAINING_LOG_LINES

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vigie.anomaly.detectors.base import build_detector, pack
+from vigie.anomaly.detectors.registry import build_detector, pack
 from vigie.anomaly.scoring.threshold import FACTOR, STD_FLOOR
 from vigie.anomaly.training.dataset import (
     EXPERIMENT,
@@ -23,7 +23,7 @@ from vigie.records import JobResult, Sample
 from vigie.training.staging import stage
 
 if TYPE_CHECKING:
-    from vigie.anomaly.detectors.base import Detector
+    from vigie.anomaly.detectors.registry import Detector
     from vigie.roles import Services, TrackedRun
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def train_detector(
     services
         ``tracker`` and ``paths`` are used.
     detector
-        A name of :data:`vigie.anomaly.detectors.base.DETECTORS`.
+        A name of :data:`vigie.anomaly.detectors.registry.DETECTORS`.
     dataset
         The sample that ``load_training_logs`` wrote.
     run_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vigie.anomaly.detectors.base import ISOLATION_FOREST
+from vigie.anomaly.detectors.registry import ISOLATION_FOREST
 from vigie.anomaly.scoring.replay_stream_letters import stream_replay
 from vigie.anomaly.scoring.result import ScoreResult
 from vigie.anomaly.scoring.score_stream import score_stream

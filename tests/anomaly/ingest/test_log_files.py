@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigie.anomaly.ingest.files import (
+from vigie.anomaly.ingest.log_files import (
     ReadPosition,
     file_key,
     find_files,
