@@ -2,17 +2,17 @@
 
 `check_prerequisites` → `ingest_logs` → `export_dataset` → `push_metrics`
 
-Reads what is new since the last run from the served model's `/logs_api`, and writes each line to
+Reads the lines added to the served model's `/logs_api` since the last run and writes each line to
 
-| index | what |
+| index | contents |
 |---|---|
 | `ml-api-logs` | every line |
 | `ml-api-message` | predictions with their input and result |
-| `ml-api-perfs` | times, CPU and memory of each call |
-| `vigie-dead-letters` | lines that could not be read or stored, with the reason |
+| `ml-api-perfs` | time, CPU and memory of each call |
+| `vigie-dead-letters` | lines that could not be parsed or indexed, with the reason |
 
-then exports new predictions to `data/exports/MODEL/inference_dataset.parquet`. Running it again
-changes nothing: ids are deterministic, and an id already there counts as done.
+Then it exports new predictions to `data/exports/MODEL/inference_dataset.parquet`. Repeating a run
+writes no duplicates, because the ids of the documents are deterministic.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ SCHEDULE = "*/5 * * * *"
             type="integer",
             minimum=1,
             maximum=1_000_000,
-            description="Lines to collect at most; the next run goes on where this one ends.",
+            description="Maximum number of lines; the next run continues after the last one.",
         ),
         "filter_pattern": Param(
             None,
             type=["null", "string"],
             maxLength=200,
-            description="Which lines are predictions. Empty: PIPELINE_FILTER_PATTERN, "
-            "whose default is 'API Call - POST /predict'.",
+            description="Text that selects the predictions. Empty: PIPELINE_FILTER_PATTERN "
+            "(default: 'API Call - POST /predict').",
         ),
     },
 )

@@ -1,7 +1,7 @@
-"""The strict mapping of a log index, as Elasticsearch applies it; pure.
+"""Check documents against the strict mapping of a log index, as Elasticsearch does.
 
-A field takes one value, None or a list of values of its type. Numbers given as text are accepted
-(Elasticsearch coerces them); booleans are not numbers.
+A field accepts one value, None or a list of values of its type. Numbers as text are accepted,
+because Elasticsearch converts them. Booleans are not numbers.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from vigie.encoding import clean, dumps
 from vigie.errors import DataError
 from vigie.records import Document, IndexSpec, Rejection
 
-#: Where documents without ``@timestamp`` are sorted: before all others.
+#: Sort key of documents without ``@timestamp``: before all others.
 NO_TIMESTAMP = datetime.min.replace(tzinfo=UTC)
-#: Elasticsearch's own limit.
+#: The limit of Elasticsearch.
 MAX_ID_BYTES = 512
 
 
-def timestamp(value: Any) -> datetime:
-    """Parse what a ``date`` field accepts: ISO 8601 (no zone: UTC), epoch milliseconds, a datetime.
+def parse_date(value: Any) -> datetime:
+    """Parse a ``date`` value: ISO 8601 (without zone: UTC), epoch milliseconds or datetime.
 
     Examples
     --------
-    >>> timestamp("2026-11-21T11:00:00+01:00") == timestamp(1795255200000)
+    >>> parse_date("2026-11-21T11:00:00+01:00") == parse_date(1795255200000)
     True
     """
     if isinstance(value, bool) or not isinstance(value, str | int | datetime):
@@ -39,7 +39,7 @@ def timestamp(value: Any) -> datetime:
 
 
 def _is_whole(bits: int) -> Callable[[Any], bool]:
-    """Accept numbers whose whole part fits ``bits`` bits."""
+    """Return a check for numbers whose integer part fits in ``bits`` bits."""
     bound = 1 << (bits - 1)
 
     def check(value: Any) -> bool:
@@ -60,7 +60,7 @@ def _is_float(value: Any) -> bool:
 
 
 def _is_date(value: Any) -> bool:
-    return bool(timestamp(value))
+    return bool(parse_date(value))
 
 
 _ACCEPTS: dict[str, Callable[[Any], bool]] = {
@@ -76,7 +76,7 @@ _ACCEPTS: dict[str, Callable[[Any], bool]] = {
 
 
 def check_spec(spec: IndexSpec) -> None:
-    """Raise DataError for a field type that no index knows."""
+    """Raise DataError if a field has an unknown type."""
     for field, kind in spec.fields.items():
         if kind not in _ACCEPTS:
             raise DataError(
@@ -88,18 +88,24 @@ def check_spec(spec: IndexSpec) -> None:
 def extend_fields(
     name: str, existing: Mapping[str, str], wanted: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return ``existing`` plus the fields it lacks; refuse a field that changes its type."""
+    """Return ``existing`` with the missing fields added.
+
+    Raises
+    ------
+    DataError
+        A field would change its type.
+    """
     for field, kind in wanted.items():
         if existing.get(field, kind) != kind:
             raise DataError(
                 f"index {name!r}: field {field!r} is {existing[field]!r}, not {kind!r}; "
-                "drop the index or choose another name"
+                "delete the index or choose another name"
             )
     return {**wanted, **existing}
 
 
 def check_document(fields: Mapping[str, str], document: Document) -> Rejection | None:
-    """Return why the mapping refuses a document, or None when it takes it.
+    """Return the reason why the mapping refuses a document, or None if it accepts it.
 
     Examples
     --------
@@ -120,7 +126,7 @@ def check_document(fields: Mapping[str, str], document: Document) -> Rejection |
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A document that the mapping takes, as it is stored."""
+    """An accepted document in its stored form."""
 
     id: str
     at: datetime  # its @timestamp
@@ -130,7 +136,7 @@ class Row:
 def split_documents(
     fields: Mapping[str, str], documents: Sequence[Document]
 ) -> tuple[list[Row], tuple[Rejection, ...]]:
-    """Part a batch into rows and refusals; one bad document never costs the others.
+    """Split a batch into rows and rejections; each document is checked independently.
 
     Examples
     --------
@@ -166,7 +172,7 @@ def _row(fields: Mapping[str, str], document: Document) -> Row | Rejection:
 
 def _accepts(kind: str, value: Any) -> bool:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return True  # the shared encoder writes both as null
+        return True  # the encoder writes both as null
     if isinstance(value, list | tuple):
         return all(_accepts(kind, item) for item in value)
     try:
@@ -176,8 +182,8 @@ def _accepts(kind: str, value: Any) -> bool:
 
 
 def _sort_time(value: Any) -> datetime:
-    """Return the instant by which a document is ordered; of several the first."""
+    """Return the time by which a document is ordered; the first of several."""
     while isinstance(value, list | tuple):
         value = value[0] if value else None
-    is_null = value is None or isinstance(value, float)  # a float that passes is NaN or inf
-    return NO_TIMESTAMP if is_null else timestamp(value)
+    is_null = value is None or isinstance(value, float)  # an accepted float is NaN or infinite
+    return NO_TIMESTAMP if is_null else parse_date(value)

@@ -176,9 +176,9 @@ def test_dead_letters_and_replay(
     once = vigie_logs("once")
     assert once.exit_code == 0, "one bad line fails nothing"
     assert "1 lines were written to vigie-dead-letters, the first because: " in caplog.text
-    assert [record.levelname for record in caplog.records if "went to" in record.message] == [
-        "WARNING"
-    ]
+    assert [
+        record.levelname for record in caplog.records if "were written to" in record.message
+    ] == ["WARNING"]
     assert "[red]no log line" in vigie_logs("dead-letters").output
     shown = json.loads(vigie_logs("dead-letters", "--json").output)
     assert (shown["total"], shown["letters"][0]["error_type"]) == (1, "unreadable_line")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from vigie.adapters.elastic.templates import ORDER, fields_of
-from vigie.index_mapping import NO_TIMESTAMP, check_document, timestamp
+from vigie.index_mapping import NO_TIMESTAMP, check_document, parse_date
 from vigie.records import Document
 
 #: An item's status, error type and reason, when it is not taken.
@@ -96,7 +96,7 @@ class FakeEsStore:
         refused = check_document(fields, Document(key, body))
         if refused is not None:
             return 400, refused.kind, refused.reason
-        at = timestamp(body["@timestamp"]) if body.get("@timestamp") is not None else NO_TIMESTAMP
+        at = parse_date(body["@timestamp"]) if body.get("@timestamp") is not None else NO_TIMESTAMP
         millis = None if at is NO_TIMESTAMP else int(at.timestamp() * 1000 // 1)
         with self.lock:
             if key in self.documents[index]:

@@ -1,4 +1,4 @@
-"""The log index role: documents by deterministic id, with a strict mapping."""
+"""The role of the log index: documents with deterministic ids and a strict mapping."""
 
 from __future__ import annotations
 
@@ -10,43 +10,40 @@ from vigie.records import Document, IndexOutcome, IndexSpec
 
 
 class LogIndex(Protocol):
-    """Documents in named indices. Writes are ``create``: an id that is already there counts as
-    done.
-    """
+    """Documents in named indices; writing an id that exists changes nothing."""
 
     def ensure(self, spec: IndexSpec) -> None:
-        """Create the index with its mapping unless it exists; idempotent."""
+        """Create the index unless it exists, and add missing fields to its mapping."""
 
     def create(self, index: str, documents: Sequence[Document]) -> IndexOutcome:
-        """Write a batch durably before returning.
+        """Store a batch before returning.
 
-        An unknown top-level field or a value that the field's type refuses rejects that document
-        alone.
-        Raises TransientError (nothing is known to be written) and DataError (no such index).
+        A document with an unknown top-level field or a value of the wrong type is rejected; the
+        others are stored. Raises TransientError if the outcome is unknown, and DataError if the
+        index does not exist.
         """
 
     def count(self, index: str) -> int:
-        """Count documents; 0 for an index that does not exist."""
+        """Return the number of documents; 0 if the index does not exist."""
 
     def get(self, index: str, document_id: str) -> dict[str, Any] | None: ...
 
     def scan(
         self, index: str, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[Document]:
-        """Yield every document, ordered by ``@timestamp`` then id, with ``since <= @timestamp <
-        until``.
+        """Yield the documents with ``since <= @timestamp < until``, ordered by time, then id.
 
-        Reads in pages; the caller never holds more than one page.
+        Documents are read in batches, so that memory is bounded.
         """
 
     def delete(self, index: str, ids: Sequence[str]) -> int:
         """Delete documents by id; return how many there were."""
 
     def drop(self, index: str) -> int:
-        """Delete a whole index; return how many documents it had."""
+        """Delete an index and return the number of its documents."""
 
     def fields(self, index: str) -> dict[str, str] | None:
-        """Return the mapping, or None for an index that does not exist."""
+        """Return the type of each field, or None if the index does not exist."""
 
     def take_backoff_s(self) -> float:
         """Return the seconds spent waiting for a busy server since the last call; 0 if none."""

@@ -1,4 +1,4 @@
-"""A log index in memory."""
+"""A log index in memory, for tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vigie.records import Document, IndexOutcome, IndexSpec
 
 
 class FakeIndex:
-    """Satisfies :class:`vigie.roles.LogIndex`; ``documents[index][id]`` is a row."""
+    """Implement :class:`vigie.roles.LogIndex`; ``documents[index][id]`` is a row."""
 
     def __init__(self) -> None:
         self.specs: dict[str, dict[str, str]] = {}

@@ -1,1 +1,1 @@
-"""Elasticsearch 8 and 9: the log index."""
+"""The log index on Elasticsearch 8 and 9."""

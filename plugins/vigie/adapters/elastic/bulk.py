@@ -1,4 +1,4 @@
-"""Bulk requests: send a chunk, settle every item, send again what the server was too busy for."""
+"""Send bulk requests and retry the items that the server was too busy to process."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from vigie.adapters.elastic.retry import Waits
 from vigie.errors import TransientError
 from vigie.records import IndexOutcome, Rejection
 
-#: Statuses and errors in the order of the request; nothing else of the answer is needed.
+#: The response contains only the statuses and errors, in the order of the request.
 _FILTER = {"filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason"}
 
 
-#: Takes an entry, the item's status, and type and reason of its error.
+#: Called with an entry, the status of its item, and the type and reason of its error.
 Settle = Callable[[Entry, int, str, str], None]
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the documents of one ``create``."""
+    """The outcome of the documents in one ``create``."""
 
     created: int = 0
     already_there: int = 0
@@ -32,7 +32,7 @@ class Tally:
     def settle(self, entry: Entry, status: int, kind: str, reason: str) -> None:
         if status < 300:
             self.created += 1
-        elif status == 409:  # our own id: written before, by us or by a faster twin
+        elif status == 409:  # the id exists: written earlier or by another process
             self.already_there += 1
         elif status in (400, 413) and not of_the_index(kind, reason):
             self.rejected.append(Rejection(entry.id, kind, reason))
@@ -46,18 +46,18 @@ class Tally:
 def send(
     client: EsClient, index: str, entries: Sequence[Entry], settle: Settle, waits: Waits
 ) -> None:
-    """Send one chunk until every entry is settled, each exactly once.
+    """Send one chunk until every entry is settled; each is settled exactly once.
 
-    Only what the server was too busy for is sent again. An answer that was cut, or never came,
-    tells nothing: everything is sent again, and what was applied comes back as a conflict.
+    Entries that the server was too busy to process are sent again. If the response is truncated or
+    missing, every entry is sent again; those that were applied then return a conflict.
     """
     waits = waits.of_next_part()
     pending = entries
     while pending:
         body = b"".join(entry.lines for entry in pending)
         try:
-            answer = client.once("POST", f"/{index}/_bulk", body, params=_FILTER)
-            left, problem = _settled(pending, answer, settle)
+            response = client.once("POST", f"/{index}/_bulk", body, params=_FILTER)
+            left, problem = _settled(pending, response, settle)
         except RequestTooLargeError as exc:
             return _halve(client, index, pending, settle, waits, exc)
         except TransientError as exc:
@@ -86,12 +86,12 @@ def _halve(
 
 
 def _settled(
-    entries: Sequence[Entry], answer: Any, settle: Settle
+    entries: Sequence[Entry], response: Any, settle: Settle
 ) -> tuple[Sequence[Entry], TransientError | None]:
-    """Settle what has an answer; return what is to be sent again, and why."""
-    items = answer.get("items") if isinstance(answer, dict) else None
+    """Settle the entries with a final status; return the others and the reason to retry."""
+    items = response.get("items") if isinstance(response, dict) else None
     if not isinstance(items, list) or len(items) != len(entries):
-        raise TransientError("Elasticsearch's answer does not have one item a document")
+        raise TransientError("the response of Elasticsearch does not have one item per document")
     left: list[Entry] = []
     problem: TransientError | None = None
     for entry, item in zip(entries, items, strict=True):

@@ -1,4 +1,4 @@
-"""One connection to Elasticsearch: requests with bounded retries, and errors of ours only."""
+"""A client for one Elasticsearch cluster, with bounded retries and translated errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vigie.adapters.elastic.retry import Patience, Waits
 from vigie.errors import SettingsError, TransientError, VigieError
 
 _REQUEST_S = 30.0
-_GREETING_S = 3.0
+_FIRST_REQUEST_S = 3.0
 JSON = {"accept": "application/json", "content-type": "application/json"}
 NDJSON = {"accept": "application/json", "content-type": "application/x-ndjson"}
 _NO_BODY = {"accept": "application/json"}
@@ -23,7 +23,7 @@ _NO_BODY = {"accept": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to be let in; nothing of it for a server without security."""
+    """Credentials and TLS options; all unset for a cluster without security."""
 
     user: str | None = None
     password: str | None = None
@@ -35,12 +35,13 @@ class Access:
         return f"Access(user={self.user!r}, …)"
 
     def arguments(self, url: str) -> dict[str, Any]:
-        """Return the client's keyword arguments.
+        """Return the keyword arguments for the client library.
 
         Raises
         ------
         SettingsError
-            A user without a password, both kinds of login, or a certificate that nobody checks.
+            A user without a password, both kinds of login, or a CA file that does not exist or
+            is not used.
         """
         self._check(url)
         found: dict[str, Any] = {}
@@ -70,7 +71,7 @@ class Access:
 class EsClient:
     """Requests to one cluster.
 
-    Until it has answered once, a server that is down is an error within seconds; afterwards a
+    Until the cluster has responded once, an unavailable server raises within seconds. Afterwards a
     request waits for it as long as ``patience`` allows.
     """
 
@@ -86,21 +87,19 @@ class EsClient:
         self.url = url
         self.patience = patience or Patience()
         self.backoff_s = 0.0
-        self._has_answered = False
+        self._has_responded = False
         try:
             client = elasticsearch.Elasticsearch(
                 url,
-                max_retries=0,  # ours, below: they know which items are still to be sent
+                max_retries=0,  # retries are ours: they send only the remaining items
                 retry_on_timeout=False,
                 serializer=elasticsearch.OrjsonSerializer(),
                 node_class=node_class,
                 **(access or Access()).arguments(url),
             )
         except (ValueError, OSError) as exc:
-            raise SettingsError(
-                f"these settings of Elasticsearch do not work together: {exc}"
-            ) from exc
-        self._greeter = client.options(request_timeout=_GREETING_S)
+            raise SettingsError(f"the Elasticsearch settings are inconsistent: {exc}") from exc
+        self._first_client = client.options(request_timeout=_FIRST_REQUEST_S)
         self._client = client.options(request_timeout=request_s)
 
     def close(self) -> None:
@@ -114,12 +113,12 @@ class EsClient:
         *,
         params: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return the decoded answer; wait and try again while the server is busy or away.
+        """Send a request and return the decoded response; retry while the server is unavailable.
 
         Raises
         ------
         VigieError
-            What :mod:`vigie.adapters.elastic.errors` makes of the last answer.
+            The last error, as translated by :mod:`vigie.adapters.elastic.errors`.
         """
         waits = Waits(self.patience)
         while True:
@@ -136,31 +135,31 @@ class EsClient:
         *,
         params: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return the decoded answer of one attempt (greet the server first, if it is new)."""
-        self._greet()
+        """Send a request without retries; the first one checks that the server is reachable."""
+        self._check_reachable()
         headers = NDJSON if isinstance(body, bytes) else JSON if body is not None else _NO_BODY
         return self._perform(self._client, method, path, body, headers, params)
 
     def wait(self, waits: Waits, problem: TransientError) -> None:
-        """Sleep before another attempt, or raise ``problem``; ``backoff_s`` adds up the sleeps."""
+        """Sleep before the next attempt, or raise ``problem``; add the time to ``backoff_s``."""
         began = self.patience.clock()
         if isinstance(problem, DiskBlockedError):
             waits.wait(problem, self.patience.disk_s)
         else:
-            waits.wait(problem, None if self._has_answered else self.patience.greeting_s)
+            waits.wait(problem, None if self._has_responded else self.patience.first_response_s)
         self.backoff_s += self.patience.clock() - began
 
-    def _greet(self) -> None:
-        """Find out within seconds whether anybody is there; what it answers does not matter."""
-        if self._has_answered:
+    def _check_reachable(self) -> None:
+        """Check within seconds that the server responds, whatever the response is."""
+        if self._has_responded:
             return
         try:
-            self._perform(self._greeter, "GET", "/_cluster/health", None, _NO_BODY, None)
+            self._perform(self._first_client, "GET", "/_cluster/health", None, _NO_BODY, None)
         except TransientError:
             raise
         except VigieError:
-            pass  # it answered: the request itself will tell what is wrong
-        self._has_answered = True
+            pass  # It responded; the request itself will report the problem.
+        self._has_responded = True
 
     def _perform(
         self,
@@ -172,8 +171,10 @@ class EsClient:
         params: Mapping[str, Any] | None,
     ) -> Any:
         try:
-            answer = client.perform_request(method, path, params=params, headers=headers, body=body)
+            response = client.perform_request(
+                method, path, params=params, headers=headers, body=body
+            )
         except (elastic_transport.ApiError, elastic_transport.TransportError) as exc:
-            ours = translate(exc)
-            raise type(ours)(f"{ours} ({self.url})") from exc
-        return answer.body
+            translated = translate(exc)
+            raise type(translated)(f"{translated} ({self.url})") from exc
+        return response.body

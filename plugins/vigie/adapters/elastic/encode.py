@@ -1,4 +1,4 @@
-"""What a bulk request is made of: each document encoded once, in bounded chunks; pure."""
+"""Encode documents for bulk requests and split them into chunks of bounded size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vigie.errors import DataError
 from vigie.index_mapping import MAX_ID_BYTES
 from vigie.records import Document, Rejection
 
-#: Elasticsearch's advice is 5 to 15 MB a request; a thousand documents keep the answer small.
+#: Elasticsearch recommends 5 to 15 MB per request; 1000 documents keep the response small.
 MAX_BYTES = 5 << 20
 MAX_COUNT = 1000
 _OPTION = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
@@ -23,14 +23,14 @@ _OPTION = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
 class Entry(NamedTuple):
     """One item of a bulk request."""
 
-    id: str  # as the caller wrote it
+    id: str  # as passed by the caller
     lines: bytes
 
 
 def encode(document: Document) -> Entry | Rejection:
-    """Return the two lines that create a document, or why it cannot be sent.
+    """Return the two lines that create a document, or the reason why it cannot be sent.
 
-    What needs no cleaning (nearly everything) is encoded directly; the result is the same.
+    Most documents need no cleaning and are encoded directly, with the same result.
     """
     key = document.id
     if not key.isascii() or "\x00" in key:
@@ -57,24 +57,27 @@ def encode(document: Document) -> Entry | Rejection:
 def _source(document: Document) -> bytes:
     try:
         encoded = orjson.dumps(document.body, option=_OPTION)
-    except (TypeError, ValueError):  # lone surrogates, odd keys, other mappings
+    except (
+        TypeError,
+        ValueError,
+    ):  # lone surrogates, keys that are not strings, other mapping types
         return dumps(document.body)
     return dumps(document.body) if b"\\u0000" in encoded else encoded
 
 
 def _below_millisecond(document: Document) -> int:
-    """Return the microseconds that Elasticsearch's ``date`` does not keep."""
+    """Return the microseconds below the millisecond, which Elasticsearch's ``date`` drops."""
     at = document.body.get("@timestamp")
     if isinstance(at, str):
         try:
             at = datetime.fromisoformat(at)
         except ValueError:
-            return 0  # the server says what is wrong with it
+            return 0  # the server rejects the document with a reason
     return at.microsecond % 1000 if isinstance(at, datetime) else 0
 
 
 def encoded(documents: Iterable[Document], rejected: list[Rejection]) -> Iterator[Entry]:
-    """Yield what can be sent; add what cannot to ``rejected``."""
+    """Yield the entries to send; append the other documents to ``rejected``."""
     for document in documents:
         entry = encode(document)
         if isinstance(entry, Entry):
@@ -84,7 +87,7 @@ def encoded(documents: Iterable[Document], rejected: list[Rejection]) -> Iterato
 
 
 def deletions(ids: Iterable[str]) -> Iterator[Entry]:
-    """Yield the lines that delete documents; an id that cannot exist is left out."""
+    """Yield the entries that delete documents; skip ids that no document can have."""
     for key in map(clean, ids):
         if 0 < len(key.encode()) <= MAX_ID_BYTES:
             yield Entry(key, b'{"delete":{"_id":%b}}\n' % orjson.dumps(key))
@@ -93,7 +96,7 @@ def deletions(ids: Iterable[str]) -> Iterator[Entry]:
 def chunks(
     entries: Iterable[Entry], max_bytes: int = MAX_BYTES, max_count: int = MAX_COUNT
 ) -> Iterator[list[Entry]]:
-    """Cut entries into requests within both bounds, in order; a larger entry goes alone.
+    """Split entries into chunks within both limits, in order; a larger entry is sent alone.
 
     Examples
     --------

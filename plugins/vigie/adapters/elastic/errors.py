@@ -1,4 +1,4 @@
-"""The one point where Elasticsearch's errors, of a request or of one item, become ours."""
+"""Translate the errors of Elasticsearch, of a request or of one item, to errors of vigie."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from vigie.errors import (
     VigieError,
 )
 
-#: Worth another try: too busy, or a proxy or node that is restarting.
+#: Retried: the server is busy, or a proxy or node is restarting.
 _RETRY = frozenset({408, 429, 502, 503, 504})
 _LOGIN = "check ELASTICSEARCH_USER, ELASTICSEARCH_PASSWORD or ELASTICSEARCH_API_KEY"
-_VERSION = "vigie speaks to Elasticsearch 8 and 9"
-#: Status → what the caller must do; those of ``_RETRY`` and 5xx are transient.
+_VERSION = "vigie supports Elasticsearch 8 and 9"
+#: Error class and advice by status; statuses in ``_RETRY`` and 5xx are transient.
 _BY_STATUS: dict[int, tuple[type[VigieError], str]] = {
-    400: (DataError, "it understood the request and refused it"),
+    400: (DataError, "Elasticsearch rejected the request"),
     401: (SettingsError, _LOGIN),
-    403: (SettingsError, f"this login may not do it; {_LOGIN}"),
+    403: (SettingsError, f"this login lacks the permission; {_LOGIN}"),
     404: (DataError, "there is no such index or document"),
-    405: (PermanentError, "this server does not have that function"),
+    405: (PermanentError, "this server does not support the request"),
     406: (SettingsError, _VERSION),
-    409: (ConflictError, "another process was faster"),
-    410: (DataError, "it is gone"),
+    409: (ConflictError, "another process changed it first"),
+    410: (DataError, "the resource no longer exists"),
     415: (SettingsError, _VERSION),
 }
 
 
-#: A 400 that every document of the index would meet: kind, how its reason begins, what to do.
+#: A 400 that affects every document of the index: type, start of the reason, advice.
 _OF_THE_INDEX = (
     ("index_closed_exception", "", "open the index: POST /INDEX/_open"),
     ("illegal_argument_exception", "pipeline with id", "create the ingest pipeline, or unset it"),
@@ -44,38 +44,40 @@ _OF_THE_INDEX = (
 
 
 class DiskBlockedError(TransientError):
-    """The cluster takes no writes because a disk is full; it looks like "too busy", but lasts."""
+    """The cluster refuses writes because a disk is full, which waiting does not fix."""
 
 
 class RequestTooLargeError(DataError):
-    """One request was larger than the server takes; half of it may not be."""
+    """The request was larger than the server accepts; it may accept half of it."""
 
 
 def translate(exc: elastic_transport.ApiError | elastic_transport.TransportError) -> VigieError:
-    """Return our error for one of the client library's.
+    """Translate an error of the client library.
 
     Examples
     --------
     >>> translate(elastic_transport.ConnectionTimeout("timed out"))
-    TransientError('Elasticsearch did not answer: timed out')
+    TransientError('Elasticsearch did not respond: timed out')
     """
     if isinstance(exc, elasticsearch.UnsupportedProductError):
         return SettingsError(f"this is not Elasticsearch; {_VERSION}; check ELASTICSEARCH_HOST")
     if isinstance(exc, elastic_transport.ApiError):
         return of_status(exc.meta.status, *_cause(exc.body))
-    words = str(exc.message).partition("\n")[0]
-    if isinstance(exc, elastic_transport.TlsError) and "CERTIFICATE" in words.upper():
+    message = str(exc.message).partition("\n")[0]
+    if isinstance(exc, elastic_transport.TlsError) and "CERTIFICATE" in message.upper():
         return SettingsError(
-            f"the certificate of Elasticsearch was not accepted: {words}; "
+            f"the certificate of Elasticsearch was rejected: {message}; "
             "set ELASTICSEARCH_CA_CERTS to the authority that signed it"
         )
     if isinstance(exc, elastic_transport.SerializationError):
-        return TransientError(f"Elasticsearch's answer was cut or is not JSON: {words:.200}")
-    return TransientError(f"Elasticsearch did not answer: {words}")
+        return TransientError(
+            f"the response of Elasticsearch was truncated or is not JSON: {message:.200}"
+        )
+    return TransientError(f"Elasticsearch did not respond: {message}")
 
 
 def of_status(status: int, kind: str, reason: str) -> VigieError:
-    """Return our error for a status with Elasticsearch's own error type and reason.
+    """Translate a status with the error type and reason of Elasticsearch.
 
     Examples
     --------
@@ -83,21 +85,21 @@ def of_status(status: int, kind: str, reason: str) -> VigieError:
     TransientError('Elasticsearch: 503 unavailable_shards_exception: primary shard is not active')
     """
     reason = reason.partition("; for more information")[0]
-    words = f"Elasticsearch: {status} {kind}: {reason:.400}"
+    message = f"Elasticsearch: {status} {kind}: {reason:.400}"
     if kind == "cluster_block_exception":
-        return _blocked(status, reason, words)
+        return _blocked(status, reason, message)
     if advice := of_the_index(kind, reason):
-        return PermanentError(f"{words}; {advice}")
+        return PermanentError(f"{message}; {advice}")
     if status == 413:
-        return RequestTooLargeError(words)
+        return RequestTooLargeError(message)
     if status in _RETRY or status >= 500:
-        return TransientError(words)
-    error, advice = _BY_STATUS.get(status, (PermanentError, "this should not happen"))
-    return error(f"{words}; {advice}")
+        return TransientError(message)
+    error, advice = _BY_STATUS.get(status, (PermanentError, "unexpected status"))
+    return error(f"{message}; {advice}")
 
 
 def of_the_index(kind: str, reason: str) -> str:
-    """Return what to do about an index that takes no document at all; empty: it is one document.
+    """Return advice if the index accepts no document at all; empty if one document is invalid.
 
     Examples
     --------
@@ -108,16 +110,16 @@ def of_the_index(kind: str, reason: str) -> str:
     return next(found, "")
 
 
-def _blocked(status: int, reason: str, words: str) -> VigieError:
+def _blocked(status: int, reason: str, message: str) -> VigieError:
     if "disk" in reason or "read-only-allow-delete" in reason:
-        return DiskBlockedError(f"{words}; free disk space on its nodes, nothing is lost meanwhile")
+        return DiskBlockedError(f"{message}; free disk space on its nodes; no data is lost")
     if status in _RETRY:  # no master yet, state not recovered
-        return TransientError(words)
-    return PermanentError(f"{words}; remove that block of the index or cluster")
+        return TransientError(message)
+    return PermanentError(f"{message}; remove the block from the index or cluster")
 
 
 def _cause(body: Any) -> tuple[str, str]:
-    """Return type and reason of an error body, whatever a proxy in between made of it."""
+    """Return the type and reason in an error body, which a proxy may have replaced."""
     error = body.get("error", body) if isinstance(body, Mapping) else body
     if not isinstance(error, Mapping):
         return "error", str(error or "no reason given")[:200]

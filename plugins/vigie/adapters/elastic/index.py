@@ -38,13 +38,13 @@ class EsIndex:
     Parameters
     ----------
     url
-        ``http(s)://host:port`` of one node or of what stands in front of several.
+        ``http(s)://host:port`` of a node or of a proxy.
     access
-        How to be let in.
+        Credentials and TLS options.
     replicas
-        Copies of each shard; None: one as soon as the cluster has a second node.
+        Copies of each shard; None: one if the cluster has a second node.
     patience
-        How long to wait for a busy or absent server before TransientError.
+        Limits of the waits for a busy or unavailable server.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class EsIndex:
         name = checked_name(spec.name)
         mapping = self._mapping(name)
         if mapping is None:
-            self._make(spec)
+            self._create_index(spec)
             mapping = self._mapping(name) or {}
         known = fields_of(mapping)
         fields = extend_fields(name, known, spec.fields)
@@ -113,7 +113,7 @@ class EsIndex:
         key = clean(document_id)
         if not 0 < len(key.encode()) <= MAX_ID_BYTES:
             return None
-        found = self._found(f"/{checked_name(index)}/_doc/{quote(key, safe='')}")
+        found = self._get_if_exists(f"/{checked_name(index)}/_doc/{quote(key, safe='')}")
         if found is None:
             return None
         body = dict(found["_source"])
@@ -140,8 +140,9 @@ class EsIndex:
         return gone
 
     def drop(self, index: str) -> int:
-        """Delete one index by its plain name; its template stays, so that no write brings it back
-        with a guessed mapping.
+        """Delete one index by its exact name.
+
+        The template remains, so that a write cannot recreate the index with a guessed mapping.
         """
         name = checked_name(index)
         documents = self.count(name)
@@ -153,12 +154,12 @@ class EsIndex:
         mapping = self._mapping(checked_name(index))
         return None if mapping is None else fields_of(mapping)
 
-    def _make(self, spec: IndexSpec) -> None:
+    def _create_index(self, spec: IndexSpec) -> None:
         self._put_template(spec)
         try:
             self.client.request("PUT", f"/{spec.name}", {"mappings": mapping_of(spec.fields)})
         except DataError as exc:
-            if "resource_already_exists" not in str(exc):  # else another process made it
+            if "resource_already_exists" not in str(exc):  # created by another process
                 raise
 
     def _put_template(self, spec: IndexSpec) -> None:
@@ -166,13 +167,13 @@ class EsIndex:
         self.client.request("PUT", f"/_index_template/vigie-{spec.name}", body)
 
     def _mapping(self, name: str) -> dict[str, Any] | None:
-        found = self._found(f"/{name}/_mapping")
+        found = self._get_if_exists(f"/{name}/_mapping")
         for about in (found or {}).values():
             return dict(about["mappings"])
         return None
 
-    def _found(self, path: str) -> Any:
-        """Return what is there, or None when the index or document is not."""
+    def _get_if_exists(self, path: str) -> Any:
+        """Return the response, or None if the index or document does not exist."""
         try:
             return self.client.request("GET", path)
         except DataError as exc:

@@ -1,4 +1,4 @@
-"""How long to wait for a service that is busy or away, and when to give up; no client library."""
+"""Bounded exponential backoff for a busy or unavailable server."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from vigie.errors import TransientError
 
 log = logging.getLogger(__name__)
 
-_DOUBLINGS = 30  # by then any longest wait is reached; 2.0 ** 1024 is no float any more
+_DOUBLINGS = 30  # avoids an overflow; the longest wait is reached earlier
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Bounds of the waits of one operation, in seconds."""
+    """Limits of the waits in one operation, in seconds."""
 
     first_s: float = 0.25
-    longest_s: float = 10.0  # a server that comes back is noticed within this
-    total_s: float = 90.0  # without any progress; then TransientError, and Airflow retries
-    is_absolute: bool = False  # progress does not renew ``total_s``: the caller must be back
-    disk_s: float = 60.0  # a full disk is not freed by waiting: tell sooner
-    greeting_s: float = 1.0  # until a server has answered once: fail fast
+    longest_s: float = 10.0  # upper limit of one wait
+    total_s: float = 90.0  # waits without progress until TransientError is raised
+    is_absolute: bool = False  # progress does not restart ``total_s``
+    disk_s: float = 60.0  # limit for a full disk, which waiting does not fix
+    first_response_s: float = 1.0  # limit until the server has responded once
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
 
 
 class Waits:
-    """The waits of one operation: each up to twice the one before, jittered, bounded in total.
+    """The waits of one operation: doubling, with jitter, and limited in total.
 
     Examples
     --------
@@ -50,16 +50,16 @@ class Waits:
         self.began = patience.clock()
 
     def progressed(self) -> None:
-        """Allow the whole time again: something was achieved (the server is still busy, though)."""
+        """Restart ``total_s``, because a part of the request succeeded."""
         if not self.patience.is_absolute:
             self.began = self.patience.clock()
 
     def of_next_part(self) -> Waits:
-        """Return the waits of an operation's next part, which goes on after a success."""
+        """Return the waits for the next part of an operation, after a success."""
         return self if self.patience.is_absolute else Waits(self.patience, self.total_s)
 
     def wait(self, problem: TransientError, limit_s: float | None = None) -> None:
-        """Sleep before the next attempt; raise ``problem`` when that would be too long."""
+        """Sleep before the next attempt, or raise ``problem`` if the limit would be exceeded."""
         patience = self.patience
         doubled = patience.first_s * 2 ** min(self.attempt, _DOUBLINGS)
         step = min(patience.longest_s, doubled)

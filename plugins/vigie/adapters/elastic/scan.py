@@ -1,4 +1,4 @@
-"""Read a whole index in order: point in time and ``search_after``, one page at a time."""
+"""Read an index in order with a point in time and ``search_after``, one page at a time."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from typing import Any
 from vigie.adapters.elastic.client import EsClient
 from vigie.adapters.elastic.templates import ORDER
 from vigie.errors import DataError, VigieError
-from vigie.index_mapping import timestamp
+from vigie.index_mapping import parse_date
 from vigie.records import Document
 
 log = logging.getLogger(__name__)
 PAGE = 1000
-#: How long the reader may take over one page.
+#: Time that the caller has to process one page.
 _KEEP_ALIVE = "5m"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE = {
     "filter_path": "pit_id,hits.hits._id,hits.hits._source,hits.hits.sort",
-    "allow_partial_search_results": "false",  # a lost shard is an error
+    "allow_partial_search_results": "false",  # an unavailable shard is an error
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Documents with ``since <= @timestamp < until``; those without a time only when no ``since``
-    is given.
+    """Select documents with ``since <= @timestamp < until``.
+
+    Documents without ``@timestamp`` are selected only if ``since`` is None.
     """
 
     since: datetime | None
     until: datetime | None
 
     def query(self) -> dict[str, Any]:
-        """Ask for a little more than the window: Elasticsearch compares milliseconds."""
+        """Return a query for slightly more than the window: Elasticsearch compares milliseconds."""
         bounds: dict[str, Any] = {"format": "epoch_millis"}
         if self.since is not None:
             bounds["gte"] = _millis(self.since)
@@ -46,18 +47,22 @@ class Window:
         return {"range": {"@timestamp": bounds}}
 
     def holds(self, body: dict[str, Any]) -> bool:
-        """Decide to the microsecond; what is no plain date the server has decided."""
+        """Return whether a document is in the window, to the microsecond.
+
+        For values other than one date, the decision of the server stands.
+        """
         try:
-            at = timestamp(body.get("@timestamp"))
+            at = parse_date(body.get("@timestamp"))
         except (ValueError, OverflowError, OSError):
             return True
         return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
 
 
 def scan(client: EsClient, index: str, window: Window, *, page: int = PAGE) -> Iterator[Document]:
-    """Yield documents by time then id, those without a time first; the index as it is now.
+    """Yield the current documents ordered by time, then id; those without a time first.
 
-    Two passes, because a missing value cannot be a place to go on from.
+    Documents without a time are read in a separate pass, because ``search_after`` cannot continue
+    from a missing value.
     """
     client.request("POST", f"/{index}/_refresh", params={"ignore_unavailable": "true"})
     by_order = {ORDER: {"order": "asc", "missing": "_first", "unmapped_type": "keyword"}}
@@ -84,14 +89,14 @@ def _pages(
         while pit is not None:
             request["pit"] = {"id": pit, "keep_alive": _KEEP_ALIVE}
             try:
-                answer = client.request("POST", "/_search", request, params=_WHOLE)
+                response = client.request("POST", "/_search", request, params=_WHOLE)
             except DataError as exc:
                 if "search_context_missing" not in str(exc):
                     raise
-                pit = _open(client, index)  # the reader took too long: go on from the same place
+                pit = _open(client, index)  # expired: reopen it and continue from the same position
                 continue
-            pit = answer.get("pit_id", pit)
-            hits = answer.get("hits", {}).get("hits", [])
+            pit = response.get("pit_id", pit)
+            hits = response.get("hits", {}).get("hits", [])
             yield from (_document(hit) for hit in hits)
             if len(hits) < page:
                 return
@@ -102,29 +107,29 @@ def _pages(
 
 def _document(hit: dict[str, Any]) -> Document:
     body = hit["_source"]
-    body.pop(ORDER, None)  # an index that was not made by our template keeps it
+    body.pop(ORDER, None)  # stored if the index was created without our template
     return Document(hit["_id"], body)
 
 
 def _open(client: EsClient, index: str) -> str | None:
-    """Return a point in time; None for an index that does not exist."""
+    """Open a point in time; return None if the index does not exist."""
     try:
-        answer = client.request("POST", f"/{index}/_pit", params={"keep_alive": _KEEP_ALIVE})
+        response = client.request("POST", f"/{index}/_pit", params={"keep_alive": _KEEP_ALIVE})
     except DataError as exc:
         if "index_not_found" in str(exc):
             return None
         raise
-    return str(answer["id"])
+    return str(response["id"])
 
 
 def _close(client: EsClient, pit: str | None) -> None:
-    """Free the server's resources; one that is already gone is no matter."""
+    """Close the point in time; ignore one that has expired."""
     if pit is None:
         return
     try:
         client.once("DELETE", "/_pit", {"id": pit})
     except VigieError as exc:
-        log.info("the point in time was not closed, it ends by itself: %s", exc)
+        log.info("could not close the point in time, it will expire: %s", exc)
 
 
 def _millis(at: datetime) -> int:

@@ -1,4 +1,4 @@
-"""What an index is made of in Elasticsearch: strict explicit mappings from an IndexSpec; pure."""
+"""Build index templates and strict mappings for Elasticsearch from an IndexSpec."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 from vigie.errors import DataError
 from vigie.records import IndexSpec
 
-#: Our own field: sorts documents of one millisecond by microsecond and id (``_id`` itself cannot
-#: be sorted by). It is kept for sorting only, never part of a document.
+#: A field that sorts documents of the same millisecond by microsecond and id, because
+#: Elasticsearch cannot sort by ``_id``. It is never part of a document.
 ORDER = "vigie_order"
-#: 8191 characters of 4 bytes fit Lucene's longest term (32 766 bytes).
+#: The longest term in Lucene has 32,766 bytes: 8191 characters of 4 bytes.
 _IGNORE_ABOVE = 8191
-#: How soon others (Kibana) see new documents; our own readers refresh themselves.
+#: Delay until other clients, such as Kibana, see new documents; vigie refreshes before reading.
 _REFRESH_INTERVAL = "5s"
-_PRIORITY = 600  # above what a cluster ships with
+_PRIORITY = 600  # above the built-in templates
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
 
 
 def checked_name(index: str) -> str:
-    """Return the name of one index; refuse wildcards, lists and what Elasticsearch refuses.
+    """Return the name of one index.
 
     Raises
     ------
     DataError
-        For anything else than one plain name.
+        The name contains wildcards, a list, or characters that Elasticsearch refuses.
     """
     if not _NAME.fullmatch(index):
         raise DataError(
@@ -37,7 +37,7 @@ def checked_name(index: str) -> str:
 
 
 def mapping_of(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Return the mapping: strict on top, so that a stray key never adds a field."""
+    """Return a mapping that is strict at the top level, so that no document adds a field."""
     return {
         "dynamic": "strict",
         "_source": {"excludes": [ORDER]},
@@ -46,7 +46,7 @@ def mapping_of(fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def properties_of(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields as Elasticsearch writes them, with ours for the order.
+    """Return the properties of the mapping, including the sort field.
 
     Examples
     --------
@@ -66,15 +66,15 @@ def _property(kind: str) -> dict[str, Any]:
 def template_of(spec: IndexSpec, replicas: int | None) -> dict[str, Any]:
     """Return the index template of one index.
 
-    Its mapping rules however the index comes about; and it forbids that a mere write brings it
-    about (after somebody dropped it), with a guessed mapping.
+    The template applies its mapping however the index is created, and prevents a write from
+    recreating a deleted index with a guessed mapping.
 
     Parameters
     ----------
     spec
-        Its name and fields.
+        Name and fields of the index.
     replicas
-        Copies of each shard; None: one as soon as there is a second node.
+        Copies of each shard; None: one if the cluster has a second node.
     """
     copies: dict[str, Any] = (
         {"auto_expand_replicas": "0-1"} if replicas is None else {"number_of_replicas": replicas}
@@ -90,7 +90,7 @@ def template_of(spec: IndexSpec, replicas: int | None) -> dict[str, Any]:
 
 
 def fields_of(mapping: Mapping[str, Any]) -> dict[str, str]:
-    """Return field → type of a mapping, without our own."""
+    """Return the type of each field in a mapping, without the sort field."""
     properties = mapping.get("properties", {})
     return {
         name: str(about.get("type", "object"))
@@ -100,7 +100,7 @@ def fields_of(mapping: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_complete(mapping: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
-    """Return whether an index is strict and has all our fields."""
+    """Return whether a mapping is strict and contains all fields."""
     properties = mapping.get("properties", {})
     wanted = {*fields, ORDER}
     return mapping.get("dynamic") == "strict" and wanted <= properties.keys()

@@ -1,4 +1,4 @@
-"""The embedded log index: one row a document on PostgreSQL, for one machine."""
+"""The embedded log index: one row per document in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vigie.errors import DataError
 from vigie.index_mapping import Row, check_spec, extend_fields, split_documents
 from vigie.records import Document, IndexOutcome, IndexSpec
 
-#: Documents written by one statement, or read as one page.
+#: Number of documents written by one statement or read by one query.
 _PAGE = 1000
 _CREATE = text("""
     INSERT INTO documents (index_name, id, at, body)
@@ -28,7 +28,7 @@ _CREATE = text("""
 
 
 class PgIndex:
-    """Satisfies :class:`vigie.roles.LogIndex`."""
+    """Implement :class:`vigie.roles.LogIndex` in PostgreSQL."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -50,7 +50,7 @@ class PgIndex:
         with transaction(self._engine) as connection:
             accepted, rejected = split_documents(_lock(connection, index), documents)
             unique = {row.id: row for row in reversed(accepted)}
-            # By id, so that two writers of the same documents cannot wait for each other.
+            # Sorted by id, so that two writers of the same documents cannot deadlock.
             rows = [unique[key] for key in sorted(unique)]
             pages = (rows[start : start + _PAGE] for start in range(0, len(rows), _PAGE))
             created = sum(_insert(connection, index, page) for page in pages)
@@ -115,7 +115,7 @@ def _fields(index: str) -> Select[tuple[dict[str, str]]]:
 
 
 def _insert(connection: Connection, index: str, rows: Sequence[Row]) -> int:
-    """Write rows in one statement and return how many were new."""
+    """Write rows in one statement and return the number of new ones."""
     values = {
         "index": index,
         "ids": [row.id for row in rows],
@@ -126,7 +126,7 @@ def _insert(connection: Connection, index: str, rows: Sequence[Row]) -> int:
 
 
 def _lock(connection: Connection, index: str) -> dict[str, str]:
-    """Return the mapping, and keep the index from being dropped until the transaction ends."""
+    """Return the mapping; the index cannot be dropped before the transaction ends."""
     query = _fields(index).with_for_update(read=True, key_share=True)
     fields = connection.execute(query).scalar_one_or_none()
     if fields is None:

@@ -33,6 +33,11 @@ QUANTILE = 0.995
 discrete and heavy-tailed: on BGL, ``mean + 3 std`` was above every anomaly or raised 43 % false
 alarms. The false alarm rate of a quantile is known: here 0.5 %."""
 
+_FROM_MANIFEST = (
+    *("tracked_run", "lines", "distinct"),
+    *("final_loss", "mean_reconstruction_error", "threshold"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult(JobResult):
@@ -106,15 +111,10 @@ def train_detector(
         detector=detector,
         folder=str(folder),
         dataset=str(dataset),
-        tracked_run=manifest["tracked_run"],
-        lines=manifest["lines"],
-        distinct=manifest["distinct"],
         epochs=len(model.losses),
-        final_loss=manifest["final_loss"],
-        mean_reconstruction_error=manifest["mean_reconstruction_error"],
-        threshold=manifest["threshold"],
         seconds=round(seconds, 3),
         metrics=_samples(detector, manifest["final_loss"]),
+        **{name: manifest[name] for name in _FROM_MANIFEST},
     )
 
 

@@ -85,7 +85,7 @@ def writing_again_changes_nothing(index: LogIndex) -> None:
 
 
 @CHECKS
-def of_one_id_twice_in_a_batch_the_first_is_kept(index: LogIndex) -> None:
+def the_first_of_two_documents_with_the_same_id_is_kept(index: LogIndex) -> None:
     index.ensure(SPEC)
     twice = [Document("1", {"status": 1}), Document("1", {"status": 2})]
     assert index.create(SPEC.name, twice) == IndexOutcome(created=1, already_there=1)
@@ -93,7 +93,7 @@ def of_one_id_twice_in_a_batch_the_first_is_kept(index: LogIndex) -> None:
 
 
 @CHECKS
-def an_empty_batch_is_nothing(index: LogIndex) -> None:
+def an_empty_batch_writes_nothing(index: LogIndex) -> None:
     index.ensure(SPEC)
     assert index.create(SPEC.name, []) == IndexOutcome(0, 0)
 
@@ -109,7 +109,7 @@ def scan_is_ordered_by_time_then_id(index: LogIndex) -> None:
 
 
 @CHECKS
-def scan_takes_since_and_leaves_until(index: LogIndex) -> None:
+def scan_includes_since_and_excludes_until(index: LogIndex) -> None:
     documents = filled(index, 5)
     second = timedelta(seconds=1)
     found = list(index.scan(SPEC.name, NOON + second, NOON + 3 * second))
@@ -117,7 +117,7 @@ def scan_takes_since_and_leaves_until(index: LogIndex) -> None:
 
 
 @CHECKS
-def scan_reads_beyond_one_page(index: LogIndex) -> None:
+def scan_reads_more_than_one_batch(index: LogIndex) -> None:
     index.ensure(SPEC)
     same = NOON.isoformat()
     documents = [Document(f"d{i:05}", {"@timestamp": same}) for i in range(2500)]
@@ -126,9 +126,9 @@ def scan_reads_beyond_one_page(index: LogIndex) -> None:
 
 
 @CHECKS
-def delete_counts_what_was_there(index: LogIndex) -> None:
+def delete_returns_the_number_of_deleted_documents(index: LogIndex) -> None:
     documents = filled(index, 3)
-    assert index.delete(SPEC.name, [documents[0].id, "nobody"]) == 1
+    assert index.delete(SPEC.name, [documents[0].id, "missing"]) == 1
     assert index.delete(SPEC.name, []) == 0
     assert index.count(SPEC.name) == 2
 
@@ -151,7 +151,7 @@ def the_time_spent_waiting_is_returned_once(index: LogIndex) -> None:
 
 
 @CHECKS
-def racing_writers_of_the_same_documents_write_each_once(index: LogIndex) -> None:
+def concurrent_writers_of_the_same_documents_write_each_once(index: LogIndex) -> None:
     index.ensure(SPEC)
     documents = [document_of(number) for number in range(300)]
     batches = [documents, documents[::-1], documents[100:] + documents[:100], documents]

@@ -1,4 +1,4 @@
-"""The contract of :class:`vigie.roles.LogIndex` on values: what is kept, what is refused."""
+"""The contract of :class:`vigie.roles.LogIndex` on values: stored, escaped or refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHECKS = Contract()
 
 
 @CHECKS
-def a_document_comes_back_as_it_was_written(index: LogIndex) -> None:
+def a_document_is_returned_as_it_was_written(index: LogIndex) -> None:
     index.ensure(SPEC)
     body = {
         "@timestamp": "2026-11-21T12:00:00Z",
@@ -85,15 +85,15 @@ def numbers_out_of_range_are_rejected(index: LogIndex) -> None:
 
 
 @CHECKS
-def a_document_that_json_cannot_hold_is_rejected_alone(index: LogIndex) -> None:
+def a_document_that_json_cannot_represent_is_rejected_alone(index: LogIndex) -> None:
     index.ensure(SPEC)
-    poison = [Document("huge", {"input_data": {"n": 2**64}}), Document("", {"status": 1})]
-    outcome = index.create(SPEC.name, [document_of(0), *poison, document_of(1)])
+    invalid = [Document("huge", {"input_data": {"n": 2**64}}), Document("", {"status": 1})]
+    outcome = index.create(SPEC.name, [document_of(0), *invalid, document_of(1)])
     assert (outcome.created, [r.id for r in outcome.rejected]) == (2, ["huge", ""])
 
 
 @CHECKS
-def ugly_values_are_kept_in_visible_form(index: LogIndex) -> None:
+def characters_that_stores_refuse_are_escaped(index: LogIndex) -> None:
     index.ensure(SPEC)
     body = {"message": UGLY, "score": float("nan"), "input_data": {UGLY: [UGLY, float("inf")]}}
     assert index.create(SPEC.name, [Document(UGLY, body)]).created == 1
@@ -104,17 +104,17 @@ def ugly_values_are_kept_in_visible_form(index: LogIndex) -> None:
 
 
 @CHECKS
-def an_immense_keyword_is_kept(index: LogIndex) -> None:
-    """Lucene refuses a term of more than 32,766 bytes, and with it the whole document."""
+def a_long_keyword_is_stored(index: LogIndex) -> None:
+    """Lucene refuses the whole document if a term has more than 32,766 bytes."""
     index.ensure(SPEC)
-    for number, immense in enumerate(("k" * 40_000, "é" * 40_000, "😀" * 20_000)):
-        body = {"level": immense, "input_data": {"id": immense}}
+    for number, long in enumerate(("k" * 40_000, "é" * 40_000, "😀" * 20_000)):
+        body = {"level": long, "input_data": {"id": long}}
         assert index.create(SPEC.name, [Document(str(number), body)]) == IndexOutcome(1, 0)
         assert index.get(SPEC.name, str(number)) == body
 
 
 @CHECKS
-def dates_are_compared_as_instants(index: LogIndex) -> None:
+def dates_with_different_zones_are_ordered_by_time(index: LogIndex) -> None:
     index.ensure(SPEC)
     times = ["2026-11-21T13:00:00+02:00", "2026-11-21T12:00:00Z", "2026-11-21", 1795258800000]
     index.create(SPEC.name, [Document(str(i), {"@timestamp": t}) for i, t in enumerate(times)])
