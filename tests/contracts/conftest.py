@@ -32,7 +32,7 @@ def engine(implementation: str, request: pytest.FixtureRequest) -> Iterator[obje
 def records(engine: object, tmp_path: Path) -> object:
     from vigie.adapters import postgres as sql
     from vigie.testing import Clock, FakeServices
-    from vigie.testing.contracts.records import Records
+    from vigie.testing.contracts.record_stores import Records
 
     fakes = FakeServices(tmp_path)
     if engine is None:

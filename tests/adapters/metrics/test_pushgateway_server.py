@@ -24,8 +24,8 @@ from vigie.errors import DataError, SettingsError, TransientError
 from vigie.monitoring.push_metrics import push_metrics
 from vigie.records import JobResult, Sample
 from vigie.testing import FakeServices
-from vigie.testing.contracts import metrics
-from vigie.testing.contracts.metrics import MetricsSubject, Series, series_of
+from vigie.testing.contracts import metrics_sink
+from vigie.testing.contracts.metrics_sink import MetricsSubject, Series, series_of
 
 RUN = catalogue.JOB_LAST_RUN
 
@@ -50,7 +50,7 @@ def job(pushgateway_url: str) -> Iterator[str]:
             Pushgateway(pushgateway_url).delete(labels.pop("job"), labels)
 
 
-@pytest.mark.parametrize("check", metrics.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", metrics_sink.CHECKS, ids=lambda check: check.__name__)
 def test_metrics(check: Callable[[MetricsSubject], None], pushgateway_url: str, job: str) -> None:
     check(MetricsSubject(Pushgateway(pushgateway_url), job, lambda: series(pushgateway_url)))
 

@@ -21,7 +21,7 @@ from vigie.adapters.postgres.stream import PgStream
 from vigie.errors import ConflictError, TransientError
 from vigie.local.postgres import EmbeddedPostgres
 from vigie.records import Document, IndexSpec, Message, Position
-from vigie.testing.contracts.records import prediction
+from vigie.testing.contracts.record_stores import prediction
 
 _HEADER = """
 import sys, time

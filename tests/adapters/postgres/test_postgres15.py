@@ -33,7 +33,7 @@ from vigie.testing.contracts import (
     stream_faults,
     stream_groups,
 )
-from vigie.testing.contracts.records import Records
+from vigie.testing.contracts.record_stores import Records
 from vigie.testing.contracts.stream import StreamSubject
 
 RECORDS = [

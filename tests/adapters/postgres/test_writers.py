@@ -11,7 +11,7 @@ N_WRITERS, N_EACH = 8, 25
 WRITER = """
 import sys
 from vigie.adapters.postgres import SqlPredictions, open_engine
-from vigie.testing.contracts.records import prediction
+from vigie.testing.contracts.record_stores import prediction
 
 store = SqlPredictions(open_engine(sys.argv[1]))
 first, n = int(sys.argv[2]), int(sys.argv[3])

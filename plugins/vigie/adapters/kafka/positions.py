@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from vigie.adapters.kafka.client import MISSING, KafkaCluster
 from vigie.adapters.kafka.errors import translated
-from vigie.adapters.kafka.records import pack, unpack
+from vigie.adapters.kafka.messages import pack, unpack
 from vigie.errors import ConflictError, TransientError
 from vigie.records import Position
 

@@ -10,8 +10,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from vigie.adapters.kafka.client import CONNECT_S, CONSUMER, KafkaCluster, is_passing
 from vigie.adapters.kafka.errors import explain, translated
+from vigie.adapters.kafka.messages import records_of
 from vigie.adapters.kafka.positions import KafkaPositions
-from vigie.adapters.kafka.records import records_of
 from vigie.errors import DataError, TransientError
 from vigie.records import StreamRecord
 from vigie.stored_records import ALLOW_GAP_ADVICE, MAX_POLL_BYTES

@@ -8,7 +8,7 @@ from functools import partial
 from vigie.errors import ConflictError
 from vigie.records import Deployment
 from vigie.testing.contracts import Contract, raised, together
-from vigie.testing.contracts.records import CLEAN, UGLY, Records
+from vigie.testing.contracts.record_stores import CLEAN, UGLY, Records
 
 CHECKS = Contract()
 

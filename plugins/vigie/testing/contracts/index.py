@@ -10,7 +10,7 @@ from vigie.errors import DataError
 from vigie.records import Document, IndexOutcome, IndexSpec
 from vigie.roles import LogIndex
 from vigie.testing.contracts import Contract, raised, together
-from vigie.testing.contracts.records import NOON
+from vigie.testing.contracts.record_stores import NOON
 
 CHECKS = Contract()
 SPEC = IndexSpec(

@@ -9,7 +9,7 @@ from vigie.records import Document, IndexOutcome
 from vigie.roles import LogIndex
 from vigie.testing.contracts import Contract
 from vigie.testing.contracts.index import SPEC, document_of
-from vigie.testing.contracts.records import CLEAN, UGLY
+from vigie.testing.contracts.record_stores import CLEAN, UGLY
 
 CHECKS = Contract()
 

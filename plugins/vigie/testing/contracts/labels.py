@@ -10,7 +10,7 @@ from functools import partial
 from vigie.errors import PermanentError, UnknownTransactionError
 from vigie.records import Label, LabelledPrediction, LabelOutcome
 from vigie.testing.contracts import Contract, raised, together
-from vigie.testing.contracts.records import CLEAN, UGLY, Records, prediction
+from vigie.testing.contracts.record_stores import CLEAN, UGLY, Records, prediction
 
 CHECKS = Contract()
 MODEL = "breast_cancer"

@@ -10,7 +10,7 @@ from typing import Any
 from vigie.errors import DataError
 from vigie.records import Decision
 from vigie.testing.contracts import Contract, raised, together
-from vigie.testing.contracts.records import CLEAN, NOON, UGLY, Records
+from vigie.testing.contracts.record_stores import CLEAN, NOON, UGLY, Records
 
 LEDGER_CHECKS = Contract()
 STATE_CHECKS = Contract()

@@ -6,7 +6,7 @@ from threading import Event
 
 from vigie.errors import ConflictError
 from vigie.testing.contracts import Contract, raised, together
-from vigie.testing.contracts.records import Records
+from vigie.testing.contracts.record_stores import Records
 
 CHECKS = Contract()
 

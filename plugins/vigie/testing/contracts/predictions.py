@@ -7,7 +7,7 @@ from functools import partial
 
 from vigie.errors import DataError
 from vigie.testing.contracts import Contract, raised, together
-from vigie.testing.contracts.records import CLEAN, NOON, UGLY, Records, prediction
+from vigie.testing.contracts.record_stores import CLEAN, NOON, UGLY, Records, prediction
 
 CHECKS = Contract()
 

@@ -12,8 +12,8 @@ import pytest
 
 from vigie.adapters.metrics.text_files import MetricsFiles
 from vigie.monitoring.exposition import merge_metrics
-from vigie.testing.contracts import metrics
-from vigie.testing.contracts.metrics import MetricsSubject, Series, series_of
+from vigie.testing.contracts import metrics_sink
+from vigie.testing.contracts.metrics_sink import MetricsSubject, Series, series_of
 from vigie.testing.telemetry import FakeMetrics
 
 
@@ -34,6 +34,6 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> MetricsSubject:
     return MetricsSubject(sink, "dag", lambda: series_of(merge_metrics(tmp_path)))
 
 
-@pytest.mark.parametrize("check", metrics.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", metrics_sink.CHECKS, ids=lambda check: check.__name__)
 def test_metrics(check: Callable[[MetricsSubject], None], subject: MetricsSubject) -> None:
     check(subject)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from vigie.testing.contracts import deployments, labels, ledger, locks, predictions
-from vigie.testing.contracts.records import Records
+from vigie.testing.contracts.record_stores import Records
 
 _Check = Callable[[Records], None]
 

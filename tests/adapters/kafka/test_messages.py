@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vigie.adapters.kafka.records import records_of
+from vigie.adapters.kafka.messages import records_of
 from vigie.records import StreamRecord
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
