@@ -1,4 +1,4 @@
-"""Importing vigie changes nothing; the command line imports nothing heavy (style: section 8)."""
+"""Importing vigie has no side effects; the command line imports no slow package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOREIGN = {
     "_MLFLOW_TELEMETRY_SESSION_ID": "mlflow's",
 }
 
-# Airflow comes first: it makes its own folder and variables. Alembic runs the migrations.
+# Airflow is imported first, because it creates a folder and sets variables.
 EVERYTHING = """
 import json, os, pkgutil, sys, threading
 import airflow

@@ -1,4 +1,4 @@
-"""Settings: precedence, origin, clear errors; the three lists of variables agree."""
+"""Settings: precedence, sources, error messages; the lists of variables agree."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def _platform_toml(home: Path, **values: str) -> None:
     (home / "data" / "local" / "platform.toml").write_text("\n".join(lines))
 
 
-def test_nothing_set_means_embedded(home: Path) -> None:
+def test_the_embedded_services_are_the_default(home: Path) -> None:
     settings = Settings.from_env()
     assert settings.elasticsearch.host is None
     assert settings.source("ELASTICSEARCH_HOST") == "default"
 
 
-def test_each_source_wins_over_the_one_below_it(
+def test_sources_override_those_of_lower_precedence(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
@@ -77,20 +77,20 @@ def test_an_error_names_the_variable_and_its_source_but_not_its_value(
     assert "CANARY" not in str(caught.value)
 
 
-def test_secrets_do_not_show(home: Path) -> None:
+def test_repr_does_not_show_secrets(home: Path) -> None:
     secret = ("HF_TOKEN", "VIGIE_DATABASE_URL", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
     settings = Settings.from_env(dict.fromkeys(secret, "CANARY"))
     assert "CANARY" not in repr(settings)
 
 
 @pytest.mark.parametrize("login", ["ana:CANARY", "CANARY", ":CANARY"])
-def test_a_login_in_the_address_of_mlflow_is_refused(home: Path, login: str) -> None:
+def test_a_login_in_the_url_of_mlflow_is_refused(home: Path, login: str) -> None:
     with pytest.raises(SettingsError, match="MLFLOW_TRACKING_PASSWORD") as caught:
         Settings.from_env({"MLFLOW_TRACKING_URI": f"https://{login}@mlflow.example"})
     assert "CANARY" not in str(caught.value)
 
 
-def test_a_login_of_mlflow_is_the_variables_that_its_client_reads(home: Path) -> None:
+def test_the_login_of_mlflow_is_returned_as_its_client_variables(home: Path) -> None:
     assert Settings.from_env().mlflow.login() == {}
     both = {"MLFLOW_TRACKING_USERNAME": "ana", "MLFLOW_TRACKING_PASSWORD": "p"}
     token = {"MLFLOW_TRACKING_TOKEN": "t"}
@@ -106,15 +106,17 @@ def test_a_login_of_mlflow_is_the_variables_that_its_client_reads(home: Path) ->
         {"MLFLOW_TRACKING_PASSWORD": "CANARY", "MLFLOW_TRACKING_TOKEN": "CANARY"},
     ],
 )
-def test_half_a_login_of_mlflow_is_refused(home: Path, given: dict[str, str]) -> None:
-    settings = Settings.from_env(given).mlflow  # what does not track works all the same
+def test_an_mlflow_login_without_user_or_password_is_refused(
+    home: Path, given: dict[str, str]
+) -> None:
+    settings = Settings.from_env(given).mlflow  # reading the settings does not validate it
     with pytest.raises(SettingsError, match="both or none") as caught:
         settings.login()
     assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in str(caught.value)
     assert "CANARY" not in str(caught.value)
 
 
-def test_mlflow_takes_a_login_or_a_token(home: Path) -> None:
+def test_an_mlflow_login_with_a_token_is_refused(home: Path) -> None:
     names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
     settings = Settings.from_env(dict.fromkeys(names, "CANARY")).mlflow
     with pytest.raises(SettingsError, match="MLFLOW_TRACKING_TOKEN") as caught:
@@ -130,7 +132,7 @@ def test_a_broken_platform_file_names_the_next_command(home: Path) -> None:
 
 def test_the_example_lists_every_variable_and_sets_none(project_root: Path) -> None:
     text = (project_root / ".env.example").read_text()
-    ours, stack, _ = text.partition("\n# --- the Compose stack")  # tests/stack holds the rest
+    ours, stack, _ = text.partition("\n# --- the Compose stack")  # tests/stack checks the rest
     listed = set(re.findall(r"^# ([A-Z][A-Z_]+)=", ours, re.MULTILINE))
     assert stack
     assert listed == set(known_variables())
@@ -140,7 +142,7 @@ def test_the_example_lists_every_variable_and_sets_none(project_root: Path) -> N
 def test_uncommenting_any_line_of_the_example_sets_what_it_shows(
     project_root: Path, tmp_path: Path
 ) -> None:
-    """No remark beside a value, which would become part of it; no value that is refused."""
+    """No line has a comment after its value, and no value is refused."""
     text = (project_root / ".env.example").read_text()
     lines = re.findall(r"^# ([A-Z][A-Z_]+=.*)$", text, re.MULTILINE)
     for line in lines:
@@ -148,12 +150,12 @@ def test_uncommenting_any_line_of_the_example_sets_what_it_shows(
     file = tmp_path / ".env"
     file.write_text("\n".join(lines))
     values = {name: value or "" for name, value in dotenv_values(file).items()}
-    alone = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"}  # these need a login beside them
+    alone = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"}  # these require a login
     Settings.from_env({name: value for name, value in values.items() if name not in alone})
 
 
-def test_an_address_that_cannot_be_read_is_not_repeated(home: Path) -> None:
-    """urllib's error quotes the part that holds the login."""
+def test_the_error_for_an_invalid_url_does_not_contain_it(home: Path) -> None:
+    """urllib's error contains the part with the login."""
     with pytest.raises(SettingsError, match="MLFLOW_TRACKING_URI") as caught:
         Settings.from_env({"MLFLOW_TRACKING_URI": "http://me:CANARY@h\u2100"})
     assert "CANARY" not in str(caught.value)

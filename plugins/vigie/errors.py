@@ -1,4 +1,4 @@
-"""Errors, ordered by what the caller must do.
+"""The errors of vigie, grouped by how the caller must react.
 
 ::
 
@@ -9,9 +9,9 @@
     │   └── DataError
     │       └── UnknownTransactionError
     ├── TransientError        a service did not answer · Airflow: retry · exit code 3
-    │   ├── DiskFullError     it works again when there is room
+    │   ├── DiskFullError     free disk space first
     │   └── UndeliveredError
-    ├── ConflictError         someone else was faster · Airflow: no retry · exit code 4
+    ├── ConflictError         another process was first · Airflow: no retry · exit code 4
     └── NotEnoughDataError    nothing to do yet · Airflow: skip · exit code 0
 """
 
@@ -19,13 +19,13 @@ from __future__ import annotations
 
 
 class VigieError(Exception):
-    """Root of every error that vigie raises on purpose."""
+    """Base class of all errors that vigie raises."""
 
     exit_code = 2
 
 
 class PermanentError(VigieError):
-    """The same call would fail again: the input, the code or the settings must change."""
+    """A retry would fail again: the input, the code or the settings must change."""
 
 
 class SettingsError(PermanentError):
@@ -33,8 +33,9 @@ class SettingsError(PermanentError):
 
 
 class RefusedMessageError(PermanentError):
-    """A stream refuses the message at place ``first`` of a call for good; later ones may be missing
-    too.
+    """The stream permanently refused a message.
+
+    ``first`` is the index of the message in the call; later messages may not be written either.
     """
 
     def __init__(self, message: str, *, first: int, is_too_large: bool = False) -> None:
@@ -44,32 +45,32 @@ class RefusedMessageError(PermanentError):
 
 
 class DataError(PermanentError):
-    """An input does not have the promised shape, type or range."""
+    """An input does not have the expected structure, type or range."""
 
 
 class UnknownTransactionError(DataError):
-    """Feedback names a transaction that was never answered."""
+    """The feedback's transaction id does not belong to a prediction."""
 
     def __init__(self, transaction_id: str) -> None:
         super().__init__(
             f"no prediction has the transaction id {transaction_id!r}; "
-            "send the transaction_id that POST /predict answered"
+            "send the transaction_id from the response of POST /predict"
         )
         self.transaction_id = transaction_id
 
 
 class TransientError(VigieError):
-    """A service did not answer; the same call may succeed later."""
+    """A service is unavailable; a retry may succeed."""
 
     exit_code = 3
 
 
 class DiskFullError(TransientError):
-    """There is no room, here or on the server's disk; what was there before is intact."""
+    """A local disk or the server's disk is full; existing data is intact."""
 
 
 class UndeliveredError(TransientError):
-    """Messages may be missing from the stream from ``first`` on (its place in the call)."""
+    """The delivery of messages is unknown from the index ``first`` of the call on."""
 
     def __init__(self, message: str, *, first: int) -> None:
         super().__init__(message)
@@ -77,13 +78,13 @@ class UndeliveredError(TransientError):
 
 
 class ConflictError(VigieError):
-    """Another process was faster, or holds the lock."""
+    """Another process made the change first, or holds the lock."""
 
     exit_code = 4
 
 
 class NotEnoughDataError(VigieError):
-    """There is nothing to do yet; not a failure."""
+    """There is nothing to do yet; this is not a failure."""
 
     exit_code = 0
 

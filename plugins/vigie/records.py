@@ -1,4 +1,4 @@
-"""What flows between the roles: small frozen records, no behaviour beyond their own shape."""
+"""Data classes that use cases and roles exchange; all are frozen."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ProjectPaths:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One answered prediction; the event from which API log lines are rendered."""
+    """An answered prediction; API log lines are rendered from it."""
 
     transaction_id: str
     model: str
@@ -55,7 +55,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class LoggedPrediction:
-    """A prediction with its place in the API log (dense, in commit order, from 0)."""
+    """A prediction with its offset in the API log: from 0, in commit order, without gaps."""
 
     offset: int
     prediction: Prediction
@@ -63,9 +63,7 @@ class LoggedPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What really happened, as somebody reported it; ``seq`` 1 is the first report, later ones
-    correct it.
-    """
+    """A reported true outcome; ``seq`` 1 is the first label, later ones are corrections."""
 
     transaction_id: str
     actual: str
@@ -75,6 +73,8 @@ class Label:
 
 
 class LabelOutcome(StrEnum):
+    """Result of storing a label."""
+
     RECORDED = "recorded"
     ALREADY_THERE = "already_there"
     CORRECTED = "corrected"
@@ -82,7 +82,7 @@ class LabelOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelledPrediction:
-    """A prediction with its current (latest) label, or None while nobody reported one."""
+    """A prediction with its latest label; None if it has none."""
 
     prediction: Prediction
     actual: str | None
@@ -103,22 +103,26 @@ class Deployment:
     run_id: str | None = None
 
     def is_older_than(self, other: Deployment) -> bool:
-        """Return whether this one came before; of two databases the time tells, in one the number.
+        """Return whether this deployment precedes the other one.
 
-        A database that was made anew counts from 1 again.
+        Numbers are compared within a database. A new database counts from 1 again, so deployments
+        of two databases are compared by time.
         """
         return self.number < other.number or self.deployed_at < other.deployed_at
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Why something was or was not done. ``key`` makes recording it idempotent."""
+    """An entry of the ledger: a verdict with its reasons and evidence.
+
+    ``key`` makes recording it idempotent.
+    """
 
     key: str  # e.g. f"{run_id}:{model}:{kind}"
     model: str
     kind: str  # trigger, merge, select, gate, promote, rollback, drift, performance, reconcile, …
     verdict: str  # yes, no, skipped, unknown
-    reasons: tuple[str, ...]  # sentences, for people
+    reasons: tuple[str, ...]  # sentences
     facts: Mapping[str, Any] = field(
         default_factory=dict
     )  # values compared, thresholds and where they came from
@@ -141,7 +145,7 @@ class IndexSpec:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document with a deterministic id; writing the same id again changes nothing."""
+    """A document with a deterministic id; writing the same id again has no effect."""
 
     id: str
     body: Mapping[str, Any]
@@ -149,7 +153,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A document that the index refused for good."""
+    """A document that the index rejected permanently."""
 
     id: str
     kind: str  # Elasticsearch's error type, e.g. document_parsing_exception
@@ -158,7 +162,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class IndexOutcome:
-    """What became of a batch: ``created + already_there + len(rejected)`` is its size."""
+    """Outcome of a batch: ``created + already_there + len(rejected)`` is its size."""
 
     created: int
     already_there: int
@@ -210,7 +214,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class StreamRecord:
-    """A message read from a stream, with its coordinates."""
+    """A message read from a stream, with its topic, partition and offset."""
 
     topic: str
     partition: int
@@ -222,7 +226,7 @@ class StreamRecord:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A committed position: the *next* offset to read, and the consumer's packed state (< 3 KB)."""
+    """A committed position: the *next* offset to read, and the consumer's state (< 3 KB)."""
 
     offset: int
     metadata: str = ""
@@ -249,36 +253,32 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """What ``vigie check`` says of one role."""
+    """The result of ``vigie check`` for one role."""
 
     role: str
     backend: str  # embedded PostgreSQL 18.4, Kafka, …
     ok: bool
-    detail: str  # version, or what failed
+    detail: str  # version or error
     latency_ms: float | None = None
-    source: str = "default"  # where the setting came from
-    advice: str = ""  # what to do when it fails
-    is_permanent: bool = False  # it fails for a wrong setting: waiting does not help
+    source: str = "default"  # source of the setting
+    advice: str = ""  # what to do about the error
+    is_permanent: bool = False  # a setting is wrong, so retrying does not help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """What a job says when it is done; subclasses add counts, paths and ids (never rows or
-    models).
-    """
+    """Base of the results of use cases; subclasses add counts, paths and ids, no rows or models."""
 
     metrics: Sequence[Sample] = ()
 
     def as_xcom(self) -> dict[str, Any]:
-        """Return the report as JSON types; ``metrics`` is what the DAG's ``push_metrics`` task
-        sends.
-        """
+        """Return the result as JSON types; the task ``push_metrics`` pushes its ``metrics``."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
         return plain
 
 
 def _plain(value: Any) -> Any:
-    """Reduce dates, paths, enums and tuples to JSON types."""
+    """Convert dates, paths, enums and tuples to JSON types."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
-"""A failed task makes its run fail, whatever comes after it: run by Airflow itself.
+"""A failed task fails its run; executed by Airflow.
 
-Every task of every DAG is made to fail once, on a metadata database of its own; the jobs are
-replaced (their own tests are elsewhere), trigger rules and teardowns are the real ones.
+Each task of each DAG fails once, on a separate metadata database. The use cases are replaced;
+trigger rules and teardowns are the real ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every DAG file keeps to, whoever writes it."""
+"""Rules for every DAG file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEAVY = (
 )  # fmt: skip
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "open", "__import__", "print"}
 FORBIDDEN_IMPORTS = {"os", "subprocess", "sys", "importlib", "requests", "httpx", "sqlalchemy"}
-#: A task of these rules does not run, as if all was well, after one that failed.
+#: With these trigger rules a task does not run as successful after a failed task.
 PASSES_FAILURE_ON = {"all_success", "none_failed", "none_failed_min_one_success", "none_skipped"}
 
 PROBE = """
@@ -114,19 +114,19 @@ def test_a_file_is_shorter_than_80_lines(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) < 80
 
 
-def test_one_run_at_a_time_and_no_catching_up(dag: DAG) -> None:
+def test_one_run_at_a_time_and_no_catchup(dag: DAG) -> None:
     assert dag.max_active_runs == 1
     assert dag.catchup is False
 
 
-def test_it_has_an_owner_tags_of_the_closed_set_and_a_text(dag: DAG) -> None:
+def test_it_has_an_owner_known_tags_and_a_description(dag: DAG) -> None:
     assert dag.owner == "vigie"
     assert "vigie" in dag.tags
     assert dag.tags <= TAGS
     assert len(dag.doc_md or "") > 80
 
 
-def test_every_task_retries_and_tells_when_it_failed(dag: DAG) -> None:
+def test_every_task_retries_and_logs_its_failure(dag: DAG) -> None:
     for task in dag.tasks:
         assert task.retries, task.task_id
         assert task.on_failure_callback, task.task_id
@@ -140,7 +140,7 @@ def test_every_param_has_a_type_and_a_description(dag: DAG) -> None:
 
 
 def test_no_param_is_an_empty_text(dag: DAG) -> None:
-    """The form takes an empty text for a missing one and switches its button off: None is empty."""
+    """The form treats an empty text as missing and disables its button; use None instead."""
     assert [name for name, value in dag.params.items() if value == ""] == []
 
 
@@ -148,16 +148,16 @@ def test_a_run_that_is_triggered_with_the_defaults_is_valid(dag: DAG) -> None:
     dag.params.validate()
 
 
-def test_every_task_comes_from_our_operators(dag: DAG) -> None:
+def test_every_task_uses_an_operator_of_vigie(dag: DAG) -> None:
     classes = {getattr(task, "operator_class", type(task)) for task in dag.tasks}
     assert [c for c in classes if not c.__module__.startswith("vigie.operators")] == []
 
 
 def test_a_failed_task_fails_its_run(dag: DAG) -> None:
-    """From every task a failure reaches a leaf that decides the run's state (not a teardown)."""
+    """A failure of any task reaches a leaf that is not a teardown and sets the state of the run."""
     for task in dag.tasks:
         if not task.is_teardown:
-            assert failure_reaches_a_leaf(task), f"{task.task_id} can fail in a green run"
+            assert failure_reaches_a_leaf(task), f"{task.task_id} can fail in a successful run"
 
 
 def failure_reaches_a_leaf(task: Any) -> bool:
@@ -170,7 +170,7 @@ def failure_reaches_a_leaf(task: Any) -> bool:
     )
 
 
-def test_figures_are_pushed_after_everything_else_and_do_not_hide_a_failure(dag: DAG) -> None:
+def test_metrics_are_pushed_last_and_do_not_hide_a_failure(dag: DAG) -> None:
     push = dag.get_task("push_metrics")
     assert push.is_teardown
     assert not push.on_failure_fail_dagrun
@@ -235,7 +235,7 @@ def test_the_plugins_folder_registers_no_stray_module() -> None:
 
 
 @pytest.mark.parametrize("is_ignored", [True, False])
-def test_airflowignore_is_what_keeps_them_out(tmp_path: Path, is_ignored: bool) -> None:
+def test_airflowignore_prevents_stray_modules(tmp_path: Path, is_ignored: bool) -> None:
     plugins = tmp_path / "plugins"
     (plugins / "vigie" / "jobs").mkdir(parents=True)
     (plugins / "vigie" / "jobs" / "stray_job.py").write_text("VALUE = 1\n")

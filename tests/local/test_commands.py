@@ -1,4 +1,4 @@
-"""The platform's commands where there is no platform yet."""
+"""The commands of the platform before it is started."""
 
 from __future__ import annotations
 
@@ -62,19 +62,19 @@ def test_down_has_nothing_to_do() -> None:
 
 
 @pytest.mark.parametrize("command", [("status",), ("airflow", "dags", "list"), ("backup", "x")])
-def test_what_needs_a_platform_names_the_next_command(command: tuple[str, ...]) -> None:
+def test_a_command_that_needs_a_platform_names_the_next_command(command: tuple[str, ...]) -> None:
     error = invoke(*command).exception
     assert isinstance(error, SettingsError)
     assert "vigie up" in str(error)
 
 
-def test_status_of_a_platform_that_is_down_shows_every_program_as_stopped() -> None:
+def test_status_of_a_stopped_platform_lists_every_program_as_stopped() -> None:
     invoke("init")
     lines = invoke("status").output.splitlines()
     assert sum("stopped" in line for line in lines) == 7
 
 
-def test_check_of_what_is_down_takes_less_than_five_seconds(
+def test_check_of_unavailable_services_takes_less_than_five_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ELASTICSEARCH_HOST", "127.0.0.1")
@@ -92,7 +92,7 @@ def test_check_of_what_is_down_takes_less_than_five_seconds(
 
 @contextmanager
 def listening(*, drips: bool) -> Iterator[int]:
-    """Accept connections; say nothing, or a byte of an answer now and then. Yields the port."""
+    """Accept connections and send nothing, or a byte of a response at a time; yield the port."""
     over = threading.Event()
 
     def serve(connection: socket.socket) -> None:
@@ -115,8 +115,8 @@ def listening(*, drips: bool) -> Iterator[int]:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def everywhere(port: int) -> dict[str, str]:
-    """Return settings by which every service is at one port."""
+def same_port(port: int) -> dict[str, str]:
+    """Return settings in which every service has the same port."""
     url = f"http://127.0.0.1:{port}"
     return {
         "VIGIE_DATABASE_URL": f"postgresql+psycopg2://me:CANARY@127.0.0.1:{port}/vigie",
@@ -129,8 +129,8 @@ def everywhere(port: int) -> dict[str, str]:
     }
 
 
-def test_check_asks_airflow_where_its_tasks_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a container nothing listens at the base URL, which is that of people's browsers."""
+def test_check_uses_the_url_of_airflows_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container nothing listens at the base URL, which is for browsers."""
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://127.0.0.1:8083")
     with listening(drips=False) as port:
         monkeypatch.setenv(
@@ -146,11 +146,11 @@ SERVICES = ("records", "log index", "stream", "tracking", "metrics", "orchestrat
 
 
 @pytest.mark.parametrize("drips", [False, True])
-def test_check_of_what_is_silent_or_slow_takes_less_than_five_seconds(
+def test_check_of_silent_or_slow_services_takes_less_than_five_seconds(
     monkeypatch: pytest.MonkeyPatch, drips: bool
 ) -> None:
     with listening(drips=drips) as port:
-        for name, value in everywhere(port).items():
+        for name, value in same_port(port).items():
             monkeypatch.setenv(name, value)
         begin = time.monotonic()
         done = invoke("check")
@@ -166,19 +166,19 @@ def test_check_of_what_is_silent_or_slow_takes_less_than_five_seconds(
     assert "CANARY" not in done.output
 
 
-def test_the_command_ends_while_a_slow_server_still_answers() -> None:
+def test_the_command_does_not_wait_for_a_slow_server() -> None:
     with listening(drips=True) as port:
         begin = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-Im", "vigie.cli.main", "check"],
-            env=os.environ | everywhere(port),
+            env=os.environ | same_port(port),
             capture_output=True,
             timeout=60,
             check=False,
         )
         took = time.monotonic() - begin
     assert done.returncode == 3, done.stderr
-    assert took < 15  # the start of the process and the load of the machine included
+    assert took < 15  # includes the start of the process on a loaded machine
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_the_command_ends_while_a_slow_server_still_answers() -> None:
         ("VIGIE_DATABASE_URL", "postgresql://u:p@h:CANARY/db"),
     ],
 )
-def test_check_of_what_is_no_address_names_the_variable_and_not_its_value(
+def test_check_reports_an_invalid_url_by_its_variable_without_the_value(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -209,7 +209,7 @@ KAFKA = {"conn_type": "kafka", "extra": '{"bootstrap.servers": "theirs:9092"}'}
 
 @contextmanager
 def airflow(*connections: Mapping[str, str]) -> Iterator[None]:
-    """Make a platform of which Airflow alone answers, with these Connections."""
+    """Create a platform of which only Airflow answers, with these Connections."""
     answers: dict[str, object] = {
         "/api/v2/monitor/health": {part: {"status": "healthy"} for part in PARTS},
         "/api/v2/version": {"version": "3.3.2"},
@@ -241,7 +241,7 @@ def airflow(*connections: Mapping[str, str]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("connection_id", ["kafka_default", "not ours"])
-def test_a_connection_that_differs_goes_before_what_is_down(
+def test_a_differing_connection_takes_precedence_over_unavailable_services(
     monkeypatch: pytest.MonkeyPatch, connection_id: str
 ) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
@@ -255,14 +255,14 @@ def test_a_connection_that_differs_goes_before_what_is_down(
     assert (told in str(error)) == is_ours
 
 
-def test_a_connection_that_lacks_what_it_must_say_is_told_by_check() -> None:
+def test_check_reports_a_connection_without_a_required_field() -> None:
     with airflow({"connection_id": "kafka_default", "conn_type": "kafka"}):
         error = invoke("check").exception
     assert isinstance(error, SettingsError)
     assert "Connection kafka_default has no bootstrap.servers" in str(error)
 
 
-def test_a_variable_that_is_no_connection_is_told_by_check() -> None:
+def test_check_reports_a_variable_that_is_not_a_connection() -> None:
     with airflow():
         platform = read_platform(project_root())
         assert platform is not None
@@ -274,7 +274,7 @@ def test_a_variable_that_is_no_connection_is_told_by_check() -> None:
     assert "CANARY" not in str(error)
 
 
-def test_connections_that_are_not_told_are_no_word_more_where_airflow_is_down() -> None:
+def test_check_does_not_mention_connections_if_airflow_is_unavailable() -> None:
     invoke("init")
     error = invoke("check").exception
     assert isinstance(error, TransientError)
@@ -311,7 +311,7 @@ def status(role: str, *, ok: bool, is_permanent: bool = False) -> ServiceStatus:
         ),
     ],
 )
-def test_what_is_wrong_goes_before_what_is_down(
+def test_wrong_settings_take_precedence_over_unavailable_services(
     statuses: list[ServiceStatus],
     compared: ServiceStatus | None,
     error: type[VigieError] | None,
@@ -322,7 +322,7 @@ def test_what_is_wrong_goes_before_what_is_down(
     assert str(problem or "") == told
 
 
-def test_check_says_where_a_setting_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_prints_the_source_of_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ENABLED", "false")
     rows = [line for line in invoke("check").output.splitlines() if line.startswith("tracking")]
     assert rows[0].split()[-1] == "environment"

@@ -1,4 +1,4 @@
-"""The database that a command finds: it answers, and has the tables of this version."""
+"""Commands start and migrate the database that they use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def silent(line: str) -> None:
 def named_url(
     postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """Return the URL of an empty database that VIGIE_DATABASE_URL names."""
+    """Set VIGIE_DATABASE_URL to an empty database and return the URL."""
     name = f"named_{secrets.token_hex(4)}"
     admin = open_engine(postgres.url("postgres"), pool_size=0)
     autocommit = admin.execution_options(isolation_level="AUTOCOMMIT")
@@ -40,7 +40,7 @@ def named_url(
         connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-def test_a_database_that_the_user_names_is_migrated_and_nothing_is_started(
+def test_an_external_database_is_migrated_and_nothing_is_started(
     named_url: str, tmp_path: Path
 ) -> None:
     settings = Settings.from_env()
@@ -49,14 +49,14 @@ def test_a_database_that_the_user_names_is_migrated_and_nothing_is_started(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_init_migrates_the_database_that_the_user_names(named_url: str) -> None:
+def test_init_migrates_an_external_database(named_url: str) -> None:
     result = CliRunner().invoke(app, ["init"])
     assert result.exit_code == 0, result.output
     assert "VIGIE_DATABASE_URL is migrated" in result.output
     assert is_current(open_engine(named_url, pool_size=0))
 
 
-def test_a_named_database_that_is_down_is_transient(
+def test_an_unavailable_external_database_is_transient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIGIE_HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""What each program of the platform sees: this platform's settings, and the user's above them."""
+"""The environment of each program: the platform's settings, overridden by the user's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def platform(tmp_path: Path) -> Platform:
     return make_platform(tmp_path / "my clone %(x)s ; 100 %")[0]
 
 
-def test_the_shell_wins_over_dotenv_which_wins_over_the_platform(
+def test_the_shell_overrides_dotenv_and_dotenv_overrides_the_platform(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (platform.root / ".env").write_text("MAX_REPORTS=3\nGRADIO_URL=http://dotenv\nDATA_DIR=\n")
@@ -38,7 +38,7 @@ def test_the_shell_wins_over_dotenv_which_wins_over_the_platform(
     assert "DATA_DIR" not in environment  # empty counts as unset
 
 
-def test_another_airflow_of_the_shell_is_left_out(
+def test_airflow_variables_of_the_shell_are_left_out(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://production")
@@ -48,13 +48,13 @@ def test_another_airflow_of_the_shell_is_left_out(
     assert environment["AIRFLOW_HOME"] == str(platform.folder / "airflow")
 
 
-def test_airflow_settings_in_dotenv_are_meant_for_this_one(platform: Platform) -> None:
+def test_airflow_variables_in_dotenv_are_used(platform: Platform) -> None:
     (platform.root / ".env").write_text("AIRFLOW__CORE__PARALLELISM=2\n")
     environment = program_environment(platform, user_overrides(platform.root), "airflow-scheduler")
     assert environment["AIRFLOW__CORE__PARALLELISM"] == "2"
 
 
-def test_secrets_of_the_compose_stack_reach_no_local_program(
+def test_local_programs_do_not_get_secrets_of_the_compose_stack(
     platform: Platform, project_root: Path
 ) -> None:
     shutil.copy(project_root / "docker-compose.yml", platform.root)
@@ -75,7 +75,7 @@ def test_without_a_broker_the_scheduler_runs_the_tasks(platform: Platform) -> No
     assert not [name for name in environment if "CELERY" in name]
 
 
-def test_with_a_broker_workers_run_as_many_tasks_as_they_have_room_for(platform: Platform) -> None:
+def test_with_a_broker_the_parallelism_is_that_of_the_workers(platform: Platform) -> None:
     broker = "redis://:secret@127.0.0.1:6379/0"
     overrides = {"VIGIE_CELERY_BROKER_URL": broker, "VIGIE_CELERY_WORKERS": "3"}
     for program in ("airflow-scheduler", "airflow-worker-1"):
@@ -85,7 +85,7 @@ def test_with_a_broker_workers_run_as_many_tasks_as_they_have_room_for(platform:
         assert environment["AIRFLOW__CELERY__BROKER_URL"] == broker
 
 
-def test_two_platforms_on_one_redis_have_keys_of_their_own(platform: Platform) -> None:
+def test_two_platforms_on_one_redis_use_different_keys(platform: Platform) -> None:
     option = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX"
     on_redis = {"VIGIE_CELERY_BROKER_URL": "rediss://h/0"}
     elsewhere = {"VIGIE_CELERY_BROKER_URL": "amqp://h/vhost"}
@@ -109,7 +109,9 @@ def test_each_program_gets_only_its_own_secrets(platform: Platform) -> None:
         assert found == {name for name, owner in owners.items() if owner == program}
 
 
-def test_no_secret_is_on_a_command_line_or_in_the_supervisors_file(platform: Platform) -> None:
+def test_no_secret_is_on_a_command_line_or_in_the_supervisor_configuration(
+    platform: Platform,
+) -> None:
     commands = [program_command(platform, name) for name in PROGRAMS if name != "postgres"]
     told = " ".join(
         word for command in [*commands, platform.postgres.command()] for word in command
@@ -118,7 +120,7 @@ def test_no_secret_is_on_a_command_line_or_in_the_supervisors_file(platform: Pla
     assert not [name for name, secret in platform.secrets.items() if secret in told]
 
 
-def test_no_path_of_the_user_is_in_the_supervisors_file(platform: Platform) -> None:
+def test_no_path_of_the_user_is_in_the_supervisor_configuration(platform: Platform) -> None:
     assert "my clone" not in Supervisor(platform).configuration()
 
 
@@ -130,7 +132,7 @@ def test_requests_to_the_platform_bypass_a_proxy(
     assert environment["NO_PROXY"] == environment["no_proxy"] == "intranet,127.0.0.1,localhost,::1"
 
 
-def test_a_shell_that_differs_from_the_platform_is_told_by_name(
+def test_variables_in_which_the_shell_differs_are_listed(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_overrides(platform, {"MAX_REPORTS": "3", "HF_TOKEN": "secret"})
@@ -147,8 +149,8 @@ def test_overrides_are_private(platform: Platform) -> None:
     assert read_overrides(platform) == {"HF_TOKEN": "secret"}
 
 
-def test_what_runs_tasks_stops_before_the_api_server_that_they_report_to(tmp_path: Path) -> None:
-    """supervisord stops the group of the highest number first, and waits for it."""
+def test_programs_that_run_tasks_stop_before_the_api_server(tmp_path: Path) -> None:
+    """supervisord stops the group with the highest number first and waits for it."""
     platform, _ = make_platform(tmp_path)
     told = configparser.RawConfigParser()
     told.read_string(Supervisor(platform).configuration())

@@ -16,7 +16,7 @@ from vigie.local.state import make_platform, platform_file, read_platform
 from vigie.settings import Settings
 
 
-def test_what_was_chosen_is_kept(tmp_path: Path) -> None:
+def test_ports_and_secrets_are_kept(tmp_path: Path) -> None:
     first, was_new = make_platform(tmp_path)
     second, is_new = make_platform(tmp_path)
     assert (was_new, is_new) == (True, False)
@@ -46,12 +46,12 @@ def test_a_secret_is_not_in_the_repr(tmp_path: Path) -> None:
     assert not any(secret in repr(platform) for secret in platform.secrets.values())
 
 
-def test_the_fernet_key_has_its_form(tmp_path: Path) -> None:
+def test_the_fernet_key_is_valid(tmp_path: Path) -> None:
     platform, _ = make_platform(tmp_path)
     assert len(base64.urlsafe_b64decode(platform.secrets["airflow_fernet_key"])) == 32
 
 
-def test_settings_find_the_platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_read_the_platform_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIGIE_HOME", str(tmp_path))
     platform, _ = make_platform(tmp_path)
     settings = Settings.from_env()
@@ -60,7 +60,7 @@ def test_settings_find_the_platform(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert settings.source("VIGIE_DATABASE_URL") == "platform.toml"
 
 
-def test_the_database_url_names_a_role_of_its_own(tmp_path: Path) -> None:
+def test_each_database_url_uses_its_own_role(tmp_path: Path) -> None:
     platform, _ = make_platform(tmp_path)
     url = sa.make_url(platform.environment["VIGIE_DATABASE_URL"])
     assert (url.username, url.database) == ("vigie", "vigie")
@@ -68,7 +68,7 @@ def test_the_database_url_names_a_role_of_its_own(tmp_path: Path) -> None:
     assert url.query["host"] == str(platform.postgres.sockets)
 
 
-def test_a_moved_checkout_keeps_its_secrets_and_gets_new_addresses(tmp_path: Path) -> None:
+def test_a_moved_checkout_keeps_its_secrets_and_gets_new_urls(tmp_path: Path) -> None:
     old, _ = make_platform(tmp_path / "old")
     (tmp_path / "old").rename(tmp_path / "new")
     new, is_new = make_platform(tmp_path / "new")
@@ -99,7 +99,7 @@ def test_an_older_file_is_completed(tmp_path: Path) -> None:
     assert completed.secrets["airflow_fernet_key"] == platform.secrets["airflow_fernet_key"]
 
 
-def test_new_ports_are_another_whole_block(tmp_path: Path) -> None:
+def test_new_ports_are_another_free_block(tmp_path: Path) -> None:
     before, _ = make_platform(tmp_path)
     after, _ = make_platform(tmp_path, new_ports=True)
     assert not set(before.ports.values()) & set(after.ports.values())
@@ -109,7 +109,7 @@ def test_new_ports_are_another_whole_block(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
-def test_a_block_with_a_taken_port_is_skipped_whole(address: str) -> None:
+def test_a_block_with_a_used_port_is_skipped(address: str) -> None:
     block = free_block()
     with socket.socket() as taken:
         taken.bind((address, block["mlflow"]))
@@ -118,7 +118,7 @@ def test_a_block_with_a_taken_port_is_skipped_whole(address: str) -> None:
         assert not set(free_block().values()) & set(block.values())
 
 
-def test_the_holder_of_a_port_is_named() -> None:
+def test_the_process_on_a_port_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

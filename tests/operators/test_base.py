@@ -1,4 +1,4 @@
-"""JobOperator: our errors become Airflow's outcomes."""
+"""JobOperator maps errors of vigie to outcomes of Airflow tasks."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ def _execute(services: FakeServices, error: VigieError | None) -> dict[str, Any]
         (TransientError("down"), TransientError),
     ],
 )
-def test_an_error_becomes_what_airflow_should_do(
+def test_an_error_becomes_the_outcome_of_the_task(
     services: FakeServices, error: VigieError, outcome: type[Exception]
 ) -> None:
     with pytest.raises(outcome, match=str(error)):
         _execute(services, error)
 
 
-def test_a_report_becomes_the_xcom(services: FakeServices) -> None:
+def test_a_result_becomes_the_xcom(services: FakeServices) -> None:
     assert _execute(services, None) == {"metrics": []}
 
 
-def test_a_run_id_becomes_a_file_name() -> None:
+def test_a_run_id_becomes_a_valid_file_name() -> None:
     context: Any = {"run_id": "manual__2026-11-21T10:00:00+00:00_a b"}
     assert run_key(context) == "manual__2026-11-21T10-00-00-00-00_a-b"
     assert run_key({"run_id": ".."}) == "_."

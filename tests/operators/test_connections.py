@@ -1,4 +1,4 @@
-"""Airflow Connections, real ones, as settings; what a task and `vigie check` make of them."""
+"""Airflow Connections become settings in tasks, and `vigie check` compares them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from vigie.settings import Settings, known_variables
 
 
 def read(conn_id: str, **fields: Any) -> dict[str, str]:
-    """Return what a Connection says, without what it resets."""
+    """Return the settings of a Connection, without those that it resets."""
     extra = fields.pop("extra", None)
     conn = Connection(conn_id=conn_id, extra=extra and json.dumps(extra), **fields)
     return {name: value for name, value in overrides({conn_id: conn}).items() if value}
 
 
-def test_elasticsearch_says_address_scheme_and_user() -> None:
+def test_elasticsearch_sets_address_scheme_and_user() -> None:
     assert read(
         "elasticsearch_default",
         conn_type="elasticsearch",
@@ -51,7 +51,7 @@ def test_elasticsearch_says_address_scheme_and_user() -> None:
     }
 
 
-def test_elasticsearch_may_have_an_api_key_and_a_whole_address() -> None:
+def test_elasticsearch_accepts_an_api_key_and_a_url_as_host() -> None:
     found = read(
         "elasticsearch_default",
         conn_type="elasticsearch",
@@ -66,7 +66,7 @@ def test_elasticsearch_may_have_an_api_key_and_a_whole_address() -> None:
     }
 
 
-def test_a_uri_means_the_same_as_its_fields() -> None:
+def test_a_uri_gives_the_same_settings_as_fields() -> None:
     conn = parse_connection("elasticsearch_default", "elasticsearch://u:p%40@es:9243/https")
     found = overrides({"elasticsearch_default": conn})
     assert (found["ELASTICSEARCH_SCHEME"], found["ELASTICSEARCH_PASSWORD"]) == ("https", "p@")
@@ -83,13 +83,13 @@ def test_a_uri_means_the_same_as_its_fields() -> None:
         "http://me:CANARY@a://b://c",
     ],
 )
-def test_what_is_no_connection_is_refused_and_not_told(text: str) -> None:
+def test_an_invalid_connection_is_refused_without_its_value(text: str) -> None:
     with pytest.raises(SettingsError, match="AIRFLOW_CONN_KAFKA_DEFAULT") as caught:
         parse_connection("kafka_default", text)
     assert "CANARY" not in str(caught.value)
 
 
-def test_kafka_is_a_configuration_of_librdkafka() -> None:
+def test_the_extra_of_kafka_is_a_configuration_of_librdkafka() -> None:
     assert read(
         "kafka_default",
         conn_type="kafka",
@@ -116,7 +116,7 @@ def test_kafka_is_a_configuration_of_librdkafka() -> None:
     }
 
 
-def test_a_kafka_uri_may_name_one_server() -> None:
+def test_a_kafka_uri_sets_one_server() -> None:
     conn = parse_connection("kafka_default", "kafka://broker")
     assert overrides({"kafka_default": conn})["KAFKA_BOOTSTRAP_SERVERS"] == "broker:9092"
 
@@ -148,7 +148,9 @@ def test_postgres_becomes_a_quoted_url() -> None:
         ({"conn_type": "http", "host": "::1", "port": 5000}, "http://[::1]:5000"),
     ],
 )
-def test_a_web_address_is_put_together(fields: dict[str, Any], url: str) -> None:
+def test_the_url_of_a_web_service_is_built_from_the_fields(
+    fields: dict[str, Any], url: str
+) -> None:
     if fields["host"] == "::1":
         fields = fields | {"host": "http://[::1]"}
     assert read("mlflow_default", **fields) == {"MLFLOW_TRACKING_URI": url}
@@ -158,12 +160,12 @@ def test_a_web_address_is_put_together(fields: dict[str, Any], url: str) -> None
 LOGIN = {"conn_type": "http", "host": "mlflow", "login": "me", "password": "p@:"}
 
 
-def test_the_pushgateways_login_is_in_its_address() -> None:
+def test_the_url_of_the_pushgateway_contains_the_login() -> None:
     found = read("pushgateway_default", **LOGIN)
     assert found == {"PROMETHEUS_PUSHGATEWAY_URL": "http://me:p%40%3A@mlflow"}
 
 
-def test_the_login_of_mlflow_is_not_in_its_address() -> None:
+def test_the_url_of_mlflow_does_not_contain_the_login() -> None:
     found = read("mlflow_default", **LOGIN)
     assert found == {
         "MLFLOW_TRACKING_URI": "http://mlflow",
@@ -175,12 +177,12 @@ def test_the_login_of_mlflow_is_not_in_its_address() -> None:
     assert settings.login()["MLFLOW_TRACKING_PASSWORD"] == "p@:"
 
 
-def test_mlflow_may_have_a_token() -> None:
+def test_mlflow_accepts_a_token() -> None:
     found = read("mlflow_default", conn_type="http", host="mlflow", extra={"token": "CANARY"})
     assert found == {"MLFLOW_TRACKING_URI": "http://mlflow", "MLFLOW_TRACKING_TOKEN": "CANARY"}
 
 
-def test_the_pages_password_is_the_spaces_token() -> None:
+def test_the_password_of_the_page_is_the_token_of_the_space() -> None:
     found = read("gradio_default", conn_type="http", host="https://u-s.hf.space", password="hf_x")
     assert found == {"GRADIO_URL": "https://u-s.hf.space", "HF_TOKEN": "hf_x"}
 
@@ -197,7 +199,7 @@ def test_the_pages_password_is_the_spaces_token() -> None:
         ("elasticsearch_default", {"host": "https://proxy/CANARY"}, "path"),
     ],
 )
-def test_a_connection_that_lacks_what_it_must_say_is_refused(
+def test_a_connection_without_a_required_field_is_refused(
     conn_id: str, fields: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(SettingsError, match=told) as caught:
@@ -216,7 +218,7 @@ def test_every_variable_of_a_connection_is_a_setting() -> None:
     assert given <= set(known_variables())
 
 
-def test_a_password_of_the_environment_never_goes_to_a_connections_server(
+def test_a_password_of_the_environment_is_not_sent_to_the_server_of_a_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ELASTICSEARCH_HOST", "mine")
@@ -239,7 +241,7 @@ def test_a_password_of_the_environment_never_goes_to_a_connections_server(
         {"MLFLOW_TRACKING_TOKEN": "for mine only"},
     ],
 )
-def test_a_login_of_the_environment_never_goes_to_a_connections_mlflow(
+def test_a_login_of_the_environment_is_not_sent_to_the_mlflow_of_a_connection(
     monkeypatch: pytest.MonkeyPatch, ours: dict[str, str]
 ) -> None:
     for variable, value in ours.items():
@@ -249,32 +251,32 @@ def test_a_login_of_the_environment_never_goes_to_a_connections_mlflow(
     assert settings.mlflow.login() == {}
 
 
-def test_the_log_names_variables_and_no_value(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_contains_variables_without_values(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     everything = {"login": "CANARY", "password": "CANARY", "host": "CANARY", "schema": "CANARY"}
     for conn_id in READERS:
         extra = {"sasl.password": "CANARY", "api_key": "CANARY", "ssl.key.password": "CANARY"}
         read(conn_id, **everything, extra=extra)
     assert "ELASTICSEARCH_API_KEY" in caplog.text
-    assert "ssl.key.password" in caplog.text  # ignored, and said so
+    assert "ssl.key.password" in caplog.text  # ignored, with a warning
     assert "CANARY" not in caplog.text
 
 
 @pytest.fixture
 def preset() -> Iterator[None]:
-    """Hold a Connection as Airflow does in the process of a task."""
+    """Provide a Connection as in the process of a task."""
     conn = Connection(conn_id="kafka_default", conn_type="kafka", host="broker", port=1)
     absent = set(READERS) - {"kafka_default"}
     token = _preset_connections.set({"kafka_default": conn})
     with pytest.MonkeyPatch.context() as patch:
-        for conn_id in absent:  # else Airflow would ask an API server that is not there
+        for conn_id in absent:  # otherwise Airflow would request it from its API server
             patch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", f"http://u:p@{conn_id}.example/db")
         yield
     _preset_connections.reset(token)
 
 
 @pytest.mark.usefixtures("preset")
-def test_a_trigger_reads_connections_without_blocking_its_loop() -> None:
+def test_a_trigger_reads_connections_without_blocking_the_event_loop() -> None:
     found = asyncio.run(connection_overrides_of_trigger())
     assert found["KAFKA_BOOTSTRAP_SERVERS"] == "broker:1"
     assert found["ELASTICSEARCH_HOST"] == "elasticsearch_default.example"
@@ -282,7 +284,7 @@ def test_a_trigger_reads_connections_without_blocking_its_loop() -> None:
 
 
 def listed(**fields: Any) -> ListedConnection:
-    """Return a Connection as Airflow's API tells it."""
+    """Return a Connection as in a response of Airflow's API."""
     names = ("conn_type", "host", "schema", "login", "password", "port", "extra")
     return ListedConnection(**dict.fromkeys(names) | fields)
 
@@ -291,7 +293,9 @@ def differing(conn_id: str, conn: ListedConnection) -> list[str]:
     return list(changed(Settings.from_env(), READERS[conn_id](conn_id, conn)))
 
 
-def test_check_names_what_a_connection_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_the_variables_that_a_connection_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "mine:9092")
     same = listed(extra='{"bootstrap.servers": "mine:9092"}')
     other = listed(extra='{"bootstrap.servers": "theirs:9092"}')
@@ -299,7 +303,7 @@ def test_check_names_what_a_connection_changes(monkeypatch: pytest.MonkeyPatch) 
     assert differing("kafka_default", other) == ["KAFKA_BOOTSTRAP_SERVERS"]
 
 
-def test_a_hidden_password_differs_only_where_there_is_none(
+def test_a_hidden_password_differs_only_if_the_shell_has_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     url = "postgresql+psycopg2://me:{}@db:5432/vigie"
@@ -321,9 +325,7 @@ def test_a_hidden_password_differs_only_where_there_is_none(
 
 
 @pytest.mark.parametrize("ours", ["gw:9091", "http://gw:9091", "http://gw:9091/"])
-def test_an_address_is_the_same_however_it_is_written(
-    monkeypatch: pytest.MonkeyPatch, ours: str
-) -> None:
+def test_equivalent_urls_are_equal(monkeypatch: pytest.MonkeyPatch, ours: str) -> None:
     monkeypatch.setenv("PROMETHEUS_PUSHGATEWAY_URL", ours)
     gateway = listed(host="gw", port=9091)
     assert differing("pushgateway_default", gateway) == []
@@ -337,7 +339,7 @@ def test_an_address_is_the_same_however_it_is_written(
 
 
 @pytest.mark.parametrize("ours", ["gw:9091", "http://gw:port"])
-def test_a_hidden_password_beside_an_address_without_one_is_a_difference(
+def test_a_hidden_password_in_a_url_differs_from_a_url_without_one(
     monkeypatch: pytest.MonkeyPatch, ours: str
 ) -> None:
     monkeypatch.setenv("PROMETHEUS_PUSHGATEWAY_URL", ours)
@@ -345,7 +347,7 @@ def test_a_hidden_password_beside_an_address_without_one_is_a_difference(
     assert differing("pushgateway_default", conn) == ["PROMETHEUS_PUSHGATEWAY_URL"]
 
 
-def test_the_types_are_those_of_the_real_providers() -> None:
+def test_connection_types_are_those_of_the_providers() -> None:
     from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
     assert {"elasticsearch", "kafka", "postgres"} <= set(ProvidersManagerTaskRuntime().hooks)

@@ -1,4 +1,4 @@
-"""The disk of a real PostgreSQL is full: nothing is lost, and it goes on when there is room."""
+"""A full disk of PostgreSQL loses no data, and work continues once there is free space."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vigie.testing.sources import FakeApiLogs
 from vigie.wiring import LazyServices, open_services
 
 N_CALLS = 60
-# What PostgreSQL says when a table cannot grow (SQLSTATE 53100), from the 31st row on.
+# Raises PostgreSQL's error for a full disk (SQLSTATE 53100) from the 31st row on.
 FULL = """
     CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         IF (SELECT count(*) FROM {table}) >= 30 THEN
@@ -55,7 +55,7 @@ def predictions(services: LazyServices, n: int) -> Iterator[Prediction]:
         yield replace(first, transaction_id=f"t{i}", created_at=at + timedelta(milliseconds=i))
 
 
-def test_collecting_stops_where_the_disk_is_full_and_goes_on_from_there(
+def test_collection_stops_on_a_full_disk_and_continues_there(
     services: LazyServices,
 ) -> None:
     for prediction in predictions(services, N_CALLS):
@@ -71,7 +71,7 @@ def test_collecting_stops_where_the_disk_is_full_and_goes_on_from_there(
     assert ingest_logs(services, limit=1000).read == 0
 
 
-def test_a_prediction_that_finds_no_room_is_refused_and_the_log_has_no_gap(
+def test_a_prediction_is_refused_on_a_full_disk_and_the_log_has_no_gap(
     services: LazyServices,
 ) -> None:
     asked = list(predictions(services, 40))

@@ -1,4 +1,4 @@
-"""The whole local platform, brought up in a path with blanks beside the developer's own."""
+"""The complete local platform, started in a path with blanks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.timeout(400)
 
 
 def tell(_: str) -> None:
-    """Say nothing."""
+    """Ignore a message."""
 
 
 def make_clone(root: Path) -> Platform:
@@ -49,7 +49,7 @@ def make_clone(root: Path) -> Platform:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Bring a platform up by two commands at once; take it down at the end."""
+    """Start a platform with two concurrent commands; stop it at the end."""
     platform = make_clone(tmp_path_factory.mktemp("up") / "my clone ; 100 %")
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as threads:
         for variable in known_variables():
@@ -73,7 +73,7 @@ def pids(platform: Platform) -> dict[str, int | None]:
 
 
 def ask(platform: Platform, question: Callable[[psutil.Process], T]) -> list[T]:
-    """Ask every process of a platform; some end while we ask (parsers of DAG files, backends)."""
+    """Call a function for every process of a platform; skip processes that end meanwhile."""
     answers = []
     for process in platform_processes(platform):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -85,14 +85,14 @@ def command_lines(platform: Platform) -> list[str]:
     return ask(platform, lambda process: " ".join(process.cmdline()))
 
 
-def test_two_ups_at_once_make_one_platform(running: Platform) -> None:
+def test_two_concurrent_ups_start_one_platform(running: Platform) -> None:
     commands = command_lines(running)
     assert sum("supervisor.supervisord" in command for command in commands) == 1
     assert sum("-D" in command and "postgres" in command for command in commands) == 1
     assert {row.state for row in status_rows(running)} == {"RUNNING"}
 
 
-def test_another_up_changes_nothing(running: Platform) -> None:
+def test_a_second_up_changes_nothing(running: Platform) -> None:
     before = pids(running)
     bring_up(running, tell=tell)
     assert pids(running) == before
@@ -113,12 +113,12 @@ def test_no_process_shows_a_secret_on_its_command_line(running: Platform) -> Non
     assert not [name for name, secret in running.secrets.items() if secret in shown]
 
 
-def test_no_log_holds_a_secret(running: Platform) -> None:
+def test_no_log_contains_a_secret(running: Platform) -> None:
     logs = "".join(p.read_text(errors="replace") for p in (running.folder / "logs").glob("*.log"))
     assert not [name for name, secret in running.secrets.items() if secret in logs]
 
 
-def test_every_process_below_the_supervisor_is_found_by_its_mark(running: Platform) -> None:
+def test_every_descendant_of_the_supervisor_is_found_by_its_mark(running: Platform) -> None:
     family = {c for below in ask(running, lambda p: p.children(recursive=True)) for c in below}
     marked = set(platform_processes(running))
     alive = {p for p in family - marked if p.is_running() and p.status() != psutil.STATUS_ZOMBIE}
@@ -134,7 +134,7 @@ def test_check_finds_every_role_in_order(
     assert {s.role for s in statuses} >= {"records", "log index", "stream", "tracking", "serving"}
 
 
-def test_only_the_generated_password_opens_airflow(running: Platform) -> None:
+def test_airflow_accepts_the_generated_password_only(running: Platform) -> None:
     def login(password: str) -> int:
         body = {"username": "admin", "password": password}
         return httpx.post(f"{running.url('airflow')}/auth/token", json=body).status_code
@@ -143,7 +143,7 @@ def test_only_the_generated_password_opens_airflow(running: Platform) -> None:
     assert login("admin") == 401
 
 
-def test_a_crashed_program_comes_back(running: Platform) -> None:
+def test_a_crashed_program_is_restarted(running: Platform) -> None:
     before = pids(running)["airflow-triggerer"]
     os.kill(before or 0, signal.SIGKILL)
     deadline = time.monotonic() + 20
@@ -156,21 +156,21 @@ def test_a_crashed_program_comes_back(running: Platform) -> None:
     assert state.pid != before
 
 
-def test_a_single_command_starts_the_database_alone_and_says_so(
+def test_a_single_command_starts_only_the_database_and_prints_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform = make_clone(tmp_path / "a clone")
     monkeypatch.setenv("VIGIE_HOME", str(platform.root))
-    told: list[str] = []
-    settings = ensure_database(Settings.from_env(), tell=told.append)
-    again = ensure_database(Settings.from_env(), tell=told.append)
+    messages: list[str] = []
+    settings = ensure_database(Settings.from_env(), tell=messages.append)
+    again = ensure_database(Settings.from_env(), tell=messages.append)
     try:
         assert settings.database.url is not None
         plain = settings.database.url.get_secret_value().replace("+psycopg2", "")
         psycopg2.connect(plain).close()
         assert [row.name for row in status_rows(platform) if row.state != "STOPPED"] == ["postgres"]
         assert again.database == settings.database
-        assert told == ["Started the embedded PostgreSQL; it runs until: vigie down"]
+        assert messages == ["Started the embedded PostgreSQL; it runs until: vigie down"]
     finally:
         take_down(platform, tell=tell)
     assert platform_processes(platform) == []
@@ -182,7 +182,7 @@ def test_a_backup_of_a_running_platform_can_be_read(running: Platform, tmp_path:
     assert "TABLE DATA public dag_run" in run([program("pg_restore"), "--list", str(dumps[0])])
 
 
-def test_down_finds_what_a_killed_supervisor_left(
+def test_down_ends_the_processes_of_a_killed_supervisor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform = make_clone(tmp_path / "a clone")
@@ -200,17 +200,17 @@ def test_down_finds_what_a_killed_supervisor_left(
 def is_supervisor(process: psutil.Process) -> bool:
     try:
         return "supervisor.supervisord" in " ".join(process.cmdline())
-    except psutil.NoSuchProcess:  # PostgreSQL's own come and go
+    except psutil.NoSuchProcess:  # a PostgreSQL backend that has ended
         return False
 
 
-def test_a_port_that_somebody_else_holds_is_named_with_its_holder(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_with_its_process(tmp_path: Path) -> None:
     platform = make_clone(tmp_path / "a clone")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", platform.ports["mlflow"]))
         taken.listen()
-        told = rf"port {platform.ports['mlflow']} of mlflow is held by process {os.getpid()}"
-        with pytest.raises(SettingsError, match=told) as caught:
+        message = rf"port {platform.ports['mlflow']} of mlflow is used by process {os.getpid()}"
+        with pytest.raises(SettingsError, match=message) as caught:
             bring_up(platform, tell=tell)
     assert caught.value.exit_code == 2
     assert "vigie init --new-ports" in str(caught.value)
@@ -218,7 +218,7 @@ def test_a_port_that_somebody_else_holds_is_named_with_its_holder(tmp_path: Path
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# A closed network: no browser component looks for updates or telemetry.
+# Disable updates and telemetry of the browser.
 BROWSER_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -238,10 +238,10 @@ def browser_path() -> str:
     return found
 
 
-def test_every_trigger_form_of_the_ui_can_be_sent_as_it_opens(
+def test_every_trigger_form_of_the_ui_can_be_submitted_unchanged(
     running: Platform, browser_path: str
 ) -> None:
-    """A person logs in, opens each form, and sends one with a changed Param."""
+    """Log in, open each form, and submit one with a changed Param."""
     url, login = running.url("airflow"), running.secrets["airflow_admin_password"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=BROWSER_FLAGS)

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL survives what happens to it on a laptop."""
+"""The embedded PostgreSQL: kills, concurrent starts, stale files, logins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KILLS = 20
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., EmbeddedPostgres]]:
-    """Make servers in a path with blanks and signs that mean something to somebody."""
+    """Create servers in a path with blanks and special characters."""
     made: list[EmbeddedPostgres] = []
 
     def _make(name: str = "postgres", password: str = PASSWORD) -> EmbeddedPostgres:
@@ -53,7 +53,7 @@ def execute(server: EmbeddedPostgres, statement: str) -> list[tuple[int]]:
 
 
 class Writer(threading.Thread):
-    """Inserts 1, 2, 3 … one a transaction, until the server is gone."""
+    """Inserts 1, 2, 3 …, one per transaction, until the server ends."""
 
     def __init__(self, server: EmbeddedPostgres, first: int) -> None:
         super().__init__()
@@ -95,12 +95,12 @@ def test_every_acknowledged_row_survives_kill_9_under_load(
         server.start()
         acknowledged |= set(writer.acknowledged)
         sent |= set(range(writer.first, writer.sent + 1))
-    there = {row[0] for row in execute(server, "SELECT n FROM rows")}
-    assert acknowledged <= there <= sent
-    assert len(sent - acknowledged) == KILLS  # the one in flight at each kill may be either
+    found = {row[0] for row in execute(server, "SELECT n FROM rows")}
+    assert acknowledged <= found <= sent
+    assert len(sent - acknowledged) == KILLS  # the row in flight at each kill may be stored or not
 
 
-def test_only_one_of_two_starts_at_once_succeeds(make: Callable[..., EmbeddedPostgres]) -> None:
+def test_one_of_two_concurrent_starts_succeeds(make: Callable[..., EmbeddedPostgres]) -> None:
     servers = [make(), make()]
 
     def start(server: EmbeddedPostgres) -> bool:
@@ -116,7 +116,7 @@ def test_only_one_of_two_starts_at_once_succeeds(make: Callable[..., EmbeddedPos
     assert all(server.is_running() for server in servers)
 
 
-def test_a_stale_pid_file_that_names_a_living_process_is_no_obstacle(
+def test_a_stale_pid_file_of_a_running_process_is_removed(
     make: Callable[..., EmbeddedPostgres],
 ) -> None:
     server = make()
@@ -130,19 +130,19 @@ def test_a_stale_pid_file_that_names_a_living_process_is_no_obstacle(
     assert server.is_running()
 
 
-def test_a_server_that_somebody_else_started_on_the_folder_is_respected(
+def test_a_server_that_vigie_did_not_start_is_left_running(
     make: Callable[..., EmbeddedPostgres],
 ) -> None:
     first, second = make(), make()
     first.start()
-    (first.folder / "vigie.lock").unlink()  # so that only the pid file speaks
+    (first.folder / "vigie.lock").unlink()  # only the pid file is left
     with pytest.raises(ConflictError, match="did not start"):
         second.start()
     assert first.is_running()
 
 
 @pytest.mark.parametrize("password", ["", "wrong"])
-def test_without_the_password_nobody_gets_in(
+def test_a_login_requires_the_password(
     make: Callable[..., EmbeddedPostgres], password: str
 ) -> None:
     server = make()
@@ -165,7 +165,7 @@ def test_no_port_is_open(make: Callable[..., EmbeddedPostgres]) -> None:
     assert found == []
 
 
-def test_two_clones_run_at_once(make: Callable[..., EmbeddedPostgres]) -> None:
+def test_two_checkouts_run_concurrently(make: Callable[..., EmbeddedPostgres]) -> None:
     servers = [make("one"), make("two")]
     for server in servers:
         server.start()
@@ -173,7 +173,7 @@ def test_two_clones_run_at_once(make: Callable[..., EmbeddedPostgres]) -> None:
     assert servers[0].sockets != servers[1].sockets
 
 
-def test_stopping_leaves_no_process_and_no_socket(make: Callable[..., EmbeddedPostgres]) -> None:
+def test_stop_leaves_no_process_and_no_socket(make: Callable[..., EmbeddedPostgres]) -> None:
     server = make()
     server.start()
     family = psutil.Process(server.pid).children(recursive=True)

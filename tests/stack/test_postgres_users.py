@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL and the users of the machine: one gets in, the others do not."""
+"""The embedded PostgreSQL is accessible to one user only; root and normal users can run it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vigie.local.postgres_binaries import program, unprivileged
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 NOBODY = pwd.getpwnam("nobody")
 
-# Everything is imported before the change of user, who may not be able to read the interpreter.
+# All modules are imported before the user changes, who may have no access to the interpreter.
 BECOME_NOBODY = f"""
 import os, socket, sys, encodings.idna
 from pathlib import Path
@@ -45,7 +45,7 @@ def as_nobody(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """Make a folder that ``nobody`` owns and can reach (pytest's own are closed to others)."""
+    """Create a folder that belongs to ``nobody``; other users cannot access pytest's folders."""
     folder = Path(tempfile.mkdtemp(prefix="vigie test "))
     os.chown(folder, NOBODY.pw_uid, NOBODY.pw_gid)
     yield folder
@@ -100,7 +100,7 @@ def test_root_runs_it_in_a_user_namespace_and_keeps_its_files(tmp_path: Path) ->
     assert {path.stat().st_uid for path in server.folder.iterdir()} == {0}
 
 
-def test_root_without_user_namespaces_is_told_what_to_do(
+def test_root_without_user_namespaces_gets_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse = tmp_path / "unshare"
@@ -115,7 +115,7 @@ def test_root_without_user_namespaces_is_told_what_to_do(
     assert caught.value.exit_code == 2
 
 
-def test_the_modes_of_folders_that_were_there_are_kept(tmp_path: Path) -> None:
+def test_modes_of_existing_folders_are_kept(tmp_path: Path) -> None:
     parent = tmp_path / "shared"
     parent.mkdir(mode=0o755)
     EmbeddedPostgres(parent / "postgres", "secret").initialise()
@@ -125,7 +125,7 @@ def test_the_modes_of_folders_that_were_there_are_kept(tmp_path: Path) -> None:
     )
 
 
-def test_a_socket_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
+def test_a_socket_folder_with_another_mode_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "sockets"
     folder.mkdir(mode=0o755)
     with pytest.raises(SettingsError, match="mode 0700"):
@@ -139,7 +139,7 @@ def test_a_socket_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
         private_folder(tmp_path / "sockets")
 
 
-def test_a_socket_path_is_short_however_long_the_checkout_is(tmp_path: Path) -> None:
+def test_a_socket_path_is_short_for_a_long_checkout_path(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["a long name " * 8] * 4)
     assert len(str(socket_folder(deep) / ".s.PGSQL.5432.lock")) < 100
 
@@ -151,9 +151,9 @@ def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
         EmbeddedPostgres(tmp_path / "postgres", "secret").initialise()
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "mine.txt").write_text("keep")
-    with pytest.raises(SettingsError, match="cannot make"):
+    with pytest.raises(SettingsError, match="cannot create"):
         EmbeddedPostgres(tmp_path / "postgres", "secret").initialise()
     assert [path.name for path in tmp_path.iterdir()] == ["postgres"]

@@ -1,4 +1,4 @@
-"""Secrets of the settings appear in no log, report, table, file or answer (real stores)."""
+"""Secrets of the settings appear in no log, report, table, file or response (real stores)."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ TOKEN, KEY, PASSWORD = "hf_CANARY_token", "CANARY-key", "CANARY p@ss/word"
 CANARIES = (TOKEN, KEY, PASSWORD, quote(PASSWORD, safe=""))
 
 
-class Heard:
-    """Everything that somebody could read afterwards."""
+class Output:
+    """All texts that the platform produced."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -50,7 +50,7 @@ class Heard:
 def environment(
     database_url: str, tmp_path: Path, project_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Name a database user with a canary for a password, a token and a key."""
+    """Set canaries as the password of a database user, as the token and as the API key."""
     url = sa.make_url(database_url)
     admin = sa.create_engine(database_url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
@@ -67,8 +67,8 @@ def environment(
     admin.dispose()
 
 
-def work(services: LazyServices, heard: Heard) -> None:
-    """Train, ask, give feedback, collect, decide, push."""
+def work(services: LazyServices, output: Output) -> None:
+    """Train, predict, send feedback, collect, decide, push metrics."""
     model = get_model(services.paths.models, NAME)
     reports: list[JobResult] = [retrain_model(services, model=model, run_id="r1")]
     with TestClient(create_app(), raise_server_exceptions=False) as client:
@@ -76,12 +76,12 @@ def work(services: LazyServices, heard: Heard) -> None:
         actual = row.pop(model.target)
         for headers in ({}, {"X-API-Key": "wrong"}, {"X-API-Key": KEY}):
             answer = client.post("/predict", json={"features": row}, headers=headers)
-            heard.texts += [answer.text, str(answer.headers)]
+            output.texts += [answer.text, str(answer.headers)]
         feedback = {"transaction_id": answer.json()["transaction_id"], "actual": actual}
         for body in (feedback, {**feedback, "transaction_id": "nobody"}, {}):
-            heard.texts.append(client.post("/feedback", json=body, headers=headers).text)
+            output.texts.append(client.post("/feedback", json=body, headers=headers).text)
         for path in ("/health", "/ready", "/model", "/metrics", "/openapi.json", "/docs", "/none"):
-            heard.texts.append(client.get(path).text)
+            output.texts.append(client.get(path).text)
     reports.append(ingest_logs(services, limit=10))
     reports.append(evaluate_triggers(services, model=model, run_id="r2"))
     period = Period(services.now() - timedelta(hours=1), services.now())
@@ -89,7 +89,7 @@ def work(services: LazyServices, heard: Heard) -> None:
     reports.append(decide_drift(services, run=run))
     plain = [report.as_xcom() for report in reports]
     plain.append(push_metrics(services, dag_id="d", results=plain, failed_tasks=0).as_xcom())
-    heard.texts.append(json.dumps(plain))
+    output.texts.append(json.dumps(plain))
 
 
 def tables(services: LazyServices) -> Iterator[str]:
@@ -104,32 +104,32 @@ def test_no_canary_is_found_anywhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    heard, tracker, settings = Heard(), FakeTracker(), Settings.from_env()
+    output, tracker, settings = Output(), FakeTracker(), Settings.from_env()
     with open_services(settings) as services:
         services.api_logs = FakeApiLogs(services.predictions)
         services.tracker = tracker
-        work(services, heard)
-        heard.texts += tables(services)
-    heard.texts += [repr(settings), str(check_roles(settings).statuses), repr(tracker.runs)]
-    heard.texts += failures(monkeypatch)
-    heard.texts += [record.getMessage() + str(record.exc_text) for record in caplog.records]
+        work(services, output)
+        output.texts += tables(services)
+    output.texts += [repr(settings), str(check_roles(settings).statuses), repr(tracker.runs)]
+    output.texts += failures(monkeypatch)
+    output.texts += [record.getMessage() + str(record.exc_text) for record in caplog.records]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    heard.texts += [path.read_bytes().decode("latin-1") for path in files]
+    output.texts += [path.read_bytes().decode("latin-1") for path in files]
     assert len(files) > 5
-    for known in (f"{NAME} v1 answers", "the API key in the header", "no champion", '"ready":true'):
-        assert any(known in text for text in heard.texts), f"not heard: {known}"
-    assert heard.leaks() == []
+    for known in (f"{NAME} v1", "the API key in the header", "no champion", '"ready":true'):
+        assert any(known in text for text in output.texts), f"missing: {known}"
+    assert output.leaks() == []
 
 
 def failures(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what is said when the database and the page do not answer."""
+    """Return the messages when the database and the page are unavailable."""
     gone = f"postgresql+psycopg2://canary:{quote(PASSWORD, safe='')}@127.0.0.1:1/db"
     monkeypatch.setenv("VIGIE_DATABASE_URL", gone)
     monkeypatch.setenv("GRADIO_URL", "http://127.0.0.1:1/ui")
-    said = [str(check_roles(Settings.from_env()).statuses)]
+    messages = [str(check_roles(Settings.from_env()).statuses)]
     with open_services(Settings.from_env()) as services:
         for ask in (services.api_logs.check, services.predictions.count):
             with pytest.raises(TransientError) as caught:
                 ask()
-            said += [str(caught.value), repr(caught.value.__cause__)]
-    return said
+            messages += [str(caught.value), repr(caught.value.__cause__)]
+    return messages

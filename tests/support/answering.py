@@ -1,4 +1,4 @@
-"""A server on loopback that answers as a test says."""
+"""An HTTP server on loopback whose response a test defines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 @contextmanager
 def answering(answer: Answer) -> Iterator[str]:
-    """Run a server that answers every GET, PUT and DELETE in one way, and yield its address."""
+    """Run a server that calls ``answer`` for every GET, PUT and DELETE; yield its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:

@@ -1,4 +1,4 @@
-"""A local platform of a test's own on the real servers: databases, topic and indices of its own."""
+"""A local platform on the real servers, with its own databases, topic and indices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOG_INDICES = ("ml-api-message", "ml-api-perfs", "vigie-dead-letters", "vigie-in
 
 
 class RealPlatform:
-    """A clone whose ``.env`` names the real servers."""
+    """A checkout whose ``.env`` sets the real servers."""
 
     def __init__(self, root: Path, urls: Mapping[str, str]) -> None:
         self.root = root
@@ -36,7 +36,7 @@ class RealPlatform:
         self.raw_index = f"api-{self.mark}"
 
     def make(self, **more: str) -> None:
-        """Make the clone and the databases; write ``.env``."""
+        """Create the checkout and the databases; write ``.env``."""
         self.root.mkdir(parents=True)
         for name in ("airflow", "init-db.sql", "models", "plugins"):
             (self.root / name).symlink_to(ROOT / name)
@@ -61,7 +61,7 @@ class RealPlatform:
     def run(
         self, *arguments: str, timeout_s: float = 600, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``vigie ARGUMENTS`` as a person would in the clone."""
+        """Run ``vigie ARGUMENTS`` in the checkout."""
         inherited = {k: v for k, v in os.environ.items() if k not in known_variables()}
         inherited = {k: v for k, v in inherited.items() if not k.startswith("AIRFLOW")}
         return subprocess.run(
@@ -75,7 +75,7 @@ class RealPlatform:
         )
 
     def forget(self) -> None:
-        """Remove databases, roles, topics, documents and the DAGs' figures from the servers."""
+        """Remove databases, roles, topics, documents and the DAGs' metrics from the servers."""
         with self._superuser() as connection:
             for name in self.roles:
                 connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -84,16 +84,16 @@ class RealPlatform:
         topics = [self.topic, f"{self.topic}.dlq"]
         admin = AdminClient({"bootstrap.servers": self.urls["kafka"]})
         for future in admin.delete_topics(topics, operation_timeout=10).values():
-            with suppress(KafkaException):  # it was never made
+            with suppress(KafkaException):  # the topic does not exist
                 future.result(timeout=15)
 
     def clean_servers(self) -> None:
-        """Delete what has a name that tests share."""
+        """Delete the indices and metric groups whose names tests share."""
         for index in (*LOG_INDICES, self.index, self.raw_index):
             httpx.delete(f"{self.urls['elasticsearch']}/{index}", timeout=30)
         gateway = self.urls["pushgateway"]
-        told = httpx.get(f"{gateway}/api/v1/metrics", timeout=10, trust_env=False).json()
-        for group in told["data"]:
+        groups = httpx.get(f"{gateway}/api/v1/metrics", timeout=10, trust_env=False).json()
+        for group in groups["data"]:
             labels = dict(group["labels"])
             job = labels.pop("job")
             if job in DAGS:

@@ -1,7 +1,8 @@
-"""What each Airflow Connection means, as settings by variable name; pure, without Airflow.
+"""Convert Airflow Connections to settings by variable name; does not import Airflow.
 
-A Connection rules its whole group: what it leaves open is returned empty, which resets the variable
-to its default, so a password of the environment is never sent to a server that a Connection names.
+A Connection sets all variables of its service. A field that it does not set is returned empty,
+which resets the variable to its default. So a password of the environment is never sent to the
+server of a Connection.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class ConnectionFields(Protocol):
-    """The fields of an Airflow Connection, wherever they were read."""
+    """The fields of an Airflow Connection: of Airflow's class, or of a response of its REST API."""
 
     @property
     def conn_type(self) -> str | None: ...
@@ -62,13 +63,13 @@ _POSTGRES_OPTIONS = frozenset(
 
 
 def elasticsearch(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Read a Connection of the Elasticsearch provider: its schema is ``http`` or ``https``.
+    """Convert a Connection of the Elasticsearch provider, whose schema is ``http`` or ``https``.
 
     Extras: ``api_key``, ``ca_certs``, ``verify_certs``.
     """
     scheme, host, port, path = _address(conn_id, conn)
     if path:
-        raise SettingsError(f"Connection {conn_id}: its host has a path, which is not supported")
+        raise SettingsError(f"Connection {conn_id}: a path in the host is not supported")
     extra = _extra(conn_id, conn)
     return {
         "ELASTICSEARCH_HOST": host,
@@ -83,10 +84,9 @@ def elasticsearch(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
 
 
 def kafka(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Read a Connection of the Kafka provider: its extra is a configuration of librdkafka.
+    """Convert a Connection of the Kafka provider, whose extra is a configuration of librdkafka.
 
-    Keys that are no setting of ours are ignored; where they are about security, with a warning that
-    names them.
+    Other keys are ignored, with a warning if they concern security.
     """
     extra = _extra(conn_id, conn)
     if conn.host and "bootstrap.servers" not in extra:
@@ -96,15 +96,17 @@ def kafka(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
     found = dict.fromkeys(_KAFKA.values(), "")
     found |= {_KAFKA[key]: _text(value) for key, value in extra.items() if key in _KAFKA}
     for variable in ("KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"):
-        found[variable] = found[variable].upper()  # librdkafka takes both
+        found[variable] = found[variable].upper()  # librdkafka accepts upper and lower case
     unknown = [k for k in extra if k not in _KAFKA and k.startswith(("sasl.", "ssl.", "security."))]
     if unknown:
-        log.warning("Connection %s: not used: %s", conn_id, ", ".join(sorted(unknown)))
+        log.warning(
+            "Connection %s: these keys are not used: %s", conn_id, ", ".join(sorted(unknown))
+        )
     return found
 
 
 def postgres(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Read a Connection of the PostgreSQL provider; extras such as ``sslmode`` are kept."""
+    """Convert a Connection of the PostgreSQL provider; extras such as ``sslmode`` are kept."""
     from sqlalchemy.engine import URL
 
     missing = [name for name in ("host", "login", "schema") if not getattr(conn, name)]
@@ -128,7 +130,7 @@ def postgres(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
 
 
 def mlflow(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Read where the tracking server is, and the login; extra: ``token``, instead of one."""
+    """Convert the Connection of the MLflow server; extra: ``token``, instead of a login."""
     return {
         "MLFLOW_TRACKING_URI": _url(conn_id, conn, ""),
         "MLFLOW_TRACKING_USERNAME": conn.login or "",
@@ -138,12 +140,12 @@ def mlflow(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
 
 
 def pushgateway(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Read where the Pushgateway is; its address is the only place for a login."""
+    """Convert the Connection of the Pushgateway; its URL contains the login."""
     return {"PROMETHEUS_PUSHGATEWAY_URL": _url(conn_id, conn, _login(conn))}
 
 
 def gradio(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Read where the served model's page is; the password is the Space's token."""
+    """Convert the Connection of the Gradio page; the password is the token of the Space."""
     return {"GRADIO_URL": _url(conn_id, conn, ""), "HF_TOKEN": conn.password or ""}
 
 
@@ -169,27 +171,26 @@ def _login(conn: ConnectionFields) -> str:
 
 
 def _address(conn_id: str, conn: ConnectionFields) -> tuple[str, str, str, str]:
-    """Return scheme, host, port and path; what the Connection does not say is empty.
+    """Return scheme, host, port and path; a part that the Connection does not set is empty.
 
-    The host may be a whole address, as people paste it; else the schema, or a type ``https``, tells
-    the scheme.
+    The host may be a URL. Otherwise the scheme is the schema, or the connection type ``https``.
     """
     host = (conn.host or "").strip()
     if not host:
         raise SettingsError(f"Connection {conn_id} has no host")
     parts = urlsplit(host if "://" in host else f"//{host}")
-    said = (parts.scheme, (conn.schema or "").strip("/"), conn.conn_type or "")
-    scheme = next((word for word in said if word in ("http", "https")), "")
+    schemes = (parts.scheme, (conn.schema or "").strip("/"), conn.conn_type or "")
+    scheme = next((word for word in schemes if word in ("http", "https")), "")
     try:
         port = parts.port or conn.port or ""
     except ValueError:
-        raise SettingsError(f"Connection {conn_id}: the host's port is not a number") from None
+        raise SettingsError(f"Connection {conn_id}: the port in the host is not a number") from None
     name = parts.hostname or ""
     return scheme, f"[{name}]" if ":" in name else name, str(port), parts.path.rstrip("/")
 
 
 def _extra(conn_id: str, conn: ConnectionFields) -> dict[str, Any]:
-    """Parse the extra; ``conn.extra_dejson`` would hide a mistake, and blocks in a trigger."""
+    """Parse the extra; ``conn.extra_dejson`` ignores invalid JSON and blocks in a trigger."""
     try:
         extra = json.loads(conn.extra or "{}")
     except ValueError:

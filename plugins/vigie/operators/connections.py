@@ -1,7 +1,7 @@
-"""Airflow Connections, turned into overrides of the settings; the only place that reads them.
+"""Read Airflow Connections and turn them into overrides of the settings.
 
-They can be read in a task and in a trigger. Outside they cannot: ``vigie check`` asks Airflow's
-REST API instead.
+Connections can be read only in a task and in a trigger; ``vigie check`` uses Airflow's REST API
+instead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def connection_overrides() -> dict[str, str]:
-    """Return the settings that existing Connections rule, by variable name; for a task.
+    """Return the settings of the existing Connections by variable name; for use in a task.
 
     An empty value resets the variable to its default (see
     :mod:`vigie.operators.connection_settings`).
@@ -35,26 +35,25 @@ def connection_overrides() -> dict[str, str]:
     Raises
     ------
     SettingsError
-        A Connection lacks what it must say.
+        If a Connection lacks a required field.
     TransientError
-        Airflow's API server did not answer: not knowing whether a Connection exists, guessing
-        would be wrong.
+        If Airflow's API server did not answer, so that it is unknown whether a Connection exists.
     """
     return overrides({conn_id: _find(conn_id) for conn_id in READERS})
 
 
 async def connection_overrides_of_trigger() -> dict[str, str]:
-    """Return the same in a trigger, where the blocking way would end the triggerer's loop."""
+    """Return the same for use in a trigger, where a blocking call would stop the event loop."""
     return overrides({conn_id: await _find_async(conn_id) for conn_id in READERS})
 
 
 def parse_connection(conn_id: str, text: str) -> Connection:
-    """Read the value of a variable ``AIRFLOW_CONN_…``: JSON or a URI.
+    """Parse the value of a variable ``AIRFLOW_CONN_…``: JSON or a URI.
 
     Raises
     ------
     SettingsError
-        It is neither; Airflow's own error would repeat the value, password and all.
+        If it is neither. Airflow's error is not shown, because it contains the value and password.
     """
     from airflow.sdk import Connection
 
@@ -64,20 +63,20 @@ def parse_connection(conn_id: str, text: str) -> Connection:
         return Connection.from_uri(text, conn_id=conn_id)
     except (ValueError, TypeError, AttributeError, AirflowException):
         raise SettingsError(
-            f"AIRFLOW_CONN_{conn_id.upper()} is no Connection: expected JSON, or a URI "
+            f"AIRFLOW_CONN_{conn_id.upper()} is not a Connection: expected JSON, or a URI "
             "TYPE://LOGIN:PASSWORD@HOST:PORT/SCHEMA with escaped parts"
         ) from None
 
 
 def overrides(found: Mapping[str, Connection | None]) -> dict[str, str]:
-    """Read the Connections that exist; the log names their variables, never a value."""
+    """Return the settings of Connections; the names of the variables are logged, not the values."""
     values: dict[str, str] = {}
     for conn_id, conn in found.items():
         if conn is not None:
-            ruled = READERS[conn_id](conn_id, conn)
-            values |= ruled
-            told = ", ".join(sorted(name for name, value in ruled.items() if value))
-            log.info("settings from Connection %s: %s", conn_id, told)
+            settings = READERS[conn_id](conn_id, conn)
+            values |= settings
+            names = ", ".join(sorted(name for name, value in settings.items() if value))
+            log.info("settings from Connection %s: %s", conn_id, names)
     return values
 
 
@@ -87,7 +86,7 @@ def _find(conn_id: str) -> Connection | None:
     except AirflowNotFoundException:
         return None
     except AirflowRuntimeError as exc:
-        raise _silent(conn_id, exc) from exc
+        raise _unavailable(conn_id, exc) from exc
 
 
 async def _find_async(conn_id: str) -> Connection | None:
@@ -96,8 +95,8 @@ async def _find_async(conn_id: str) -> Connection | None:
     except AirflowNotFoundException:
         return None
     except AirflowRuntimeError as exc:
-        raise _silent(conn_id, exc) from exc
+        raise _unavailable(conn_id, exc) from exc
 
 
-def _silent(conn_id: str, exc: AirflowRuntimeError) -> TransientError:
-    return TransientError(f"Airflow did not answer for Connection {conn_id}: {exc}")
+def _unavailable(conn_id: str, exc: AirflowRuntimeError) -> TransientError:
+    return TransientError(f"Airflow did not answer when Connection {conn_id} was read: {exc}")
