@@ -68,7 +68,7 @@ def test_a_command_that_needs_a_platform_names_the_next_command(command: tuple[s
     assert "vigie up" in str(error)
 
 
-def test_status_of_a_stopped_platform_lists_every_program_as_stopped() -> None:
+def test_status_without_a_running_platform_lists_every_program() -> None:
     invoke("init")
     lines = invoke("status").output.splitlines()
     assert sum("stopped" in line for line in lines) == 7
@@ -270,7 +270,7 @@ def test_check_reports_a_variable_that_is_not_a_connection() -> None:
         write_overrides(platform, made)
         error = invoke("check").exception
     assert isinstance(error, SettingsError)
-    assert "AIRFLOW_CONN_KAFKA_DEFAULT is no Connection" in str(error)
+    assert "AIRFLOW_CONN_KAFKA_DEFAULT is not a Connection" in str(error)
     assert "CANARY" not in str(error)
 
 

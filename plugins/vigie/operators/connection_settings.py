@@ -184,7 +184,7 @@ def _address(conn_id: str, conn: ConnectionFields) -> tuple[str, str, str, str]:
     try:
         port = parts.port or conn.port or ""
     except ValueError:
-        raise SettingsError(f"Connection {conn_id}: the port in the host is not a number") from None
+        raise SettingsError(f"Connection {conn_id}: the port is not a number") from None
     name = parts.hostname or ""
     return scheme, f"[{name}]" if ":" in name else name, str(port), parts.path.rstrip("/")
 
