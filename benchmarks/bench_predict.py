@@ -1,7 +1,7 @@
-"""One request through a model version, against scikit-learn's own way with the same pipeline.
+"""Measure a prediction of a model version against ``predict_proba`` of the same pipeline.
 
-Run: ``.venv/bin/python -I benchmarks/bench_predict.py``. Prints, for each kind of candidate, the
-median time of one row and of 10,000 rows, and the ratio to ``pipeline.predict_proba``.
+Run: ``.venv/bin/python -I benchmarks/bench_predict.py``. Prints the median time of
+one row and of 10,000 rows for each candidate, and the ratio to ``pipeline.predict_proba``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
         table = median_ms(lambda s=servable: s.predict_frame(many), 3)
         verdict = "holds" if ours < TARGET_MS else "MISSED"
         print(
-            f"{name:24} {ours:8.2f} ms a row ({ours / theirs:.2f} of predict_proba, target "
+            f"{name:24} {ours:8.2f} ms per row ({ours / theirs:.2f} of predict_proba, target "
             f"{TARGET_MS:.0f} ms {verdict}), {table:.0f} ms for 10,000 rows, loaded and "
             f"self-tested in {loading:.0f} ms, {sum(map(len, files.values())) / 1e6:.1f} MB"
         )

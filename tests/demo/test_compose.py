@@ -1,4 +1,4 @@
-"""``vigie demo --platform compose``: addresses from the published ports, logins from ``.env``."""
+"""``vigie demo --platform compose``: published ports and logins of ``.env``."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ SECRETS = {
     ],
     ids=["airflow", "serving"],
 )
-def test_no_login_goes_to_the_shell_s_proxy(
+def test_no_login_is_sent_to_the_proxy_of_the_environment(
     ask: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """httpx asks it for addresses of this machine, too, unless it is told not to."""
+    """By default httpx uses the proxy for addresses of this machine, too."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(0)
         for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.getsockname()[1]}")
         with pytest.raises(TransientError, match=r"127\.0\.0\.1:9"):
             ask("http://127.0.0.1:9")
-        with pytest.raises(BlockingIOError):  # nobody called
+        with pytest.raises(BlockingIOError):  # no connection was made
             proxy.accept()
 
 
@@ -93,14 +93,14 @@ def test_every_service_is_addressed_at_its_published_port(home: Path) -> None:
     assert target.logs == home / "data" / "stack" / "logs"
 
 
-def test_the_shell_wins_over_the_file_as_in_compose(home: Path) -> None:
+def test_the_environment_overrides_the_file_as_in_compose(home: Path) -> None:
     write_env(home, SECRETS | {"AIRFLOW_PORT": "1"})
     variables = compose.stack_variables(home, shell={"AIRFLOW_PORT": "2", "KAFKA_PORT": ""})
     assert compose.port("airflow", variables) == 2
     assert compose.port("kafka", variables) == 9092
 
 
-def test_settings_of_another_elasticsearch_or_kafka_do_not_hold_for_the_stacks(
+def test_settings_of_another_elasticsearch_or_kafka_are_ignored(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
@@ -111,7 +111,7 @@ def test_settings_of_another_elasticsearch_or_kafka_do_not_hold_for_the_stacks(
     assert "https" not in repr(settings.elasticsearch)
 
 
-def test_a_login_of_another_mlflow_does_not_hold_for_the_stacks(
+def test_the_login_of_another_mlflow_is_ignored(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "another")
@@ -119,7 +119,7 @@ def test_a_login_of_another_mlflow_does_not_hold_for_the_stacks(
     assert compose.stack_settings(SECRETS).mlflow.login()["MLFLOW_TRACKING_USERNAME"] == "vigie"
 
 
-def test_folders_of_the_local_platform_do_not_hold_for_the_stacks_mounts(
+def test_folders_of_the_local_platform_are_ignored(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("DATA_DIR", "ARTIFACTS_DIR", "REPORTS_DIR"):
@@ -129,19 +129,19 @@ def test_folders_of_the_local_platform_do_not_hold_for_the_stacks_mounts(
     assert paths.reports == home / "reports"
 
 
-def test_a_missing_secret_names_the_command_that_makes_it(home: Path) -> None:
+def test_the_error_for_a_missing_secret_has_the_command_to_run(home: Path) -> None:
     write_env(home, {"VIGIE_DB_PASSWORD": "x"})
     with pytest.raises(SettingsError, match=r"VIGIE_ES_PASSWORD.*make secrets"):
         compose.stack_variables(home, shell={})
 
 
 @pytest.mark.parametrize("text", ["http", "0", "65536", "-1"])
-def test_a_wrong_port_is_refused(text: str) -> None:
+def test_an_invalid_port_is_rejected(text: str) -> None:
     with pytest.raises(SettingsError, match="MLFLOW_PORT"):
         compose.port("mlflow", {"MLFLOW_PORT": text})
 
 
-def test_a_port_that_nobody_answers_on_is_named() -> None:
+def test_a_closed_port_is_named() -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -152,7 +152,7 @@ def test_a_port_that_nobody_answers_on_is_named() -> None:
         compose.require_ports(variables, timeout_s=0.5)
 
 
-def test_the_password_does_not_show(home: Path) -> None:
+def test_the_repr_does_not_show_the_password(home: Path) -> None:
     assert "airflow)" not in repr(compose.stack_target(home, SECRETS | {"AIRFLOW_ADMIN_USER": "a"}))
 
 

@@ -1,4 +1,4 @@
-"""Simulated traffic: real rows through the real service."""
+"""Simulated traffic through the real service."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def model(model_folder: Path) -> ModelFile:
 
 
 class Through:
-    """A transport that hands requests to the app in this process."""
+    """A transport that calls the app in this process."""
 
     def __init__(self, client: TestClient) -> None:
         self.client = client
@@ -111,7 +111,7 @@ def test_a_shift_moves_the_feature_and_nothing_else(
         assert moved.features == expected
 
 
-def test_a_shift_stays_in_the_allowed_range_and_says_so(
+def test_a_shift_is_limited_to_the_allowed_range_and_counted(
     served: FakeServices, model: ModelFile, service: ServingClient
 ) -> None:
     report = simulate_traffic(
@@ -128,7 +128,7 @@ def test_a_missing_value_is_not_shifted(model: ModelFile) -> None:
 
 
 @pytest.mark.parametrize("shifts", [{"nope": 1.0}, {"diagnosis": 1.0}])
-def test_a_shift_of_what_is_no_number_is_refused(
+def test_a_shift_of_a_feature_that_is_not_a_number_is_rejected(
     served: FakeServices, model: ModelFile, service: ServingClient, shifts: Mapping[str, float]
 ) -> None:
     with pytest.raises(SettingsError, match="expected a numeric feature"):
@@ -136,14 +136,14 @@ def test_a_shift_of_what_is_no_number_is_refused(
 
 
 @pytest.mark.parametrize(("n", "feedback"), [(0, 0.0), (1, -0.1), (1, 1.1)])
-def test_counts_and_shares_outside_their_range_are_refused(
+def test_counts_and_shares_out_of_range_are_rejected(
     served: FakeServices, model: ModelFile, service: ServingClient, n: int, feedback: float
 ) -> None:
     with pytest.raises(SettingsError):
         simulate_traffic(served.paths.data, model=model, service=service, n=n, feedback=feedback)
 
 
-def test_a_model_without_its_table_has_nothing_to_send(
+def test_a_model_without_its_table_raises_not_enough_data(
     served: FakeServices, model_folder: Path, service: ServingClient
 ) -> None:
     model = get_model(model_folder, "lung_cancer")
@@ -151,7 +151,9 @@ def test_a_model_without_its_table_has_nothing_to_send(
         simulate_traffic(served.paths.data, model=model, service=service, n=1)
 
 
-def test_it_gives_up_when_nobody_ever_answers(served: FakeServices, model: ModelFile) -> None:
+def test_the_simulation_ends_if_the_service_never_responds(
+    served: FakeServices, model: ModelFile
+) -> None:
     asked = []
 
     def refused(request: httpx.Request) -> httpx.Response:
@@ -163,7 +165,7 @@ def test_it_gives_up_when_nobody_ever_answers(served: FakeServices, model: Model
     assert len(asked) == MAX_FIRST_FAILURES
 
 
-def test_failures_in_between_are_counted_and_quoted(
+def test_single_failures_are_counted_and_quoted(
     served: FakeServices, model: ModelFile, client: TestClient
 ) -> None:
     turns = iter(range(1000))
@@ -178,7 +180,7 @@ def test_failures_in_between_are_counted_and_quoted(
     assert report.errors == ("http://test/predict responded 503: PostgreSQL did not answer",)
 
 
-def test_refused_input_is_counted_apart(served: FakeServices, model: ModelFile) -> None:
+def test_rejected_input_is_counted_separately(served: FakeServices, model: ModelFile) -> None:
     service = answering(lambda _: httpx.Response(422, json={"detail": "no"}))
     report = simulate_traffic(served.paths.data, model=model, service=service, n=3)
     assert (report.answered, report.refused, report.failed) == (0, 3, 0)
@@ -194,14 +196,14 @@ def test_refused_input_is_counted_apart(served: FakeServices, model: ModelFile) 
         (503, TransientError),
     ],
 )
-def test_each_status_is_an_error_of_ours(status: int, error: type[Exception]) -> None:
+def test_each_status_raises_the_matching_error(status: int, error: type[Exception]) -> None:
     service = answering(lambda _: httpx.Response(status, text="<html>"))
     with pytest.raises(error, match=str(status)):
         service.predict(NAME, {})
 
 
 @pytest.mark.parametrize("body", ["[]", "nope", "1"])
-def test_an_answer_that_is_no_object_is_a_data_error(body: str) -> None:
+def test_a_response_that_is_not_an_object_is_a_data_error(body: str) -> None:
     with pytest.raises(DataError, match="not the prediction service"):
         answering(lambda _: httpx.Response(200, text=body)).predict(NAME, {})
 

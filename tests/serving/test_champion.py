@@ -1,4 +1,4 @@
-"""Which version answers: reload, verification, corrupt bundles, swaps under load, SQL down."""
+"""Served versions: reload, verification, corrupt bundles, load, database outages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def down(*_: Any, **__: Any) -> Any:
     raise TransientError("PostgreSQL did not answer")
 
 
-def test_a_new_champion_answers_without_a_restart(
+def test_a_new_champion_is_served_without_a_restart(
     client: TestClient, app: FastAPI, versions: Any, deploy: Deploy, features: dict[str, float]
 ) -> None:
     assert version(client, features) == 1
@@ -53,7 +53,7 @@ def test_a_new_champion_answers_without_a_restart(
     assert version(client, features) == 2
 
 
-def test_the_poller_finds_it_by_itself(
+def test_the_poller_loads_a_new_champion(
     served: FakeServices, versions: Any, deploy: Deploy, features: dict[str, float]
 ) -> None:
     app = create_app_with(served, page=False, poll_s=0.01)
@@ -67,7 +67,7 @@ def test_the_poller_finds_it_by_itself(
         assert version(client, features) == 2
 
 
-def test_a_rollback_answers_with_the_old_version(
+def test_a_rollback_serves_the_old_version(
     client: TestClient, app: FastAPI, versions: Any, deploy: Deploy, features: dict[str, float]
 ) -> None:
     deploy(2, versions[1])
@@ -82,7 +82,7 @@ def test_a_rollback_answers_with_the_old_version(
 @pytest.mark.parametrize(
     "file", ["model.skops", "schema.json", "golden.json", "profile.json", "manifest.json"]
 )
-def test_a_corrupt_bundle_leaves_the_champion(
+def test_a_corrupt_bundle_keeps_the_champion(
     client: TestClient,
     app: FastAPI,
     served: FakeServices,
@@ -104,7 +104,7 @@ def test_a_corrupt_bundle_leaves_the_champion(
     assert counted in client.get("/metrics").text
 
 
-def test_a_bundle_that_answers_differently_leaves_the_champion(
+def test_a_bundle_with_other_predictions_keeps_the_champion(
     client: TestClient, app: FastAPI, versions: Any, deploy: Deploy, features: dict[str, float]
 ) -> None:
     mixed = {**versions[1], "model.skops": versions[0]["model.skops"]}  # sound, but not its own
@@ -114,7 +114,7 @@ def test_a_bundle_that_answers_differently_leaves_the_champion(
     assert "golden row" in state(client)["last_error"]["error"]
 
 
-def test_a_missing_bundle_leaves_the_champion(
+def test_a_missing_bundle_keeps_the_champion(
     client: TestClient, app: FastAPI, deploy: Deploy, features: dict[str, float]
 ) -> None:
     deploy(2, None)
@@ -123,7 +123,7 @@ def test_a_missing_bundle_leaves_the_champion(
     assert "missing" in state(client)["last_error"]["error"]
 
 
-def test_a_failed_version_is_not_loaded_again_at_every_look(
+def test_a_failed_version_is_not_loaded_again_at_every_refresh(
     client: TestClient, app: FastAPI, deploy: Deploy
 ) -> None:
     deploy(2, None)
@@ -143,7 +143,7 @@ def test_a_rollback_clears_the_error(
     assert state(client)["last_error"] is None
 
 
-def test_with_only_a_corrupt_bundle_nothing_is_ready(
+def test_with_only_a_corrupt_bundle_the_service_is_not_ready(
     client: TestClient, served: FakeServices
 ) -> None:
     flip(served.paths.artifacts / NAME / "v1" / "model.skops", 0.5)
@@ -156,7 +156,7 @@ def test_with_only_a_corrupt_bundle_nothing_is_ready(
         assert "model.skops" in response.json()["detail"]
 
 
-def test_while_sql_is_down_the_version_stays_and_is_not_ready(
+def test_while_the_database_is_down_the_version_stays_and_the_service_is_not_ready(
     client: TestClient, app: FastAPI, served: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(served.deployments, "champion", down)
@@ -168,7 +168,7 @@ def test_while_sql_is_down_the_version_stays_and_is_not_ready(
     assert "vigie_serving_database_up 0.0" in client.get("/metrics").text
 
 
-def test_a_start_while_sql_is_down_serves_the_copy_on_disk(
+def test_a_start_while_the_database_is_down_serves_the_copy_on_disk(
     served: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     champion = served.deployments.champion(NAME)
@@ -180,7 +180,7 @@ def test_a_start_while_sql_is_down_serves_the_copy_on_disk(
 
 
 @pytest.mark.parametrize(("number", "answers"), [(1, 1), (2, 1), (3, 2)])
-def test_a_copy_older_than_what_is_served_is_ignored(
+def test_a_copy_older_than_the_served_version_is_ignored(
     client: TestClient,
     app: FastAPI,
     served: FakeServices,
@@ -200,7 +200,7 @@ def test_a_copy_older_than_what_is_served_is_ignored(
     assert client.get("/model").json()["version"] == answers
 
 
-def test_an_edited_model_file_changes_nothing_before_the_next_training(
+def test_an_edited_model_file_takes_effect_with_the_next_training(
     served: FakeServices, features: dict[str, float]
 ) -> None:
     path = served.paths.models / f"{NAME}.toml"
@@ -211,7 +211,7 @@ def test_an_edited_model_file_changes_nothing_before_the_next_training(
         assert version(client, features) == 1
 
 
-def test_a_wrong_model_file_costs_only_itself(
+def test_an_invalid_model_file_does_not_affect_the_others(
     served: FakeServices, features: dict[str, float]
 ) -> None:
     (served.paths.models / "broken.toml").write_text("name = 1\n")
@@ -219,12 +219,12 @@ def test_a_wrong_model_file_costs_only_itself(
         assert version(client, features) == 1
 
 
-def test_a_default_model_without_a_file_is_refused_at_the_start(served: FakeServices) -> None:
+def test_a_default_model_without_a_file_is_an_error_at_the_start(served: FakeServices) -> None:
     with pytest.raises(SettingsError, match="VIGIE_SERVING_MODEL"):
         create_app_with(served, page=False, default_model="nope")
 
 
-def test_no_champion_is_503_and_says_what_to_run(
+def test_without_a_champion_the_response_is_503_with_the_command_to_run(
     services: FakeServices, model_folder: Path
 ) -> None:
     path = services.paths.models / f"{NAME}.toml"
@@ -239,7 +239,7 @@ def test_no_champion_is_503_and_says_what_to_run(
 def test_swaps_under_load_never_mix_two_versions(
     app: FastAPI, versions: Any, deploy: Deploy, cases: Any, services: FakeServices
 ) -> None:
-    """Every answer equals what the version it names answers offline; none fails."""
+    """Every response equals the offline prediction of the version that it names."""
     offline = {1 + i: unpack(files) for i, files in enumerate(versions)}
     rows = [features for features, _ in cases[:8]]
     expected = {

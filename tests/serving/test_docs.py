@@ -1,4 +1,4 @@
-"""docs/serving.md says what the service does."""
+"""docs/serving.md matches the code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_every_route_is_in_the_guide(client: TestClient, project_root: Path) -> 
     assert [path for path in paths if path not in guide] == []
 
 
-def test_the_guide_s_limits_are_the_code_s(project_root: Path) -> None:
+def test_the_guide_has_the_limits_of_the_code(project_root: Path) -> None:
     guide = (project_root / "docs" / "serving.md").read_text(encoding="utf-8")
     assert f"{LIMIT_BYTES // 1024} KiB" in guide
     assert f"{READ_TIMEOUT_S:g} s" in guide

@@ -1,4 +1,4 @@
-"""The page's parts: form, cards, buttons."""
+"""The page: form, cards, buttons."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_few_features_are_one_group() -> None:
     assert [title for title, _ in grouped(features(*"abcdef"))] == ["Features"]
 
 
-def test_many_features_are_groups_titled_by_their_common_word(form: ModelForm) -> None:
+def test_groups_have_the_common_word_of_their_features_as_title(form: ModelForm) -> None:
     groups = grouped(form.model.features)
     assert [title for title, _ in groups] == ["Mean", "Error", "Worst"]
     assert [len(group) for _, group in groups] == [10, 10, 10]
 
 
-def test_groups_without_a_common_word_are_titled_by_their_place() -> None:
+def test_groups_without_a_common_word_have_their_range_as_title() -> None:
     names = [f"{chr(97 + i % 26)}{i}" for i in range(25)]
     titles = [title for title, _ in grouped(features(*names))]
     assert titles == ["Features 1 to 10", "Features 11 to 20", "Features 21 to 25"]
@@ -90,7 +90,7 @@ def test_an_empty_input_is_left_out(form: ModelForm) -> None:
     assert form.features(values) == {"mean_texture": 17.5}
 
 
-def test_run_answers_and_readies_the_feedback(
+def test_run_shows_a_prediction_and_enables_the_feedback(
     actions: Actions, form: ModelForm, served: FakeServices
 ) -> None:
     values, _ = form.example(0)
@@ -112,7 +112,7 @@ def test_feedback_records_a_label_and_history_shows_it(
     assert "<td>benign</td>" in actions.history()
 
 
-def test_a_wrong_value_is_named_on_the_card(actions: Actions, form: ModelForm) -> None:
+def test_the_card_names_an_invalid_value(actions: Actions, form: ModelForm) -> None:
     values, _ = form.example(0)
     card, transaction, radio, button, *_ = actions.run(form, "", [999, *values[1:]])
     assert "<b>mean_radius</b> expected a number from 0 to 57, found 999" in card
@@ -123,7 +123,7 @@ def test_feedback_without_a_choice_asks_for_one(actions: Actions) -> None:
     assert "Choose the actual outcome" in actions.feedback("", "t", None)
 
 
-def test_the_page_asks_for_the_key_too(client: TestClient, form: ModelForm) -> None:
+def test_the_page_requires_the_api_key(client: TestClient, form: ModelForm) -> None:
     serving = client.app.state.serving  # type: ignore[attr-defined]
     actions = Actions(serving, ApiKey("secret"), [form])
     values, _ = form.example(0)
@@ -132,7 +132,7 @@ def test_the_page_asks_for_the_key_too(client: TestClient, form: ModelForm) -> N
     assert "verdict" in actions.run(form, "secret", values)[0]
 
 
-def test_a_database_that_is_down_is_a_card(
+def test_a_database_outage_is_shown_as_a_card(
     actions: Actions, form: ModelForm, served: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: Any) -> Any:
@@ -144,7 +144,7 @@ def test_a_database_that_is_down_is_a_card(
     assert "PostgreSQL did not answer" in actions.history()
 
 
-def test_everything_from_outside_is_escaped() -> None:
+def test_values_are_escaped() -> None:
     evil = "<script>alert(1)</script>"
     texts = [
         fragments.error_card(evil),
@@ -176,7 +176,7 @@ def open_tags(html: str) -> list[str]:
     return stack
 
 
-def test_the_page_is_mounted_and_needs_nobody_else(served: FakeServices) -> None:
+def test_the_page_is_mounted_and_needs_no_other_host(served: FakeServices) -> None:
     with TestClient(create_app_with(served)) as client:
         assert client.get("/", follow_redirects=False).headers["location"] == "/ui/"
         page = client.get("/ui/")
@@ -188,7 +188,7 @@ def test_the_page_is_mounted_and_needs_nobody_else(served: FakeServices) -> None
 
 
 def press(client: TestClient, button: str, data: list[Any]) -> list[Any]:
-    """Send what a browser sends when a button is pressed, and return what comes back."""
+    """Send the request of a browser for a pressed button and return the output."""
     config = client.get("/ui/config").json()
     ids = {c["id"] for c in config["components"] if c["props"].get("value") == button}
     (event,) = [d for d in config["dependencies"] if any(t[0] in ids for t in d["targets"])]
@@ -209,13 +209,13 @@ def test_the_buttons_work_through_the_queue(
     with TestClient(create_app_with(served)) as client:
         card, *_ = press(client, "Run Analysis", [None, *values])
         assert "verdict" in card
-        press(client, "Submit feedback", [None, None, label])  # the page's state stays here
+        press(client, "Submit feedback", [None, None, label])  # the state is kept on the server
     (transaction,) = [p.transaction_id for p in served.predictions.log]
     assert [label.actual for label in served.labels.history(transaction)] == [cases[0][1]]
 
 
 def test_serving_loads_neither_torch_nor_mlflow() -> None:
-    """They cost hundreds of megabytes, and no answer needs them."""
+    """They take hundreds of megabytes, and no prediction needs them."""
     code = (
         "import sys, tempfile, pathlib\n"
         "from vigie.serving.app import create_app_with\n"

@@ -1,4 +1,4 @@
-"""POST /predict and POST /feedback: good input, and every kind of bad input."""
+"""POST /predict and POST /feedback with valid and invalid input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def post(client: TestClient, features: dict[str, Any], **more: Any) -> Any:
     return client.post("/predict", content=content, headers=JSON)
 
 
-def test_an_answer_names_transaction_label_and_version(
+def test_a_response_has_transaction_label_and_version(
     client: TestClient, features: dict[str, float]
 ) -> None:
     answer = post(client, features).json()
@@ -41,7 +41,7 @@ def test_an_answer_names_transaction_label_and_version(
     assert (answer["prediction"], answer["label"]) in (("malignant", 1), ("benign", 0))
 
 
-def test_the_answer_is_stored_before_it_is_sent(
+def test_a_prediction_is_stored_before_it_is_returned(
     client: TestClient, served: FakeServices, features: dict[str, float]
 ) -> None:
     answer = post(client, features).json()
@@ -57,7 +57,7 @@ def test_the_answer_is_stored_before_it_is_sent(
     assert stored.memory_mb is not None
 
 
-def test_nothing_is_answered_that_is_not_stored(
+def test_a_prediction_that_is_not_stored_is_not_returned(
     client: TestClient,
     served: FakeServices,
     features: dict[str, float],
@@ -95,7 +95,7 @@ def test_a_full_disk_is_507(
         assert "disk is full" in response.json()["detail"]
 
 
-def test_an_unexpected_error_tells_the_caller_nothing(
+def test_the_response_to_an_unexpected_error_has_no_details(
     client: TestClient,
     served: FakeServices,
     features: dict[str, float],
@@ -126,7 +126,7 @@ def test_an_unexpected_error_tells_the_caller_nothing(
         (10**400, "expected a number"),
     ],
 )
-def test_a_value_that_does_not_fit_is_422_and_named(
+def test_an_invalid_value_is_422_and_named(
     client: TestClient,
     served: FakeServices,
     features: dict[str, Any],
@@ -140,7 +140,7 @@ def test_a_value_that_does_not_fit_is_422_and_named(
     assert served.predictions.count() == 0
 
 
-def test_every_wrong_field_is_named_at_once(client: TestClient, features: dict[str, Any]) -> None:
+def test_all_invalid_fields_are_named_at_once(client: TestClient, features: dict[str, Any]) -> None:
     del features["mean_area"]
     response = post(client, features | {"mean_radius": "x", "mean_radios": 1})
     assert response.status_code == 422
@@ -169,7 +169,7 @@ def test_every_wrong_field_is_named_at_once(client: TestClient, features: dict[s
     ],
     ids=str,
 )
-def test_a_body_that_is_no_request_is_refused_clearly(
+def test_a_body_that_is_not_a_request_is_rejected_with_the_reason(
     client: TestClient, body: bytes, status: int, says: str
 ) -> None:
     response = client.post("/predict", content=body, headers=JSON)
@@ -177,7 +177,7 @@ def test_a_body_that_is_no_request_is_refused_clearly(
     assert says in response.json()["detail"]
 
 
-def test_a_form_of_a_foreign_page_is_415(client: TestClient) -> None:
+def test_an_html_form_is_415(client: TestClient) -> None:
     assert client.post("/predict", content=b"{}").status_code == 415
 
 
@@ -201,8 +201,8 @@ def test_a_body_at_the_limit_is_read(client: TestClient, features: dict[str, flo
     assert response.status_code == 200
 
 
-def test_a_sender_that_goes_away_is_not_an_error() -> None:
-    """Nothing is asked of the app, and nothing is sent."""
+def test_a_client_that_disconnects_is_not_an_error() -> None:
+    """The app is not called, and no response is sent."""
     asked: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -225,7 +225,7 @@ def test_a_sender_that_goes_away_is_not_an_error() -> None:
     assert asked == []
 
 
-def test_a_body_that_never_ends_to_arrive_is_408() -> None:
+def test_a_body_that_never_ends_is_408() -> None:
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
@@ -242,7 +242,7 @@ def test_a_body_that_never_ends_to_arrive_is_408() -> None:
     assert sent[0]["status"] == 408
 
 
-def test_the_model_may_stand_in_the_query_or_the_body(
+def test_the_model_may_be_in_the_query_or_the_body(
     client: TestClient, features: dict[str, float]
 ) -> None:
     body = {"features": features}
@@ -266,7 +266,7 @@ def test_the_model_may_stand_in_the_query_or_the_body(
         ("false", "benign"),
     ],
 )
-def test_feedback_takes_labels_and_truth_values(
+def test_feedback_accepts_labels_and_truth_values(
     client: TestClient, features: dict[str, float], actual: Any, means: str
 ) -> None:
     transaction = post(client, features).json()["transaction_id"]
@@ -276,7 +276,7 @@ def test_feedback_takes_labels_and_truth_values(
 
 
 @pytest.mark.parametrize("actual", ["YES!", 2, -1, 0.5, None, [], {}, "\x00"])
-def test_feedback_that_is_no_label_is_422(
+def test_feedback_that_is_not_a_label_is_422(
     client: TestClient, features: dict[str, float], actual: Any
 ) -> None:
     transaction = post(client, features).json()["transaction_id"]
@@ -292,13 +292,13 @@ def test_feedback_for_an_unknown_transaction_is_404(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("transaction", [7, None, "", "a b", "x" * 65, "\x00", "'; --"])
-def test_a_transaction_id_that_is_none_is_422(client: TestClient, transaction: Any) -> None:
+def test_an_invalid_transaction_id_is_422(client: TestClient, transaction: Any) -> None:
     response = client.post("/feedback", json={"transaction_id": transaction, "actual": 1})
     assert response.status_code == 422
     assert list(response.json()["fields"]) == ["transaction_id"]
 
 
-def test_a_second_different_label_corrects_and_both_are_kept(
+def test_a_different_second_label_is_a_correction_and_both_are_kept(
     client: TestClient, served: FakeServices, features: dict[str, float]
 ) -> None:
     transaction = post(client, features).json()["transaction_id"]
@@ -311,7 +311,7 @@ def test_a_second_different_label_corrects_and_both_are_kept(
     assert [label.actual for label in served.labels.history(transaction)] == ["malignant", "benign"]
 
 
-def test_a_key_is_asked_for_only_when_one_is_set(
+def test_a_key_is_required_only_if_one_is_set(
     served: FakeServices, features: dict[str, float]
 ) -> None:
     app = create_app_with(served, page=False, api_key="k€y")

@@ -1,4 +1,4 @@
-"""The routes that only tell."""
+"""The read-only routes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_health_depends_on_nothing(client: TestClient) -> None:
     assert client.get("/health").json() == {"status": "ok"}
 
 
-def test_ready_tells_each_model_s_version(client: TestClient) -> None:
+def test_ready_lists_the_version_of_each_model(client: TestClient) -> None:
     body = client.get("/ready").json()
     assert body["ready"] is True
     assert body["problems"] == []
@@ -35,13 +35,13 @@ def test_ready_tells_each_model_s_version(client: TestClient) -> None:
     ]
 
 
-def test_a_poller_that_is_stuck_is_not_ready(client: TestClient) -> None:
+def test_a_stuck_poller_makes_the_service_not_ready(client: TestClient) -> None:
     champions = client.app.state.serving.champions  # type: ignore[attr-defined]
     champions.looked_at -= STALE_S + 1
     assert client.get("/ready").status_code == 503
 
 
-def test_model_tells_metrics_threshold_schema_and_sha256(
+def test_model_has_metrics_threshold_features_and_sha256(
     client: TestClient, served: FakeServices
 ) -> None:
     body = client.get("/model").json()
@@ -53,7 +53,7 @@ def test_model_tells_metrics_threshold_schema_and_sha256(
     assert body["features"][0]["expected"] == "a number from 0 to 57"
 
 
-def test_feature_names_are_in_the_model_s_order(client: TestClient) -> None:
+def test_feature_names_are_in_the_order_of_the_model(client: TestClient) -> None:
     body = client.get("/feature-names").json()
     assert body["model"] == "breast_cancer"
     assert body["feature_names"][:2] == ["mean_radius", "mean_texture"]
@@ -64,7 +64,7 @@ def test_an_unknown_model_is_404(client: TestClient) -> None:
     assert client.get("/feature-names?model=nope").status_code == 404
 
 
-def test_metrics_are_the_service_s_and_the_jobs(
+def test_metrics_include_those_of_jobs(
     client: TestClient, served: FakeServices, features: dict[str, float]
 ) -> None:
     client.post("/predict", json={"features": features})
@@ -76,7 +76,7 @@ def test_metrics_are_the_service_s_and_the_jobs(
     assert families[JOB_SUCCEEDED].samples[0].labels == {"job": "dag"}
 
 
-def test_every_series_of_serving_is_in_the_catalogue(
+def test_every_metric_of_serving_is_in_the_catalogue(
     client: TestClient, features: dict[str, float]
 ) -> None:
     client.post("/predict", json={"features": features})
@@ -85,7 +85,7 @@ def test_every_series_of_serving_is_in_the_catalogue(
     assert names <= known | {"push_time_seconds"}
 
 
-def test_a_caller_s_path_never_becomes_a_label(client: TestClient) -> None:
+def test_a_requested_path_never_becomes_a_label(client: TestClient) -> None:
     client.get("/made/up/path")
     assert "made" not in client.get("/metrics").text
 
@@ -94,7 +94,7 @@ def test_detectors_without_a_champion_are_left_out(client: TestClient) -> None:
     assert client.get("/api/v1/anomalies/metrics").json() == {"models": []}
 
 
-def test_detectors_tell_the_metrics_of_their_bundle(
+def test_detectors_have_the_metrics_of_their_bundle(
     client: TestClient, served: FakeServices
 ) -> None:
     name = "log_isolation_forest"
@@ -106,7 +106,7 @@ def test_detectors_tell_the_metrics_of_their_bundle(
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/health"])
-def test_answers_allow_nothing_from_other_hosts(client: TestClient, path: str) -> None:
+def test_the_content_policy_allows_no_other_host(client: TestClient, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 200
     assert "default-src 'self'" in response.headers["content-security-policy"]
