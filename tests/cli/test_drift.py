@@ -93,7 +93,7 @@ def test_identifiers_times_and_the_target_are_not_features(
     assert [name for name in ("row:", "at:", "target:") if f"  {name}" in text] == []
 
 
-def test_the_page_goes_to_the_reports_folder_by_default(
+def test_the_default_output_is_in_the_reports_folder(
     analyze: Invoke, paths: tuple[Path, Path], services: FakeServices
 ) -> None:
     analyze("--reference", paths[0], "--current", paths[1])
@@ -124,13 +124,13 @@ def test_a_drifted_target_is_reported(
     assert "⚠ Target drift of 5% or more" in text
 
 
-def test_an_absent_table_is_named(analyze: Invoke, paths: tuple[Path, Path]) -> None:
+def test_the_error_names_an_absent_table(analyze: Invoke, paths: tuple[Path, Path]) -> None:
     with pytest.raises(DataError, match=r"nowhere\.csv does not exist"):
         analyze("--reference", paths[0], "--current", "nowhere.csv")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x01", b"PAR1"])
-def test_a_table_that_cannot_be_read_is_named(
+def test_the_error_names_an_unreadable_table(
     analyze: Invoke, paths: tuple[Path, Path], tmp_path: Path, content: bytes
 ) -> None:
     broken = tmp_path / "broken.parquet"
@@ -157,12 +157,12 @@ def test_an_empty_table_is_refused(
         analyze("--reference", paths[0], "--current", empty)
 
 
-def test_without_tables_and_exports_there_is_nothing_to_do(analyze: Invoke) -> None:
+def test_without_tables_and_exports_there_is_not_enough_data(analyze: Invoke) -> None:
     with pytest.raises(NotEnoughDataError, match="vigie logs once"):
         analyze()
 
 
-def test_a_model_brings_its_reference_and_its_export(
+def test_with_a_model_its_reference_and_export_are_compared(
     analyze: Invoke, services: FakeServices, project_root: Path
 ) -> None:
     from vigie.models.catalog import get_model

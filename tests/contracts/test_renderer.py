@@ -70,7 +70,7 @@ def test_an_html_and_a_json_file_are_written(write: Write, tmp_path: Path, kind:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_writing_again_replaces_the_page(write: Write, tmp_path: Path, kind: str) -> None:
+def test_writing_again_replaces_the_report(write: Write, tmp_path: Path, kind: str) -> None:
     html = tmp_path / "page.html"
     html.write_text("old")
     write(kind, 60, html)

@@ -1,4 +1,4 @@
-"""The reporting DAG: its tasks, its interval, and that only a finding makes an Asset event."""
+"""The report DAG: tasks, data interval, and Asset events only for positive verdicts."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_cleaning_and_pushing_are_teardowns(dag: DAG) -> None:
     assert dag.get_task("push_metrics").is_teardown
 
 
-def test_its_interval_is_six_real_hours(dag: DAG) -> None:
+def test_the_data_interval_is_six_hours(dag: DAG) -> None:
     import pendulum
     from airflow.serialization.encoders import coerce_to_core_timetable
 
@@ -98,16 +98,14 @@ def test_its_interval_is_six_real_hours(dag: DAG) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("hours", 0), ("drift_share", 30), ("model", "nobody")]
 )
-def test_a_param_that_makes_no_sense_is_refused_in_the_form(
-    dag: DAG, name: str, value: object
-) -> None:
+def test_an_invalid_param_is_refused(dag: DAG, name: str, value: object) -> None:
     with pytest.raises(ValueError, match=str(value)):
         dag.params.get_param(name).resolve(value)
 
 
 @pytest.mark.airflow
 @pytest.mark.timeout(600)
-def test_an_asset_event_is_stored_only_for_a_finding(tmp_path: Path) -> None:
+def test_an_asset_event_is_stored_only_for_a_positive_verdict(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-c", PROBE, str(PATH)],
         cwd="/",

@@ -1,4 +1,4 @@
-"""The statistics agree with scipy, an independent source, wherever scipy has them."""
+"""Compare the statistics with those of scipy, an independent implementation."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def as_sorted(values: list[float]) -> np.ndarray:
     return np.sort(np.asarray(values, dtype=np.float64))
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning:scipy")  # its p-value of D = 0
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:scipy")  # scipy divides by zero for D = 0.
 @given(SAMPLES, SAMPLES)
-def test_ks_statistic_is_scipys(reference: list[float], current: list[float]) -> None:
+def test_ks_statistic_equals_scipys(reference: list[float], current: list[float]) -> None:
     expected = stats.ks_2samp(reference, current, method="asymp").statistic
     assert ks_statistic(as_sorted(reference), as_sorted(current)) == pytest.approx(
         expected, abs=1e-12
@@ -35,21 +35,21 @@ def test_ks_statistic_is_scipys(reference: list[float], current: list[float]) ->
 
 
 @given(SAMPLES, SAMPLES)
-def test_wasserstein_is_scipys(reference: list[float], current: list[float]) -> None:
+def test_wasserstein_equals_scipys(reference: list[float], current: list[float]) -> None:
     expected = stats.wasserstein_distance(reference, current)
     ours = wasserstein(as_sorted(reference), as_sorted(current))
-    # Prefix sums cancel: up to n times the largest value, times the spacing of doubles.
+    # Prefix sums lose digits: up to n times the largest value times the spacing of doubles.
     assert ours == pytest.approx(expected, rel=1e-9, abs=1e-8)
 
 
 @pytest.mark.parametrize(("n", "m"), [(50, 50), (400, 60), (1000, 1000), (5000, 200)])
 @pytest.mark.parametrize("shift", [0.05, 0.2, 0.5])
-def test_ks_p_value_is_close_to_scipys_exact_one(n: int, m: int, shift: float) -> None:
+def test_ks_p_value_is_close_to_the_exact_one_of_scipy(n: int, m: int, shift: float) -> None:
     rng = np.random.default_rng(7)
     reference, current = np.sort(rng.normal(size=n)), np.sort(rng.normal(shift, size=m))
     exact = stats.ks_2samp(reference, current, method="exact").pvalue
     ours = ks_p_value(ks_statistic(reference, current), n, m)
-    # The limit law against the exact one: a quarter of the value is far from changing a decision.
+    # The limit distribution differs from the exact one by at most a quarter of the p-value.
     assert ours == pytest.approx(exact, rel=0.25, abs=0.02)
 
 
@@ -58,7 +58,7 @@ def test_ks_p_value_of_no_difference_is_one() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(40, 500), st.integers(40, 500)), min_size=2, max_size=8))
-def test_chi_squared_is_scipys_when_no_cell_is_rare(cells: list[tuple[int, int]]) -> None:
+def test_chi_squared_equals_scipys_if_no_cell_is_rare(cells: list[tuple[int, int]]) -> None:
     table = np.array(cells).T
     expected = stats.chi2_contingency(table, correction=False)
     if expected.expected_freq.min() < 5:
@@ -74,7 +74,7 @@ def test_chi_squared_pools_rare_cells() -> None:
     assert chi_squared(reference, current) == pytest.approx(pooled)
 
 
-def test_chi_squared_of_one_category_says_nothing() -> None:
+def test_chi_squared_of_one_category_is_not_significant() -> None:
     assert chi_squared(np.array([100]), np.array([50])) == (0.0, 1.0)
 
 
@@ -89,18 +89,18 @@ def test_stability_index_matches_its_formula_for_large_counts() -> None:
     )
 
 
-def test_stability_index_of_chance_is_near_zero_on_average() -> None:
+def test_stability_index_of_equal_distributions_is_near_zero_on_average() -> None:
     rng = np.random.default_rng(3)
     shares = np.full(12, 1 / 12)
     values = [
         population_stability(rng.multinomial(400, shares), rng.multinomial(100, shares))
         for _ in range(400)
     ]
-    # Uncorrected it would be 11 * (1/400 + 1/100) = 0.14.
+    # Without the correction the mean would be 11 * (1/400 + 1/100) = 0.14.
     assert np.mean(values) < 0.05
 
 
-def test_wasserstein_noise_is_what_chance_gives() -> None:
+def test_wasserstein_noise_is_the_mean_distance_of_equal_distributions() -> None:
     rng = np.random.default_rng(5)
     pairs = [(np.sort(rng.normal(size=400)), np.sort(rng.normal(size=100))) for _ in range(300)]
     seen = np.mean([wasserstein(reference, current) for reference, current in pairs])

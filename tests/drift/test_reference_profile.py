@@ -1,4 +1,4 @@
-"""A profile is small, plain JSON, and loses nothing that a decision needs."""
+"""Reference profiles: small, plain JSON, and exact enough for a verdict."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def column(values: object, kind: str = "float") -> dict[str, object]:
     return build_profile(pd.DataFrame({"x": values}), {"x": kind})["columns"]["x"]
 
 
-def test_a_profile_survives_json_unchanged() -> None:
+def test_a_profile_is_unchanged_by_a_json_round_trip() -> None:
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"a": rng.normal(size=3000), "b": rng.choice(list("xyz"), 3000)})
     profile = build_profile(frame, {"a": "float", "b": "category"})
     assert orjson.loads(orjson.dumps(profile)) == profile
 
 
-def test_a_small_column_is_kept_whole() -> None:
+def test_all_values_of_a_small_column_are_kept() -> None:
     assert column([3.0, 1.0, 2.0])["sample"] == [1.0, 2.0, 3.0]
 
 
-def test_a_large_column_keeps_a_bounded_sample() -> None:
+def test_the_sample_of_a_large_column_is_bounded() -> None:
     assert len(column(np.arange(50_000.0))["sample"]) == 1000
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["normal", "exponential"]))
-def test_a_thinned_sample_moves_the_ks_statistic_by_half_a_step_at_most(
+def test_a_thinned_sample_changes_the_ks_statistic_by_at_most_half_a_step(
     seed: int, family: str
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -46,7 +46,7 @@ def test_a_thinned_sample_moves_the_ks_statistic_by_half_a_step_at_most(
 
 
 @given(st.lists(st.integers(-3, 3) | st.floats(-1e9, 1e9), min_size=1, max_size=100))
-def test_bins_hold_every_reference_value_and_none_is_outside(values: list[float]) -> None:
+def test_every_reference_value_is_in_an_inner_bin(values: list[float]) -> None:
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     edges = bin_edges(ordered)
     counts = bin_counts(ordered, edges)
@@ -60,7 +60,7 @@ def test_unusable_values_count_as_missing() -> None:
     assert (body["n"], body["n_missing"]) == (2, 4)
 
 
-def test_a_column_without_any_usable_value_is_kept_as_missing() -> None:
+def test_a_column_without_usable_values_is_all_missing() -> None:
     assert column([np.nan, np.nan]) == {"kind": "numeric", "n": 0, "n_missing": 2}
 
 
@@ -68,7 +68,7 @@ def test_a_constant_column_has_no_deviation() -> None:
     assert column([0.1] * 7)["std"] == 0.0
 
 
-def test_categories_have_one_key_whatever_their_type() -> None:
+def test_equal_categories_of_different_types_have_one_key() -> None:
     assert column([True, 1, 1.0, "1"], "boolean")["counts"] == {"1": 4}
 
 
@@ -87,7 +87,7 @@ def test_an_empty_reference_is_refused() -> None:
         build_profile(pd.DataFrame({"x": []}), {"x": "float"})
 
 
-def test_a_name_that_stands_for_two_columns_is_refused() -> None:
+def test_two_columns_of_the_same_name_are_refused() -> None:
     frame = pd.DataFrame([[1, 2]], columns=["x", "x"])
     with pytest.raises(DataError, match="2 columns called 'x'"):
         build_profile(frame, {"x": "float"})

@@ -131,7 +131,7 @@ def test_a_run_for_another_model_skips_this_one(services: FakeServices) -> None:
     assert services.ledger.decisions() == []
 
 
-def test_a_wrong_model_file_fails_with_its_mistake(services: FakeServices) -> None:
+def test_an_invalid_model_file_fails_the_task(services: FakeServices) -> None:
     (services.paths.models / "toy.toml").write_text("name = 3")
     task = DecideOperator(task_id="t", model="toy")
     task.opened = lambda _: nullcontext((services, Settings.from_env()))

@@ -1,4 +1,4 @@
-"""Real Evidently pages over tables that it refuses: always written, what was left out is named."""
+"""Reports drawn by Evidently, also of tables with columns that Evidently refuses."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def renderer() -> Renderer:
 
 
 @pytest.mark.parametrize("kind", ["quality", "drift"])
-def test_a_page_and_its_json_are_written(renderer: Renderer, tmp_path: Path, kind: str) -> None:
+def test_an_html_and_a_json_file_are_written(renderer: Renderer, tmp_path: Path, kind: str) -> None:
     html = tmp_path / "page.html"
     assert getattr(renderer, kind)(table(seed=1), table(), html) == html
     assert "plotly" in html.read_text().lower()
@@ -118,24 +118,24 @@ def test_a_page_and_its_json_are_written(renderer: Renderer, tmp_path: Path, kin
     assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "page.json"]
 
 
-def test_the_drift_page_shows_our_verdict_for_each_column(
+def test_the_drift_report_shows_our_verdict_on_each_column(
     renderer: Renderer, tmp_path: Path
 ) -> None:
     current = table(200, seed=1)
     current["weight"] += 30
     html = renderer.drift(current, table(300), tmp_path / "page.html")
-    figures = {
+    effects = {
         m["config"]["column"]: m["value"]
         for m in body_of(html)["evidently"]
         if "column" in m["config"]
     }
     verdict = {c["name"]: c for c in body_of(html)["verdict"]["columns"]}
-    assert figures == pytest.approx({name: c["effect"] for name, c in verdict.items()})
+    assert effects == pytest.approx({name: c["effect"] for name, c in verdict.items()})
     counted = next(m["value"] for m in body_of(html)["evidently"] if "share" in str(m["value"]))
     assert counted["count"] == body_of(html)["verdict"]["n_drifted_features"] == 1
 
 
-def test_a_verdict_that_is_given_is_the_one_shown(renderer: Renderer, tmp_path: Path) -> None:
+def test_the_given_verdict_is_shown(renderer: Renderer, tmp_path: Path) -> None:
     profile = build_profile(table(300, seed=5).assign(age=5), MODEL.feature_types)
     verdict = detect_drift(profile, table(seed=1), 0.1)
     html = renderer.drift(table(seed=1), table(300), tmp_path / "page.html", verdict)
@@ -169,7 +169,7 @@ def test_a_column_that_evidently_refuses_is_left_out_and_named(
 @pytest.mark.parametrize(
     "cells", ["1e308", "mixed", "nullable", "constant", "one row", "text numbers"]
 )
-def test_odd_cells_do_not_stop_a_page(
+def test_a_report_is_written_despite_unusual_values(
     renderer: Renderer, tmp_path: Path, kind: str, cells: str
 ) -> None:
     current = table(seed=1)
@@ -188,7 +188,7 @@ def test_odd_cells_do_not_stop_a_page(
     assert body_of(html)["n_current"] == len(current)
 
 
-def test_a_table_without_any_usable_column_still_gives_a_page_that_says_so(
+def test_a_report_of_a_table_without_usable_columns_says_so(
     renderer: Renderer, tmp_path: Path
 ) -> None:
     current = pd.DataFrame({"other": range(80)})
@@ -199,15 +199,17 @@ def test_a_table_without_any_usable_column_still_gives_a_page_that_says_so(
 
 
 @pytest.mark.parametrize("kind", ["quality", "drift"])
-def test_no_rows_is_not_enough_data(renderer: Renderer, tmp_path: Path, kind: str) -> None:
+def test_without_rows_there_is_not_enough_data(
+    renderer: Renderer, tmp_path: Path, kind: str
+) -> None:
     with pytest.raises(NotEnoughDataError, match="no current rows"):
         getattr(renderer, kind)(table(0), table(), tmp_path / "p.html")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_long_table_is_sampled_and_the_page_says_so(renderer: Renderer, tmp_path: Path) -> None:
+def test_a_long_table_is_sampled_and_the_report_says_so(renderer: Renderer, tmp_path: Path) -> None:
     html = renderer.quality(table(MAX_ROWS + 1), table(), tmp_path / "p.html")
-    assert "fixed-seed sample of 20,000 of the 20,001 current rows" in html.read_text()
+    assert "charts show a sample of 20,000 of the 20,001 current rows" in html.read_text()
     assert body_of(html)["n_current"] == MAX_ROWS + 1
 
 
@@ -218,24 +220,24 @@ def test_repeated_rows_are_counted(renderer: Renderer, tmp_path: Path) -> None:
     assert "50 of 100 current rows repeat an earlier one" in html.read_text()
 
 
-def test_performance_counts_what_was_answered(renderer: Renderer, tmp_path: Path) -> None:
+def test_the_performance_report_has_the_accuracy(renderer: Renderer, tmp_path: Path) -> None:
     frame = answers()
     html = renderer.performance(frame, None, tmp_path / "p.html")
-    facts = body_of(html)["current"]
+    current = body_of(html)["current"]
     correct = float((frame["target"] == frame["prediction"]).mean())
-    assert facts["figures"]["accuracy"] == pytest.approx(correct)
+    assert current["figures"]["accuracy"] == pytest.approx(correct)
     accuracy = next(m for m in body_of(html)["evidently"] if "Accuracy" in m["config"]["type"])
     assert accuracy["value"] == pytest.approx(correct)
 
 
-def test_performance_is_held_against_a_reference(renderer: Renderer, tmp_path: Path) -> None:
+def test_the_performance_report_shows_a_reference(renderer: Renderer, tmp_path: Path) -> None:
     html = renderer.performance(answers(), answers(60, seed=3), tmp_path / "p.html")
     assert body_of(html)["reference"]["n_rows"] == 60
     assert "Reference: Confusion matrix" in html.read_text()
 
 
 @pytest.mark.parametrize("label", ["YES", "NO"])
-def test_labels_of_one_class_give_counts_and_say_why_no_more(
+def test_with_labels_of_one_class_the_report_has_counts_and_a_note(
     renderer: Renderer, tmp_path: Path, label: str
 ) -> None:
     frame = answers().assign(target=label)
@@ -258,9 +260,7 @@ def test_rows_without_a_usable_label_are_counted(renderer: Renderer, tmp_path: P
     assert "16 of 100 rows have no usable label" in html.read_text()
 
 
-def test_performance_without_a_single_label_is_not_enough_data(
-    renderer: Renderer, tmp_path: Path
-) -> None:
+def test_performance_without_labels_is_not_enough_data(renderer: Renderer, tmp_path: Path) -> None:
     with pytest.raises(NotEnoughDataError, match="no row has a label"):
         renderer.performance(answers().assign(target=None), None, tmp_path / "p.html")
 
@@ -272,7 +272,7 @@ def test_performance_without_its_columns_is_a_data_error(
         renderer.performance(answers().drop(columns="probability"), None, tmp_path / "p.html")
 
 
-def test_text_of_the_data_cannot_become_a_script(renderer: Renderer, tmp_path: Path) -> None:
+def test_values_of_the_data_are_escaped(renderer: Renderer, tmp_path: Path) -> None:
     attack = "</script><script>alert(1)</script>"
     current = table(seed=1).assign(town=attack, **{attack: 1})
     for kind in (renderer.quality, renderer.drift):
@@ -280,7 +280,7 @@ def test_text_of_the_data_cannot_become_a_script(renderer: Renderer, tmp_path: P
         assert "<script>alert" not in html.read_text()
 
 
-def test_the_page_loads_nothing_from_the_network(renderer: Renderer, tmp_path: Path) -> None:
+def test_the_report_loads_nothing_from_the_network(renderer: Renderer, tmp_path: Path) -> None:
     html = renderer.drift(table(seed=1), table(), tmp_path / "p.html")
     tags = re.findall(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=[^>]*>", html.read_text())
     assert [tag for tag in tags if "http" in tag] == []
@@ -300,7 +300,7 @@ ROWS = st.lists(st.tuples(CELLS, CELLS, CELLS, CELLS), min_size=1, max_size=6)
 
 @given(current=ROWS, reference=ROWS, dropped=st.sets(st.sampled_from(MODEL.feature_names)))
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_table_gives_a_json_report(
+def test_any_table_gives_a_report(
     renderer: Renderer,
     tmp_path_factory: pytest.TempPathFactory,
     current: list[tuple[Any, ...]],

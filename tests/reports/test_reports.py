@@ -37,7 +37,7 @@ def model(services: FakeServices, project_root: Path) -> ModelFile:
 
 @pytest.fixture
 def champion(services: FakeServices, model: ModelFile) -> None:
-    """Deploy version 1: only its profile and threshold matter here."""
+    """Deploy version 1, which has only a profile and a threshold."""
     reference = load_reference(model, services.paths.data)
     files = {"profile.json": dumps(build_profile(reference, model.feature_types))}
     services.bundles.publish(NAME, 1, files, {"threshold": 0.5})
@@ -54,7 +54,10 @@ def serve(
     labelled: bool = True,
     version: int = 1,
 ) -> None:
-    """Answer real unseen rows, moved by ``shift`` deviations; ``wrong``: the opposite label."""
+    """Store predictions for unseen rows, shifted by ``shift`` standard deviations.
+
+    With ``wrong``, each prediction is the opposite of the label.
+    """
     rows = unseen_rows(model, services.paths.data).head(n_rows)
     actual = rows.pop(model.target).tolist()
     rows = rows + shift * rows.std()
@@ -99,9 +102,7 @@ def test_a_report_is_named_after_the_end_of_its_window(
 
 @pytest.mark.usefixtures("champion")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_second_try_writes_the_same_file(
-    services: FakeServices, model: ModelFile, kind: str
-) -> None:
+def test_a_retry_writes_the_same_files(services: FakeServices, model: ModelFile, kind: str) -> None:
     serve(services, model)
     paths = {write(services, model, kind).path for _ in range(2)}
     assert len(paths) == 1
@@ -137,14 +138,14 @@ def test_predictions_outside_the_window_do_not_count(
 
 
 @pytest.mark.usefixtures("champion")
-def test_performance_needs_a_real_label(services: FakeServices, model: ModelFile) -> None:
+def test_the_performance_report_needs_a_label(services: FakeServices, model: ModelFile) -> None:
     serve(services, model, labelled=False)
     with pytest.raises(NotEnoughDataError, match="POST /feedback"):
         write(services, model, "model_performance")
 
 
 @pytest.mark.usefixtures("champion")
-def test_answers_of_an_older_version_are_not_the_champions(
+def test_predictions_of_an_older_version_do_not_count(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model, wrong=True, version=7)
@@ -153,7 +154,7 @@ def test_answers_of_an_older_version_are_not_the_champions(
 
 
 @pytest.mark.usefixtures("champion")
-def test_the_reference_is_what_the_champion_was_trained_on(
+def test_the_reference_is_the_training_table_of_the_champion(
     services: FakeServices, model: ModelFile
 ) -> None:
     table = load_reference(model, services.paths.data).head(77).assign(row_id="x")
@@ -176,7 +177,7 @@ def test_unchanged_rows_are_no_drift_and_a_good_performance(
 
 
 @pytest.mark.usefixtures("champion")
-def test_shifted_rows_are_drift_and_the_ledger_says_why(
+def test_shifted_rows_are_drift_and_the_ledger_has_the_reason(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model, shift=2.0)
@@ -190,7 +191,9 @@ def test_shifted_rows_are_drift_and_the_ledger_says_why(
 
 
 @pytest.mark.usefixtures("champion")
-def test_wrong_answers_are_a_degraded_performance(services: FakeServices, model: ModelFile) -> None:
+def test_wrong_predictions_are_a_degraded_performance(
+    services: FakeServices, model: ModelFile
+) -> None:
     serve(services, model, wrong=True)
     assert decide(services, model).is_degraded is True
     decision = services.ledger.decisions(model=NAME, kind="performance")[0]
@@ -211,16 +214,14 @@ def test_too_few_rows_are_unknown_for_both(services: FakeServices, model: ModelF
 
 
 @pytest.mark.usefixtures("champion")
-def test_an_unknown_figure_is_absent_from_the_metrics(
-    services: FakeServices, model: ModelFile
-) -> None:
+def test_an_unknown_metric_is_absent(services: FakeServices, model: ModelFile) -> None:
     serve(services, model, 20, labelled=False)
     names = {sample.name for sample in decide(services, model).metrics}
     assert names == {"vigie_labelled_answers_rows"}
 
 
 @pytest.mark.usefixtures("champion")
-def test_the_metrics_carry_the_documents_names(services: FakeServices, model: ModelFile) -> None:
+def test_the_metrics_have_their_documented_names(services: FakeServices, model: ModelFile) -> None:
     serve(services, model, shift=2.0)
     values = {s.name: s.value for s in decide(services, model).metrics}
     assert values["drift_score"] == 1.0
@@ -244,7 +245,7 @@ def test_labels_of_one_class_are_an_unknown_performance(
 
 
 @pytest.mark.usefixtures("champion")
-def test_a_given_threshold_rules_and_its_source_is_recorded(
+def test_a_given_threshold_takes_precedence_and_its_source_is_recorded(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model, shift=2.0)
@@ -255,9 +256,7 @@ def test_a_given_threshold_rules_and_its_source_is_recorded(
 
 
 @pytest.mark.usefixtures("champion")
-def test_a_run_decides_once_however_often_it_is_tried(
-    services: FakeServices, model: ModelFile
-) -> None:
+def test_a_retry_returns_the_first_decision(services: FakeServices, model: ModelFile) -> None:
     serve(services, model)
     first = decide(services, model)
     serve(services, model, version=1, shift=9.0)
@@ -291,7 +290,7 @@ def test_a_champion_without_a_profile_is_a_data_error(
 
 
 @pytest.mark.usefixtures("champion")
-def test_a_feature_that_requests_no_longer_carry_is_unknown_or_missing_not_an_error(
+def test_absent_and_unreadable_features_count_as_missing(
     services: FakeServices, model: ModelFile
 ) -> None:
     for i, row in enumerate(unseen_rows(model, services.paths.data).head(80).to_dict("records")):
@@ -302,13 +301,13 @@ def test_a_feature_that_requests_no_longer_carry_is_unknown_or_missing_not_an_er
     assert write(services, model, "data_quality").path.is_file()
 
 
-def test_a_window_that_ends_before_it_begins_is_refused(services: FakeServices) -> None:
+def test_an_empty_period_is_refused(services: FakeServices) -> None:
     with pytest.raises(DataError, match="is empty"):
         Period(services.now(), services.now())
 
 
 @pytest.mark.usefixtures("champion")
-def test_all_in_one_call_says_why_there_is_no_performance_page(
+def test_report_on_model_states_why_there_is_no_performance_report(
     services: FakeServices, model: ModelFile
 ) -> None:
     serve(services, model, labelled=False)
@@ -327,7 +326,7 @@ def old_reports(folder: Path, kind: str, model: str, n: int) -> list[Path]:
     return pages
 
 
-def test_the_newest_reports_of_each_kind_and_model_stay(services: FakeServices) -> None:
+def test_the_newest_reports_of_each_kind_and_model_are_kept(services: FakeServices) -> None:
     folder = services.paths.reports
     drift = old_reports(folder, "data_drift", "fraud", 12)
     old_reports(folder, "data_drift", "fraud_2", 3)
@@ -363,7 +362,7 @@ def test_other_files_are_never_deleted(services: FakeServices, tmp_path: Path) -
     assert all(path.read_text() == "mine" for path in [*kept, link])
 
 
-def test_a_reports_folder_that_is_not_there_is_nothing_to_clean(services: FakeServices) -> None:
+def test_the_cleanup_accepts_an_absent_folder(services: FakeServices) -> None:
     services.paths.reports.rmdir()
     assert cleanup_old_reports(services).kept == 0
 

@@ -1,1 +1,1 @@
-"""Reference profile, tests per column, decision."""
+"""Drift: the reference profile, the statistics of each column, and the verdict."""

@@ -1,7 +1,7 @@
-"""One column of now against its frozen profile: statistics, without the verdict.
+"""Compare one current column with its reference profile and return the statistics.
 
-NaN, infinities and unreadable values count as missing, and a changed share of missing values is a
-change like any other: missing is a bin of the histogram.
+NaN, infinities and unreadable values count as missing. Missing values are a bin of the histogram,
+so a changed share of missing values counts as a change.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from vigie.drift.verdict import ColumnVerdict
 
 
 def compare(name: str, body: Mapping[str, Any], series: pd.Series, min_rows: int) -> ColumnVerdict:
-    """Return the statistics of one column, or the reason why there are none."""
+    """Return the statistics of one column, or the reason why they are unknown."""
     few = min(len(series), body["n"] + body["n_missing"])
     if few < min_rows:
         return ColumnVerdict(
             name=name,
             kind=body["kind"],
             n_current=len(series),
-            reason=f"{few} rows of at least {min_rows}",
+            reason=f"{few} rows, at least {min_rows} are needed",
         )
     if body["kind"] == "numeric":
         return _numeric(name, body, usable_numbers(series), len(series), min_rows)
@@ -43,19 +43,23 @@ def compare(name: str, body: Mapping[str, Any], series: pd.Series, min_rows: int
 def _numeric(
     name: str, body: Mapping[str, Any], values: Floats, n_rows: int, min_rows: int
 ) -> ColumnVerdict:
-    """Test twice: Kolmogorov-Smirnov sees a shift, the histogram tails, gaps and spikes."""
+    """Test for a shift (Kolmogorov-Smirnov) and for tails, gaps and spikes (histogram)."""
     n_missing = n_rows - values.size
-    facts: dict[str, Any] = {"name": name, "kind": "numeric", "n_current": n_rows}
-    facts |= {"missing_share": n_missing / n_rows}
+    common: dict[str, Any] = {
+        "name": name,
+        "kind": "numeric",
+        "n_current": n_rows,
+        "missing_share": n_missing / n_rows,
+    }
     if min(values.size, body["n"]) < min_rows:
-        return _only_missing(facts, body, int(values.size), n_missing, min_rows)
+        return _only_missing(common, body, int(values.size), n_missing, min_rows)
     sample = np.asarray(body["sample"], dtype=np.float64)
-    now = bin_counts(values, np.asarray(body["edges"], dtype=np.float64))
-    histograms = np.array([body["n_missing"], *body["counts"]]), np.array([n_missing, *now])
+    counts = bin_counts(values, np.asarray(body["edges"], dtype=np.float64))
+    histograms = np.array([body["n_missing"], *body["counts"]]), np.array([n_missing, *counts])
     psi, shift = population_stability(*histograms), _shift(body, sample, values)
     statistic = ks_statistic(sample, values)
     return ColumnVerdict(
-        **facts,
+        **common,
         test="ks",
         statistic=statistic,
         p_value=ks_p_value(statistic, body["n"], int(values.size)),
@@ -68,7 +72,10 @@ def _numeric(
 
 
 def _shift(body: Mapping[str, Any], sample: Floats, values: Floats) -> float | None:
-    """Return Wasserstein's distance in deviations, less that of pure chance; None: constant."""
+    """Return the Wasserstein distance in standard deviations, minus its expectation by chance.
+
+    None for a constant reference column.
+    """
     mean, std = body["mean"], body["std"]
     if std <= abs(mean) * np.finfo(np.float64).eps:
         return None
@@ -82,19 +89,19 @@ def _shift(body: Mapping[str, Any], sample: Floats, values: Floats) -> float | N
 
 
 def _only_missing(
-    facts: Mapping[str, Any], body: Mapping[str, Any], n: int, n_missing: int, min_rows: int
+    common: Mapping[str, Any], body: Mapping[str, Any], n: int, n_missing: int, min_rows: int
 ) -> ColumnVerdict:
-    """Judge by the share of missing values; that it did not change says nothing of the values."""
+    """Compare only the shares of missing values; an unchanged share leaves the column unknown."""
     shares = np.array([body["n_missing"], body["n"]]), np.array([n_missing, n])
     statistic, p_value = chi_squared(*shares)
     psi = population_stability(*shares)
     usable = min(n, body["n"])
     notes = (
-        f"{usable} usable values of at least {min_rows}" if usable else "",
+        f"{usable} usable values, at least {min_rows} are needed" if usable else "",
         _missing_note(body, n_missing, n + n_missing),
     )
     return ColumnVerdict(
-        **facts,
+        **common,
         test="chi2",
         statistic=statistic,
         p_value=p_value,
@@ -138,5 +145,5 @@ def _missing_note(body: Mapping[str, Any], n_missing: int, n_rows: int) -> str:
         return ""
     before = body["n_missing"] / (body["n"] + body["n_missing"])
     return (
-        f"{n_missing / n_rows:.1%} of the values are missing or not usable (reference {before:.1%})"
+        f"{n_missing / n_rows:.1%} of the values are missing or unusable (reference: {before:.1%})"
     )

@@ -1,7 +1,7 @@
-"""The statistics of one column: reference sample against current sample.
+"""Statistics that compare a reference sample with a current sample.
 
-Pure numpy, checked against scipy in the tests. Only ``scipy.special`` is loaded (``scipy.stats``
-costs a second to import).
+They use numpy and ``scipy.special``, because importing ``scipy.stats`` takes a second. The tests
+compare them with ``scipy.stats``.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from scipy import special
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-#: Cochran's rule: a chi-squared cell that expects fewer is pooled with the other rare ones.
+#: Cochran's rule: chi-squared cells with a smaller expected count are pooled.
 MIN_EXPECTED = 5.0
 
 
 def ks_statistic(reference: Floats, current: Floats) -> float:
     """Return Kolmogorov's D, the largest distance of two empirical distribution functions (0 to 1).
 
-    Both samples sorted and not empty. The reference function is constant between its own points and
-    the current one monotone, so the largest distance lies at a reference point, or just below one:
-    k binary searches instead of a merge.
+    Both samples must be sorted and not empty. The reference function is constant between its points
+    and the current one is monotone, so the largest distance is at a reference point or just below
+    one. Binary searches at the reference points are therefore enough.
 
     Examples
     --------
@@ -40,21 +40,21 @@ def ks_statistic(reference: Floats, current: Floats) -> float:
 
 
 def ks_p_value(statistic: float, n_reference: int, n_current: int) -> float:
-    """Return the probability of such a D or a larger one when nothing changed.
+    """Return the probability of a D at least this large if the distributions are equal.
 
-    Kolmogorov's limit with Stephens' small-sample correction (Stephens 1970); ties make it
-    conservative.
+    The p-value is Kolmogorov's limit with the small-sample correction of Stephens (1970). It is
+    conservative if there are ties.
     """
     root = np.sqrt(n_reference * n_current / (n_reference + n_current))
     return float(special.kolmogorov((root + 0.12 + 0.11 / root) * statistic))
 
 
 def wasserstein(reference: Floats, current: Floats) -> float:
-    """Return the area between two empirical distribution functions, in the column's unit.
+    """Return the area between two empirical distribution functions, in the unit of the column.
 
-    Both samples sorted and not empty. Exact: between two reference points the reference function is
-    a constant c and the current one crosses it once, at its c-quantile, so prefix sums give the
-    area.
+    Both samples must be sorted and not empty. The result is exact: between two reference points the
+    reference function is a constant c, and the current one crosses it once, at its c-quantile.
+    Prefix sums of the current values then give the area.
 
     Examples
     --------
@@ -82,10 +82,10 @@ def wasserstein(reference: Floats, current: Floats) -> float:
 
 
 def wasserstein_noise(reference: Floats, n_reference: int, n_current: int) -> float:
-    """Return what :func:`wasserstein` is on average when nothing changed.
+    """Return the expectation of :func:`wasserstein` if the distributions are equal.
 
-    At each x the difference of the two functions is normal with variance F(1-F)(1/n + 1/m), and a
-    normal's mean distance from 0 is sqrt(2/pi) deviations; integrated over x.
+    At each x the difference of the two functions is normal with variance F(1-F)(1/n + 1/m). Its
+    mean absolute value is sqrt(2/pi) standard deviations. The result is the integral over x.
     """
     level = np.arange(1, reference.size) / reference.size
     spread = float(np.sum(np.sqrt(level * (1 - level)) * np.diff(reference)))
@@ -93,11 +93,11 @@ def wasserstein_noise(reference: Floats, n_reference: int, n_current: int) -> fl
 
 
 def population_stability(reference: Counts, current: Counts) -> float:
-    """Return the population stability index of two histograms, less that of chance (0 or more).
+    """Return the population stability index of two histograms, corrected for chance (0 or more).
 
-    Half a count is added to each bin so that an empty one stays finite. When nothing changed, the
-    index is (1/n + 1/m) times a chi-squared variable of k-1 degrees of freedom (Yurdakul 2018),
-    whose mean is taken off.
+    Half a count is added to each bin, so that an empty bin contributes a finite term. If the
+    distributions are equal, the index is (1/n + 1/m) times a chi-squared variable with k-1 degrees
+    of freedom (Yurdakul 2018). The mean of that variable is subtracted.
 
     Examples
     --------
@@ -117,10 +117,11 @@ def population_stability(reference: Counts, current: Counts) -> float:
 
 
 def chi_squared(reference: Counts, current: Counts) -> tuple[float, float]:
-    """Return Pearson's statistic of a two-row table and its p-value; (0, 1) if one cell is left.
+    """Return Pearson's statistic of a table with two rows, and its p-value.
 
-    Rare cells are pooled until each expects ``MIN_EXPECTED`` in both rows; without rare cells this
-    is ``scipy.stats.chi2_contingency(correction=False)``.
+    Rare columns are pooled until the expected count of each cell is at least ``MIN_EXPECTED``. If
+    a single column is left, the result is (0, 1). Without rare columns the result equals that of
+    ``scipy.stats.chi2_contingency(correction=False)``.
     """
     table = _pool_rare(np.vstack([reference, current]).astype(np.float64))
     total = table.sum()
@@ -132,7 +133,7 @@ def chi_squared(reference: Counts, current: Counts) -> tuple[float, float]:
 
 
 def _pool_rare(table: Floats) -> Floats:
-    """Merge columns, smallest first, until the smaller row expects enough in each."""
+    """Merge the smallest columns until each has a sufficient expected count in both rows."""
     table = table[:, table.sum(axis=0) > 0]
     table = table[:, np.argsort(table.sum(axis=0), kind="stable")]
     if table.shape[1] < 2:
@@ -144,10 +145,10 @@ def _pool_rare(table: Floats) -> Floats:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values.
+    """Return p-values adjusted by Holm's method (Holm 1979).
 
-    Comparing each with alpha keeps the chance of *any* false one below alpha. Valid however the
-    columns depend on each other (Holm 1979).
+    If each is compared with alpha, the probability of at least one false positive is below alpha,
+    whatever the dependence between the tests.
 
     Examples
     --------

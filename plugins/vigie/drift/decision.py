@@ -1,14 +1,14 @@
-"""Has the data drifted? Decided from all rows against a frozen profile, never from a sample.
+"""Decide whether data has drifted: compare all current rows with a reference profile.
 
-A column has drifted when the change is both
+A column has drifted if its change is
 
-* *real*: the p-value (Kolmogorov-Smirnov or chi-squared), after Holm's correction over all columns,
-  is below ``ALPHA``. A table of 30 columns tested every six hours would otherwise cry wolf every
-  day; Holm because the columns of one table depend on each other, which a false-discovery rate does
-  not forgive;
-* and *large*: ``effect`` is at least ``MIN_EFFECT``. With a million rows every p-value is 0.
+* *significant*: the p-value (Kolmogorov-Smirnov or chi-squared), after Holm's correction over all
+  columns, is below ``ALPHA``. Without a correction, 30 columns tested every six hours would give
+  false alarms every day. Holm's method is used because it stays valid if columns are correlated;
+* and *large*: ``effect`` is at least ``MIN_EFFECT``. With a million rows even a negligible change
+  has a p-value near 0.
 
-The table has drifted when more than ``drift_share`` of its columns have.
+The table has drifted if more than ``drift_share`` of its columns have.
 """
 
 from __future__ import annotations
@@ -26,16 +26,12 @@ from vigie.drift.values import column
 from vigie.drift.verdict import ColumnVerdict, DriftVerdict
 from vigie.errors import DataError
 
-#: The chance, in a window without any change, that some column looks changed. Windows come four a
-#: day: at
-#: the usual 0.05 an innocent column would be named every five days, and 0.01 asks for an 11 %
-#: larger D.
+#: Probability that an unchanged window has a significant column. With four windows per day, 0.05
+#: would give one false positive every five days; 0.01 requires a D that is only 11 % larger.
 ALPHA = 0.01
-#: Evidently's own default for PSI and for the normalised Wasserstein distance: its page and we mean
-#: the same size.
+#: Evidently's default limit for the PSI and for the normalised Wasserstein distance.
 MIN_EFFECT = 0.1
-#: With fewer rows only a change of one standard deviation could be told from chance among 30
-#: columns.
+#: With fewer rows and 30 columns, only a shift of a standard deviation would be significant.
 MIN_ROWS = 50
 
 
@@ -53,20 +49,21 @@ def detect_drift(
     Parameters
     ----------
     profile
-        What :func:`vigie.drift.reference_profile.build_profile` made.
+        The result of :func:`vigie.drift.reference_profile.build_profile`.
     current
-        Rows of now; columns that the profile does not know are ignored.
+        Current rows; columns that are not in the profile are ignored.
     drift_share
-        Share of columns (0 to 1) that must be exceeded for the table to have drifted.
+        The table has drifted if more than this share of columns (0 to 1) has drifted.
     min_rows
-        Below this many usable values, on either side, a column is unknown.
+        With fewer usable values on either side, the verdict on a column is unknown.
     alpha, min_effect
-        What counts as real and as large.
+        Limits of a significant and of a large change.
 
     Raises
     ------
     DataError
-        A profile of another schema, ``drift_share`` outside 0 to 1, ``min_rows`` below 1.
+        The profile has another schema, ``drift_share`` is outside 0 to 1, or ``min_rows`` is below
+        1.
 
     Examples
     --------
@@ -82,7 +79,7 @@ def detect_drift(
     compared = [
         _compare(name, body, current, min_rows) for name, body in profile["columns"].items()
     ]
-    columns = _judge(compared, alpha, min_effect)
+    columns = _decide_columns(compared, alpha, min_effect)
     return _conclude(columns, profile["n_rows"], len(current), drift_share, min_rows)
 
 
@@ -93,9 +90,9 @@ def _check(profile: Mapping[str, Any], drift_share: float, min_rows: int) -> Non
             "train the model again"
         )
     if not 0 <= drift_share <= 1:
-        raise DataError(f"drift_share is {drift_share}; it is a share of columns from 0 to 1")
+        raise DataError(f"drift_share is {drift_share}; expected a share of columns from 0 to 1")
     if min_rows < 1:
-        raise DataError(f"min_rows is {min_rows}; at least 1 row is needed to compare")
+        raise DataError(f"min_rows is {min_rows}; expected at least 1")
 
 
 def _compare(
@@ -106,29 +103,29 @@ def _compare(
     return compare(name, body, column(current, name), min_rows)
 
 
-def _judge(
+def _decide_columns(
     columns: Sequence[ColumnVerdict], alpha: float, min_effect: float
 ) -> tuple[ColumnVerdict, ...]:
-    """Correct the p-values for their number and decide the columns that have one."""
+    """Adjust the p-values of all columns and add the verdicts; columns without one stay unknown."""
     tested = {c.name: c.p_column for c in columns if c.p_column is not None}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return tuple(
-        _judge_one(c, adjusted[c.name], alpha, min_effect) if c.name in adjusted else c
+        _decide_column(c, adjusted[c.name], alpha, min_effect) if c.name in adjusted else c
         for c in columns
     )
 
 
-def _judge_one(
+def _decide_column(
     column: ColumnVerdict, p_adjusted: float, alpha: float, min_effect: float
 ) -> ColumnVerdict:
     effect = column.effect or 0.0
-    is_real, is_large = p_adjusted < alpha, effect >= min_effect
+    is_significant, is_large = p_adjusted < alpha, effect >= min_effect
     size = f"effect {effect:.3f} {'≥' if is_large else '<'} {min_effect}"
-    chance = f"p {p_adjusted:.2g} {'<' if is_real else '≥'} {alpha} after Holm"
+    chance = f"p {p_adjusted:.2g} {'<' if is_significant else '≥'} {alpha} after Holm"
     return dataclasses.replace(
         column,
         p_adjusted=p_adjusted,
-        is_drifted=True if is_real and is_large else None if column.is_partial else False,
+        is_drifted=True if is_significant and is_large else None if column.is_partial else False,
         reason="; ".join(filter(None, (f"{size}, {chance}", column.reason))),
     )
 
@@ -158,7 +155,7 @@ def _conclude(
 
 
 def _exceeds(n_drifted: int, n_unknown: int, n_columns: int, drift_share: float) -> bool | None:
-    """Answer only what holds however the unknown columns would turn out."""
+    """Return whether the share is exceeded; None if the unknown columns could change the result."""
     if n_unknown == n_columns:
         return None
     if n_drifted / n_columns > drift_share:

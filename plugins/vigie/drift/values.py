@@ -1,4 +1,4 @@
-"""Columns as numbers and as category keys, whatever type pandas gave them."""
+"""Convert columns of any pandas type to sorted numbers or to counted category keys."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ import pandas as pd
 
 from vigie.errors import DataError
 
-#: Beyond this a square overflows a double, and with it every mean and deviation: counted as
-#: infinite.
+#: Larger numbers count as infinite, because their squares overflow a double.
 LARGEST = 1e150
 
 Floats = npt.NDArray[np.float64]
 
 
 def column(frame: pd.DataFrame, name: str) -> pd.Series:
-    """Return one column; a name that stands for two columns is refused."""
+    """Return one column. Raises DataError if several columns have this name."""
     found = frame[name]
     if isinstance(found, pd.DataFrame):
         raise DataError(f"the table has {found.shape[1]} columns called {name!r}; expected one")
@@ -29,8 +28,7 @@ def column(frame: pd.DataFrame, name: str) -> pd.Series:
 def usable_numbers(series: pd.Series) -> Floats:
     """Return the finite numbers of a column, sorted.
 
-    NaN, None, infinities and text that is no number are *unusable*: the caller counts them as
-    missing.
+    NaN, None, infinities and text that is not a number are left out; callers count them as missing.
 
     Examples
     --------
@@ -46,7 +44,7 @@ def usable_numbers(series: pd.Series) -> Floats:
 
 
 def usable_keys(series: pd.Series) -> dict[str, int]:
-    """Count a column's categories by a key that is the same for every file format.
+    """Count the categories of a column by keys that do not depend on the file format.
 
     Examples
     --------
@@ -56,7 +54,7 @@ def usable_keys(series: pd.Series) -> dict[str, int]:
     present = series[series.notna()]
     try:
         found = present.value_counts(sort=False).items()
-    except TypeError:  # lists and other values that cannot be hashed
+    except TypeError:  # Lists and other values cannot be hashed.
         return dict(Counter(map(_key, present)))
     counts: Counter[str] = Counter()
     for value, n in found:

@@ -1,1 +1,1 @@
-"""Evidently reports."""
+"""Reports drawn by Evidently."""

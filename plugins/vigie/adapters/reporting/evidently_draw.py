@@ -1,6 +1,6 @@
-"""Evidently itself: import it, run a preset over prepared tables, survive what it refuses.
+"""Run Evidently presets over prepared tables and handle the errors that Evidently raises.
 
-Importing it takes 5 to 8 s, so nothing but a report does.
+Importing Evidently takes 5 to 8 s, so it is imported only to draw a report.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vigie.adapters.reporting.frames import Frames
 
 log = logging.getLogger(__name__)
 
-#: What Evidently 0.7 raises over data that it does not like; not MemoryError, not an interrupt.
+#: Errors that Evidently 0.7 raises for data that it cannot draw.
 REFUSALS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 STAT_TEST = "vigie"
 
@@ -30,7 +30,7 @@ _effects: ContextVar[Effects] = ContextVar("effects")
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Evidently's page and figures; None with a reason when it refused."""
+    """Evidently's page and metrics; None if it refused, and then ``refusal`` is the reason."""
 
     html: str | None = None
     metrics: list[dict[str, Any]] | None = None
@@ -39,7 +39,7 @@ class Drawing:
 
 
 def draw(frames: Frames, preset: Callable[[], Any]) -> Drawing:
-    """Run a preset over the columns; when it is refused, again without the columns to blame."""
+    """Run a preset; if Evidently refuses, run it again without the columns that cause it."""
     if not frames.names:
         return Drawing(refusal="no column has values in both tables")
     first = _attempt(frames, preset)
@@ -67,7 +67,7 @@ def _attempt(frames: Frames, preset: Callable[[], Any]) -> Drawing:
 
 
 def draw_classification(*tables: pd.DataFrame, positive_label: str) -> Drawing:
-    """Run the classification preset over current (and reference) answers."""
+    """Run the classification preset over current and, if given, reference predictions."""
     from evidently import BinaryClassification, DataDefinition, Dataset
     from evidently.presets import ClassificationPreset
 
@@ -90,7 +90,7 @@ def _run(preset: Callable[[], Any], current: Any, reference: Any = None) -> Draw
     from evidently import Report
 
     try:
-        with warnings.catch_warnings(action="ignore"):  # numpy's, of every constant column
+        with warnings.catch_warnings(action="ignore"):  # numpy warns for each constant column.
             snapshot = Report([preset()]).run(current, reference)
             html = snapshot.get_html_str(as_iframe=False)
             metrics = json.loads(snapshot.json())["metrics"]
@@ -102,17 +102,17 @@ def _run(preset: Callable[[], Any], current: Any, reference: Any = None) -> Draw
 
 
 def summary_preset() -> Any:
-    """Return the data-quality preset."""
+    """Return the preset of the quality report."""
     from evidently.presets import DataSummaryPreset
 
     return DataSummaryPreset()
 
 
 def drift_preset(drift_share: float, threshold: float) -> Any:
-    """Return the drift preset, pinned to our own decision for each column.
+    """Return the drift preset with a test that shows our verdict on each column.
 
-    Evidently's default test changes with the number of rows, and with it what a large number
-    means; and without a correction for chance its page would contradict the decision.
+    Evidently's own tests depend on the number of rows and are not corrected for the number of
+    columns, so its page could contradict the verdict.
     """
     from evidently.presets import DataDriftPreset
 
@@ -128,7 +128,7 @@ def drift_preset(drift_share: float, threshold: float) -> Any:
 
 @contextmanager
 def shown_verdicts(effects: Effects) -> Iterator[None]:
-    """Within the block the drift preset shows these effects and verdicts, by column name."""
+    """Make the drift preset show these effects and verdicts by column name within the block."""
     token = _effects.set(effects)
     try:
         yield

@@ -1,7 +1,7 @@
-"""Tables as Evidently can take them: same columns on both sides, plain types, bounded length.
+"""Prepare tables for Evidently: the same columns on both sides, plain types, bounded length.
 
-One empty, all-NaN, infinite, missing or extra column makes Evidently refuse the whole report
-(evidently#1480), and production tables always have one. Here such a column is left out and named.
+A single empty, infinite, missing or additional column makes Evidently refuse the whole report
+(evidently#1480). Such columns are left out, and the report names them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vigie.drift.values import LARGEST, column
 if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
 
-#: Evidently's figures grow faster than the rows; a page of 20,000 takes 2.5 s, of a million 130 s.
+#: Evidently takes 2.5 s for 20,000 rows and 130 s for a million.
 MAX_ROWS = 20_000
 SEED = 0
 NUMBERS = frozenset({"float", "integer"})
@@ -25,7 +25,7 @@ NUMBERS = frozenset({"float", "integer"})
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Current and reference rows with the same columns, and what was done to get there."""
+    """Current and reference rows with the same columns, and notes on what was changed."""
 
     current: pd.DataFrame
     reference: pd.DataFrame
@@ -39,7 +39,7 @@ class Frames:
         return tuple(self.current.columns)
 
     def without(self, reasons: dict[str, str]) -> Frames:
-        """Leave out more columns."""
+        """Return the tables without some columns; ``reasons`` maps their names to the reasons."""
         return replace(
             self,
             current=self.current.drop(columns=list(reasons)),
@@ -50,22 +50,22 @@ class Frames:
         )
 
     def only(self, name: str) -> Frames:
-        """Keep one column."""
+        """Return the tables with a single column."""
         return self.without({c: "" for c in self.names if c != name})
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Tables of a length that Evidently draws in seconds, and what was done to get there."""
+    """Tables of bounded length, and notes on the samples that were taken."""
 
     frames: dict[str, pd.DataFrame]
     notes: tuple[str, ...]
 
 
 def sampled(frames: dict[str, pd.DataFrame]) -> Sampled:
-    """Take a fixed-seed sample of each table that is longer than ``MAX_ROWS``."""
+    """Replace each table longer than ``MAX_ROWS`` by a sample with a fixed seed."""
     notes = tuple(
-        f"drawn from a fixed-seed sample of {MAX_ROWS:,} of the {len(frame):,} {side} rows"
+        f"charts show a sample of {MAX_ROWS:,} of the {len(frame):,} {side} rows"
         for side, frame in frames.items()
         if len(frame) > MAX_ROWS
     )
@@ -77,7 +77,7 @@ def sampled(frames: dict[str, pd.DataFrame]) -> Sampled:
 
 
 def prepare(model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame) -> Frames:
-    """Cast and align the features of both tables, and sample them when they are long."""
+    """Cast and align the features of both tables; sample long tables."""
     rows = sampled({"current": current, "reference": reference})
     known = {*model.feature_names, model.target}
     left_out = {str(c): "not a feature of the model" for c in current.columns if c not in known}
@@ -100,7 +100,7 @@ def prepare(model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame) ->
 
 
 def _pair(frames: dict[str, pd.DataFrame], name: str, is_number: bool) -> list[pd.Series] | str:
-    """Return a column of both tables, or why it cannot be shown."""
+    """Return a column of both tables, or the reason why it is left out."""
     if absent := [side for side, frame in frames.items() if name not in frame.columns]:
         return f"absent from the {' and the '.join(absent)} rows"
     pair = [_cast(column(frame, name), is_number) for frame in frames.values()]
@@ -110,7 +110,7 @@ def _pair(frames: dict[str, pd.DataFrame], name: str, is_number: bool) -> list[p
 
 
 def _cast(series: pd.Series, is_number: bool) -> pd.Series:
-    """Return float64 with NaN, or text with None; what cannot be read becomes missing."""
+    """Return float64 with NaN, or text with None; unreadable values become missing."""
     if not is_number:
         return series.astype(object).map(_text).astype(object)
     numbers = pd.to_numeric(series.astype(object), errors="coerce")
@@ -119,7 +119,7 @@ def _cast(series: pd.Series, is_number: bool) -> pd.Series:
 
 
 def _text(value: object) -> str | None:
-    """Return a category as text; angle brackets would end the page's script (fault row 47)."""
+    """Return a category as text without angle brackets, which could end a script of the page."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return None
     if isinstance(value, float | np.floating) and float(value).is_integer():
