@@ -1,1 +1,1 @@
-"""Detectors, thresholds, explanation, incidents."""
+"""Detection of anomalous log lines: detectors, ingest, scoring, training."""
