@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,6 +31,14 @@ def fresh(name: str) -> Detector:
 def unseen(seed: int = 0) -> list[str]:
     draw = random.Random(seed)
     return [put_unseen_tokens(line, draw) for line in NORMAL]
+
+
+def test_a_detector_has_its_registered_name_and_is_in_the_guide(
+    name: str, project_root: Path
+) -> None:
+    assert fresh(name).name == name
+    guide = (project_root / "docs" / "anomaly.md").read_text(encoding="utf-8")
+    assert f"| `{name}` |" in guide
 
 
 def test_each_line_has_one_finite_score(trained: Detector) -> None:
