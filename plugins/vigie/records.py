@@ -123,9 +123,8 @@ class Decision:
     kind: str  # trigger, merge, select, gate, promote, rollback, drift, performance, reconcile, …
     verdict: str  # yes, no, skipped, unknown
     reasons: tuple[str, ...]  # sentences
-    facts: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # values compared, thresholds and where they came from
+    # The values compared, and the thresholds with their sources.
+    evidence: Mapping[str, Any] = field(default_factory=dict)
     actor: str = "vigie"
     run_id: str | None = None
     at: datetime | None = None  # set by the ledger

@@ -50,7 +50,7 @@ def storable_decision(decision: Decision, at: datetime) -> Decision:
         decision,
         verdict=clean(decision.verdict),
         reasons=tuple(clean(reason) for reason in decision.reasons),
-        facts=as_stored(decision.facts),
+        evidence=as_stored(decision.evidence),
         actor=clean(decision.actor),
         at=aware(decision.at or at, "at"),
     )

@@ -67,7 +67,7 @@ def test_a_threshold_of_the_command_line_rules_over_the_environment(
     monkeypatch.setenv("RETRAIN_THRESHOLD", "7")
     monkeypatch.setenv("DRIFT_THRESHOLD", "0.7")
     vigie("retrain", "--model", NAME, "--min-rows", "5", "--run-id", "r1")
-    triggers = services.ledger.decisions(kind="trigger")[0].facts["triggers"]
+    triggers = services.ledger.decisions(kind="trigger")[0].evidence["triggers"]
     assert (triggers["rows"]["threshold"], triggers["rows"]["source"]) == (5, "command line")
     assert (triggers["drift"]["threshold"], triggers["drift"]["source"]) == (0.7, "environment")
 

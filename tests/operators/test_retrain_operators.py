@@ -72,7 +72,7 @@ def test_a_param_rules_over_the_environment(
     monkeypatch.setenv("DRIFT_THRESHOLD", "0.7")
     context["params"] = {"min_rows": 5, "drift_share": None}
     CheckTriggersOperator(task_id="t", model=NAME).execute(context)
-    triggers = services.ledger.rows[0].facts["triggers"]
+    triggers = services.ledger.rows[0].evidence["triggers"]
     assert (triggers["rows"]["threshold"], triggers["rows"]["source"]) == (5, "DAG Param")
     assert (triggers["drift"]["threshold"], triggers["drift"]["source"]) == (0.7, "environment")
     assert triggers["performance"]["source"] == "model file"

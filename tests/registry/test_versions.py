@@ -82,7 +82,7 @@ def test_a_rollback_goes_to_the_version_before(services: FakeServices, model: Mo
     assert services.bundles.read_champion(NAME).version == 1
     assert services.tracker.alias(NAME, "champion") == 1
     told = services.ledger.decisions(kind="rollback")[0]
-    assert (told.actor, told.reasons[0], told.facts["from"]) == ("ana", "latency", 2)
+    assert (told.actor, told.reasons[0], told.evidence["from"]) == ("ana", "latency", 2)
 
 
 def test_a_second_rollback_does_not_go_forward_again(
@@ -145,7 +145,7 @@ def test_a_full_disk_after_the_deployment_does_not_cost_its_record(
         patched.setattr(services.bundles, "write_champion", full)
         report = rollback_model(services, model=NAME, actor="ana")
     assert report.notes == (f"champion.json does not name {NAME} v1 yet: no room",)
-    assert services.ledger.decisions(kind="rollback")[0].facts["to"] == 1
+    assert services.ledger.decisions(kind="rollback")[0].evidence["to"] == 1
     assert reconcile_champion(services, model=NAME).repaired
     assert services.bundles.read_champion(NAME).version == 1
 
@@ -171,7 +171,7 @@ def test_a_forced_promotion_is_recorded_as_against_the_gate(
     rollback_model(services, model=NAME, actor="ana")
     strict = dataclasses.replace(model, gate=Gate(min_gain=0.5))
     promote_version(services, model=strict, version=2, actor="ana", force=True)
-    assert services.ledger.decisions(kind="promote")[0].facts["gate"] == "overruled"
+    assert services.ledger.decisions(kind="promote")[0].evidence["gate"] == "overruled"
 
 
 def test_the_champion_is_not_promoted_again(services: FakeServices, model: ModelFile) -> None:
@@ -201,7 +201,7 @@ def test_reconcile_mends_a_lost_or_damaged_copy(
     report = reconcile_champion(services, model=NAME)
     assert any("champion.json" in text for text in report.repaired)
     assert services.bundles.read_champion(NAME) == services.deployments.champion(NAME)
-    assert services.ledger.decisions(kind="reconcile")[0].facts["version"] == 2
+    assert services.ledger.decisions(kind="reconcile")[0].evidence["version"] == 2
 
 
 def test_reconcile_moves_an_alias_that_somebody_moved(

@@ -184,10 +184,10 @@ def test_shifted_rows_are_drift_and_the_ledger_has_the_reason(
     assert decide(services, model).is_drifted is True
     decision = services.ledger.decisions(model=NAME, kind="drift")[0]
     assert decision.verdict == "yes"
-    assert decision.facts["drift_score"] == 1.0
-    assert decision.facts["drift_share_source"] == "model file"
+    assert decision.evidence["drift_score"] == 1.0
+    assert decision.evidence["drift_share_source"] == "model file"
     assert "more than the allowed 30%" in decision.reasons[0]
-    assert orjson.loads(dumps(decision.facts)) == decision.facts
+    assert orjson.loads(dumps(decision.evidence)) == decision.evidence
 
 
 @pytest.mark.usefixtures("champion")
@@ -251,8 +251,8 @@ def test_a_given_threshold_takes_precedence_and_its_source_is_recorded(
     serve(services, model, shift=2.0)
     report = decide(services, model, thresholds={"drift_share": Threshold(1.0, "DAG Param")})
     assert report.is_drifted is False
-    facts = services.ledger.decisions(model=NAME, kind="drift")[0].facts
-    assert (facts["drift_share"], facts["drift_share_source"]) == (1.0, "DAG Param")
+    evidence = services.ledger.decisions(model=NAME, kind="drift")[0].evidence
+    assert (evidence["drift_share"], evidence["drift_share_source"]) == (1.0, "DAG Param")
 
 
 @pytest.mark.usefixtures("champion")

@@ -62,8 +62,8 @@ def answer(
             services.labels.add(f"t{i}", "YES" if is_yes else "NO")
 
 
-def facts(services: FakeServices, run_id: str = "r") -> dict[str, Any]:
-    return dict(services.ledger.decisions(kind="trigger", run_id=run_id)[0].facts)
+def evidence(services: FakeServices, run_id: str = "r") -> dict[str, Any]:
+    return dict(services.ledger.decisions(kind="trigger", run_id=run_id)[0].evidence)
 
 
 def test_no_champion_yet_asks_for_one(services: FakeServices, model: ModelFile) -> None:
@@ -78,7 +78,7 @@ def test_nothing_asks_and_the_no_is_recorded_with_its_numbers(
     answer(services, 60, labelled=20)
     report = evaluate_triggers(services, model=model, run_id="r")
     assert not report.should_train
-    triggers = facts(services)["triggers"]
+    triggers = evidence(services)["triggers"]
     assert (triggers["rows"]["value"], triggers["rows"]["threshold"]) == (20, 100)
     assert triggers["drift"]["fired"] is False
     assert triggers["performance"]["value"] == 1.0
@@ -127,7 +127,7 @@ def test_too_few_rows_leave_drift_and_performance_unknown_not_absent(
     with_champion(services)
     answer(services, 5, labelled=5, right=False)
     evaluate_triggers(services, model=model, run_id="r")
-    triggers = facts(services)["triggers"]
+    triggers = evidence(services)["triggers"]
     assert triggers["drift"]["fired"] is triggers["performance"]["fired"] is None
 
 
@@ -172,7 +172,7 @@ def test_a_given_threshold_rules_over_the_model_file_and_says_so(
     answer(services, 20, labelled=20)
     given = {"min_rows": Threshold(20, "environment")}
     assert evaluate_triggers(services, model=model, run_id="r", thresholds=given).should_train
-    assert facts(services)["triggers"]["rows"]["source"] == "environment"
+    assert evidence(services)["triggers"]["rows"]["source"] == "environment"
 
 
 def test_a_threshold_of_the_model_file_and_a_default_are_told_apart(
@@ -181,7 +181,7 @@ def test_a_threshold_of_the_model_file_and_a_default_are_told_apart(
     path = tmp_path / "m.toml"
     path.write_text("[retrain]\nmin_rows = 100\n")
     evaluate_triggers(services, model=dataclasses.replace(model, path=path), run_id="r")
-    triggers = facts(services)["triggers"]
+    triggers = evidence(services)["triggers"]
     assert triggers["rows"]["source"] == "model file"
     assert triggers["drift"]["source"] == "default"
 

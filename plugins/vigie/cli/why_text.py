@@ -58,20 +58,20 @@ def _print_decision(decision: Decision) -> None:
     )
     for reason in decision.reasons:
         console.print(f"  · {escape(reason)}", highlight=False)
-    for line in fact_lines(decision.facts):
+    for line in evidence_lines(decision.evidence):
         console.print(f"    [dim]{escape(line)}[/]", highlight=False)
 
 
-def fact_lines(facts: Mapping[str, Any], width: int = 160) -> list[str]:
-    """Return facts as short ``name: value`` lines, nested ones on one line.
+def evidence_lines(evidence: Mapping[str, Any], width: int = 160) -> list[str]:
+    """Return evidence as short ``name: value`` lines, nested ones on one line.
 
     Examples
     --------
-    >>> fact_lines({"version": 3, "scores": {"a": 0.51234, "b": None}, "none": []})
+    >>> evidence_lines({"version": 3, "scores": {"a": 0.51234, "b": None}, "none": []})
     ['version: 3', 'scores: a=0.5123, b=unknown']
     """
     lines = [
-        f"{name}: {_shown(value)}" for name, value in facts.items() if value not in ([], {}, "")
+        f"{name}: {_shown(value)}" for name, value in evidence.items() if value not in ([], {}, "")
     ]
     return [line if len(line) <= width else line[: width - 1] + "…" for line in lines]
 

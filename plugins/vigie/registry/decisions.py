@@ -26,7 +26,7 @@ def decide(
     run_id: str,
     verdict: str,
     reasons: Sequence[str],
-    facts: Mapping[str, Any] | None = None,
+    evidence: Mapping[str, Any] | None = None,
     actor: str = "vigie",
 ) -> Decision:
     """Record a decision of a run; return the first one recorded under its key."""
@@ -36,7 +36,7 @@ def decide(
         kind=kind,
         verdict=verdict,
         reasons=tuple(reasons),
-        facts=facts or {},
+        evidence=evidence or {},
         actor=actor,
         run_id=run_id,
     )

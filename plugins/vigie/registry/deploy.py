@@ -201,7 +201,7 @@ def record_refusal(
             kind=kind,
             verdict="no",
             reasons=tuple(reasons),
-            facts=evidence,
+            evidence=evidence,
             actor=decision.actor,
             run_id=run_id,
         )
@@ -220,7 +220,7 @@ def _record(
             kind=kind,
             verdict="yes",
             reasons=(deployment.reason, *notes),
-            facts={
+            evidence={
                 "version": deployment.version,
                 "previous_version": deployment.previous_version,
                 **decision.evidence,

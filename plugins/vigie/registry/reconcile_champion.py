@@ -116,6 +116,6 @@ def _record(
             kind="reconcile",
             verdict="yes",
             reasons=tuple(repaired),
-            facts={"version": champion.version, "number": champion.number, "problems": problems},
+            evidence={"version": champion.version, "number": champion.number, "problems": problems},
         )
     )

@@ -86,7 +86,7 @@ def _load(services: Services, run: ReportRun) -> Window:
         return load_window(services, run)
     except NotEnoughDataError as exc:
         _recorder(services, run)(
-            kind="report", verdict="skipped", reasons=[str(exc)], facts=_bounds(run)
+            kind="report", verdict="skipped", reasons=[str(exc)], evidence=_bounds(run)
         )
         raise
 
@@ -108,13 +108,13 @@ def _record(services: Services, window: Window) -> DriftResult:
         kind="drift",
         verdict=evaluation.drift.word,
         reasons=evaluation.drift.reasons,
-        facts=about | evaluation.drift_evidence,
+        evidence=about | evaluation.drift_evidence,
     )
     performance = record(
         kind="performance",
         verdict=evaluation.performance_word,
         reasons=[evaluation.performance.reason],
-        facts=about | evaluation.performance_evidence,
+        evidence=about | evaluation.performance_evidence,
     )
     return _result(window.run, drift, performance)
 
@@ -125,16 +125,16 @@ def _result(run: ReportRun, drift: Decision, performance: Decision) -> DriftResu
         metrics=_samples(run.model.name, drift, performance),
         model=run.model.name,
         run_id=run.run_id,
-        model_version=int(drift.facts["model_version"]),
+        model_version=int(drift.evidence["model_version"]),
         is_drifted=words.get(drift.verdict),
-        drift_score=drift.facts["drift_score"],
+        drift_score=drift.evidence["drift_score"],
         drift_reasons=drift.reasons,
         is_degraded=words.get(performance.verdict),
-        performance_metric=performance.facts["metric"],
-        performance=performance.facts["value"],
+        performance_metric=performance.evidence["metric"],
+        performance=performance.evidence["value"],
         performance_reasons=performance.reasons,
-        n_current=int(drift.facts["n_current"]),
-        n_labelled=int(performance.facts["n_labelled"]),
+        n_current=int(drift.evidence["n_current"]),
+        n_labelled=int(performance.evidence["n_labelled"]),
     )
 
 
@@ -142,18 +142,18 @@ def _samples(model: str, drift: Decision, performance: Decision) -> list[Sample]
     """Return the metrics that are known; an unknown one is absent, not 0."""
     labels = {"model": model}
     words = {"yes": 1.0, "no": 0.0}
-    is_known = drift.facts["drift_score"] is not None
+    is_known = drift.evidence["drift_score"] is not None
     values = {
-        catalogue.DRIFT_SCORE: drift.facts["drift_score"],
-        catalogue.N_DRIFTED_FEATURES: drift.facts["n_drifted_features"] if is_known else None,
-        catalogue.MAX_FEATURE_DRIFT: drift.facts["max_feature_drift"],
+        catalogue.DRIFT_SCORE: drift.evidence["drift_score"],
+        catalogue.N_DRIFTED_FEATURES: drift.evidence["n_drifted_features"] if is_known else None,
+        catalogue.MAX_FEATURE_DRIFT: drift.evidence["max_feature_drift"],
         catalogue.DRIFT_DETECTED: words.get(drift.verdict),
         catalogue.PERFORMANCE_DEGRADED: words.get(performance.verdict),
-        catalogue.LABELLED_ANSWERS: performance.facts["n_labelled"],
+        catalogue.LABELLED_ANSWERS: performance.evidence["n_labelled"],
     }
     samples = [Sample(name, float(v), labels) for name, v in values.items() if v is not None]
     return samples + [
         Sample(catalogue.MODEL_PERFORMANCE, float(value), {**labels, "metric": name})
-        for name, value in performance.facts["figures"].items()
+        for name, value in performance.evidence["figures"].items()
         if value is not None and name in catalogue.PERFORMANCE_METRICS
     ]

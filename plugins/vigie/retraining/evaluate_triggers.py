@@ -92,7 +92,7 @@ def _decide(
         run_id=run_id,
         verdict="yes" if fired and not held else "no",
         reasons=_sentences(triggers, held),
-        facts={
+        evidence={
             "fired": sorted(fired),
             "held_back": list(held),
             "triggers": {t.name: dataclasses.asdict(t) for t in triggers},
@@ -184,7 +184,7 @@ def _from_model_file(model: ModelFile, name: str) -> Threshold:
 
 
 def _result(decision: Decision, run_id: str) -> TriggerResult:
-    evidence, labels = decision.facts, {"model": decision.model}
+    evidence, labels = decision.evidence, {"model": decision.model}
     should_train = decision.verdict == "yes"
     fired = set(evidence["fired"])
     samples = [

@@ -52,7 +52,7 @@ def _decide(services: Services, model: ModelFile, run_id: str) -> Decision:
     selected = decided(services.ledger, model.name, "select", run_id)
     if selected is None:
         raise DataError(f"{model.name}: run {run_id} has no selected candidate")
-    candidate = str(selected.facts["candidate"])
+    candidate = str(selected.evidence["candidate"])
     champion = services.deployments.champion(model.name)
     files = read_staged(staging_folder(services.paths, model.name, run_id) / candidate)
     files.pop(REPORT)
@@ -67,7 +67,7 @@ def _decide(services: Services, model: ModelFile, run_id: str) -> Decision:
         run_id=run_id,
         verdict="yes" if verdict.promote else "no",
         reasons=verdict.reasons,
-        facts={
+        evidence={
             "candidate": candidate,
             "champion_number": champion.number if champion else 0,
             "champion_version": champion.version if champion else None,
@@ -119,7 +119,7 @@ def _result(decision: Decision, run_id: str) -> GateResult:
         metrics=[Sample(RETRAIN_GATE_PASSED, float(promote), labels)],
         model=decision.model,
         run_id=run_id,
-        candidate=str(decision.facts["candidate"]),
+        candidate=str(decision.evidence["candidate"]),
         promote=promote,
         reasons=tuple(decision.reasons),
     )

@@ -75,11 +75,17 @@ def _notice(services: Services, model: str, run_id: str, failed: Sequence[str]) 
         "reasons": reasons,
         "failed": failed,
         "champion": champion and champion.version,
-        "decisions": [dataclasses.asdict(d) for d in decisions],
+        "decisions": [_plain(d) for d in decisions],
     }
     return Notice(
         model=model, outcome=outcome, reasons=reasons, path=write_atomic(path, dumps(content))
     )
+
+
+def _plain(decision: Decision) -> dict[str, Any]:
+    """Return a decision under the column names of the database."""
+    fields = dataclasses.asdict(decision)
+    return {**fields, "facts": fields.pop("evidence")}
 
 
 def _outcome(decisions: dict[str, Decision], failed: Sequence[str]) -> tuple[str, tuple[str, ...]]:

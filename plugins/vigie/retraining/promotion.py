@@ -59,10 +59,10 @@ def promote_candidate(
         Deploying(
             model=model.name,
             kind="promote",
-            expected_number=int(gate.facts["champion_number"]),
+            expected_number=int(gate.evidence["champion_number"]),
             actor=actor,
             reason=gate.reasons[0],
-            evidence=gate.facts,
+            evidence=gate.evidence,
             run_id=run_id,
         ),
     )
@@ -81,9 +81,9 @@ def _staged(
     paths: ProjectPaths, model: str, gate: Decision
 ) -> tuple[Mapping[str, bytes], Mapping[str, Any]]:
     """Return the challenger's files and info; both depend on the run only, not on the time."""
-    folder = staging_folder(paths, model, str(gate.run_id)) / str(gate.facts["candidate"])
+    folder = staging_folder(paths, model, str(gate.run_id)) / str(gate.evidence["candidate"])
     files = read_staged(folder)
-    return files, {**json.loads(files.pop(REPORT)), "gate": dict(gate.facts)}
+    return files, {**json.loads(files.pop(REPORT)), "gate": dict(gate.evidence)}
 
 
 def promote_version(

@@ -56,9 +56,9 @@ def select_best(services: Services, *, model: ModelFile, run_id: str) -> SelectR
             run_id=run_id,
             verdict="yes",
             reasons=[f"{best} has the best cross-validated {metric}: {_shown(scores)}"],
-            facts={"candidate": best, "metric": metric, "scores": scores},
+            evidence={"candidate": best, "metric": metric, "scores": scores},
         )
-    evidence: Mapping[str, Any] = recorded.facts
+    evidence: Mapping[str, Any] = recorded.evidence
     return SelectResult(
         model=model.name,
         run_id=run_id,

@@ -105,7 +105,7 @@ def _reported_drift(check: Check, champion: Deployment) -> tuple[float | None, s
     newest = check.ledger.decisions(model=check.model.name, kind="drift", limit=1)
     if not newest or newest[0].at is None or newest[0].at < champion.deployed_at:
         return None, "no drift report about this champion yet"
-    score = newest[0].facts.get("drift_score")
+    score = newest[0].evidence.get("drift_score")
     if not isinstance(score, int | float):
         return None, "the newest drift report has no score"
     return float(score), f"the report of {newest[0].at:%Y-%m-%d %H:%M} found {score:.0%} drifted"

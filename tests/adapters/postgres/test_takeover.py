@@ -99,7 +99,7 @@ def test_decisions_are_explained(services: LazyServices) -> None:
         *("promote", "gate", "select", "trigger"),
     ]
     newest = result.decisions[0]
-    assert (newest.actor, newest.reasons[0], newest.facts["to"]) == ("ana", "latency", 1)
+    assert (newest.actor, newest.reasons[0], newest.evidence["to"]) == ("ana", "latency", 1)
     at = result.deployments[1].deployed_at
     assert explain_decisions(services, model=MODEL, at=at).champion == result.deployments[1]
 

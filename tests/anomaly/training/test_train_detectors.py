@@ -111,7 +111,7 @@ def test_the_first_version_is_promoted_in_all_stores(services: FakeServices) -> 
     assert services.tracker.alias(ISOLATION_FOREST, "champion") == 1
     (decision,) = services.ledger.decisions(model=ISOLATION_FOREST)
     assert (decision.kind, decision.verdict) == ("gate", "yes")
-    assert 0 < decision.facts["challenger"]["auc"] <= 1
+    assert 0 < decision.evidence["challenger"]["auc"] <= 1
 
 
 @pytest.mark.usefixtures("logs")

@@ -16,8 +16,12 @@ from vigie.encoding import aware, utcnow
 from vigie.records import Decision
 from vigie.stored_records import storable_decision
 
-#: What the caller gives; the database numbers the rows.
-_FIELDS = tuple(field.name for field in dataclasses.fields(Decision) if field.name != "id")
+#: Fields of a decision that the caller sets, by column; the database sets ``id``.
+_FIELDS = {
+    "facts" if field.name == "evidence" else field.name: field.name
+    for field in dataclasses.fields(Decision)
+    if field.name != "id"
+}
 
 
 class SqlLedger:
@@ -29,7 +33,7 @@ class SqlLedger:
 
     def record(self, decision: Decision) -> int:
         stored = storable_decision(decision, self._now())
-        row = {name: getattr(stored, name) for name in _FIELDS}
+        row = {column: getattr(stored, name) for column, name in _FIELDS.items()}
         new = insert(decisions).values(row).on_conflict_do_nothing(index_elements=[decisions.c.key])
         with transaction(self._engine) as connection:
             number = connection.execute(new.returning(decisions.c.id)).scalar_one_or_none()
@@ -47,8 +51,8 @@ class SqlLedger:
         limit: int = 50,
     ) -> list[Decision]:
         query = select(decisions).order_by(decisions.c.id.desc()).limit(limit)
-        asked = {"model": model, "kind": kind, "run_id": run_id}
-        for name, value in asked.items():
+        filters = {"model": model, "kind": kind, "run_id": run_id}
+        for name, value in filters.items():
             if value is not None:
                 query = query.where(decisions.c[name] == value)
         if until is not None:
@@ -58,5 +62,5 @@ class SqlLedger:
 
 
 def _decision(row: Row[Any]) -> Decision:
-    fields: dict[str, Any] = dict(row._mapping)
-    return Decision(**fields | {"reasons": tuple(row.reasons)})
+    fields = {name: row._mapping[column] for column, name in _FIELDS.items()}
+    return Decision(**fields | {"id": row.id, "reasons": tuple(row.reasons)})

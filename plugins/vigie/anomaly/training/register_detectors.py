@@ -69,7 +69,7 @@ def register_detectors(
                 run_id=run_id,
                 verdict="no",
                 reasons=[reason],
-                facts={**result, "version": None},
+                evidence={**result, "version": None},
                 actor=actor,
             )
         log.info("%s: %s", name, reason)

@@ -17,8 +17,8 @@ STATE_CHECKS = Contract()
 
 
 def _decision(key: str = "r1:fraud:gate", **changes: Any) -> Decision:
-    facts = {"gain": 0.02, "min_gain": 0.01, "source": {"min_gain": "model file"}}
-    decision = Decision(key, "fraud", "gate", "yes", ("better", "by far"), facts, "ann", "r1")
+    evidence = {"gain": 0.02, "min_gain": 0.01, "source": {"min_gain": "model file"}}
+    decision = Decision(key, "fraud", "gate", "yes", ("better", "by far"), evidence, "ann", "r1")
     return replace(decision, **changes)
 
 
@@ -72,16 +72,16 @@ def until_shows_what_was_decided_by_then(records: Records) -> None:
 
 @LEDGER_CHECKS
 def ugly_facts_are_kept_in_visible_form(records: Records) -> None:
-    facts = {"nan": float("nan"), UGLY: [UGLY, 2**63 - 1]}
-    records.ledger.record(_decision(reasons=(UGLY,), facts=facts))
+    evidence = {"nan": float("nan"), UGLY: [UGLY, 2**63 - 1]}
+    records.ledger.record(_decision(reasons=(UGLY,), evidence=evidence))
     [found] = records.ledger.decisions()
-    assert found.facts == {"nan": None, CLEAN: [CLEAN, 2**63 - 1]}
+    assert found.evidence == {"nan": None, CLEAN: [CLEAN, 2**63 - 1]}
     assert found.reasons == (CLEAN,)
 
 
 @LEDGER_CHECKS
 def facts_that_json_cannot_hold_are_refused(records: Records) -> None:
-    raised(DataError, lambda: records.ledger.record(_decision(facts={"huge": 2**64})))
+    raised(DataError, lambda: records.ledger.record(_decision(evidence={"huge": 2**64})))
     assert records.ledger.decisions() == []
 
 
