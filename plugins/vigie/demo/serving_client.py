@@ -15,7 +15,7 @@ _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class ServingClient:
-    """Requests predictions and sends feedback.
+    """Request predictions and send feedback over HTTP.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class SimulationResult(JobResult):
     sent: int
     answered: int
     refused: int  # the service rejected the input
-    failed: int  # the service did not answer
+    failed: int  # the service did not respond
     labelled: int
     feedback_failed: int
     clipped: int  # shifted values that were limited to the allowed range
@@ -148,7 +148,7 @@ def _request(model: ModelFile, row: pd.Series) -> tuple[dict[str, Any], str]:
 
 @dataclass(slots=True)
 class _Run:
-    """Sends rows and counts the responses."""
+    """Send rows and count the responses."""
 
     model: ModelFile
     service: Service

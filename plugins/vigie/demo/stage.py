@@ -96,7 +96,7 @@ class Checks:
 
 @dataclass(slots=True)
 class Stage:
-    """The clients, settings and results so far of one demo."""
+    """The clients, settings and notes of one demo, shared by its steps."""
 
     services: Services
     settings: Settings
@@ -127,7 +127,10 @@ class Stage:
         return run
 
     def wait_until_idle(self, dag_id: str, started_within_s: float = 0) -> None:
-        """Wait until no run of a DAG is active; first wait up to this time for a run to start."""
+        """Wait until no run of a DAG is active.
+
+        First wait up to ``started_within_s`` for a run to start.
+        """
         wait_until(lambda: bool(self.airflow.runs(dag_id)), started_within_s)
         for run in self.airflow.runs(dag_id):
             if not run.is_ended:
@@ -176,7 +179,7 @@ class Stage:
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.5) -> bool:
-    """Return whether a condition became true within ``timeout_s``."""
+    """Wait until a condition is true; return False if ``timeout_s`` passes first."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

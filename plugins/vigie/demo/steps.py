@@ -26,7 +26,7 @@ SHIFT = 0.3  # the drift of the second half of the traffic, as a share of a feat
 
 
 def load_dags(stage: Stage) -> None:
-    """Airflow parsed every DAG file; the scheduled DAGs are unpaused."""
+    """Check that Airflow parsed every DAG file, and unpause the scheduled DAGs."""
     files = {path.stem for path in (stage.services.paths.root / "airflow/dags").glob("*.py")}
     wait_until(lambda: set(stage.airflow.dag_ids()) >= files, 60)
     stage.checks.equal("DAGs in the UI", sorted(stage.airflow.dag_ids()), sorted(files))
@@ -37,7 +37,7 @@ def load_dags(stage: Stage) -> None:
 
 
 def first_runs(stage: Stage) -> None:
-    """The first scheduled runs have finished; models are trained and deployed."""
+    """Wait for the first scheduled runs, which train and deploy models."""
     stage.is_first = not stage.champion()
     for dag_id in SCHEDULED:
         stage.wait_until_idle(dag_id, started_within_s=30)
@@ -57,7 +57,7 @@ def first_runs(stage: Stage) -> None:
 
 
 def traffic(stage: Stage) -> None:
-    """Real rows get predictions; half of the rows have drifted features."""
+    """Request predictions for real rows; half of the rows have drifted features."""
     predictions = stage.services.predictions.count(stage.model.name)
     labels = stage.services.labels.count(stage.model.name)
     half = stage.rows // 2
@@ -86,7 +86,7 @@ def _shifts(stage: Stage) -> dict[str, float]:
 
 
 def collect(stage: Stage) -> None:
-    """Every prediction is one API log line and one document in each index."""
+    """Collect the API log; every prediction becomes one document in each index."""
     stage.run_dag(COLLECTION)
     stored = stage.services.predictions.count()
     for index in (stage.settings.elasticsearch.index, MESSAGE.name, PERFS.name):
@@ -95,7 +95,7 @@ def collect(stage: Stage) -> None:
 
 
 def score(stage: Stage) -> None:
-    """The platform's own log files pass through the stream; every line is scored."""
+    """Send the platform's own log files through the stream; every line is scored."""
     from vigie.anomaly.ingest.ingest_log_files import ingest_log_files
 
     services, names = stage.services, stage.settings.stream
@@ -125,7 +125,7 @@ def _failed_runs(stage: Stage) -> list[str]:
 
 
 def report(stage: Stage) -> None:
-    """Evidently's three reports are written, and drift is detected."""
+    """Write Evidently's three reports, which detect the drift."""
     stage.reported_on = stage.champion()  # the retraining may finish before this run
     folder = stage.services.paths.reports
     before = set(folder.glob("*.html"))
@@ -141,7 +141,7 @@ def report(stage: Stage) -> None:
 
 
 def retrain(stage: Stage) -> None:
-    """The drift starts a retraining; the challenger passes the gate and is promoted."""
+    """Retrain after the drift; the challenger passes the gate and is promoted."""
     asset_run = wait_until(
         lambda: any(run.run_type == "asset_triggered" for run in stage.airflow.runs(RETRAINING)),
         30,
@@ -160,7 +160,7 @@ def retrain(stage: Stage) -> None:
 
 
 def serve(stage: Stage) -> None:
-    """The next prediction comes from the new champion, without a restart."""
+    """Request a prediction from the new champion, without a restart of serving."""
     version = stage.champion()
     wait_until(lambda: stage.served_version() == version, RELOAD_TIMEOUT_S)
     report = stage.send(1, seed=3)
@@ -171,7 +171,7 @@ def serve(stage: Stage) -> None:
 
 
 def again(stage: Stage) -> None:
-    """A second collection changes no count; every job has pushed its metrics."""
+    """Collect again; no count changes, and every job has pushed its metrics."""
     stage.run_dag(COLLECTION)
     names = (stage.settings.elasticsearch.index, MESSAGE.name)
     first = {name: stage.services.index.count(name) for name in names}

@@ -1,4 +1,4 @@
-"""Read and validate model files; a refusal lists every mistake with its place."""
+"""Read and validate model files; an error lists every mistake with its place."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _FEATURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 def written(value: Any) -> str:
-    """Return a cell of a table as text, the way a CSV file writes it.
+    """Return a cell of a table as it is written in a CSV file.
 
     Examples
     --------
@@ -199,7 +199,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Which candidates are trained, and how the best one is chosen."""
+    """Candidates of a training, and how the best one is selected."""
 
     candidates: Annotated[tuple[Candidate, ...], Distinct, NotEmpty] = CANDIDATES
     metric: Metric = "average_precision"
@@ -209,7 +209,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Retrain:
-    """When a model is retrained: its triggers are OR-ed, the other keys suppress a training."""
+    """Triggers of a retraining, which are OR-ed, and conditions that suppress it."""
 
     min_rows: Annotated[Whole, Field(ge=1)] = 1000
     min_labelled: Annotated[Whole, Field(ge=1)] = 50
@@ -222,7 +222,7 @@ class Retrain:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a challenger must reach on the hold-out; see :mod:`vigie.training.gate`."""
+    """Conditions of a promotion on the hold-out; see :mod:`vigie.training.gate`."""
 
     min_gain: Share = 0.0
     confidence: Annotated[Number, Field(ge=0.5, lt=1)] = 0.9
@@ -240,7 +240,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model as its file describes it.
+    """The content of a model file.
 
     ``accepted`` are inputs that a request may carry and that are logged, but that the model does
     not use. ``positive_value`` and ``negative_value`` are the values of the target column.

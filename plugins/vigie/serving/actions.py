@@ -1,4 +1,4 @@
-"""Event handlers of the page: they take values and return component updates."""
+"""Event handlers of the page; they take input values and return component updates."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ fragments: Any = (
 
 
 class Actions:
-    """Event handlers over the service. An error of vigie becomes a card on the page."""
+    """Event handlers of the page. An error of vigie is shown as a card."""
 
     def __init__(self, serving: Serving, guard: ApiKey, forms: Sequence[ModelForm]) -> None:
         self._serving = serving
@@ -98,7 +98,7 @@ class Actions:
         return [card, transaction, actual, button, "", self._version(model.name)]
 
     def feedback(self, key: str | None, transaction: str, actual: str | None) -> str:
-        """Record the true label of the case on the page."""
+        """Record the label of the case on the page."""
         if not self._guard.accepts((key or "").encode()):
             return str(fragments.error_card(KEY_ERROR))
         if not actual:

@@ -42,7 +42,7 @@ _BACK_END = "sklearn.externals.array_api_compat.torch"
 
 
 def create_app() -> FastAPI:
-    """Return the service with the settings of the environment."""
+    """Return the FastAPI app, configured from the environment."""
     from vigie.settings import Settings
     from vigie.wiring import open_services
 
@@ -66,7 +66,7 @@ def create_app_with(
     poll_s: float = POLL_S,
     closing: ExitStack | None = None,
 ) -> FastAPI:
-    """Return the service over the given services.
+    """Return the FastAPI app that uses the given services.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def create_app_with(
     poll_s
         Seconds between two reads of the deployments.
     closing
-        Closed when the service shuts down.
+        Closed when the app shuts down.
 
     Raises
     ------

@@ -51,14 +51,14 @@ def title_of(feature: Feature) -> str:
 
 
 class ModelForm:
-    """The inputs of one model in the model's order; create it inside a Gradio context.
+    """The inputs of one model's form, in the order of its features.
 
     Parameters
     ----------
     model
         The model file.
     data_dir
-        The folder of its reference table, which the examples come from.
+        The folder of the reference table, which contains the examples.
     """
 
     def __init__(self, model: ModelFile, data_dir: Path) -> None:

@@ -52,7 +52,10 @@ def _mount(app: FastAPI, serving: Serving, guard: ApiKey, path: str) -> None:
 
 
 def in_loop(call: Callable[[], T]) -> T:
-    """Call inside a running event loop; without one, Gradio opens several and closes none."""
+    """Call a function inside a running event loop.
+
+    Without a running loop, Gradio opens several loops and closes none.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -61,7 +61,7 @@ def predict(
     Raises
     ------
     FeatureError
-        Naming every feature that is missing, unknown, mistyped, not finite or out of range.
+        If a feature is missing, unknown, of the wrong type, not finite or out of range.
     TransientError
         If the prediction cannot be stored.
     """

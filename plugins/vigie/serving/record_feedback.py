@@ -70,7 +70,7 @@ def record_feedback(
         raise UnknownTransactionError(transaction_id)
     model = models.get(prediction.model)
     if model is None:
-        raise PermanentError(f"the model file of {prediction.model!r} does not exist any more")
+        raise PermanentError(f"the model file of {prediction.model!r} does not exist")
     label = read_label(model, actual)
     outcome = labels.add(transaction_id, label, source)
     return FeedbackResult(
@@ -83,7 +83,7 @@ def record_feedback(
 
 
 def read_label(model: ModelFile, actual: object) -> str:
-    """Return the model's label that ``actual`` means, in any case.
+    """Return the model's label that ``actual`` means; upper and lower case are equal.
 
     The model's own labels are compared first, then 1 / 0, true / false and yes / no.
 
