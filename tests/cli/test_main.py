@@ -1,4 +1,4 @@
-"""The entry point: wrong usage is a message and exit code 2, never a traceback."""
+"""The entry point: errors end with a message and an exit code, without a traceback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (("why", "--model", "m", "--at", "yesterday"), "2026-11-21"),
     ],
 )
-def test_wrong_usage_is_told_and_ends_with_two(
+def test_wrong_usage_ends_with_a_message_and_code_two(
     arguments: tuple[str, ...],
     named: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -40,7 +40,7 @@ def test_wrong_usage_is_told_and_ends_with_two(
     assert named in capsys.readouterr().err
 
 
-def test_no_command_shows_the_help(
+def test_without_a_command_the_help_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch) == 2
@@ -48,7 +48,7 @@ def test_no_command_shows_the_help(
     assert "Exit codes" in shown.out + shown.err
 
 
-def test_the_version_is_told(
+def test_version_prints_the_version(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, "--version") == 0
@@ -66,7 +66,7 @@ def test_the_version_is_told(
         (KeyboardInterrupt(), 130),
     ],
 )
-def test_an_error_ends_with_its_documented_code(
+def test_an_error_ends_with_its_exit_code(
     error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:

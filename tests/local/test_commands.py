@@ -86,8 +86,8 @@ def test_check_of_unavailable_services_takes_less_than_five_seconds(
     assert time.monotonic() - begin < 5
     assert isinstance(done.exception, TransientError)
     assert done.exception.exit_code == 3
-    told = "records, log index, stream, tracking, orchestration, serving"
-    assert str(done.exception) == f"not available: {told}"
+    message = "records, log index, stream, tracking, orchestration, serving"
+    assert str(done.exception) == f"not available: {message}"
 
 
 @contextmanager
@@ -137,9 +137,9 @@ def test_check_uses_the_url_of_airflows_tasks(monkeypatch: pytest.MonkeyPatch) -
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL", f"http://127.0.0.1:{port}/execution/"
         )
         done = invoke("check")
-    (told,) = (line for line in done.output.splitlines() if line.startswith("orchestration: "))
-    assert f"127.0.0.1:{port}" in told
-    assert "8083" not in told
+    (message,) = (line for line in done.output.splitlines() if line.startswith("orchestration: "))
+    assert f"127.0.0.1:{port}" in message
+    assert "8083" not in message
 
 
 SERVICES = ("records", "log index", "stream", "tracking", "metrics", "orchestration", "serving")
@@ -158,9 +158,9 @@ def test_check_of_silent_or_slow_services_takes_less_than_five_seconds(
         assert isinstance(done.exception, TransientError), done.exception
     assert done.exception.exit_code == 3
     assert str(done.exception) == f"not available: {', '.join(SERVICES)}"
-    told = {line.partition(":")[0]: line for line in done.output.splitlines() if ": " in line}
+    message = {line.partition(":")[0]: line for line in done.output.splitlines() if ": " in line}
     for role in SERVICES:
-        assert f"127.0.0.1:{port}" in told[role] or f"port {port}" in told[role]
+        assert f"127.0.0.1:{port}" in message[role] or f"port {port}" in message[role]
     if drips:
         assert f"metrics: no answer within 4 s from 127.0.0.1:{port}" in done.output
     assert "CANARY" not in done.output
@@ -251,8 +251,8 @@ def test_a_differing_connection_takes_precedence_over_unavailable_services(
     assert "orchestration" not in str(error)
     is_ours = connection_id == "kafka_default"
     assert isinstance(error, SettingsError if is_ours else TransientError)
-    told = "KAFKA_BOOTSTRAP_SERVERS: tasks take it from Connection kafka_default"
-    assert (told in str(error)) == is_ours
+    message = "KAFKA_BOOTSTRAP_SERVERS: tasks take it from Connection kafka_default"
+    assert (message in str(error)) == is_ours
 
 
 def test_check_reports_a_connection_without_a_required_field() -> None:
@@ -286,7 +286,7 @@ def status(role: str, *, ok: bool, is_permanent: bool = False) -> ServiceStatus:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "compared", "error", "told"),
+    ("statuses", "compared", "error", "message"),
     [
         ([status("records", ok=True)], None, None, ""),
         ([], status("connections", ok=True), None, ""),
@@ -315,11 +315,11 @@ def test_wrong_settings_take_precedence_over_unavailable_services(
     statuses: list[ServiceStatus],
     compared: ServiceStatus | None,
     error: type[VigieError] | None,
-    told: str,
+    message: str,
 ) -> None:
     problem = Checked(statuses, compared).problem()
     assert (type(problem) if problem else None) is error
-    assert str(problem or "") == told
+    assert str(problem or "") == message
 
 
 def test_check_prints_the_source_of_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from vigie.settings import Settings
 
 
 def silent(line: str) -> None:
-    raise AssertionError(f"nothing was to be told, but: {line}")
+    raise AssertionError(f"unexpected output: {line}")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_an_external_database_is_migrated_and_nothing_is_started(
     named_url: str, tmp_path: Path
 ) -> None:
     settings = Settings.from_env()
-    assert ensure_database(settings, tell=silent) is settings
+    assert ensure_database(settings, echo=silent) is settings
     assert is_current(open_engine(named_url, pool_size=0))
     assert list(tmp_path.iterdir()) == []
 
@@ -62,5 +62,5 @@ def test_an_unavailable_external_database_is_transient(
     monkeypatch.setenv("VIGIE_HOME", str(tmp_path))
     monkeypatch.setenv("VIGIE_DATABASE_URL", "postgresql+psycopg2://u:p@127.0.0.1:1/db")
     with pytest.raises(TransientError):
-        ensure_database(Settings.from_env(), tell=silent)
+        ensure_database(Settings.from_env(), echo=silent)
     assert list(tmp_path.iterdir()) == []

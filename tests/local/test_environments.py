@@ -113,11 +113,11 @@ def test_no_secret_is_on_a_command_line_or_in_the_supervisor_configuration(
     platform: Platform,
 ) -> None:
     commands = [program_command(platform, name) for name in PROGRAMS if name != "postgres"]
-    told = " ".join(
+    text = " ".join(
         word for command in [*commands, platform.postgres.command()] for word in command
     )
-    told += Supervisor(platform).configuration()
-    assert not [name for name, secret in platform.secrets.items() if secret in told]
+    text += Supervisor(platform).configuration()
+    assert not [name for name, secret in platform.secrets.items() if secret in text]
 
 
 def test_no_path_of_the_user_is_in_the_supervisor_configuration(platform: Platform) -> None:
@@ -152,12 +152,12 @@ def test_overrides_are_private(platform: Platform) -> None:
 def test_programs_that_run_tasks_stop_before_the_api_server(tmp_path: Path) -> None:
     """supervisord stops the group with the highest number first and waits for it."""
     platform, _ = make_platform(tmp_path)
-    told = configparser.RawConfigParser()
-    told.read_string(Supervisor(platform).configuration())
-    first = told["group:tasks"]
-    then = told["group:platform"]
+    text = configparser.RawConfigParser()
+    text.read_string(Supervisor(platform).configuration())
+    first = text["group:tasks"]
+    then = text["group:platform"]
     assert (
-        int(first["priority"]) > int(then["priority"]) > int(told["program:postgres"]["priority"])
+        int(first["priority"]) > int(then["priority"]) > int(text["program:postgres"]["priority"])
     )
     assert {"airflow-scheduler", "airflow-worker-1"} < set(first["programs"].split(","))
     assert {"airflow-api-server", "mlflow", "serving"} < set(then["programs"].split(","))

@@ -102,7 +102,7 @@ def test_the_extra_of_kafka_is_a_configuration_of_librdkafka() -> None:
             "ssl.ca.location": "/etc/ca.pem",
             "ssl.certificate.location": "/etc/own.pem",
             "ssl.key.location": "/etc/own.key",
-            "group.id": "of somebody else",
+            "group.id": "of another client",
         },
     ) == {
         "KAFKA_BOOTSTRAP_SERVERS": "a:9093,b:9093",
@@ -188,7 +188,7 @@ def test_the_password_of_the_page_is_the_token_of_the_space() -> None:
 
 
 @pytest.mark.parametrize(
-    ("conn_id", "fields", "told"),
+    ("conn_id", "fields", "expected"),
     [
         ("elasticsearch_default", {"conn_type": "elasticsearch"}, "has no host"),
         ("kafka_default", {"conn_type": "kafka"}, r"bootstrap\.servers"),
@@ -200,9 +200,9 @@ def test_the_password_of_the_page_is_the_token_of_the_space() -> None:
     ],
 )
 def test_a_connection_without_a_required_field_is_refused(
-    conn_id: str, fields: dict[str, Any], told: str
+    conn_id: str, fields: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(SettingsError, match=told) as caught:
+    with pytest.raises(SettingsError, match=expected) as caught:
         overrides({conn_id: Connection(conn_id=conn_id, **fields)})
     assert conn_id in str(caught.value)
     assert "CANARY" not in str(caught.value)

@@ -126,7 +126,7 @@ def test_a_model_without_a_champion_is_skipped(services: FakeServices, task: Any
 def test_a_run_for_another_model_skips_this_one(services: FakeServices) -> None:
     task = DecideOperator(task_id="t", model="breast_cancer")
     task.opened = lambda _: nullcontext((services, Settings.from_env()))
-    with pytest.raises(AirflowSkipException, match="asked for fraud only"):
+    with pytest.raises(AirflowSkipException, match="requested for fraud only"):
         task.execute(context_of(model="fraud"))
     assert services.ledger.decisions() == []
 

@@ -36,7 +36,7 @@ T = TypeVar("T")
 pytestmark = pytest.mark.timeout(400)
 
 
-def tell(_: str) -> None:
+def echo(_: str) -> None:
     """Ignore a message."""
 
 
@@ -56,12 +56,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             patch.delenv(variable, raising=False)
         patch.setenv("VIGIE_HOME", str(platform.root))
         try:
-            for job in [threads.submit(bring_up, platform, tell=tell) for _ in range(2)]:
+            for job in [threads.submit(bring_up, platform, echo=echo) for _ in range(2)]:
                 job.result()
             yield platform
         finally:
             begin = time.monotonic()
-            take_down(platform, tell=tell)
+            take_down(platform, echo=echo)
     assert time.monotonic() - begin < 20
     assert platform_processes(platform) == []
     assert not platform.sockets.exists()
@@ -94,7 +94,7 @@ def test_two_concurrent_ups_start_one_platform(running: Platform) -> None:
 
 def test_a_second_up_changes_nothing(running: Platform) -> None:
     before = pids(running)
-    bring_up(running, tell=tell)
+    bring_up(running, echo=echo)
     assert pids(running) == before
 
 
@@ -162,8 +162,8 @@ def test_a_single_command_starts_only_the_database_and_prints_it(
     platform = make_clone(tmp_path / "a clone")
     monkeypatch.setenv("VIGIE_HOME", str(platform.root))
     messages: list[str] = []
-    settings = ensure_database(Settings.from_env(), tell=messages.append)
-    again = ensure_database(Settings.from_env(), tell=messages.append)
+    settings = ensure_database(Settings.from_env(), echo=messages.append)
+    again = ensure_database(Settings.from_env(), echo=messages.append)
     try:
         assert settings.database.url is not None
         plain = settings.database.url.get_secret_value().replace("+psycopg2", "")
@@ -172,7 +172,7 @@ def test_a_single_command_starts_only_the_database_and_prints_it(
         assert again.database == settings.database
         assert messages == ["Started the embedded PostgreSQL; it runs until: vigie down"]
     finally:
-        take_down(platform, tell=tell)
+        take_down(platform, echo=echo)
     assert platform_processes(platform) == []
 
 
@@ -187,13 +187,13 @@ def test_down_ends_the_processes_of_a_killed_supervisor(
 ) -> None:
     platform = make_clone(tmp_path / "a clone")
     monkeypatch.setenv("VIGIE_HOME", str(platform.root))
-    ensure_database(Settings.from_env(), tell=tell)
+    ensure_database(Settings.from_env(), echo=echo)
     supervisors = [process for process in platform_processes(platform) if is_supervisor(process)]
     assert len(supervisors) == 1
     supervisors[0].kill()
     psutil.wait_procs(supervisors, timeout=5)
     assert platform.postgres.is_running()
-    assert take_down(platform, tell=tell) > 0
+    assert take_down(platform, echo=echo) > 0
     assert platform_processes(platform) == []
 
 
@@ -211,7 +211,7 @@ def test_a_port_in_use_is_reported_with_its_process(tmp_path: Path) -> None:
         taken.listen()
         message = rf"port {platform.ports['mlflow']} of mlflow is used by process {os.getpid()}"
         with pytest.raises(SettingsError, match=message) as caught:
-            bring_up(platform, tell=tell)
+            bring_up(platform, echo=echo)
     assert caught.value.exit_code == 2
     assert "vigie init --new-ports" in str(caught.value)
     assert platform_processes(platform) == []

@@ -57,7 +57,7 @@ def _local() -> tuple[Settings, Target]:
     platform, is_new = make_platform(project_root())
     if is_new:
         console.print(f"Generated ports, passwords and keys: {platform.file} (mode 600)")
-    bring_up(platform, tell=console.print)
+    bring_up(platform, echo=console.print)
     target = Target(
         airflow_url=platform.url("airflow"),
         airflow_user="admin",

@@ -75,7 +75,7 @@ def up() -> None:
 
     platform = _init()
     with console.status("Starting the platform …"):
-        bring_up(platform, tell=lambda line: console.print(line, highlight=False))
+        bring_up(platform, echo=lambda line: console.print(line, highlight=False))
     console.print(
         f"\nServing  {platform.url('serving')}\n"
         f"Airflow  {platform.url('airflow')}  (admin; password: vigie status --password)\n"
@@ -98,7 +98,7 @@ def down() -> None:
         console.print("There is no local platform in this project; nothing to stop.")
         return
     with console.status("Stopping the platform …"):
-        killed = take_down(platform, tell=errors.print)
+        killed = take_down(platform, echo=errors.print)
     console.print(
         "The platform is down." + (f" ({killed} processes were killed.)" if killed else "")
     )

@@ -33,6 +33,6 @@ def services(
     from vigie.wiring import open_services
 
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
-    settings = ensure_database(Settings.from_env(given), tell=errors.print)
+    settings = ensure_database(Settings.from_env(given), echo=errors.print)
     with open_services(settings, call_wait_s) as opened:
         yield opened

@@ -69,9 +69,9 @@ def connection_differences(platform: Platform, settings: Settings) -> tuple[str,
     )
 
 
-def changed(settings: Settings, ruled: Mapping[str, str]) -> Iterator[str]:
+def changed(settings: Settings, changes: Mapping[str, str]) -> Iterator[str]:
     """Yield the variables that a Connection would change."""
-    shown = {name: _shown(value, _value(settings, name)) for name, value in ruled.items()}
+    shown = {name: _shown(value, _value(settings, name)) for name, value in changes.items()}
     there = Settings.from_env(shown)
     for variable in shown:
         theirs, ours = _value(there, variable), _value(settings, variable)
@@ -125,9 +125,9 @@ def _from_environment(platform: Platform) -> dict[str, ConnectionFields]:
     """Return the Connections that ``.env`` defines (``AIRFLOW_CONN_…``); they take precedence."""
     from vigie.operators.connection_settings import READERS
 
-    noted = read_overrides(platform) or {}
+    overrides = read_overrides(platform) or {}
     variables = {conn_id: f"{_VARIABLE}{conn_id.upper()}" for conn_id in READERS}
-    named = {conn_id: noted[name] for conn_id, name in variables.items() if name in noted}
+    named = {conn_id: overrides[name] for conn_id, name in variables.items() if name in overrides}
     if not named:
         return {}
     from vigie.operators.connections import parse_connection

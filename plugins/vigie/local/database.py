@@ -29,12 +29,12 @@ from vigie.local.supervision import Supervisor
 from vigie.settings import DatabaseSettings, Settings
 from vigie.wiring import upgrade_database
 
-Tell = Callable[[str], None]
+Echo = Callable[[str], None]
 _LOCK_WAIT_S = 300  # longer than the slowest `vigie up` that still succeeds
 
 
 @contextmanager
-def exclusive(platform: Platform, tell: Tell) -> Iterator[None]:
+def exclusive(platform: Platform, echo: Echo) -> Iterator[None]:
     """Hold the platform's command lock; wait while another command starts or stops the platform.
 
     Raises
@@ -44,7 +44,7 @@ def exclusive(platform: Platform, tell: Tell) -> Iterator[None]:
     """
     folder = platform.folder / "run"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    deadline, has_told = time.monotonic() + _LOCK_WAIT_S, False
+    deadline, has_waited = time.monotonic() + _LOCK_WAIT_S, False
     while True:
         try:
             handle = take_lock(folder / "command.lock")
@@ -52,9 +52,9 @@ def exclusive(platform: Platform, tell: Tell) -> Iterator[None]:
         except ConflictError:
             if time.monotonic() > deadline:
                 raise ConflictError("another vigie command holds the platform's lock") from None
-        if not has_told:
-            tell("Waiting for another vigie command that starts or stops this platform …")
-            has_told = True
+        if not has_waited:
+            echo("Waiting for another vigie command that starts or stops this platform …")
+            has_waited = True
         time.sleep(0.2)
     try:
         yield
@@ -62,12 +62,12 @@ def exclusive(platform: Platform, tell: Tell) -> Iterator[None]:
         os.close(handle)
 
 
-def end_orphans(platform: Platform, tell: Tell) -> None:
+def end_orphans(platform: Platform, echo: Echo) -> None:
     """End the processes of a supervisor that was killed; no supervisor controls them any more."""
     if not Supervisor(platform).is_running():
         left = end(platform_processes(platform))
         if left:
-            tell(f"Ended {left} processes of a supervisor that was killed.")
+            echo(f"Ended {left} processes of a supervisor that was killed.")
 
 
 def start_database(platform: Platform, supervisor: Supervisor, timeout_s: float = 60) -> None:
@@ -84,7 +84,7 @@ def external_database(settings: Settings) -> str | None:
     return None if url is None or source == "platform.toml" else url.get_secret_value()
 
 
-def ensure_database(settings: Settings, *, tell: Tell) -> Settings:
+def ensure_database(settings: Settings, *, echo: Echo) -> Settings:
     """Return settings whose database is running and migrated to this version.
 
     The embedded PostgreSQL is started, without the other programs, if it is not running. A database
@@ -95,10 +95,10 @@ def ensure_database(settings: Settings, *, tell: Tell) -> Settings:
         return settings
     platform, _ = make_platform(settings.paths.root)
     if not platform.postgres.is_running():
-        with exclusive(platform, tell):
-            end_orphans(platform, tell)
+        with exclusive(platform, echo):
+            end_orphans(platform, echo)
             start_database(platform, Supervisor(platform))
-        tell("Started the embedded PostgreSQL; it runs until: vigie down")
+        echo("Started the embedded PostgreSQL; it runs until: vigie down")
     url = platform.database_url("vigie")
     upgrade_database(url)
     return replace(settings, database=DatabaseSettings(VIGIE_DATABASE_URL=SecretStr(url)))

@@ -15,7 +15,7 @@ from vigie.anomaly.detectors.registry import DETECTORS
 from vigie.encoding import atomic_path
 from vigie.errors import TransientError, VigieError
 from vigie.local.airflow_commands import migrate_airflow
-from vigie.local.database import Tell, end_orphans, exclusive, start_database
+from vigie.local.database import Echo, end_orphans, exclusive, start_database
 from vigie.local.environments import (
     OWN_DATABASES,
     broker_options,
@@ -67,7 +67,7 @@ class Service:
     probe: Probe
 
 
-def bring_up(platform: Platform, *, tell: Tell) -> None:
+def bring_up(platform: Platform, *, echo: Echo) -> None:
     """Start every program that is not running; restart those whose settings have changed.
 
     Raises
@@ -77,25 +77,25 @@ def bring_up(platform: Platform, *, tell: Tell) -> None:
     TransientError
         If a program does not become ready in time; the message names its log.
     """
-    with exclusive(platform, tell):
+    with exclusive(platform, echo):
         make_folders(platform)
         overrides = user_overrides(platform.root)
         supervisor = Supervisor(platform)
-        end_orphans(platform, tell)
+        end_orphans(platform, echo)
         services = _services(platform, overrides)
         _check_ports(platform, supervisor, services)
         supervisor.start()
-        _apply(platform, supervisor, overrides, tell)
+        _apply(platform, supervisor, overrides, echo)
         if not all(name in overrides for name in OWN_DATABASES):
-            _timed("postgres", lambda: start_database(platform, supervisor), tell)
+            _timed("postgres", lambda: start_database(platform, supervisor), echo)
         known = platform.environment | overrides
         settings = Settings.from_env(known, override_source="platform")
-        _start_all(services, supervisor, tell, settings)
+        _start_all(services, supervisor, echo, settings)
 
 
-def take_down(platform: Platform, *, tell: Tell) -> int:
+def take_down(platform: Platform, *, echo: Echo) -> int:
     """Stop all programs and the supervisor; return the number of processes that were killed."""
-    with exclusive(platform, tell):
+    with exclusive(platform, echo):
         supervisor = Supervisor(platform)
         if supervisor.is_running():
             supervisor.shutdown()
@@ -152,24 +152,24 @@ def _airflow(platform: Platform, environment: Mapping[str, str]) -> Service:
 
 
 def _start_all(
-    services: list[Service], supervisor: Supervisor, tell: Tell, settings: Settings
+    services: list[Service], supervisor: Supervisor, echo: Echo, settings: Settings
 ) -> None:
     """Start the services in parallel; repair the champions' copies while Airflow starts."""
     cancelled = Event()
     with ThreadPoolExecutor(len(services)) as threads:
-        jobs = {s.name: threads.submit(_start, s, supervisor, tell, cancelled) for s in services}
+        jobs = {s.name: threads.submit(_start, s, supervisor, echo, cancelled) for s in services}
         slowest = jobs.pop("airflow")
         try:
             for job in jobs.values():
                 job.result()
-            _reconcile_models(settings, tell)
+            _reconcile_models(settings, echo)
             slowest.result()
         except BaseException:  # Ctrl-C included: the threads must stop waiting.
             cancelled.set()
             raise
 
 
-def _reconcile_models(settings: Settings, tell: Tell) -> None:
+def _reconcile_models(settings: Settings, echo: Echo) -> None:
     """Repair the copies of every champion that a crash left different from the database.
 
     A model that cannot be reconciled is reported; the others are still reconciled.
@@ -179,21 +179,21 @@ def _reconcile_models(settings: Settings, tell: Tell) -> None:
             try:
                 found = reconcile_champion(services, model=model)
             except VigieError as exc:
-                tell(f"{model}: not reconciled: {exc}")
+                echo(f"{model}: not reconciled: {exc}")
                 continue
             for line in (*found.repaired, *found.problems):
-                tell(f"{model}: {line}")
+                echo(f"{model}: {line}")
 
 
 def _apply(
-    platform: Platform, supervisor: Supervisor, overrides: Mapping[str, str], tell: Tell
+    platform: Platform, supervisor: Supervisor, overrides: Mapping[str, str], echo: Echo
 ) -> None:
     """Save the overrides; stop the programs that were started with other ones."""
     before = read_overrides(platform)
     if before != overrides:
         running = [p for p in PROGRAMS.values() if p is not POSTGRES and _is_up(supervisor, p)]
         if running:
-            tell("The settings have changed since the platform was started: restarting programs.")
+            echo("The settings have changed since the platform was started: restarting programs.")
         for group in (TASKS, PLATFORM):
             _halt(supervisor, [program for program in running if program.group == group])
         write_overrides(platform, overrides)
@@ -222,20 +222,20 @@ def _check_ports(platform: Platform, supervisor: Supervisor, services: list[Serv
             raise taken(port, program.name)
 
 
-def _start(service: Service, supervisor: Supervisor, tell: Tell, cancelled: Event) -> None:
+def _start(service: Service, supervisor: Supervisor, echo: Echo, cancelled: Event) -> None:
     def start() -> None:
         service.prepare()
         for program in service.programs:
             supervisor.launch(program)
         wait_for(service.probe, supervisor, service.programs, _START_S, cancelled)
 
-    _timed(service.name, start, tell)
+    _timed(service.name, start, echo)
 
 
-def _timed(name: str, action: Callable[[], None], tell: Tell) -> None:
+def _timed(name: str, action: Callable[[], None], echo: Echo) -> None:
     begin = time.monotonic()
     action()
-    tell(f"{name} is up ({time.monotonic() - begin:.1f} s)")
+    echo(f"{name} is up ({time.monotonic() - begin:.1f} s)")
 
 
 def _remove_sockets(folder: Path) -> None:

@@ -32,10 +32,9 @@ def get(
 ) -> Any:
     """GET a URL, without proxies, and return the response as parsed JSON or as text.
 
-    A login in the URL is sent as a header instead, because httpx logs the URLs it requests.
-
-    ``refused`` makes the error for a response with status 401 or 403 from its text; ``variable`` is
-    the setting that contains the URL.
+    A login in the URL is sent as a header instead, because httpx logs the URLs it requests. For a
+    response with status 401 or 403, the error is the result of ``refused``, called with its text.
+    ``variable`` is the setting that contains the URL.
 
     Raises
     ------
@@ -112,7 +111,7 @@ def probe_workers(broker_url: str, options: Mapping[str, str], wanted: int) -> N
     Raises
     ------
     TransientError
-        If the broker or fewer than ``wanted`` workers answered within a second.
+        If the broker did not answer, or fewer than ``wanted`` workers answered within a second.
     """
     from celery import Celery
     from kombu.exceptions import KombuError, OperationalError

@@ -49,16 +49,16 @@ def listens(platform: Platform, port: int) -> bool:
 
 def end(processes: Iterable[psutil.Process], timeout_s: float = 5) -> int:
     """Terminate processes, kill those still running after ``timeout_s``, return their number."""
-    asked = list(processes)
-    for process in asked:
+    running = list(processes)
+    for process in running:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, left = psutil.wait_procs(asked, timeout=timeout_s)
+    _, left = psutil.wait_procs(running, timeout=timeout_s)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(left, timeout=timeout_s)
-    return len(asked)
+    return len(running)
 
 
 def memory_mib(processes: Iterable[psutil.Process]) -> float:

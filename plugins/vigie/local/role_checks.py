@@ -62,7 +62,7 @@ class RoleCheck:
 
 
 def role_checks(settings: Settings, platform: Platform | None) -> list[RoleCheck]:
-    """Return a check for each role, in the order of the table in ``docs/platform.md``."""
+    """Return a check for each role, in the order in which ``vigie check`` prints them."""
     records = _records(settings)
     return [
         records,

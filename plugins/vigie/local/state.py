@@ -114,12 +114,12 @@ def read_platform(root: Path) -> Platform | None:
     if not path.exists():
         return None
     tables = _load(path)
-    ports, kept = tables.get("ports", {}), tables.get("secrets", {})
+    ports, stored = tables.get("ports", {}), tables.get("secrets", {})
     missing = [name for name in DEFAULT_PORTS if not isinstance(ports.get(name), int)]
-    missing += [name for name in _SECRETS if not isinstance(kept.get(name), str)]
+    missing += [name for name in _SECRETS if not isinstance(stored.get(name), str)]
     if missing:
         raise SettingsError(f"{path} lacks {', '.join(missing)}; run: vigie init")
-    return Platform(root, ports, kept)
+    return Platform(root, ports, stored)
 
 
 def make_platform(root: Path, *, new_ports: bool = False) -> tuple[Platform, bool]:
@@ -145,9 +145,9 @@ def make_platform(root: Path, *, new_ports: bool = False) -> tuple[Platform, boo
 def _complete(root: Path, path: Path) -> Platform:
     """Read a file that an older version may have written, and add missing secrets."""
     tables = _load(path)
-    kept = {name: tables.get("secrets", {}).get(name) or _generate(name) for name in _SECRETS}
+    stored = {name: tables.get("secrets", {}).get(name) or _generate(name) for name in _SECRETS}
     ports = dict(tables.get("ports", {}))
-    return Platform(root, ports if DEFAULT_PORTS.keys() <= ports.keys() else free_block(), kept)
+    return Platform(root, ports if DEFAULT_PORTS.keys() <= ports.keys() else free_block(), stored)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -160,6 +160,6 @@ def _load(path: Path) -> dict[str, Any]:
 def _generate(name: str) -> str:
     if name == "airflow_fernet_key":  # Fernet requires 32 bytes in URL-safe base64.
         return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    if name == "airflow_admin_password":  # typed by people
+    if name == "airflow_admin_password":  # users type it
         return secrets.token_urlsafe(12)
     return secrets.token_urlsafe(32)

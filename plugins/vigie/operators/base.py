@@ -130,4 +130,4 @@ class ModelOperator(JobOperator):
         """Raise NotEnoughDataError if the Param ``model`` names another model."""
         requested = context["params"].get("model")
         if requested and requested != self.model:
-            raise NotEnoughDataError(f"this run was asked for {requested} only")
+            raise NotEnoughDataError(f"this run was requested for {requested} only")
