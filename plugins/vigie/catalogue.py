@@ -215,10 +215,10 @@ STREAM_THRESHOLD = gauge(
     "partition",
 )
 STREAM_POLL_GAP = gauge(
-    "vigie_stream_poll_gap_seconds", "Longest time between two polls of a follower", "topic"
+    "vigie_stream_poll_gap_seconds", "Longest time that a follower took for a batch", "topic"
 )
 STREAM_REJOINS = gauge(
-    "vigie_stream_rejoins", "Number of times that a follower joined its group again", "topic"
+    "vigie_stream_rejoins", "Leases of a follower that ended in an error", "topic"
 )
 INCIDENTS_WRITTEN = gauge(
     "vigie_incidents_documents", "Incidents that the last run created or updated"

@@ -1,4 +1,4 @@
-"""``vigie stream``: write log lines to the stream, score them."""
+"""``vigie stream``: write log lines to the stream and score them."""
 
 from __future__ import annotations
 
@@ -29,40 +29,46 @@ log = logging.getLogger(__name__)
 
 app = typer.Typer(no_args_is_help=True)
 
-Topic = Annotated[str | None, typer.Option(help="Topic (else VIGIE_STREAM_TOPIC).")]
+Topic = Annotated[str | None, typer.Option(help="Topic. [default: VIGIE_STREAM_TOPIC]")]
 BaseDir = Annotated[
     Path | None,
-    typer.Option(help="Folder of the logs (else data/kafka if it has any, else data/local/logs)."),
+    typer.Option(
+        help="Folder of the logs. [default: data/kafka if it contains logs, else data/local/logs]"
+    ),
 ]
 Pattern = Annotated[
     list[str] | None,
-    typer.Option(help="Which files below it; may be given again (else log-*/**/*.txt, **/*.log)."),
+    typer.Option(help="Pattern of the files; repeatable. [default: log-*/**/*.txt, **/*.log]"),
 ]
-Delay = Annotated[float, typer.Option(min=0.0, help="Seconds to pause after each batch.")]
-Batch = Annotated[int, typer.Option(min=1, help="Lines a batch.")]
+Delay = Annotated[float, typer.Option(min=0.0, help="Pause after each batch, in seconds.")]
+Batch = Annotated[int, typer.Option(min=1, help="Lines per batch.")]
 Factor = Annotated[
-    float, typer.Option(min=0.0, help="Dynamic threshold: mean + FACTOR x std of the scores.")
+    float, typer.Option(min=0.0, help="Dynamic threshold: mean + FACTOR * std of the scores.")
 ]
-Threshold = Annotated[float | None, typer.Option(help="A fixed threshold instead.")]
+Threshold = Annotated[
+    float | None, typer.Option(help="Fixed threshold. [default: the dynamic one]")
+]
 Update = Annotated[
-    str, typer.Option(help="What the threshold learns from: all, winsorised, skip-anomalies.")
+    str, typer.Option(help="Scores that update the threshold: all, winsorised, skip-anomalies.")
 ]
-MaxLines = Annotated[int, typer.Option(min=1, help="Lines at most.")]
+MaxLines = Annotated[int, typer.Option(min=1, help="Maximum number of lines.")]
 AllowGap = Annotated[
     bool,
-    typer.Option(
-        "--allow-gap", help="Go on behind lines that retention dropped before they were read."
-    ),
+    typer.Option("--allow-gap", help="Skip lines that retention deleted before they were read."),
 ]
-Detector = Annotated[str, typer.Option(help="Whose champion scores.")]
+Detector = Annotated[str, typer.Option(help="Detector that scores.")]
 
 
 @app.command()
 def topic(
     name: Topic = None,
-    partitions: Annotated[int, typer.Option(min=1, help="Of a new topic.")] = 1,
-    recreate: Annotated[bool, typer.Option(help="Delete its lines and offsets first.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
+    partitions: Annotated[
+        int, typer.Option(min=1, help="Number of partitions of a new topic.")
+    ] = 1,
+    recreate: Annotated[
+        bool, typer.Option(help="Delete the topic with its lines and offsets first.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm the deletion.")] = False,
 ) -> None:
     """Create the topic unless it exists."""
     from vigie.anomaly.scoring.stream_lag import ensure_topic, readable_lines
@@ -89,7 +95,10 @@ def ingest(
     batch: Batch = 1000,
     topic: Topic = None,
 ) -> None:
-    """Write every new complete line of the log files to the topic (exit code 2: not all files)."""
+    """Write the new complete lines of log files to the topic.
+
+    Exit code 2: some files could not be read.
+    """
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
         report = _ingest(opened, base_dir, pattern, delay, batch)
     _fail_if_unreadable(report)
@@ -110,11 +119,11 @@ def consume(
     ] = 2.0,
     member: Annotated[
         str | None,
-        typer.Option(help="Name of this follower in its metrics (else the machine's)."),
+        typer.Option(help="Name of this follower in its metrics. [default: the host name]"),
     ] = None,
     allow_gap: AllowGap = False,
 ) -> None:
-    """Score the waiting lines, index them, group anomalies into incidents."""
+    """Score and index the waiting lines, and group anomalies into incidents."""
     from vigie.anomaly.scoring.follow_stream import CALL_WAIT_S, FollowOptions
 
     call_wait_s = CALL_WAIT_S if follow else None
@@ -153,7 +162,7 @@ def run(
     topic: Topic = None,
     allow_gap: AllowGap = False,
 ) -> None:
-    """Topic, ingest and consume in one go."""
+    """Run topic, ingest and consume."""
     from vigie.anomaly.scoring.stream_lag import ensure_topic
 
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
@@ -184,7 +193,7 @@ def _ingest(
 
 
 def _fail_if_unreadable(report: IngestResult) -> None:
-    """End with exit code 2 after the rest was done: somebody must look at these files."""
+    """Exit with code 2 at the end if files could not be read."""
     if report.unreadable:
         raise typer.Exit(2)
 
@@ -226,7 +235,7 @@ def _skip_lost(opened: LazyServices) -> None:
     from vigie.anomaly.scoring.stream_lag import skip_lost_lines
 
     names = opened.settings.stream
-    lost = skip_lost_lines(opened, topic=names.topic, group=names.group)
+    lost = skip_lost_lines(opened.stream, topic=names.topic, group=names.group)
     console.print(lost_line(lost), highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""What ``vigie stream`` and ``vigie anomaly`` print."""
+"""Text and tables that ``vigie stream`` and ``vigie anomaly`` print."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ TOKENS_SHOWN = 5
 
 
 def ingest_line(report: IngestResult) -> str:
-    """Say how many lines were written."""
-    cut = f", {report.truncated} of them shortened" if report.truncated else ""
+    """Return a line with the number of lines written."""
+    cut = f", {report.truncated} of them truncated" if report.truncated else ""
     bad = f" {report.unreadable} files could not be read." if report.unreadable else ""
     return (
         f"{report.lines} new lines of {report.files} files written to {escape(report.topic)}{cut}; "
-        f"{report.blank} blank ones left out.{bad}"
+        f"{report.blank} blank lines skipped.{bad}"
     )
 
 
 def score_table(report: ScoreResult) -> Table:
-    """Account for every line read."""
+    """Return a table of the lines by outcome."""
     table = Table(title=f"{report.index}, scored by {report.detector} v{report.model_version}")
     table.add_column("lines")
     table.add_column("number", justify="right")
@@ -38,21 +38,21 @@ def score_table(report: ScoreResult) -> Table:
     table.add_row("already there", str(report.already_there))
     table.add_row("dead letters", str(report.dead_lettered), end_section=True)
     table.add_row("anomalies", str(report.anomalies))
-    table.add_row("while the threshold warmed up", str(report.warming_up))
+    table.add_row("during the warm-up of the threshold", str(report.warming_up))
     table.add_row("without a score", str(report.unscored))
     if report.lost:
-        table.add_row("lost before they were read", str(report.lost))
+        table.add_row("deleted by retention before they were read", str(report.lost))
     return table
 
 
 def lost_line(lost: int) -> str:
-    """Say how many lines a group did not get to read."""
-    return f"{lost} lines were lost before they were read; going on behind them."
+    """Return a line with the number of lines that were lost."""
+    return f"Skipped {lost} lines that retention deleted before they were read."
 
 
 def incidents_line(report: IncidentsResult) -> str:
-    """Say how many incidents changed."""
-    return f"{report.written} incidents new or fuller."
+    """Return a line with the number of incidents written."""
+    return f"{report.written} incidents created or extended."
 
 
 def evaluation_table(report: EvaluationResult) -> Table:

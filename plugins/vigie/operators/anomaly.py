@@ -22,18 +22,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LEASE_WAIT_S = 30.0
+"""Seconds that a task waits for a partition: a follower releases it after a few batches."""
+
 
 class WaitForLagOperator(JobOperator):
     """Wait, deferred, until the group has lines to score; return the partitions of each worker.
 
     Parameters
     ----------
+    detector
+        Detector that must be deployed.
     workers
-        Tasks that share the partitions; empty: ``VIGIE_STREAM_WORKERS``.
+        Number of tasks that share the partitions; empty: ``VIGIE_STREAM_WORKERS``.
     poll_interval_s
-        Seconds between two looks of the trigger.
+        Seconds between two checks of the trigger.
     max_wait_s
-        After this time without a line the task is skipped, and with it the run.
+        Seconds without a line after which the task, and with it the run, is skipped.
     """
 
     template_fields: Sequence[str] = ("workers",)
@@ -59,7 +64,7 @@ class WaitForLagOperator(JobOperator):
         names = settings.stream
         return stream_lag(services, topic=names.topic, group=names.group, detector=self.detector)
 
-    def execute(self, context: Context) -> Any:  # a list where the base returns a report
+    def execute(self, context: Context) -> Any:  # the base class returns a dictionary
         try:
             workers = self._given_workers()
             with self.opened(context) as (services, settings):
@@ -96,7 +101,7 @@ class WaitForLagOperator(JobOperator):
         return int(given)
 
     def resume(self, context: Context, event: dict[str, Any]) -> list[list[int]]:
-        """Go on with the trigger's event."""
+        """Return the result of the event that the trigger fired."""
         if event["status"] == "error":
             raise AirflowFailException(event["message"])
         if event["status"] == "timeout":
@@ -111,7 +116,7 @@ class ScoreStreamOperator(JobOperator):
     Parameters
     ----------
     partitions
-        What this worker reads.
+        Partitions that this task reads.
     factor, threshold, update, max_lines, batch_size
         See :func:`vigie.anomaly.scoring.score_stream.score_stream`; empty ``threshold``: dynamic.
     """
@@ -158,6 +163,7 @@ class ScoreStreamOperator(JobOperator):
             batch_size=int(self.batch_size),
             partitions=self.partitions,
             dead_letter_topic=names.dead_letter_topic,
+            lease_wait_s=LEASE_WAIT_S,
             allow_gap=bool(context.get("params", {}).get("allow_gap")),
         )
 
@@ -173,7 +179,7 @@ class GroupIncidentsOperator(JobOperator):
 
 
 def optional_number(value: float | str | None) -> float | None:
-    """Read a Param that may be empty, as a template renders it.
+    """Return the number in a rendered template; None if the Param is empty.
 
     Examples
     --------

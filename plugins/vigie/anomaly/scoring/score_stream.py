@@ -257,7 +257,13 @@ def score_stream(
     started = time.monotonic()
     lost = 0
     if allow_gap:
-        lost = skip_lost_lines(services, topic=topic, group=group, partitions=partitions)
+        lost = skip_lost_lines(
+            services.stream,
+            topic=topic,
+            group=group,
+            partitions=partitions,
+            lease_wait_s=lease_wait_s,
+        )
     scorer = StreamScorer(services, champion, rule, topic, index, dead_letter_topic)
     run = ScoreRun()
     with services.stream.consumer(group, topic, partitions, lease_wait_s) as consumer:

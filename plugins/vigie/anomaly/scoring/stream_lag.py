@@ -12,6 +12,7 @@ from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
 from vigie.catalogue import STREAM_LAG
 from vigie.errors import DataError
 from vigie.records import JobResult, Position, Sample
+from vigie.roles.stream import TAKEOVER_S
 
 if TYPE_CHECKING:
     from vigie.roles import LogStream, Services
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LagResult(JobResult):
-    """The lines that a group has not committed, and the detector that would score them."""
+    """Number of lines that a group has not committed, and the detector that would score them."""
 
     topic: str
     group: str
@@ -32,11 +33,11 @@ class LagResult(JobResult):
 
     @property
     def is_ready(self) -> bool:
-        """Whether scoring has something to do and somebody to do it."""
+        """Whether lines wait and a detector is deployed."""
         return self.lag > 0 and self.model_version is not None
 
     def workers(self, n: int) -> list[list[int]]:
-        """Share the partitions out to at most ``n`` workers, evenly.
+        """Divide the partitions evenly among at most ``n`` workers.
 
         Examples
         --------
@@ -53,10 +54,10 @@ class LagResult(JobResult):
 def stream_lag(
     services: Services, *, topic: str, group: str, detector: str = LSTM_AUTOENCODER
 ) -> LagResult:
-    """Count the lines of ``topic`` that ``group`` has not committed; no such topic: none.
+    """Count the lines of ``topic`` that ``group`` has not committed; 0 if it does not exist.
 
-    A detector that nobody trained is told as no version: without it, waiting lines must not start
-    a run that can only be skipped, again and again.
+    ``model_version`` is None if no version of the detector is deployed. Waiting lines must then
+    not start a run, which could only be skipped.
     """
     lag = services.stream.lag(group, topic)
     champion = services.deployments.champion(detector)
@@ -73,7 +74,7 @@ def stream_lag(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicResult(JobResult):
-    """What became of the topic."""
+    """Whether a topic was created, and how many lines were deleted before."""
 
     topic: str
     partitions: int
@@ -84,24 +85,26 @@ class TopicResult(JobResult):
 def ensure_topic(
     services: Services, *, topic: str, partitions: int = 1, recreate: bool = False
 ) -> TopicResult:
-    """Create the topic unless it exists; only with ``recreate`` its lines and offsets are deleted
-    first, and how far its log files were read: ``ingest`` writes them again, with the same ids.
+    """Create a topic unless it exists.
+
+    With ``recreate``, its lines, the offsets of its groups and the read positions of its log files
+    are deleted first. ``ingest`` then writes the lines of the files again, with the same ids.
 
     Parameters
     ----------
     services
-        ``stream`` is used, with ``recreate`` also ``state``.
+        ``stream`` is used, and ``state`` with ``recreate``.
     topic, partitions
-        The topic, and how many partitions a new one has.
+        The topic, and the number of partitions of a new one.
     recreate
-        Delete what is there. Lines that no group has read are lost.
+        Delete the topic first. Lines that no group has read are lost.
     """
     if partitions < 1:
         raise DataError(f"a topic has at least one partition, not {partitions}")
     deleted = 0
     if recreate and services.stream.partitions(topic):
         deleted = readable_lines(services.stream, topic)
-        # First: a crash in between has lines written twice, which their ids absorb.
+        # Before the topic: after a crash in between, lines are written twice under the same ids.
         services.state.forget(state_keys.ingested_file(topic))
         services.stream.delete_topic(topic)
     created = services.stream.create_topic(topic, partitions)
@@ -114,53 +117,60 @@ def ensure_topic(
 
 
 def readable_lines(stream: LogStream, topic: str) -> int:
-    """Count the lines that a topic has now, without those that retention dropped."""
+    """Count the lines of a topic, without those that retention deleted."""
     first = stream.first_offsets(topic)
     return sum(end - first[partition] for partition, end in stream.end_offsets(topic).items())
 
 
 def skip_lost_lines(
-    services: Services, *, topic: str, group: str, partitions: Sequence[int] | None = None
+    stream: LogStream,
+    *,
+    topic: str,
+    group: str,
+    partitions: Sequence[int] | None = None,
+    lease_wait_s: float = TAKEOVER_S,
 ) -> int:
-    """Commit the oldest line that is kept where a group stands before it, or behind the end of a
-    topic that was made again; return how many lines were lost.
+    """Move a group past lines that no longer exist; return their number.
 
-    A partition's state stays, so its threshold goes on; nothing else moves. How many lines a topic
-    had that is no more, nobody can tell: these count as none.
+    A position before the oldest line, or past the end of a topic that was recreated, moves to the
+    oldest line. The state of its threshold is kept; other positions do not move. The number of
+    lines of a deleted topic is unknown: they count as 0.
+
+    Parameters
+    ----------
+    stream, topic, group, partitions
+        What to move; partitions None: all.
+    lease_wait_s
+        Seconds to wait for a partition that another worker or follower holds.
 
     Raises
     ------
     ConflictError
-        A live member of the group owns one of the partitions.
+        Another worker or follower holds one of the partitions.
     """
     lost = 0
-    with services.stream.consumer(group, topic, partitions) as consumer:
-        standing = consumer.committed()
-        first, ends = services.stream.first_offsets(topic), services.stream.end_offsets(topic)
-        moved = _moved(standing, first, ends)
+    with stream.consumer(group, topic, partitions, lease_wait_s) as consumer:
+        committed = consumer.committed()
+        moved = _moved(committed, stream.first_offsets(topic), stream.end_offsets(topic))
         for partition, position in moved.items():
-            gone = max(0, position.offset - standing[partition].offset)
+            before = committed[partition].offset
+            gone = max(0, position.offset - before)
             lost += gone
             log.warning(
-                "%d lines of %s/%d are lost: group %s goes on at %d, not at %d",
-                gone,
-                topic,
-                partition,
-                group,
-                position.offset,
-                standing[partition].offset,
-            )
+                "%d lines of %s/%d are lost: group %s moves from offset %d to %d",
+                gone, topic, partition, group, before, position.offset,
+            )  # fmt: skip
         if moved:
             consumer.commit(moved)
     return lost
 
 
 def _moved(
-    standing: Mapping[int, Position], first: Mapping[int, int], ends: Mapping[int, int]
+    committed: Mapping[int, Position], first: Mapping[int, int], ends: Mapping[int, int]
 ) -> dict[int, Position]:
-    """Return where to go on, of the partitions whose next line is not there."""
+    """Return the new positions of the partitions whose next line does not exist."""
     return {
         partition: Position(first[partition], at.metadata)
-        for partition, at in standing.items()
+        for partition, at in committed.items()
         if not first[partition] <= at.offset <= ends[partition]
     }
