@@ -2,15 +2,17 @@
 
 `wait_for_lag` → `score_stream` (mapped over workers) → `group_incidents` → `push_metrics`
 
-Runs for ever, one run after the other: a run waits *deferred* (in the triggerer, no worker slot)
-until the group has lines to score and a detector is deployed, drains the topic, and ends. A service
-that is down counts as no lag. Three failed runs in a row pause the DAG.
+The DAG runs continuously, one run after the other. A run waits *deferred* (in the triggerer, without
+a worker slot) until the group has lines to score and a detector is deployed. It then drains the
+topic and ends. If a service does not answer, the run keeps waiting. Three failed runs in a row
+pause the DAG.
 
 Each line becomes a document of `mozilla-clogs-index` with `anomaly_score`, `is_anomaly`,
-`threshold_used`, `mean_score`, `std_score`, its template and, for an anomaly, the tokens that made
-it one; what is no line goes to `vigie-dead-letters`; anomalies of one template within ten minutes
-are one document of `vigie-incidents`. Offsets move only after the lines are stored and carry the
-threshold's state: a rerun changes no count and no threshold.
+`threshold_used`, `mean_score`, `std_score`, its template and, for an anomaly, the tokens that
+contribute most to the score. A message that is not a line of text goes to `vigie-dead-letters`.
+Anomalies of one template within ten minutes become one document of `vigie-incidents`. Offsets are
+committed after the lines are stored, together with the state of the threshold: a rerun changes
+neither counts nor thresholds.
 
 The champion of `log_lstm_autoencoder` scores; train it with `anomaly_model_training`.
 """
@@ -43,24 +45,32 @@ SCHEDULE = "@continuous"
             type="number",
             minimum=0,
             maximum=100,
-            description="Dynamic threshold: mean + factor x std of the scores so far.",
+            description="Dynamic threshold: mean + factor * std of the scores so far.",
         ),
         "threshold": Param(
-            None, type=["null", "number"], description="Fixed threshold. Empty: the dynamic one."
+            None, type=["null", "number"], description="Fixed threshold. Empty: dynamic."
         ),
         "update": Param(
             "all",
             type="string",
             enum=["all", "winsorised", "skip-anomalies"],
-            description="What the dynamic threshold learns from.",
+            description="Scores that update the dynamic threshold.",
         ),
         "max_lines": Param(
-            1_000_000, type="integer", minimum=1, description="Lines a run and worker, at most."
+            1_000_000,
+            type="integer",
+            minimum=1,
+            description="Maximum number of lines per run and worker.",
         ),
         "workers": Param(
-            None, type=["null", "integer"], minimum=1, description="Else VIGIE_STREAM_WORKERS."
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            description="Number of workers. Empty: VIGIE_STREAM_WORKERS.",
         ),
-        "allow_gap": Param(False, type="boolean", description="Go on behind lines that are lost."),
+        "allow_gap": Param(
+            False, type="boolean", description="Skip lines that retention deleted unread."
+        ),
     },
 )
 def kafka_anomaly_scoring() -> None:

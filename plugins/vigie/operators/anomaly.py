@@ -72,7 +72,7 @@ class WaitForLagOperator(JobOperator):
         except PermanentError as exc:
             raise AirflowFailException(str(exc)) from exc
         except TransientError as exc:
-            log.warning("no answer, which counts as no lag: %s", exc)
+            log.warning("no answer, treated as no lag: %s", exc)
         else:
             if lag.is_ready:
                 return lag.workers(workers or settings.stream.workers)

@@ -1,7 +1,7 @@
-"""The trigger that waits for lines to score, in Airflow's triggerer process.
+"""The trigger that waits, in the triggerer of Airflow, for lines to score.
 
-It reads the Connections itself, so no password is stored with it in Airflow's database; everything
-else as any process reads it: the environment, ``.env``, ``platform.toml``.
+It reads the Connections itself, so that no password is stored with it in Airflow's database. Other
+settings come from the environment, ``.env`` and ``platform.toml``, as in any process.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ MAX_BACK_OFF_S = 60.0
 class LagTrigger(BaseTrigger):
     """Fire when a group has lines to score and a detector is deployed.
 
-    A service that is down counts as no lag; it is asked again after twice the time, at most a
-    minute. Wrong settings end the wait with their message.
+    If a service does not answer, the pause is doubled, up to a minute. Wrong settings end the wait
+    with an ``error`` event.
 
     Parameters
     ----------
     detector
-        Who would score. Topic and group are read with the settings, so a change of these reaches a
-        run that waits.
+        Detector that must be deployed. Topic and group are read from the settings at each check,
+        so that a change affects a run that waits.
     workers
         Number of tasks that share the partitions; None: ``VIGIE_STREAM_WORKERS``.
     poll_interval_s
-        Seconds between two looks.
+        Seconds between two checks.
     max_wait_s
-        After this time the event is ``timeout``.
+        Seconds after which the event is ``timeout``.
     """
 
     connections = staticmethod(connection_overrides_of_trigger)
@@ -58,7 +58,7 @@ class LagTrigger(BaseTrigger):
         self.max_wait_s = max_wait_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the arguments that build this trigger again."""
+        """Return the path of the class and its arguments."""
         names = ("detector", "workers", "poll_interval_s", "max_wait_s")
         kwargs = {name: getattr(self, name) for name in names}
         return "vigie.operators.lag_trigger.LagTrigger", kwargs
@@ -74,9 +74,9 @@ class LagTrigger(BaseTrigger):
                     overrides = await self.connections()
                 shares = await asyncio.to_thread(self.look, overrides)
             except TransientError as exc:
-                overrides = None  # somebody may mend the Connection
+                overrides = None  # the Connection may have been corrected
                 pause = min(2 * pause, max(MAX_BACK_OFF_S, self.poll_interval_s))
-                log.warning("no answer, asking again in %.0f s: %s", pause, exc)
+                log.warning("no answer, next check in %.0f s: %s", pause, exc)
             except VigieError as exc:
                 yield _event({"status": "error", "message": str(exc)})
                 return

@@ -1,4 +1,4 @@
-"""A stream in memory: partitions are lists, offsets their indices."""
+"""A stream in memory: a partition is a list, an offset its index."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class FakeStream:
 
     def __init__(self, now: Callable[[], datetime] = utcnow) -> None:
         self.now = now
-        self.topics: dict[str, list[list[StreamRecord | None]]] = {}  # None: dropped by retention
+        self.topics: dict[str, list[list[StreamRecord | None]]] = {}  # None: deleted by retention
         self.positions: dict[_Key, Position] = {}
         self.owners: dict[_Key, FakeConsumer] = {}
         self.lock = RLock()
-        self.max_bytes: dict[str, int] = {}  # of a message's value, by topic
+        self.max_bytes: dict[str, int] = {}  # limit of a message, by topic
 
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
         if partitions < 1:
@@ -59,7 +59,7 @@ class FakeStream:
             return base
 
     def log_of(self, topic: str, partition: int) -> list[StreamRecord | None]:
-        """Return a partition's records; raise DataError when there is no such partition."""
+        """Return the records of a partition; raise DataError if it does not exist."""
         logs = self.topics.get(topic)
         if logs is None or not 0 <= partition < len(logs):
             raise DataError(
@@ -74,7 +74,7 @@ class FakeStream:
         return {p: self.first_offset(topic, p) for p in range(self.partitions(topic))}
 
     def first_offset(self, topic: str, partition: int) -> int:
-        """Return the oldest offset that retention kept."""
+        """Return the offset of the oldest record."""
         log = self.log_of(topic, partition)
         return next((i for i, record in enumerate(log) if record is not None), len(log))
 
@@ -89,7 +89,7 @@ class FakeStream:
         return sum(self.lags(group, topic).values())
 
     def trim(self, topic: str) -> int:
-        """Drop what every group has committed; return how many lines went."""
+        """Delete the records that every group has committed; return their number."""
         dropped = 0
         for p, log in enumerate(self.topics.get(topic, [])):
             offsets = [
@@ -101,7 +101,7 @@ class FakeStream:
         return dropped
 
     def expel(self, group: str, topic: str) -> None:
-        """Take the partitions from their owners, as the death of their session does."""
+        """End the leases of a group, as lost database sessions do."""
         for key in [key for key in self.owners if key[:2] == (group, topic)]:
             del self.owners[key]
 
@@ -130,7 +130,7 @@ class FakeConsumer:
         with stream.lock:
             first = [Position(stream.first_offset(topic, p)) for _, topic, p in keys]
             if taken := [key for key in keys if key in stream.owners]:
-                raise ConflictError(f"{taken[0]} is owned by another live member")
+                raise ConflictError(f"{taken[0]} is held by another live consumer")
             for key, start in zip(keys, first, strict=True):
                 stream.owners[key] = self
                 stream.positions.setdefault(key, start)
@@ -160,5 +160,5 @@ class FakeConsumer:
         for p, position in positions.items():
             check_metadata(position.metadata)
             if p not in keys or self.stream.owners.get(keys[p]) is not self:
-                raise ConflictError(f"partition {p} belongs to somebody else now")
+                raise ConflictError(f"the lease of partition {p} is lost; nothing was committed")
         self.stream.positions.update({keys[p]: position for p, position in positions.items()})

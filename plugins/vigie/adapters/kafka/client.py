@@ -1,4 +1,4 @@
-"""How our Kafka clients are configured, and the questions that need no consumer."""
+"""Options of the Kafka clients, and requests that need no consumer."""
 
 from __future__ import annotations
 
@@ -21,51 +21,51 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from vigie.adapters.kafka.errors import MEANINGS, explain, meaning, translated
 from vigie.errors import DataError, SettingsError, TransientError
 
-#: `vigie check` and the first call of a job must fail within five seconds when nobody answers.
+#: `vigie check` and the first call of a job must fail within five seconds if no broker answers.
 CONNECT_S = 4.0
-DESCRIBE_S = 2.0  # `vigie check` tells within five seconds, the start of the command included
+DESCRIBE_S = 2.0  # the five seconds of `vigie check` include the start of the command
 MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 _quiet = logging.getLogger("vigie.kafka.client")
 _quiet.addHandler(logging.NullHandler())
 
 COMMON: Mapping[str, Any] = {
     "client.id": "vigie",
-    "allow.auto.create.topics": False,  # a misspelt topic must be an error, on every cluster
+    "allow.auto.create.topics": False,  # a misspelled topic must be an error, on every cluster
     "log.connection.close": False,
-    "logger": _quiet,  # what matters is raised; librdkafka's own lines would go to stderr
-    "reconnect.backoff.max.ms": 2_000,  # a broker that comes back is used soon
+    "logger": _quiet,  # errors are raised; librdkafka would also print them to stderr
+    "reconnect.backoff.max.ms": 2_000,  # reconnect soon after a broker is back
 }
 PRODUCER: Mapping[str, Any] = {
     "enable.idempotence": True,
     "acks": "all",
     "linger.ms": 5,
     "compression.type": "lz4",
-    # What a topic takes is the broker's word; librdkafka's own limit (1 MB) is below a broker's
-    # default. This one is the most that its consumers receive by default.
+    # The topic's limit decides; the default of librdkafka (1 MB) is below the default of a broker.
+    # This value is the most that its consumers receive by default.
     "message.max.bytes": 100_000_000,
 }
 CONSUMER: Mapping[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    "auto.offset.reset": "error",  # lines lost to retention are an error, never a jump
+    "auto.offset.reset": "error",  # lines deleted by retention are an error, never skipped
     "group.protocol": "classic",
     "isolation.level": "read_committed",
     "fetch.wait.max.ms": 100,
     "fetch.queue.backoff.ms": 20,
-    "queued.max.messages.kbytes": 16_384,  # bounds what lies in memory unread
-    "fetch.max.bytes": 16 << 20,  # of one answer, which may overshoot that bound, of all partitions
+    "queued.max.messages.kbytes": 16_384,  # limits the unread messages in memory
+    "fetch.max.bytes": 16 << 20,  # per response, of all partitions; it may exceed the limit above
 }
 
 
 class KafkaCluster:
-    """A cluster's address and administration, shared by producer and consumers.
+    """Address of a cluster and its admin client, shared by producer and consumers.
 
     Parameters
     ----------
     servers
-        ``host:port,…`` to begin with.
+        Bootstrap servers, ``host:port,…``.
     security
-        librdkafka's options for TLS and SASL; never printed.
+        Options of librdkafka for TLS and SASL; never printed.
     outage_s
         Seconds that writing waits for brokers to come back before it raises TransientError.
     patience_s
@@ -84,10 +84,10 @@ class KafkaCluster:
         self.patience_s = outage_s if patience_s is None else patience_s
         self.ask_s = min(CONNECT_S, self.patience_s)  # of one request
         self._security = dict(security)
-        self._heard: list[KafkaError] = []  # what connections of the administrator met
+        self._heard: list[KafkaError] = []  # errors of the connections of the admin client
 
     def options(self, *kinds: Mapping[str, Any], **own: Any) -> dict[str, Any]:
-        """Return the options of a client: what all have, its kind's, its own (``_`` for ``.``)."""
+        """Return the common options, those of the kinds, and ``own`` (``_`` for ``.``)."""
         found = {"bootstrap.servers": self.servers, **COMMON, **self._security}
         for kind in kinds:
             found |= kind
@@ -100,14 +100,14 @@ class KafkaCluster:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[AdminClient]:
-        """Translate errors of administration; after an outage begin with a new client.
+        """Yield the admin client and translate its errors; after an outage, drop the client.
 
-        Seen with librdkafka 2.16: a client that lived through a broker's restart never gets a
-        group's offsets again. A refused login or certificate is told to the callback alone; the
-        call itself says "transport failure".
+        Seen with librdkafka 2.16: after a restart of a broker, a client never receives the offsets
+        of a group again. A refused login or certificate is reported to the callback only; the call
+        itself fails with "transport failure".
 
-        The block keeps the client: another thread may have begun with a new one, and questions to
-        a client that is gone are never answered.
+        The block holds a reference to the client: another thread may replace it, and requests of a
+        deleted client are never answered.
         """
         admin = self.admin
         try:
@@ -124,7 +124,7 @@ class KafkaCluster:
             raise
 
     def _again(self, what: str, ask: Callable[[AdminClient], dict[int, int]]) -> dict[int, int]:
-        """Ask once more, with a new client, what one with old metadata asked the wrong broker."""
+        """Repeat a request with a new client: the metadata of the old one may be outdated."""
         give_up = time.monotonic() + CONNECT_S / 2
         while True:
             try:
@@ -136,11 +136,11 @@ class KafkaCluster:
             time.sleep(0.1)
 
     def close(self) -> None:
-        """Let go of the administrator's threads and connections; the next question makes others."""
+        """Close the admin client; the next request opens another one."""
         self.__dict__.pop("admin", None)
 
     def partitions(self, topic: str, wait_s: float = CONNECT_S) -> int:
-        """Return how many partitions a topic has; 0 if there is no such topic."""
+        """Return the number of partitions of a topic; 0 if it does not exist."""
         with self._asking(f"Kafka at {self.servers} did not answer") as admin:
             found = admin.list_topics(topic, timeout=wait_s).topics[topic]
         if found.error is None:
@@ -148,18 +148,18 @@ class KafkaCluster:
         if found.error.code() in MISSING:
             return 0
         if found.error.code() == KafkaError.TOPIC_EXCEPTION:
-            raise DataError(f"{topic!r} is not a name that Kafka allows for a topic")
-        raise explain(found.error, f"topic {topic!r} cannot be read")
+            raise DataError(f"{topic!r} is not a valid name of a Kafka topic")
+        raise explain(found.error, f"cannot read topic {topic!r}")
 
     def create(self, topic: str, partitions: int) -> bool:
-        """Create a topic with the cluster's own replication; return False if it is there."""
+        """Create a topic with the default replication factor; return False if it exists."""
         new = NewTopic(topic, num_partitions=partitions, replication_factor=-1)
         with self._asking(f"topic {topic!r} was not created") as admin:
             future = admin.create_topics([new], request_timeout=CONNECT_S)[topic]
             return _done(future, KafkaError.TOPIC_ALREADY_EXISTS)
 
     def delete(self, topic: str) -> bool:
-        """Delete a topic with the offsets of every group; return False if there was none."""
+        """Delete a topic with the offsets of every group; return False if it does not exist."""
         with self._asking(f"topic {topic!r} was not deleted") as admin:
             future = admin.delete_topics([topic], request_timeout=CONNECT_S)[topic]
             return _done(future, *MISSING)
@@ -176,37 +176,37 @@ class KafkaCluster:
             asked = admin.list_offsets(
                 wanted,
                 request_timeout=self.ask_s,
-                # as our consumers read: lines of a transaction that is open are not there yet
+                # as consumers read: without the records of open transactions
                 isolation_level=IsolationLevel.READ_COMMITTED,
             )
             return {place.partition: _answer(future).offset for place, future in asked.items()}
 
-        return self._again(f"the offsets of {topic!r} were not told", ask)
+        return self._again(f"cannot read the offsets of {topic!r}", ask)
 
     def committed(self, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
-        """Return the group's offsets; partitions that it never committed are left out."""
+        """Return the offsets of a group, without the partitions that it never committed."""
         places = [TopicPartition(topic, p) for p in partitions]
         request = [ConsumerGroupTopicPartitions(group, places)]
 
         def ask(admin: AdminClient) -> dict[int, int]:
             asked = admin.list_consumer_group_offsets(request, request_timeout=self.ask_s)
             found = _answer(asked[group]).topic_partitions
-            for at in found:  # left out it would count as never committed
+            for at in found:  # otherwise the partition would count as never committed
                 if at.error is not None:
                     raise KafkaException(at.error)
             return {at.partition: at.offset for at in found if at.offset >= 0}
 
-        return self._again(f"the offsets of group {group!r} were not told", ask)
+        return self._again(f"cannot read the offsets of group {group!r}", ask)
 
     def describe(self) -> str:
-        """Say what answers; the protocol does not tell a broker's version."""
+        """Return the id of the cluster and its number of brokers; the protocol has no version."""
         with self._asking(f"Kafka at {self.servers} did not answer") as admin:
             found = _answer(admin.describe_cluster(request_timeout=DESCRIBE_S))
         return f"cluster {found.cluster_id}, {len(found.nodes)} broker(s)"
 
 
 def _answer(future: Any) -> Any:
-    """Wait for an administrative answer, a little longer than the library itself does."""
+    """Return the answer to an admin request; wait a little longer than the client does."""
     try:
         return future.result(timeout=CONNECT_S + 1.0)
     except TimeoutError:
@@ -214,7 +214,7 @@ def _answer(future: Any) -> Any:
 
 
 def _done(future: Any, *expected: int) -> bool:
-    """Wait for an administrative answer; the expected errors are False."""
+    """Wait for the answer to an admin request; return False for the expected errors."""
     try:
         _answer(future)
     except KafkaException as exc:
@@ -225,14 +225,14 @@ def _done(future: Any, *expected: int) -> bool:
 
 
 def is_refusal(error: KafkaError) -> bool:
-    """Return whether a connection was refused for what we are; brokers tell that late with TLS 1.3.
+    """Return whether a connection was refused because of credentials or certificates.
 
-    A client without the certificate that is asked for sees a "transport failure" whose text alone
-    has the broker's alert.
+    With TLS 1.3, a client without the required certificate gets a "transport failure"; only its
+    text contains the alert of the broker.
     """
     return meaning(error) is SettingsError or "SSL alert" in error.str()
 
 
 def is_passing(error: KafkaError) -> bool:
-    """Return whether librdkafka recovers by itself from what it reports."""
+    """Return whether librdkafka recovers from an error by itself."""
     return not error.fatal() and MEANINGS.get(error.code()) is TransientError

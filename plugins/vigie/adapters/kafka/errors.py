@@ -1,7 +1,7 @@
-"""What a Kafka error means for the caller: the one place where they are translated.
+"""Translates Kafka errors into errors of vigie.
 
-Every code of librdkafka and of the broker is in one table; a test fails when a new version adds
-one that is not.
+One table contains every code of librdkafka and of the broker; a test fails if a new version adds a
+code that is missing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vigie.errors import (
 )
 
 _NAMES: Mapping[type[VigieError], str] = {
-    # A broker, its network, its coordinator or its disks: the same call may succeed later.
+    # Trouble of a broker, its network, its coordinator or its disks: the call may succeed later.
     TransientError: """
         _ALL_BROKERS_DOWN _TRANSPORT _TIMED_OUT _TIMED_OUT_QUEUE _MSG_TIMED_OUT _RESOLVE _WAIT_COORD
         _WAIT_CACHE _NODE_UPDATE _ISR_INSUFF _QUEUE_FULL _RETRY _INTR _IN_PROGRESS _PREV_IN_PROGRESS
@@ -48,7 +48,7 @@ _NAMES: Mapping[type[VigieError], str] = {
         STREAMS_TOPOLOGY_FENCED FENCED_STATE_EPOCH FENCED_INSTANCE_ID FENCED_MEMBER_EPOCH _FENCED
         _FATAL
     """,
-    # Credentials, permissions, addresses, limits of the broker: somebody must change a setting.
+    # Credentials, permissions, addresses, limits of the broker: a setting must change.
     SettingsError: """
         _AUTHENTICATION _SSL _UNSUPPORTED_FEATURE _NOT_CONFIGURED _NOT_IMPLEMENTED
         _UNKNOWN_PROTOCOL _INVALID_ARG CLUSTER_AUTHORIZATION_FAILED GROUP_AUTHORIZATION_FAILED
@@ -64,7 +64,7 @@ _NAMES: Mapping[type[VigieError], str] = {
         INVALID_REPLICA_ASSIGNMENT INVALID_REQUIRED_ACKS INVALID_TRANSACTION_TIMEOUT
         POLICY_VIOLATION TOPIC_DELETION_DISABLED INVALID_REGULAR_EXPRESSION
     """,
-    # What was asked for is not there, or what was sent is refused for good.
+    # The requested thing does not exist, or the sent data is refused for good.
     DataError: """
         OFFSET_OUT_OF_RANGE _AUTO_OFFSET_RESET _LOG_TRUNCATION UNKNOWN_TOPIC_OR_PART _UNKNOWN_TOPIC
         _UNKNOWN_PARTITION UNKNOWN_TOPIC_ID INCONSISTENT_TOPIC_ID TOPIC_EXCEPTION INVALID_PARTITIONS
@@ -73,7 +73,7 @@ _NAMES: Mapping[type[VigieError], str] = {
         GROUP_ID_NOT_FOUND _UNKNOWN_GROUP _BAD_MSG _BAD_COMPRESSION _KEY_DESERIALIZATION
         _KEY_SERIALIZATION _VALUE_DESERIALIZATION _VALUE_SERIALIZATION RESOURCE_NOT_FOUND
     """,
-    # Our own mistake, or a part of Kafka that we never use.
+    # A bug of vigie, or a part of Kafka that it does not use.
     PermanentError: """
         _APPLICATION _ASSIGN_PARTITIONS _REVOKE_PARTITIONS _DESTROY _EXISTING_SUBSCRIPTION
         _FS _GAPLESS_GUARANTEE _INCONSISTENT _INVALID_DIFFERENT_RECORD _INVALID_TYPE _NOENT _NOOP
@@ -92,11 +92,11 @@ MEANINGS: Mapping[int, type[VigieError]] = {
     for name in names.split()
     if hasattr(KafkaError, name)
 }
-"""Our error for each code; one that is not here (of a newer library) is permanent."""
+"""The error class of each code."""
 
 
 def meaning(error: KafkaError) -> type[VigieError]:
-    """Return the class of our error; a code that we do not know is retried if Kafka says so."""
+    """Return the error class of a Kafka error; an unknown code is transient if it is retriable."""
     kind = MEANINGS.get(error.code())
     if kind is None:
         return TransientError if error.retriable() else PermanentError
@@ -104,26 +104,26 @@ def meaning(error: KafkaError) -> type[VigieError]:
 
 
 def explain(error: KafkaError, what: str) -> VigieError:
-    """Return our error for a Kafka error, to be raised.
+    """Return the error to raise for a Kafka error.
 
     Parameters
     ----------
     error
-        What Kafka said.
+        The error of Kafka.
     what
-        The first half of the sentence: what did not succeed, and where.
+        The first half of the message: what failed, and where.
     """
     return meaning(error)(f"{what}: {error.str()} ({error.name()})")
 
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn what confluent-kafka raises in the block into our errors."""
+    """Translate the exceptions of confluent-kafka in the block."""
     try:
         yield
     except KafkaException as exc:
         raise explain(exc.args[0], what) from exc
-    except (ValueError, TypeError) as exc:  # how the library refuses an argument
+    except (ValueError, TypeError) as exc:  # the client refuses an argument
         raise PermanentError(f"{what}: {exc}") from exc
-    except RuntimeError as exc:  # "Consumer closed": a call after the end
+    except RuntimeError as exc:  # "Consumer closed"
         raise ConflictError(f"{what}: {exc}") from exc

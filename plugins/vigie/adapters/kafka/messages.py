@@ -1,4 +1,4 @@
-"""Kafka's messages as our records, and consumer state as offset metadata; pure."""
+"""Converts Kafka messages to stream records, and consumer state to offset metadata."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LATEST_MS = 253_370_764_800_000  # the year 9999, the last that a datetime hold
 
 
 def records_of(topic: str, messages: Sequence[Message]) -> list[StreamRecord]:
-    """Decode messages of one topic; a missing value (a tombstone) is an empty line.
+    """Decode messages of one topic; a message without a value (a tombstone) is an empty line.
 
-    A timestamp that cannot be one in milliseconds (absent, negative, or beyond the year 9999: a
-    producer wrote micro- or nanoseconds) is 1970-01-01.
+    A missing or impossible timestamp becomes 1970-01-01. A timestamp after the year 9999 is
+    impossible: its producer wrote micro- or nanoseconds.
     """
     instants: dict[int, datetime] = {}
     found: list[StreamRecord] = []
@@ -37,9 +37,9 @@ def records_of(topic: str, messages: Sequence[Message]) -> list[StreamRecord]:
 
 
 def _headers_of(message: Message) -> Mapping[str, str]:
-    """Decode headers; a message whose keys the library cannot decode is still a line.
+    """Decode headers; return a marker if the client cannot decode their keys.
 
-    It says so with a SystemError; raised here it would come again at each reading, for ever.
+    The client reports that with a SystemError, which would stop the group at this message.
     """
     try:
         pairs = message.headers()
@@ -57,7 +57,7 @@ def _text(value: bytes | None) -> str:
 
 
 def pack(token: str, state: str) -> str:
-    """Return offset metadata: who committed, and the consumer's state.
+    """Return offset metadata: the token of the consumer that commits, and its state.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def pack(token: str, state: str) -> str:
 
 
 def unpack(metadata: str | None) -> tuple[str, str]:
-    """Return token and state; what another tool committed has no token.
+    """Return token and state; the commits of other tools have no token.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Writing to Kafka: a call returns when every message is on the brokers, or says from where not."""
+"""Writes to Kafka; a call returns after the brokers confirmed every message."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _TOO_LARGE = frozenset(
 
 
 class KafkaWriter:
-    """An idempotent producer (``acks=all``), made on the first call.
+    """An idempotent producer (``acks=all``), created by the first call.
 
-    A retry inside the library never repeats or reorders a message. After a failed call some of its
-    messages may be there: the caller writes the batch again, and line ids absorb what is double.
+    A retry inside the client never repeats or reorders a message. After a failed call some of its
+    messages may have arrived. The caller writes the batch again; the ids of the lines keep the
+    documents unique.
     """
 
     def __init__(self, cluster: KafkaCluster) -> None:
@@ -41,13 +42,13 @@ class KafkaWriter:
     def write(self, topic: str, partition: int, messages: Sequence[Message]) -> int:
         """Append messages in order; return the offset of the first.
 
-        A topic with a low limit refuses what the library sent together although no message is too
-        large: alone they pass, behind those that passed already.
+        A topic with a low limit may refuse messages that were sent as one batch, although none is
+        too large. They are sent again one by one, after those that were accepted.
 
         Raises
         ------
         RefusedMessageError
-            Brokers refuse a message for good: it is too large, or this user may not write.
+            Brokers refuse a message: it is too large, or the user may not write.
         UndeliveredError
             Brokers did not answer in time.
         """
@@ -70,7 +71,7 @@ class KafkaWriter:
         places: Sequence[int],
         call: _Call,
     ) -> None:
-        """Hand over the messages at these places and wait for their answers."""
+        """Send the messages at these places and wait for their confirmations."""
         for place in places:
             self._enqueue(topic, partition, messages[place], partial(call.answered, place))
         deadline = time.monotonic() + self._cluster.outage_s + 5.0
@@ -80,7 +81,7 @@ class KafkaWriter:
     def _enqueue(
         self, topic: str, partition: int, message: Message, answered: Callable[..., None]
     ) -> None:
-        kept = clean(message.headers)  # a file's name may be no UTF-8; as every store keeps it
+        kept = clean(message.headers)  # the name of a file may not be UTF-8
         headers = [(key, str(value).encode()) for key, value in kept.items()]
         options: dict[str, Any] = {"headers": headers} if headers else {}
         while True:
@@ -93,14 +94,14 @@ class KafkaWriter:
                     **options,
                 )
                 return
-            except BufferError:  # the library's queue is full: what is in it must go first
+            except BufferError:  # the queue of the client is full: wait until messages were sent
                 self._producer.poll(_POLL_S)
             except KafkaException as exc:
                 answered(exc.args[0], None)
                 return
 
     def _failure(self, topic: str, messages: Sequence[Message], call: _Call) -> VigieError:
-        """Forget the producer (a fatal error ends it) and say where the gap begins."""
+        """Return the error of the first failure; drop the producer, as a fatal error ends it."""
         first, error = call.first_failure()
         self._drop()
         what = (
@@ -130,12 +131,12 @@ class KafkaWriter:
         del self._producer
 
     def close(self) -> None:
-        """Nothing waits here: every call ended with its messages delivered or refused."""
+        """Close the producer; no message is pending, because every call waited for its messages."""
         self.__dict__.pop("_producer", None)
 
 
 class _Call:
-    """The answers to one call's messages."""
+    """The confirmations of the messages of one call."""
 
     def __init__(self, n: int) -> None:
         self.missing = n
@@ -155,18 +156,18 @@ class _Call:
             self.first_offset = message.offset()
 
     def too_large(self) -> list[int]:
-        """Return the places to try alone: only when nothing else went wrong."""
+        """Return the places of messages to send alone; empty if there are other errors."""
         codes = {error.code() for error in self.failed.values()}
         return sorted(self.failed) if codes <= _TOO_LARGE and not self.missing else []
 
     def forget(self, place: int) -> None:
-        """Expect another answer to this message."""
+        """Expect another confirmation of this message."""
         self.missing += 1
         self.seen.discard(place)
         del self.failed[place]
 
     def first_failure(self) -> tuple[int, KafkaError | None]:
-        """Return the first message without a confirmation, and why (None: no answer yet)."""
+        """Return the place of the first failed message and its error (None: no confirmation)."""
         unanswered = next((p for p in range(len(self.seen) + 1) if p not in self.seen), 0)
         if not self.missing:
             place = min(self.failed)

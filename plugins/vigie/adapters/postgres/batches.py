@@ -1,4 +1,4 @@
-"""How a batch of stream messages is kept: raw bytes behind a JSON header, compressed; pure."""
+"""Format of a stored batch of messages: a JSON header and raw bytes, compressed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import orjson
 from vigie.encoding import dumps
 from vigie.records import Message
 
-#: A reader decodes whole batches: these bound one's cost (a longer line is a batch of its own).
+#: Limits of a batch, because a reader decodes whole batches; a longer line is a batch of its own.
 MAX_LINES = 1000
 MAX_BYTES = 1 << 20
 _HEADER_SIZE = 4
 
 
 def split(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    """Cut messages into batches within the bounds, in order."""
+    """Split messages into batches within the limits, in order."""
     start = size = 0
     for at, message in enumerate(messages):
         full = at - start == MAX_LINES or size + len(message.value) > MAX_BYTES
@@ -30,7 +30,7 @@ def split(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
 
 
 def pack(messages: Sequence[Message]) -> bytes:
-    r"""Encode a batch; values survive byte by byte, whatever they hold.
+    r"""Encode a batch; any bytes are kept exactly.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A member of a group on the embedded stream: reads batches, commits positions behind a fence."""
+"""Reads and commits partitions of the embedded stream; a fencing number guards each commit."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vigie.errors import ConflictError, DataError
 from vigie.records import Position, StreamRecord
 from vigie.stored_records import ALLOW_GAP_ADVICE, MAX_POLL_BYTES, check_metadata
 
-#: How often an idle reader looks again.
+#: Pause between two queries at the end of the log.
 _IDLE_S = 0.1
 _theirs = stream_positions.c
 
-# The batch that holds the position, and as many of the next ones as the caller can take: a sum
-# over at most 512 small rows decides, before any payload is read.
+# Select the batch that contains the position, and as many of the next ones as the caller wants. A
+# sum over at most 512 rows limits them before any payload is read.
 _PAGE = text("""
     SELECT base, at, payload FROM (
         SELECT *, sum(count) OVER (ORDER BY base) - count AS lines_before,
@@ -42,9 +42,9 @@ _PAGE = text("""
 def enter(
     engine: Engine, group: str, topic: str, partitions: Sequence[int]
 ) -> dict[int, tuple[int, int]]:
-    """Take over partitions whose leases are held: raise each fence; return offsets and fences.
+    """Take over partitions whose leases are held; return the offset and new fence of each.
 
-    A fresh group starts at the oldest line kept, and from now on holds retention back.
+    A new group starts at the oldest line. From then on, its position limits ``trim``.
     """
     with transaction(engine) as connection:
         return {p: _enter(connection, group, topic, p) for p in partitions}
@@ -100,8 +100,8 @@ class PgConsumer:
         return records
 
     def _read(self, max_records: int) -> list[StreamRecord]:
-        """Take up to ``max_records`` from the partitions, a different one first each time; fewer
-        of long lines.
+        """Return up to ``max_records``, fewer if they are long; each call starts with another
+        partition.
         """
         self._turn += 1
         order = self.partitions
@@ -118,8 +118,9 @@ class PgConsumer:
         return found
 
     def _fetch(self, partition: int, wanted: int) -> bool:
-        """Decode the next batches, up to about what one poll takes; what the caller does not take
-        at once stays ready: one batch.
+        """Decode the next batches, about as many as one poll returns; keep the rest for the next.
+
+        Return False at the end of the log.
         """
         position, ready = self._next[partition], self._ready[partition]
         place = {"topic": self._topic, "partition": partition, "position": position}
@@ -134,7 +135,7 @@ class PgConsumer:
             )
         n_bytes = 0
         for row in rows:
-            if n_bytes >= MAX_POLL_BYTES:  # repeated lines compress a thousand times
+            if n_bytes >= MAX_POLL_BYTES:  # a batch of repeated lines may expand a thousandfold
                 break
             for offset, (value, headers) in enumerate(unpack(row.payload), row.base):
                 n_bytes += len(value)
@@ -149,7 +150,9 @@ class PgConsumer:
         query = select(here.first).where(here.topic == self._topic, here.partition == partition)
         oldest = connection.execute(query).scalar_one_or_none()
         if oldest is None:
-            raise DataError(f"topic {self._topic!r} was deleted under group {self._group!r}")
+            raise DataError(
+                f"topic {self._topic!r} was deleted while group {self._group!r} read it"
+            )
         return int(oldest)
 
     def commit(self, positions: Mapping[int, Position]) -> None:
@@ -169,6 +172,6 @@ class PgConsumer:
         moved = mine.values(offset=position.offset, metadata=position.metadata)
         if connection.execute(moved).rowcount != 1:
             raise ConflictError(
-                f"partition {partition} of {self._topic!r} belongs to another member of group "
-                f"{self._group!r} now; nothing was committed"
+                f"another member of group {self._group!r} took partition {partition} of "
+                f"{self._topic!r}; nothing was committed"
             )

@@ -1,4 +1,4 @@
-"""The embedded stream: one row a batch of lines on PostgreSQL, for one machine."""
+"""The embedded stream on PostgreSQL: one row per batch of lines."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _parts = stream_partitions.c
 class PgStream:
     """Satisfies :class:`vigie.roles.LogStream`.
 
-    Base offsets come from ``UPDATE stream_partitions … RETURNING``, whose row lock is held to
-    commit: offsets are dense and become visible in order. A partition is owned through a session
-    lock, which ends with its process, and a fencing number, which every commit checks.
+    Base offsets come from ``UPDATE stream_partitions … RETURNING``, which holds a row lock until
+    the commit: offsets have no gaps and become visible in order. The lease of a partition is a
+    session lock, which ends with its process, and a fencing number, which every commit checks.
     """
 
     def __init__(self, engine: Engine, now: Callable[[], datetime] = utcnow) -> None:
@@ -55,7 +55,9 @@ class PgStream:
         return len(self.end_offsets(topic))
 
     def produce(self, topic: str, messages: Sequence[Message], partition: int = 0) -> int:
-        batches = [(len(batch), pack(batch)) for batch in split(messages)]  # before the row lock
+        batches = [
+            (len(batch), pack(batch)) for batch in split(messages)
+        ]  # compress before taking the row lock
         place = {"topic": topic, "partition": partition, "at": self._now()}
         mine = (_parts.topic == topic, _parts.partition == partition)
         grown = update(stream_partitions).where(*mine).values(next=_parts.next + len(messages))
@@ -101,9 +103,9 @@ class PgStream:
         return {partition: int(lag) for partition, lag in rows}
 
     def trim(self, topic: str) -> int:
-        """Drop the batches that every group has committed; return how many lines went.
+        """Delete the batches that every group has committed; return the number of lines.
 
-        A topic that no group reads keeps everything.
+        A topic that no group reads keeps all its lines.
         """
         dropped = 0
         with transaction(self._engine) as connection:
@@ -129,7 +131,7 @@ class PgStream:
                 lease = f"stream:{group}:{topic}:{partition}"
                 if not acquire(session, lease, wait_s):
                     owner = holder(session, lease)
-                    raise ConflictError(f"partition {partition} of {topic!r} is read by {owner}")
+                    raise ConflictError(f"partition {partition} of {topic!r} is held by {owner}")
             yield PgConsumer(self._engine, group, topic, enter(self._engine, group, topic, wanted))
 
 

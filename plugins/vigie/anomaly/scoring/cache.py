@@ -1,5 +1,4 @@
-"""A bounded cache of two generations: as fast as a dict, and never larger than twice its
-capacity."""
+"""A bounded cache of two generations."""
 
 from __future__ import annotations
 
@@ -10,16 +9,15 @@ V = TypeVar("V")
 
 
 class GenerationCache(Generic[K, V]):
-    """Keep what was used lately: a full young generation becomes the old one, and the old one is
-    dropped.
+    """Keeps recently used entries, at most ``2 * capacity``, at the speed of a dict.
 
-    An entry found in the old generation is moved to the young one, so what repeats survives and a
-    stream of things seen once costs memory for at most ``2 * capacity`` entries.
+    When the young generation is full it replaces the old one, whose entries are dropped. An entry
+    that is read from the old generation moves to the young one, so entries in use are kept.
 
     Parameters
     ----------
     capacity
-        Entries of one generation, at least 1.
+        Number of entries of one generation, at least 1.
 
     Examples
     --------
@@ -35,7 +33,7 @@ class GenerationCache(Generic[K, V]):
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
-        """Return the value kept for ``key``, or None."""
+        """Return the value of ``key``, or None."""
         value = self._young.get(key)
         if value is None:
             value = self._old.pop(key, None)
@@ -44,7 +42,7 @@ class GenerationCache(Generic[K, V]):
         return value
 
     def put(self, key: K, value: V) -> None:
-        """Keep a value (never None) for ``key``."""
+        """Store a value, which must not be None."""
         if len(self._young) >= self.capacity and key not in self._young:
             self._old, self._young = self._young, {}
         self._young[key] = value

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChampionDetector:
-    """A deployed detector with what was recorded when it was trained."""
+    """A deployed detector with the manifest of its training."""
 
     detector: Detector
     deployment: Deployment
@@ -34,7 +34,7 @@ class ChampionDetector:
 
 
 def champion_detector(services: Services, name: str) -> ChampionDetector:
-    """Open the champion of ``name``.
+    """Open the champion of the detector ``name``.
 
     Raises
     ------
@@ -57,8 +57,7 @@ def champion_detector(services: Services, name: str) -> ChampionDetector:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A line's template, score, and its tokens, most surprising first; a blank line has no
-    score."""
+    """Template, score and tokens of a line, highest loss first; a blank line has no score."""
 
     line: str
     template: str
@@ -69,7 +68,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplanationResult(JobResult):
-    """The explanations, by which detector, against its own threshold."""
+    """Explanations of lines by one detector, with the threshold of its training."""
 
     detector: str
     model_version: int
@@ -80,7 +79,7 @@ class ExplanationResult(JobResult):
 def explain_anomaly(
     services: Services, *, lines: Sequence[bytes], detector: str = LSTM_AUTOENCODER
 ) -> ExplanationResult:
-    """Say for each line which of its tokens make its score. Changes nothing."""
+    """Return the tokens that contribute most to the score of each line. Changes nothing."""
     champion = champion_detector(services, detector)
     threshold = float(champion.facts["threshold"])
     found: list[Explanation] = []
@@ -112,9 +111,9 @@ class ChampionResult(JobResult):
 def measure_champion(
     services: Services, *, detector: str, base_dir: Path | None = None, max_lines: int = 5000
 ) -> ChampionResult:
-    """Compare a sample's lines with synthetic corruptions of them. Changes nothing.
+    """Compare sampled lines with synthetic corruptions of them. Changes nothing.
 
-    The sample is of all lines, also of those that the detector may have learned from.
+    The sample may contain lines that the detector was trained on.
     """
     from vigie.anomaly.detectors.separation import separation
     from vigie.anomaly.training.load_training_logs import sample_lines
@@ -124,7 +123,7 @@ def measure_champion(
     sample = sample_lines(base, PATTERNS, max_lines)
     templates = [t for t in Normaliser().templates(sample.lines) if len(t.split()) > 2]
     if not templates:
-        raise DataError(f"no line below {base} has three tokens or more")
+        raise DataError(f"no line below {base} has at least three tokens")
     found = separation(champion.detector, templates, float(champion.facts["threshold"]))
     return ChampionResult(
         detector=detector, model_version=champion.version, figures=found.as_metrics()

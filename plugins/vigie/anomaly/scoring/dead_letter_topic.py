@@ -1,4 +1,4 @@
-"""Copies of dead letters for other readers of the stream, as Kafka's users expect them."""
+"""Publishes copies of dead letters in a topic, for other consumers of the stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vigie.roles import LogStream
 
 DeadRecord = tuple[StreamRecord, str, str]
-"""A record, the kind of what is wrong with it, and a sentence."""
+"""A record, the kind of its error, and the reason."""
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +23,15 @@ _REASON_LIMIT = 500
 
 
 def publish_copies(stream: LogStream, topic: str, dead: Sequence[DeadRecord]) -> None:
-    """Write each record, byte for byte, to the dead-letter topic; created if it is not there.
+    """Write each record, byte for byte, to the dead-letter topic; create the topic if missing.
 
-    Of one that is too large for the topic a copy of its start is written, without its own headers;
-    ``original_length`` and ``sha256`` tell of the whole, which the index keeps.
+    The headers of a copy are those of the record, ``kind``, ``reason``, and the coordinates
+    ``topic``, ``partition`` and ``offset``. If a record is too large for the topic, its copy has
+    only the start, without the headers of the record, and the headers ``original_length`` and
+    ``sha256``. The index keeps the whole record.
 
-    The headers say why (``kind``, ``reason``) and from where (``topic``, ``partition``,
-    ``offset``); the record's own follow. A batch that is repeated after a crash is written again:
-    the coordinates tell a reader what is double; the documents of the index are not.
+    After a crash a repeated batch is written again; a consumer recognises duplicates by their
+    coordinates.
     """
     stream.create_topic(topic)
     try:
@@ -43,7 +44,7 @@ def publish_copies(stream: LogStream, topic: str, dead: Sequence[DeadRecord]) ->
 
 
 def _publish_alone(stream: LogStream, topic: str, dead: DeadRecord) -> None:
-    """Write as much of a record as the topic takes: a batch never fails for a copy."""
+    """Write as much of a record as the topic accepts; log a warning if it accepts nothing."""
     for copy in _copies(*dead):
         try:
             stream.produce(topic, [copy])
@@ -53,7 +54,7 @@ def _publish_alone(stream: LogStream, topic: str, dead: DeadRecord) -> None:
             problem = exc
         else:
             return
-    log.warning("no copy of a dead letter, which the index keeps, fits %s: %s", topic, problem)
+    log.warning("no copy of a dead letter fits into topic %s; the index has it: %s", topic, problem)
 
 
 def _copies(record: StreamRecord, kind: str, reason: str) -> Iterator[Message]:

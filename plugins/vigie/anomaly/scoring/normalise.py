@@ -1,9 +1,9 @@
-r"""Turn log lines into templates: everything that varies from line to line becomes a named mask.
+r"""Turns log lines into templates: variable parts become named masks.
 
-The masks are applied in order, each a linear-time expression. **No mask contains a literal digit,
-and none keeps one**: therefore a line and its *digit shape* (every digit replaced by 0) have the
-same template, and a dictionary from shape to template is exact. Log lines differ mostly in their
-digits, so nearly every line is one translation and one look-up.
+The masks are applied in order; each is an expression that runs in linear time. **No mask contains
+a literal digit or keeps one.** Therefore a line and its *digit shape* (every digit replaced by 0)
+have the same template, and a cache from shape to template is exact. Log lines differ mostly in their
+digits, so most lines need one translation and one look-up.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from vigie.anomaly.scoring.cache import GenerationCache
 
 MAX_BYTES = 8192
-"""A template looks at this much of a line: detectors read 50 tokens, and expressions stay cheap."""
+"""Length of the start of a line that becomes its template; detectors read 50 tokens of it."""
 
 CACHED_BYTES = 1024
-"""Longer lines hardly repeat and would let the cache grow large."""
+"""Longer lines rarely repeat, and would make the cache large."""
 
 SHAPE = bytes.maketrans(b"123456789", b"000000000")
 
@@ -44,8 +44,7 @@ MASKS: tuple[tuple[re.Pattern[bytes], bytes], ...] = (
 
 
 def mask(line: bytes) -> str:
-    r"""Return the template of a line, without any cache: the definition that the cache must agree
-    with.
+    r"""Return the template of a line, without a cache.
 
     Examples
     --------
@@ -61,12 +60,12 @@ def mask(line: bytes) -> str:
 
 
 class Normaliser:
-    """Templates of many lines, remembering one answer a digit shape.
+    """Returns the templates of lines, with a cache by digit shape.
 
     Attributes
     ----------
     n_hits, n_misses
-        How many lines were answered from the cache, and how many were masked.
+        Number of lines found in the cache, and of lines that were masked.
 
     Examples
     --------
@@ -81,7 +80,7 @@ class Normaliser:
         self.n_misses = 0
 
     def templates(self, lines: Iterable[bytes]) -> list[str]:
-        """Return the template of each line, in order; equal to :func:`mask` of each."""
+        """Return :func:`mask` of each line, in order."""
         find = self._cache.get
         found: list[str] = []
         misses = self.n_misses

@@ -1,4 +1,4 @@
-"""From records of the stream to documents: normalise, score, judge. No store is touched here."""
+"""Turns records of the stream into documents: normalise, score, judge. Writes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vigie.anomaly.scoring.threshold import DynamicThreshold, Verdict
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")  # a line id is one too
-_LENGTH = re.compile(r"[0-9]{1,18}")  # fits the index's long; anybody may write a header
+_LENGTH = re.compile(r"[0-9]{1,18}")  # fits the field of type long; a header may contain anything
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CONTROL = bytes({*range(32)} - {*b"\t\n\r\x0b\x0c\x1b"})
@@ -31,11 +31,10 @@ _LOOKED_AT = 4096
 _BINARY_SHARE = 0.3
 
 SEARCHED = 80
-"""Bytes from the start of a line in which its own time may stand; later ones belong to the
-message."""
+"""Number of bytes at the start of a line that may contain its time."""
 
 SKEW = timedelta(hours=24)
-"""A line whose time is further than this from its arrival has a wrong clock, or is an old log."""
+"""Difference between the time of a line and its arrival that is marked as ``clock_skew``."""
 
 _STAMP = re.compile(
     rb"(?<!\d)(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,6}))?\d*"
@@ -45,8 +44,8 @@ _STAMP = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ScoredBatch:
-    """A batch's documents (``records[i]`` made ``documents[i]``), what is no line, and the
-    thresholds after it."""
+    """The documents of a batch (``documents[i]`` of ``records[i]``), the records that are no lines,
+    and the thresholds after the batch."""
 
     records: list[StreamRecord]
     documents: list[Document]
@@ -89,8 +88,7 @@ class RecordScorer:
     def score(
         self, records: Sequence[StreamRecord], thresholds: Mapping[int, DynamicThreshold]
     ) -> ScoredBatch:
-        """Score in offset order within each partition; ``thresholds`` are those before the
-        batch."""
+        """Score records in offset order per partition, with the thresholds before the batch."""
         poison = [record for record in records if not is_line(record.value)]
         refused = {id(record) for record in poison}
         good = [record for record in records if id(record) not in refused]
@@ -129,8 +127,7 @@ class RecordScorer:
 
 
 def is_line(value: bytes) -> bool:
-    """Return whether the bytes are a line of text: not nothing, and not mostly control or
-    undecodable bytes."""
+    """Return whether the bytes are a line of text: not empty, with few control or invalid bytes."""
     start = value[:_LOOKED_AT]
     if not start:
         return False
@@ -141,10 +138,10 @@ def is_line(value: bytes) -> bool:
 
 
 def document_id(record: StreamRecord) -> str:
-    """Return the id that ``ingest`` gave the line, else its coordinates and its time in the stream.
+    """Return the id that ``ingest`` gave the line, else its coordinates and its timestamp.
 
-    A topic that was deleted and made again counts its offsets from 0: without the time a new line
-    would have the id of an old one. The stream keeps the time, so a replay finds the same id.
+    A topic that was deleted and recreated starts at offset 0 again. Without the timestamp, a new
+    line would get the id of an old one. A replay uses the same timestamp, and gets the same id.
     """
     given = record.headers.get("line_id", "")
     if _SHA256.fullmatch(given):
@@ -158,8 +155,7 @@ def _judge(
     scores: Sequence[float | None],
     thresholds: Mapping[int, DynamicThreshold],
 ) -> tuple[list[Verdict | None], dict[int, DynamicThreshold]]:
-    """Judge each partition's scores in order; a line without a score is neither judged nor learned
-    from."""
+    """Judge the scores of each partition in order; lines without a score are skipped."""
     rows: dict[int, list[int]] = defaultdict(list)
     for row, (record, score) in enumerate(zip(records, scores, strict=True)):
         if score is not None:
@@ -178,7 +174,7 @@ def _kept(value: bytes) -> bytes:
 
 
 def _message(record: StreamRecord) -> dict[str, Any]:
-    """Return the line as text; what text cannot say is kept in base64."""
+    """Return the fields of the line: text, and base64 if the text is not exact."""
     raw = _kept(record.value)
     found: dict[str, Any] = {"message": raw.decode("utf-8", "backslashreplace")}
     if b"\x00" in raw or not _is_utf8(raw):
@@ -186,10 +182,10 @@ def _message(record: StreamRecord) -> dict[str, Any]:
     if len(record.value) > MAX_LINE:
         checksum, length = hashlib.sha256(record.value).hexdigest(), len(record.value)
         return found | {"truncated": True, "sha256": checksum, "original_length": length}
-    told = record.headers.get("original_length", "")
-    if _LENGTH.fullmatch(told):
+    given_length = record.headers.get("original_length", "")
+    if _LENGTH.fullmatch(given_length):
         given = record.headers.get("sha256", "")
-        found |= {"truncated": True, "original_length": int(told)}
+        found |= {"truncated": True, "original_length": int(given_length)}
         found |= {"sha256": given} if _SHA256.fullmatch(given) else {}
     return found
 
@@ -203,7 +199,7 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def event_time(line: bytes) -> datetime | None:
-    """Return the ISO 8601 time near the start of a line in UTC (without a zone: UTC), or None.
+    """Return the ISO 8601 time near the start of a line, or None; without a zone it is UTC.
 
     Examples
     --------

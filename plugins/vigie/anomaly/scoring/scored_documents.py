@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ANOMALY_INDEX = "mozilla-clogs-index"
 
 FIELDS: Mapping[str, str] = {
-    "@timestamp": "date",  # the line's own time, else when it was written to the stream
+    "@timestamp": "date",  # time in the line, else time of the write to the stream
     "ingested_at": "date",
     "clock_skew": "boolean",
     "message": "text",
@@ -41,8 +41,7 @@ FIELDS: Mapping[str, str] = {
 }
 
 KEYWORD_LIMIT = 8191
-"""Characters of a keyword: the longest that no store refuses (32,766 bytes at four bytes a
-character)."""
+"""Maximum number of characters of a keyword: 32,766 bytes at four bytes per character."""
 
 
 def anomaly_index(name: str = ANOMALY_INDEX) -> IndexSpec:
@@ -52,7 +51,7 @@ def anomaly_index(name: str = ANOMALY_INDEX) -> IndexSpec:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A template with its score and what the threshold said of it."""
+    """A template with its score and its verdict."""
 
     template: str
     scored: Scored
@@ -61,7 +60,7 @@ class Judged:
 
     @property
     def status(self) -> str:
-        """Return one word for people and filters."""
+        """Return the value of the field ``status``."""
         if self.verdict is None:
             return "unscored"
         if self.verdict.is_anomaly is None:
@@ -69,7 +68,7 @@ class Judged:
         return "anomaly" if self.verdict.is_anomaly else "normal"
 
     def fields(self) -> dict[str, Any]:
-        """Return the part of the document that the score and the threshold make."""
+        """Return the fields of the document that come from the score and the verdict."""
         verdict = self.verdict
         return {
             "template": self.template[:KEYWORD_LIMIT],

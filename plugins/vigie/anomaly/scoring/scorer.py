@@ -1,4 +1,4 @@
-"""Score templates once: most lines of a stream were seen before."""
+"""Scores templates with a cache: most lines of a stream have a template that was seen before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOP_TOKENS = 5
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A template's score, or why it has none."""
+    """The score of a template, or the reason why it has none."""
 
     score: float | None
     error: str | None = None
@@ -31,10 +31,10 @@ class Cache(Protocol):
 
 
 class CachedScorer:
-    """A detector that scores each template once, and never returns a number that is none.
+    """A detector that scores each template once.
 
-    A blank template has no score (``empty``); a score that is not finite is reported as unknown
-    (``nan``).
+    A blank template has no score (error ``empty``), and neither has one whose score is not finite
+    (error ``nan``).
     """
 
     def __init__(self, detector: Detector, cache: Cache) -> None:
@@ -42,7 +42,7 @@ class CachedScorer:
         self.cache = cache
 
     def score(self, templates: Sequence[str]) -> list[Scored]:
-        """Return one result a template, in order."""
+        """Return one result per template, in order."""
         found = {template: self.cache.get(template) for template in dict.fromkeys(templates)}
         missing = [template for template, known in found.items() if known is None]
         for start in range(0, len(missing), CHUNK):
@@ -58,7 +58,7 @@ class CachedScorer:
         return [_scored(scores.get(template)) for template in templates]
 
     def top_tokens(self, template: str) -> list[str]:
-        """Return the tokens that make a template's score, most surprising first."""
+        """Return the tokens of a template that contribute most to its score, highest loss first."""
         return [item.token for item in self.detector.explain(template)[:TOP_TOKENS]]
 
 

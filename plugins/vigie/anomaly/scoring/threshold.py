@@ -1,5 +1,4 @@
-"""When a score is an anomaly: a fixed threshold, or ``mean + factor * std`` of what was seen so
-far."""
+"""Judges scores by a fixed threshold, or by ``mean + factor * std`` of the scores before."""
 
 from __future__ import annotations
 
@@ -15,19 +14,17 @@ from vigie.errors import DataError
 
 FACTOR = 3.0
 WARM_UP = 100
-"""Scores to be seen before the dynamic threshold judges: before, ``is_anomaly`` is unknown
-(None)."""
+"""Number of scores before the dynamic threshold applies; until then ``is_anomaly`` is None."""
 
 STD_FLOOR = 1e-3
-"""Scores of a stream that repeats itself have no spread; the last bits of a float must not raise an
-alarm."""
+"""Lower bound of the standard deviation: the scores of repeated lines differ in rounding only."""
 
 UPDATES = ("all", "winsorised", "skip-anomalies")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the threshold said of one score; None is unknown."""
+    """The judgement of one score; None is unknown."""
 
     is_anomaly: bool | None
     threshold: float | None
@@ -37,22 +34,22 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class DynamicThreshold:
-    """Judge a score first, then learn from it (source: the stream's specification, Welford, factor
-    3).
+    """A threshold that judges a score first and is updated by it afterwards.
 
     Parameters
     ----------
     factor
-        How many standard deviations above the mean a score must be, at least 0.
+        Number of standard deviations above the mean, at least 0.
     fixed
-        A threshold that rules instead; mean and std are still learned and told.
+        A constant threshold instead; mean and std are still updated and reported.
     update
-        What the state learns from. ``all``: every score, the documented rule; a burst of anomalies
-        raises the threshold (recall fell from 1.00 to 0.21 in a burst of 10 %). ``winsorised``: an
-        anomaly counts as the threshold it exceeded (0.50). ``skip-anomalies``: nothing from
-        anomalies (1.00), but a lasting change of level is an anomaly for ever.
+        Scores that update the state. ``all``: every score (default); a burst of anomalies raises
+        the threshold (with 10 % anomalies, recall fell from 1.00 to 0.21). ``winsorised``: an
+        anomaly counts as the threshold that it exceeded (recall 0.50). ``skip-anomalies``: only
+        scores that are no anomalies (recall 1.00); after a lasting change of level, every score
+        remains an anomaly.
     state
-        What was seen before.
+        Mean and variance of the scores before.
 
     Examples
     --------
@@ -76,16 +73,16 @@ class DynamicThreshold:
             raise DataError(f"threshold must be a finite number, not {self.fixed}")
 
     def judge(self, scores: Sequence[float]) -> tuple[list[Verdict], DynamicThreshold]:
-        """Return a verdict for each score, and the threshold after learning from them.
+        """Return a verdict for each score, and the updated threshold.
 
         Raises
         ------
         DataError
-            For a score that is not finite: NaN would stay in the state for ever.
+            A score is not finite: NaN would remain in the state.
         """
         x = np.asarray(scores, dtype=np.float64)
         if not np.isfinite(x).all():
-            raise DataError("a score that is not finite cannot be judged")
+            raise DataError("cannot judge a score that is not finite")
         if self.update == "all":
             return self._judge_batch(x)
         return self._judge_one_by_one(x.tolist())
@@ -123,7 +120,7 @@ class DynamicThreshold:
 
 
 def pack_state(state: Welford, model_version: int, detector: str) -> str:
-    """Return the state as it is committed with an offset: some 100 characters, every digit kept.
+    """Return the state as committed with an offset: about 100 characters, with full precision.
 
     Examples
     --------
@@ -135,12 +132,12 @@ def pack_state(state: Welford, model_version: int, detector: str) -> str:
 
 
 def unpack_state(packed: str, model_version: int, detector: str) -> Welford | None:
-    """Return the committed state, or None if there is none or another model's scores made it.
+    """Return the committed state; None if there is none, or if it is of another model version.
 
     Raises
     ------
     DataError
-        For metadata that this module did not write: guessing would change every later verdict.
+        The metadata was not written by this module.
     """
     if not packed:
         return None
@@ -150,4 +147,4 @@ def unpack_state(packed: str, model_version: int, detector: str) -> Welford | No
             return None
         return Welford(int(known["n"]), float(known["mean"]), float(known["m2"]))
     except (KeyError, TypeError, ValueError) as exc:
-        raise DataError(f"the committed state is not a threshold's: {packed[:80]!r}") from exc
+        raise DataError(f"the committed metadata is no threshold state: {packed[:80]!r}") from exc

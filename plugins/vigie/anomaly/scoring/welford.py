@@ -1,4 +1,4 @@
-"""Mean and variance of a stream of numbers, one at a time or a batch at once."""
+"""Running mean and variance of numbers, one at a time or in batches."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK = 256
-"""Numbers whose prefix sums share one shift: the shorter, the closer the shift to the running
-mean."""
+"""Number of values whose prefix sums share one shift; fewer keep it closer to the running mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,14 @@ def running(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Welford]:
     """Return mean and std *before* each of ``x``, and the state after all of them.
 
-    Equal to calling ``update`` in a loop, by prefix sums of the distances from the mean at the
-    start of each chunk: shifting first keeps the sums small, so that no digits cancel where the
-    values are large and close.
+    The result equals that of calling ``update`` in a loop. It is computed by prefix sums of the
+    distances from the mean at the start of each chunk; the shift keeps the sums small, which
+    avoids cancellation when the values are large and close together.
 
     Parameters
     ----------
     state
-        What was seen before.
+        State before ``x``.
     x
         Finite numbers, shape (n,).
     """

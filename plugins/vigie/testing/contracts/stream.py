@@ -13,19 +13,19 @@ from vigie.testing.contracts import Contract, raised
 
 CHECKS = Contract()
 
-#: Names of this run's own: it may share a broker with other runs, and with somebody's real topic.
+#: Random names: other runs, and real topics, may be on the same broker.
 _RUN = secrets.token_hex(4)
 TOPIC, GROUP = f"vigie-logs-{_RUN}", f"vigie-scorer-{_RUN}"
 
 
 @dataclass
 class StreamSubject:
-    """A stream, an index to write into, and the two things that happen to a stream from outside."""
+    """A stream, a log index, and two events that a test triggers from outside."""
 
     stream: LogStream
     index: LogIndex
-    expel: Callable[[str, str], None]  # end the sessions of a group's members on a topic
-    trim: Callable[[str], int]  # run retention; return how many lines it dropped
+    expel: Callable[[str, str], None]  # end the leases of a group on a topic
+    trim: Callable[[str], int]  # run retention; return the number of deleted lines
 
 
 def lines(n: int, start: int = 0) -> list[Message]:
@@ -68,7 +68,7 @@ def a_topic_without_partitions_is_refused(subject: StreamSubject) -> None:
 
 
 @CHECKS
-def a_topic_that_does_not_exist_is_empty_but_cannot_be_used(subject: StreamSubject) -> None:
+def a_topic_that_does_not_exist_is_empty_and_cannot_be_used(subject: StreamSubject) -> None:
     stream = subject.stream
     assert (stream.end_offsets(TOPIC), stream.lag(GROUP, TOPIC)) == ({}, 0)
     assert stream.first_offsets(TOPIC) == {}
@@ -104,8 +104,8 @@ def any_bytes_survive_exactly(subject: StreamSubject) -> None:
 
 
 @CHECKS
-def headers_that_no_store_takes_are_kept_as_visible_escapes(subject: StreamSubject) -> None:
-    """The name of a file that is not UTF-8 has lone surrogates in Python."""
+def invalid_text_in_headers_becomes_visible_escapes(subject: StreamSubject) -> None:
+    """A file name that is not UTF-8 has lone surrogates in Python."""
     subject.stream.create_topic(TOPIC)
     subject.stream.produce(TOPIC, [Message(b"a", {"source": "caf\udce9.log", "n\x00": "\x00"})])
     with subject.stream.consumer(GROUP, TOPIC) as consumer:
@@ -132,7 +132,7 @@ def records_carry_coordinates_and_an_aware_time(subject: StreamSubject) -> None:
 
 
 @CHECKS
-def poll_returns_at_most_what_was_asked_and_then_nothing(subject: StreamSubject) -> None:
+def poll_returns_at_most_the_requested_number_and_then_nothing(subject: StreamSubject) -> None:
     stream = filled(subject, 5)
     with stream.consumer(GROUP, TOPIC) as consumer:
         sizes = [len(consumer.poll(2)) for _ in range(4)]
@@ -142,7 +142,7 @@ def poll_returns_at_most_what_was_asked_and_then_nothing(subject: StreamSubject)
 
 
 @CHECKS
-def many_small_and_few_large_batches_read_alike(subject: StreamSubject) -> None:
+def batches_of_all_sizes_are_read_in_order(subject: StreamSubject) -> None:
     subject.stream.create_topic(TOPIC)
     for size in (1, 1500, 1, 1, 700, 3):
         subject.stream.produce(TOPIC, lines(size))

@@ -21,7 +21,7 @@ CHECKS = Contract()
 
 
 @CHECKS
-def a_crash_between_index_and_commit_replays_exactly_the_uncommittedlines(
+def after_a_crash_before_the_commit_the_uncommitted_lines_are_read_again(
     subject: StreamSubject,
 ) -> None:
     stream = filled(subject, 50)
@@ -53,7 +53,7 @@ def _scored(record: StreamRecord) -> Document:
 def a_crash_before_indexing_loses_nothing(subject: StreamSubject) -> None:
     stream = filled(subject, 9)
     with stream.consumer(GROUP, TOPIC) as consumer:
-        consumer.poll(9)  # and dies here
+        consumer.poll(9)  # no commit, as in a crash
     with stream.consumer(GROUP, TOPIC) as consumer:
         assert [record.offset for record in drain(consumer)] == list(range(9))
 
@@ -77,13 +77,13 @@ def state_and_offset_move_together(subject: StreamSubject) -> None:
 
 
 @CHECKS
-def retention_drops_only_what_every_group_committed(subject: StreamSubject) -> None:
+def retention_deletes_only_lines_that_every_group_committed(subject: StreamSubject) -> None:
     stream = subject.stream
     stream.create_topic(TOPIC)
     assert subject.trim(TOPIC) == 0
     for _ in range(3):
         stream.produce(TOPIC, lines(10))
-    assert subject.trim(TOPIC) == 0, "a topic that nobody reads keeps everything"
+    assert subject.trim(TOPIC) == 0, "a topic that no group reads keeps all its lines"
     for group, offset in ((GROUP, 20), ("slow", 10)):
         with stream.consumer(group, TOPIC) as consumer:
             consumer.commit({0: Position(offset)})
@@ -97,7 +97,7 @@ def retention_drops_only_what_every_group_committed(subject: StreamSubject) -> N
 
 
 @CHECKS
-def trimming_takes_nothing_that_a_group_still_has_to_read(subject: StreamSubject) -> None:
+def trim_keeps_lines_that_a_group_has_not_read(subject: StreamSubject) -> None:
     stream = filled(subject, 10)
     stream.produce(TOPIC, lines(10, start=10))
     for group, offset in ((GROUP, 20), ("slow", 10)):
@@ -112,12 +112,12 @@ def trimming_takes_nothing_that_a_group_still_has_to_read(subject: StreamSubject
 
 
 @CHECKS
-def lines_lost_to_retention_are_an_error_not_a_jump(subject: StreamSubject) -> None:
+def lines_deleted_before_they_were_read_are_an_error(subject: StreamSubject) -> None:
     stream = filled(subject, 10)
     with stream.consumer(GROUP, TOPIC) as consumer:
         consumer.commit({0: Position(10)})
         subject.trim(TOPIC)
-        consumer.commit({0: Position(2)})  # somebody rewinds
+        consumer.commit({0: Position(2)})  # as a reset of the offset
     with stream.consumer(GROUP, TOPIC) as consumer:
         raised(DataError, lambda: consumer.poll(5))
     stream.produce(TOPIC, lines(5))
@@ -126,12 +126,12 @@ def lines_lost_to_retention_are_an_error_not_a_jump(subject: StreamSubject) -> N
 
 
 @CHECKS
-def a_group_goes_on_behind_lost_lines_where_it_is_told_to(subject: StreamSubject) -> None:
+def a_group_can_be_moved_past_lost_lines(subject: StreamSubject) -> None:
     stream = filled(subject, 10)
     with stream.consumer(GROUP, TOPIC) as consumer:
         consumer.commit({0: Position(10)})
         subject.trim(TOPIC)
-        consumer.commit({0: Position(2, "state")})  # somebody rewinds
+        consumer.commit({0: Position(2, "state")})  # as a reset of the offset
     stream.produce(TOPIC, lines(5))
     assert (stream.first_offsets(TOPIC), stream.end_offsets(TOPIC)) == ({0: 10}, {0: 15})
     with stream.consumer(GROUP, TOPIC) as consumer:
@@ -156,7 +156,7 @@ def a_deleted_topic_starts_again_from_nothing(subject: StreamSubject) -> None:
 
 
 @CHECKS
-def concurrent_producers_leave_no_gap_and_a_reader_skips_nothing(subject: StreamSubject) -> None:
+def offsets_of_concurrent_producers_have_no_gaps(subject: StreamSubject) -> None:
     subject.stream.create_topic(TOPIC)
     n_producers, n_calls, size = 4, 12, 9
     total = n_producers * n_calls * size

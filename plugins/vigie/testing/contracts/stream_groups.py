@@ -1,4 +1,4 @@
-"""The contract of :class:`vigie.roles.StreamConsumer`: positions, state, ownership."""
+"""The contract of :class:`vigie.roles.StreamConsumer`: positions, state, leases."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CHECKS = Contract()
 
 
 @CHECKS
-def a_fresh_group_starts_at_the_oldest_line(subject: StreamSubject) -> None:
+def a_new_group_starts_at_the_oldest_line(subject: StreamSubject) -> None:
     stream = filled(subject, 3)
     with stream.consumer(GROUP, TOPIC) as consumer:
         assert consumer.committed() == {0: Position(0, "")}
 
 
 @CHECKS
-def a_commit_inside_a_batch_is_where_the_next_member_starts(subject: StreamSubject) -> None:
+def the_next_consumer_starts_at_the_committed_position(subject: StreamSubject) -> None:
     stream = filled(subject, 10)
     with stream.consumer(GROUP, TOPIC) as consumer:
         consumer.poll(10)
@@ -51,7 +51,7 @@ def groups_do_not_see_each_other(subject: StreamSubject) -> None:
 
 
 @CHECKS
-def lag_is_what_is_not_committed(subject: StreamSubject) -> None:
+def lag_counts_the_uncommitted_lines(subject: StreamSubject) -> None:
     stream = filled(subject, 10, partitions=2)
     stream.produce(TOPIC, lines(5), partition=1)
     assert stream.lag(GROUP, TOPIC) == 15
@@ -75,7 +75,7 @@ def too_much_state_is_refused_and_nothing_committed(subject: StreamSubject) -> N
 
 
 @CHECKS
-def two_members_cannot_own_one_partition(subject: StreamSubject) -> None:
+def two_consumers_cannot_hold_one_partition(subject: StreamSubject) -> None:
     stream = filled(subject, 2, partitions=2)
     with stream.consumer(GROUP, TOPIC, [0]):
         raised(ConflictError, lambda: open_once(subject))
@@ -86,7 +86,7 @@ def two_members_cannot_own_one_partition(subject: StreamSubject) -> None:
 
 
 @CHECKS
-def racing_members_leave_one_owner(subject: StreamSubject) -> None:
+def one_of_several_racing_consumers_gets_the_lease(subject: StreamSubject) -> None:
     stream = filled(subject, 20)
     members = [stream.consumer(GROUP, TOPIC) for _ in range(4)]
     outcomes = together([member.__enter__ for member in members])
@@ -97,7 +97,7 @@ def racing_members_leave_one_owner(subject: StreamSubject) -> None:
 
 
 @CHECKS
-def a_commit_for_a_partition_of_somebody_else_is_refused(subject: StreamSubject) -> None:
+def a_commit_for_a_partition_without_a_lease_is_refused(subject: StreamSubject) -> None:
     stream = filled(subject, 2, partitions=2)
     with stream.consumer(GROUP, TOPIC, [0]) as consumer:
         wrong = {0: Position(1), 1: Position(1)}
@@ -106,7 +106,7 @@ def a_commit_for_a_partition_of_somebody_else_is_refused(subject: StreamSubject)
 
 
 @CHECKS
-def a_member_that_lost_its_partition_cannot_commit(subject: StreamSubject) -> None:
+def a_consumer_that_lost_its_lease_cannot_commit(subject: StreamSubject) -> None:
     stream = filled(subject, 10)
     with stream.consumer(GROUP, TOPIC) as zombie:
         zombie.poll(10)
