@@ -175,7 +175,7 @@ def test_a_gap_is_passed_where_it_is_allowed(
     monkeypatch.setattr(stream, "_follow", lambda *given: followed.append(given))
     where = ("--base-dir", logs) if command == ("run",) else ()
     told = run(stream.app, *command, *where, "--allow-gap")
-    assert "lost before they were read" in told
+    assert "that retention deleted before they were read" in told
     assert f"{opened.stream.first_offset(TOPIC, 0)}" in told
     assert opened.stream.lag(names.group, TOPIC) == 0
     assert len(followed) == ("--follow" in command)

@@ -217,17 +217,17 @@ def test_the_documented_permissions_are_enough(
         stream.produce(TOPIC, [Message(b"unit accepted request 40")])
         followed = follow_stream(
             services,
-            FollowOptions(**options, member="m"),
+            FollowOptions(**options),
             should_stop=lambda: stream.lag(group, TOPIC) == 0,
-            on_report=lambda report: None,
+            on_result=lambda result: None,
             wait_s=0.2,
         )
         assert followed.indexed == 1
-        [told] = [
+        [status] = [
             s for s in check_roles(Settings.from_env(variables)).statuses if s.role == "stream"
         ]
-        assert told.ok, told.detail
-        assert "broker(s)" in told.detail
+        assert status.ok, status.detail
+        assert "broker(s)" in status.detail
     finally:
         stream.delete_topic(TOPIC)
         stream.delete_topic(f"{TOPIC}.dlq")
@@ -242,7 +242,7 @@ def asked(variables: dict[str, str]) -> SettingsError:
         stream.partitions(TOPIC)
     assert time.monotonic() - begin < 5
     begin = time.monotonic()
-    [told] = [s for s in check_roles(Settings.from_env(variables)).statuses if s.role == "stream"]
+    [status] = [s for s in check_roles(Settings.from_env(variables)).statuses if s.role == "stream"]
     assert time.monotonic() - begin < 5
     assert not told.ok
     stream.close()

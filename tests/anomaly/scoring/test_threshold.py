@@ -177,6 +177,6 @@ def test_another_versions_scores_start_a_new_state() -> None:
     assert unpack_state("", 7, "a") is None
 
 
-def test_metadata_of_somebody_else_is_refused() -> None:
-    with pytest.raises(DataError, match="not a threshold"):
+def test_metadata_of_another_program_is_refused() -> None:
+    with pytest.raises(DataError, match="no threshold state"):
         unpack_state('{"offset": 3}', 1, "a")

@@ -2,8 +2,8 @@ r"""Turns log lines into templates: variable parts become named masks.
 
 The masks are applied in order; each is an expression that runs in linear time. **No mask contains
 a literal digit or keeps one.** Therefore a line and its *digit shape* (every digit replaced by 0)
-have the same template, and a cache from shape to template is exact. Log lines differ mostly in their
-digits, so most lines need one translation and one look-up.
+have the same template, and a cache from shape to template is exact. Log lines differ mostly in
+their digits, so most lines need one translation and one look-up.
 """
 
 from __future__ import annotations
