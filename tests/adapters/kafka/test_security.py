@@ -244,9 +244,9 @@ def asked(variables: dict[str, str]) -> SettingsError:
     begin = time.monotonic()
     [status] = [s for s in check_roles(Settings.from_env(variables)).statuses if s.role == "stream"]
     assert time.monotonic() - begin < 5
-    assert not told.ok
+    assert not status.ok
     stream.close()
-    for text in (str(caught.value), told.detail):
+    for text in (str(caught.value), status.detail):
         assert variables["KAFKA_BOOTSTRAP_SERVERS"] in text
         assert PASSWORD not in text
     return caught.value
