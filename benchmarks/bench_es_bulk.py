@@ -1,10 +1,9 @@
-"""Writing documents to Elasticsearch, against its own helper and against ready-made bodies.
+"""Compare writing to Elasticsearch with its bulk helper and with prepared request bodies.
 
-Run: ``.venv/bin/python -I benchmarks/bench_es_bulk.py``. First the client's processor time a
-document with no server at all (a transport that answers at once), ours to
-``elasticsearch.helpers.bulk``; then, where ``make services`` runs a real server, documents a second
-of ours to those of bodies made beforehand. Both sides of a ratio alternate in one process; the
-medians count.
+Run ``.venv/bin/python -I benchmarks/bench_es_bulk.py``. The first ratio is the processor time of
+the client per document, vigie to ``elasticsearch.helpers.bulk``, without a server.
+The second ratio needs the server of ``make services``: documents per second, vigie to prepared
+request bodies. Both sides of a ratio alternate in one process; the ratio is that of the medians.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ MOST_CPU, LEAST_SPEED = 0.5, 0.8
 
 
 class NullNode(elastic_transport.BaseNode):
-    """Answers every request at once: each bulk item was created."""
+    """A node that answers every request at once: each bulk item was created."""
 
     def perform_request(
         self,
@@ -68,7 +67,7 @@ class NullNode(elastic_transport.BaseNode):
 
 
 def documents() -> list[Document]:
-    """Return what the API log makes of predictions of thirty features (about 900 bytes)."""
+    """Return documents of predictions with thirty features (about 900 bytes)."""
     features = {f"feature_{i:02}": i * 1.25 for i in range(30)}
     return [
         Document(
@@ -95,7 +94,7 @@ def documents() -> list[Document]:
 
 
 def alternate(actions: list[Callable[[], Any]], clock: Callable[[], float]) -> list[float]:
-    """Return the median seconds of each action, run in turns."""
+    """Run the actions in turns and return the median seconds of each."""
     times: list[list[float]] = [[] for _ in actions]
     for _ in range(ROUNDS):
         for action, spent in zip(actions, times, strict=True):
@@ -120,7 +119,7 @@ def client_ratio(batch: list[Document]) -> float:
         assert ours.create("x", batch).created == N
 
     used, taken = alternate([mine, theirs], time.process_time)
-    print(f"client only: ours {N / used:,.0f} docs/s, helpers.bulk {N / taken:,.0f} docs/s")
+    print(f"client only: vigie {N / used:,.0f} docs/s, helpers.bulk {N / taken:,.0f} docs/s")
     ours.close()
     return used / taken
 
@@ -146,14 +145,14 @@ def server_ratio(url: str, batch: list[Document]) -> float:
     def mine() -> None:
         index.create(next(names), batch)
 
-    raw(), mine()  # the server's compiler warms up
+    raw(), mine()  # warm up the server
     took, least = alternate([mine, raw], time.perf_counter)
     assert {index.count(name) for name in made} == {N}
     for name in made:
         index.drop(name)
         index.client.request("DELETE", f"/_index_template/vigie-{name}")
     index.close()
-    print(f"real server: ours {N / took:,.0f} docs/s, ready-made {N / least:,.0f} docs/s")
+    print(f"real server: vigie {N / took:,.0f} docs/s, prepared bodies {N / least:,.0f} docs/s")
     return least / took
 
 
@@ -169,11 +168,11 @@ def main() -> None:
     speed = None
     if process_of(site, "elasticsearch") is not None:
         speed = server_ratio(site.urls["elasticsearch"], batch)
-    verdict("processor time, ours / helpers.bulk", cpu, f"<= {MOST_CPU}", cpu <= MOST_CPU)
+    verdict("processor time, vigie / helpers.bulk", cpu, f"<= {MOST_CPU}", cpu <= MOST_CPU)
     if speed is None:
-        print("documents a second, ours / ready-made bodies: no server here (make services)")
+        print("documents per second, vigie / prepared bodies: no server, run `make services`")
     else:
-        name = "documents a second, ours / ready-made bodies"
+        name = "documents per second, vigie / prepared bodies"
         verdict(name, speed, f">= {LEAST_SPEED}", speed >= LEAST_SPEED)
 
 

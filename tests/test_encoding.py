@@ -1,4 +1,4 @@
-"""Encoding: what every store accepts, deterministic ids, atomic files."""
+"""Encoding of values, deterministic ids, and atomic files."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _VALUES = st.recursive(
 
 
 @given(_VALUES)
-def test_any_value_becomes_json_that_every_store_accepts(value: Any) -> None:
+def test_every_value_is_encoded_as_json_that_every_store_accepts(value: Any) -> None:
     text = dumps(value).decode("utf-8", "strict")
     assert "\\u0000" not in text.replace("\\\\", "")
     assert json.loads(text) == clean(value) or value != value
 
 
 @given(_VALUES)
-def test_cleaning_twice_changes_nothing_more(value: Any) -> None:
+def test_cleaning_is_idempotent(value: Any) -> None:
     assert dumps(clean(value)) == dumps(value)
 
 
@@ -49,7 +49,7 @@ def test_ids_are_equal_only_for_equal_parts(left: list[bytes], right: list[bytes
     assert (digest(*left) == digest(*right)) == (left == right)
 
 
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     write_atomic(path, "old")
     write_atomic(path, b"new")
@@ -57,7 +57,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["state.json"]
 
 
-def test_a_failure_leaves_the_old_file_and_no_leftover(tmp_path: Path) -> None:
+def test_a_failure_leaves_the_old_file_and_no_temporary_file(tmp_path: Path) -> None:
     path = write_atomic(tmp_path / "state.json", "old")
 
     def write_half() -> None:
@@ -72,13 +72,13 @@ def test_a_failure_leaves_the_old_file_and_no_leftover(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_keeps_the_old_file_and_says_so(tmp_path: Path, code: int) -> None:
+def test_a_full_disk_leaves_the_old_file_and_raises_disk_full(tmp_path: Path, code: int) -> None:
     path = write_atomic(tmp_path / "table", "old")
     with pytest.raises(DiskFullError, match=r"ENOSPC .*table"), atomic_path(path):
         raise OSError(code, os.strerror(code))
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
 
 
-def test_another_error_of_the_disk_is_not_taken_for_a_full_one(tmp_path: Path) -> None:
+def test_other_disk_errors_are_not_reported_as_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), atomic_path(tmp_path / "table"):
         raise PermissionError(errno.EACCES, "no")

@@ -1,4 +1,4 @@
-"""The strict mapping, value by value, as Elasticsearch decides it."""
+"""Values that the strict mapping accepts and rejects, as in Elasticsearch."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ _REFUSED: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize("kind", ["date", "keyword", "text", "integer", "long", "float", "boolean"])
-def test_null_is_a_value_of_every_type(kind: str) -> None:
+def test_every_type_accepts_null(kind: str) -> None:
     assert check_document({"f": kind}, Document("1", {"f": None})) is None
 
 
 @pytest.mark.parametrize(("kind", "value"), _TAKEN)
-def test_values_that_a_type_takes(kind: str, value: Any) -> None:
+def test_values_that_a_type_accepts(kind: str, value: Any) -> None:
     assert check_document({"f": kind}, Document("1", {"f": value})) is None
 
 
 @pytest.mark.parametrize(("kind", "value"), _REFUSED)
-def test_values_that_a_type_refuses(kind: str, value: Any) -> None:
+def test_values_that_a_type_rejects(kind: str, value: Any) -> None:
     rejection = check_document({"f": kind}, Document("1", {"f": value}))
     assert rejection is not None
     assert rejection.kind == "document_parsing_exception"
@@ -93,7 +93,7 @@ _kinds = st.sampled_from(["date", "keyword", "integer", "long", "float", "boolea
 
 
 @given(_kinds, _json)
-def test_every_document_is_either_storable_or_refused(kind: str, value: Any) -> None:
+def test_every_document_is_stored_or_rejected(kind: str, value: Any) -> None:
     rows, rejected = split_documents({"@timestamp": kind}, [Document("1", {"@timestamp": value})])
     assert len(rows) + len(rejected) == 1
     for row in rows:
@@ -113,7 +113,7 @@ def _nested(depth: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [float("-inf")], [], None])
-def test_a_document_whose_time_is_unknown_is_stored_first(value: Any) -> None:
+def test_a_document_with_an_unknown_time_is_ordered_first(value: Any) -> None:
     rows, rejected = split_documents({"@timestamp": "date"}, [Document("1", {"@timestamp": value})])
     assert [row.at for row in rows] == [NO_TIMESTAMP]
     assert rejected == ()
@@ -131,14 +131,14 @@ def test_a_document_whose_time_is_unknown_is_stored_first(value: Any) -> None:
     ],
     ids=["huge", "deep", "object", "no id", "long id", "long id in bytes"],
 )
-def test_a_document_that_no_store_takes_is_refused_alone(document: Document) -> None:
+def test_a_document_that_no_store_accepts_is_rejected_alone(document: Document) -> None:
     good = Document("x" * 512, {"f": _nested(100)})
     rows, rejected = split_documents({"f": "flattened"}, [document, good])
     assert [row.id for row in rows] == [good.id]
     assert [rejection.id for rejection in rejected] == [document.id]
 
 
-def test_an_instant_is_the_same_in_every_zone() -> None:
+def test_the_same_time_in_different_zones_is_equal() -> None:
     east = datetime(2026, 11, 21, 15, 30, tzinfo=timezone(timedelta(hours=5, minutes=30)))
     assert (
         parse_date(east) == parse_date("2026-11-21T10:00:00") == parse_date("2026-11-21T10:00:00Z")
@@ -146,11 +146,11 @@ def test_an_instant_is_the_same_in_every_zone() -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"@timestamp": None}, {"@timestamp": [[]]}])
-def test_documents_without_a_time_come_first(body: dict[str, Any]) -> None:
+def test_documents_without_a_time_are_ordered_first(body: dict[str, Any]) -> None:
     [row], _ = split_documents({"@timestamp": "date"}, [Document("1", body)])
     assert row.at == NO_TIMESTAMP
 
 
-def test_a_timestamp_that_is_no_date_does_not_order() -> None:
+def test_a_timestamp_that_is_not_a_date_does_not_affect_the_order() -> None:
     [row], _ = split_documents({"@timestamp": "keyword"}, [Document("1", {"@timestamp": "noon"})])
     assert row.at == NO_TIMESTAMP

@@ -1,4 +1,4 @@
-"""The API log line: what serving renders, the collector reads back; nothing else makes it raise."""
+"""The API log line: parsing reverses rendering; other lines are entries or a DataError."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREDICTION = Prediction(
     "5f1c", "fraud", 3, {"V1": 0.5, "kind": "a - b"}, "NO", 0.1, "No fraud", AT, 12.345, 3.1, 210.5
 )
 
-# What the store hands out: text without NUL and lone surrogates (vigie.encoding.clean).
+# Stored text contains no NUL and no lone surrogates (vigie.encoding.clean).
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 values = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), finite, texts)
@@ -34,7 +34,7 @@ predictions = st.builds(
     probability=st.floats(0, 1),
     message=texts,
     created_at=st.datetimes(
-        min_value=datetime(1000, 1, 1),  # noqa: DTZ001 - the strategy wants naive bounds
+        min_value=datetime(1000, 1, 1),  # noqa: DTZ001 - the strategy requires naive bounds
         timezones=st.just(UTC),
     ),
     latency_ms=positive,
@@ -44,7 +44,7 @@ predictions = st.builds(
 
 
 @given(predictions)
-def test_a_rendered_prediction_is_read_back_unchanged(prediction: Prediction) -> None:
+def test_parsing_returns_the_rendered_prediction(prediction: Prediction) -> None:
     assert parse(render(prediction)).to_prediction() == prediction
 
 
@@ -54,7 +54,7 @@ def test_a_rendered_prediction_is_one_line(prediction: Prediction) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_an_entry_or_a_data_error(raw: bytes) -> None:
+def test_a_line_of_arbitrary_bytes_is_an_entry_or_a_data_error(raw: bytes) -> None:
     with contextlib.suppress(DataError):
         assert isinstance(parse(raw.decode("utf-8", "surrogateescape")), ApiLogEntry)
 
@@ -66,7 +66,7 @@ def test_a_damaged_line_is_an_entry_or_a_data_error(position: int, patch: str) -
         parse(line[:position] + patch + line[position + len(patch) :])
 
 
-def test_the_documented_fields_are_read() -> None:
+def test_the_documented_fields_are_parsed() -> None:
     entry = parse(render(PREDICTION))
     assert (entry.level, entry.logger) == ("INFO", "vigie.api")
     assert (entry.http_method, entry.http_path, entry.status_code) == ("POST", "/predict", 200)
@@ -74,19 +74,19 @@ def test_the_documented_fields_are_read() -> None:
     assert entry.message.startswith("[5f1c] API Call - POST /predict - Status: 200")
 
 
-def test_text_that_looks_like_a_segment_stays_inside_its_json() -> None:
+def test_a_json_value_may_contain_the_text_of_a_segment() -> None:
     tricky = replace(PREDICTION, features={"a": '} - Result: {"prediction":"YES"}'})
     assert parse(render(tricky)).to_prediction() == tricky
 
 
-def test_segments_without_dashes_are_read_as_the_source_document_writes_them() -> None:
+def test_segments_without_dashes_are_parsed() -> None:
     entry = parse(
         '2026-11-21 10:00:00,5 - api - info - API Call - POST /predict Input: {"a": 1} Result: {}'
     )
     assert (entry.input_data, entry.result, entry.level) == ({"a": 1}, {}, "INFO")
 
 
-def test_unknown_segments_are_kept_apart() -> None:
+def test_unknown_segments_are_stored_in_extra() -> None:
     line = "2026-11-21T10:00:00Z - api - INFO - API Call - GET /health - Region: eu - Status: 200"
     assert parse(line).extra == {"Region": "eu"}
 
@@ -106,7 +106,7 @@ def test_lines_of_other_loggers_are_entries_without_a_call() -> None:
         ("1970-01-01T00:00:00Z", datetime(1970, 1, 1, tzinfo=UTC) - AT.replace(microsecond=0)),
     ],
 )
-def test_timestamps_become_utc(text: str, offset: timedelta) -> None:
+def test_timestamps_are_converted_to_utc(text: str, offset: timedelta) -> None:
     assert parse(f"{text} - api - INFO - x").timestamp == AT.replace(microsecond=0) + offset
 
 
@@ -127,7 +127,9 @@ def test_timestamps_become_utc(text: str, offset: timedelta) -> None:
         ("Status: 200 trailing", "expected ' - KEY: VALUE'"),
     ],
 )
-def test_a_malformed_call_says_what_was_expected(tail: str, complaint: str) -> None:
+def test_the_error_of_a_malformed_call_contains_the_expected_value(
+    tail: str, complaint: str
+) -> None:
     with pytest.raises(DataError, match=complaint):
         parse(f"2026-11-21T10:00:00Z - api - INFO - [t] API Call - POST /predict - {tail}")
 
@@ -138,6 +140,6 @@ def test_a_line_without_a_head_is_refused(line: str) -> None:
         parse(line)
 
 
-def test_an_entry_that_lacks_a_part_is_no_prediction() -> None:
+def test_an_incomplete_entry_is_not_a_prediction() -> None:
     with pytest.raises(DataError, match="complete prediction"):
         parse("2026-11-21T10:00:00Z - api - INFO - x").to_prediction()

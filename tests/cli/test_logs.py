@@ -1,4 +1,4 @@
-"""``vigie logs``: what a person sees, and the exit codes."""
+"""Output and exit codes of ``vigie logs``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture
 def given() -> dict[str, str | None]:
-    """What the command handed to the settings."""
+    """The overrides that the command passed to the settings."""
     return {}
 
 
@@ -30,7 +30,7 @@ def given() -> dict[str, str | None]:
 def vigie_logs(
     services: FakeServices, given: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
 ) -> Invoke:
-    """Run ``vigie logs …`` against the fakes; our errors are raised."""
+    """Run ``vigie logs …`` against the fakes; errors of vigie are raised."""
 
     @contextmanager
     def opened(overrides: Mapping[str, str | None] | None = None) -> Iterator[FakeServices]:
@@ -61,7 +61,7 @@ def calls(services: FakeServices) -> None:
 
 
 @pytest.mark.usefixtures("calls")
-def test_once_shows_what_became_of_every_line(vigie_logs: Invoke) -> None:
+def test_once_shows_the_counts_of_each_index(vigie_logs: Invoke) -> None:
     output = vigie_logs("once").output
     assert "Collecting from in memory" in output
     assert "3 lines collected, none remain" in output
@@ -69,19 +69,19 @@ def test_once_shows_what_became_of_every_line(vigie_logs: Invoke) -> None:
 
 
 @pytest.mark.usefixtures("calls")
-def test_the_limit_is_kept(vigie_logs: Invoke, services: FakeServices) -> None:
+def test_once_stops_at_the_limit(vigie_logs: Invoke, services: FakeServices) -> None:
     assert "2 lines collected, 1 remain" in vigie_logs("once", "--limit", "2").output
     assert services.index.count(MESSAGE.name) == 2
 
 
-def test_address_and_token_of_the_command_line_reach_the_settings(
+def test_the_address_and_token_options_override_the_settings(
     vigie_logs: Invoke, given: dict[str, str | None]
 ) -> None:
     vigie_logs("once", "--gradio-url", "http://127.0.0.1:1/ui", "--hf-token", "secret")
     assert given == {"GRADIO_URL": "http://127.0.0.1:1/ui", "HF_TOKEN": "secret"}
 
 
-def test_once_says_what_is_down(
+def test_once_reports_an_unavailable_service(
     vigie_logs: Invoke, services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def check() -> str:
@@ -93,7 +93,7 @@ def test_once_says_what_is_down(
 
 
 @pytest.mark.usefixtures("calls")
-def test_run_waits_while_something_is_down_and_ends_cleanly_on_ctrl_c(
+def test_run_waits_for_an_unavailable_service_and_stops_on_ctrl_c(
     vigie_logs: Invoke, services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = services.api_logs.read
@@ -118,7 +118,7 @@ def test_run_waits_while_something_is_down_and_ends_cleanly_on_ctrl_c(
     assert slept[1:] == [2, 2]
 
 
-def test_check_indices_names_what_is_wrong_and_exits_with_2(
+def test_check_indices_reports_problems_and_exits_with_2(
     vigie_logs: Invoke, services: FakeServices
 ) -> None:
     assert vigie_logs("check-indices").exit_code == 0
@@ -129,7 +129,7 @@ def test_check_indices_names_what_is_wrong_and_exits_with_2(
 
 
 @pytest.mark.usefixtures("calls")
-def test_clear_asks_for_yes(vigie_logs: Invoke) -> None:
+def test_clear_requires_yes(vigie_logs: Invoke) -> None:
     vigie_logs("once")
     with pytest.raises(PermanentError, match=r"ml-api-message \(3 documents\).*add --yes"):
         vigie_logs("clear")
@@ -145,7 +145,7 @@ def test_deduplicate_prints_the_documented_lines(vigie_logs: Invoke) -> None:
     )
 
 
-def test_an_export_of_nothing_is_nothing_to_do(
+def test_an_export_without_predictions_has_not_enough_data(
     vigie_logs: Invoke, services: FakeServices, project_root: Path
 ) -> None:
     shipped = (project_root / "models" / "breast_cancer.toml").read_text()
@@ -154,7 +154,7 @@ def test_an_export_of_nothing_is_nothing_to_do(
         vigie_logs("export")
 
 
-def test_one_file_for_several_models_is_refused(vigie_logs: Invoke) -> None:
+def test_output_requires_a_model(vigie_logs: Invoke) -> None:
     with pytest.raises(PermanentError, match="--output requires --model"):
         vigie_logs("export", "--output", "x.parquet")
 
@@ -174,7 +174,7 @@ def test_dead_letters_and_replay(
 
     services.api_logs = Source()  # type: ignore[assignment]
     once = vigie_logs("once")
-    assert once.exit_code == 0, "one bad line fails nothing"
+    assert once.exit_code == 0, "an invalid line does not fail the command"
     assert "1 lines were written to vigie-dead-letters, the first because: " in caplog.text
     assert [
         record.levelname for record in caplog.records if "were written to" in record.message
@@ -189,7 +189,7 @@ def test_dead_letters_and_replay(
 
 
 @pytest.mark.usefixtures("calls")
-def test_expire_deletes_what_is_older_and_says_how_much(
+def test_expire_deletes_older_documents_and_prints_their_number(
     vigie_logs: Invoke, services: FakeServices
 ) -> None:
     vigie_logs("once")
@@ -197,8 +197,8 @@ def test_expire_deletes_what_is_older_and_says_how_much(
     with pytest.raises(PermanentError, match=r"older than 7 days from ml-api-logs.*add --yes"):
         vigie_logs("expire", "--days", "7")
     assert services.index.count(MESSAGE.name) == 3
-    told = vigie_logs("expire", "--days", "7", "--yes").output
-    assert f"{MESSAGE.name}: 3 documents before" in told
+    output = vigie_logs("expire", "--days", "7", "--yes").output
+    assert f"{MESSAGE.name}: 3 documents before" in output
     assert services.index.count(MESSAGE.name) == 0
 
 

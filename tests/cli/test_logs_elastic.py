@@ -31,7 +31,7 @@ def on_cluster(services: FakeServices) -> Iterator[FakeServices]:
 
 
 @pytest.mark.parametrize("expected", [None, "prod", "", "fake"])
-def test_a_cluster_is_not_cleared_unless_it_is_named(
+def test_clearing_a_cluster_requires_its_name(
     on_cluster: FakeServices, expected: str | None
 ) -> None:
     with pytest.raises(PermanentError, match="--expect-cluster fake-cluster"):
@@ -53,7 +53,7 @@ def test_nothing_expires_on_a_cluster_that_was_not_named(
         )
 
 
-def test_naming_the_cluster_is_not_enough(on_cluster: FakeServices) -> None:
+def test_clearing_a_named_cluster_requires_confirmation(on_cluster: FakeServices) -> None:
     with pytest.raises(PermanentError, match=r"ml-api-message \(1 documents\)"):
         clear_indices(on_cluster, confirmed=False, expect_cluster="fake-cluster")
     assert on_cluster.index.count(MESSAGE.name) == 1
@@ -65,13 +65,13 @@ def test_the_named_cluster_is_cleared(on_cluster: FakeServices) -> None:
     assert on_cluster.index.fields(MESSAGE.name) is None
 
 
-def test_an_embedded_index_is_on_no_cluster(services: FakeServices) -> None:
+def test_a_cluster_name_does_not_match_the_embedded_index(services: FakeServices) -> None:
     with pytest.raises(PermanentError, match="embedded, not on cluster prod"):
         clear_indices(services, confirmed=True, expect_cluster="prod")
     clear_indices(services, confirmed=True)
 
 
-def test_check_names_host_and_port_of_a_server_that_is_down_within_five_seconds() -> None:
+def test_check_reports_the_address_of_an_unavailable_server_within_five_seconds() -> None:
     with FakeEs() as es:
         pass
     values = {"ELASTICSEARCH_HOST": "127.0.0.1", "ELASTICSEARCH_PORT": str(es.port)}

@@ -1,4 +1,4 @@
-"""The exported inference data set: the training table's format, written whole or not at all."""
+"""Export of the inference data set in the format of the training table."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def send(services: FakeServices, number: int, label: str = "NO", **features: obj
     ingest_logs(services, limit=1000)
 
 
-def test_rows_have_the_features_and_the_models_own_answer(services: FakeServices) -> None:
+def test_rows_contain_the_features_and_the_prediction(services: FakeServices) -> None:
     send(services, 1, "NO")
     send(services, 2, "YES", age=None, smokes=None, kind="b")
     report = export_dataset(services, model=MODEL)
@@ -58,7 +58,7 @@ def test_rows_have_the_features_and_the_models_own_answer(services: FakeServices
     assert report.path == services.paths.data / "exports" / "toy" / "inference_dataset.parquet"
 
 
-def test_the_file_says_that_its_labels_are_the_models_own(services: FakeServices) -> None:
+def test_the_metadata_marks_the_target_as_a_prediction(services: FakeServices) -> None:
     send(services, 1)
     metadata = pq.read_schema(export_dataset(services, model=MODEL).path).metadata
     assert metadata[b"label_source"] == b"model_prediction"
@@ -75,7 +75,7 @@ def test_batches_of_any_size_write_the_same_table(
     assert pq.read_table(whole.path).equals(pq.read_table(parts.path))
 
 
-def test_documents_that_do_not_fit_the_model_file_are_counted_and_left_out(
+def test_documents_that_do_not_match_the_model_file_are_counted_and_skipped(
     services: FakeServices,
 ) -> None:
     send(services, 1)
@@ -85,13 +85,13 @@ def test_documents_that_do_not_fit_the_model_file_are_counted_and_left_out(
     assert (report.rows, report.unusable, report.documents) == (1, 2, 3)
 
 
-def test_other_models_documents_are_left_out(services: FakeServices) -> None:
+def test_documents_of_other_models_are_skipped(services: FakeServices) -> None:
     send(services, 1)
     with pytest.raises(NotEnoughDataError):
         export_dataset(services, model=replace(MODEL, name="other"))
 
 
-def test_a_log_that_names_no_model_is_told_by_its_features(services: FakeServices) -> None:
+def test_documents_without_a_model_are_matched_by_their_features(services: FakeServices) -> None:
     services.index.ensure(MESSAGE)
     body = {
         "@timestamp": "2026-01-01T00:00:00Z",
@@ -103,14 +103,14 @@ def test_a_log_that_names_no_model_is_told_by_its_features(services: FakeService
     assert export_dataset(services, model=MODEL).rows == 1
 
 
-def test_nothing_yet_writes_nothing(services: FakeServices) -> None:
+def test_without_predictions_no_file_is_written(services: FakeServices) -> None:
     with pytest.raises(NotEnoughDataError, match="vigie logs once"):
         export_dataset(services, model=MODEL)
     assert not list((services.paths.data / "exports").rglob("*.parquet"))
     assert not list((services.paths.data / "exports").rglob("*tmp*"))
 
 
-def test_the_old_file_survives_a_failure(
+def test_a_failure_leaves_the_old_file(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(services, 1)
@@ -146,7 +146,7 @@ def two_model_files(services: FakeServices, project_root: Path) -> FakeServices:
     return services
 
 
-def test_a_broken_model_file_does_not_hold_the_others(two_model_files: FakeServices) -> None:
+def test_an_invalid_model_file_does_not_block_the_others(two_model_files: FakeServices) -> None:
     from vigie.models.catalog import get_model
     from vigie.models.reference import load_reference
 
@@ -164,6 +164,6 @@ def test_a_broken_model_file_does_not_hold_the_others(two_model_files: FakeServi
     assert {sample.labels["model"] for sample in report.metrics} == {"breast_cancer"}
 
 
-def test_no_model_with_anything_new_is_nothing_to_do(two_model_files: FakeServices) -> None:
+def test_without_new_predictions_there_is_not_enough_data(two_model_files: FakeServices) -> None:
     with pytest.raises(NotEnoughDataError):
         export_datasets(two_model_files)

@@ -1,4 +1,4 @@
-"""Collecting continuously: waits out what is down, and is at once back when there is more."""
+"""Continuous collection: it waits for unavailable services and repeats full rounds at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def answers(*outcomes: IngestResult | Exception) -> Callable[[], IngestResult]:
     return collect
 
 
-def test_a_full_round_is_followed_at_once_and_any_other_after_the_interval() -> None:
+def test_the_next_round_follows_a_full_one_at_once_and_others_after_the_interval() -> None:
     slept: list[float] = []
     rounds = follow_logs(
         answers(report(10), report(3), report(0), report(0)),
@@ -39,7 +39,7 @@ def test_a_full_round_is_followed_at_once_and_any_other_after_the_interval() -> 
     assert slept == [5, 5]
 
 
-def test_waits_grow_are_jittered_and_shrink_again_after_a_success() -> None:
+def test_waits_double_with_jitter_and_are_reset_by_a_success() -> None:
     slept: list[float] = []
     down = TransientError("down")
     rounds = follow_logs(
@@ -54,7 +54,7 @@ def test_waits_grow_are_jittered_and_shrink_again_after_a_success() -> None:
     assert slept == [10, 20, 40, 8, 10]
 
 
-def test_the_wait_has_a_limit_however_long_a_service_is_down() -> None:
+def test_the_wait_has_an_upper_limit() -> None:
     rounds = follow_logs(
         answers(*[TransientError("down")] * 2000),
         limit=1,
@@ -65,7 +65,7 @@ def test_the_wait_has_a_limit_however_long_a_service_is_down() -> None:
     assert max(next(rounds).wait_s for _ in range(2000)) == 75  # type: ignore[union-attr]
 
 
-def test_what_waiting_cannot_cure_is_raised() -> None:
+def test_a_permanent_error_is_raised() -> None:
     rounds = follow_logs(
         answers(SettingsError("GRADIO_URL")), limit=1, interval_s=1, sleep=lambda _: None
     )

@@ -1,4 +1,4 @@
-"""Collecting API log lines: nothing lost, nothing twice, every line accounted for."""
+"""Collection of API log lines: none is lost or stored twice, and every line is counted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def predicted(number: int, **changes: object) -> Prediction:
 
 
 class Lines:
-    """A source of given lines; with a ``shift`` it answers other pages than asked for."""
+    """A source of given lines; with a ``shift`` it returns another offset than requested."""
 
     def __init__(self, lines: Iterable[str], *, shift: int = 0, total: bool = False) -> None:
         self.lines = list(lines)
@@ -66,7 +66,7 @@ class Lines:
 
 
 class PickyIndex(FakeIndex):
-    """Refuses documents of one transaction, as a strict mapping does."""
+    """An index that refuses documents of one transaction, as a strict mapping does."""
 
     def __init__(self, transaction_id: str, index: str) -> None:
         super().__init__()
@@ -97,14 +97,14 @@ def totals(services: FakeServices) -> tuple[int, int, int, int]:
 
 @pytest.fixture
 def mixed(services: FakeServices) -> FakeServices:
-    """Services whose log has 5 predictions, a health check, a refusal, 2 unreadable lines."""
+    """Services with 5 predictions, a health check, a refused call and 2 invalid lines."""
     lines = [render(predicted(n)) for n in range(5)]
     lines += [HEALTH.format(1), REFUSED.format(1), "no log line", render(predicted(9))[:-20]]
     services.api_logs = Lines(lines)  # type: ignore[assignment]
     return services
 
 
-def test_every_line_is_raw_and_only_predictions_are_messages(mixed: FakeServices) -> None:
+def test_every_line_is_indexed_raw_and_only_predictions_as_messages(mixed: FakeServices) -> None:
     report = collect(mixed)
     assert report.read == 9
     assert totals(mixed) == (9, 5, 6, 2)
@@ -114,7 +114,7 @@ def test_every_line_is_raw_and_only_predictions_are_messages(mixed: FakeServices
     assert (perfs.indexed, perfs.filtered, perfs.dead_lettered) == (6, 1, 2)
 
 
-def test_the_documents_carry_the_documented_fields(services: FakeServices) -> None:
+def test_the_documents_have_the_documented_fields(services: FakeServices) -> None:
     services.predictions.add(predicted(3))
     collect(services)
     message = next(services.index.scan(MESSAGE.name)).body
@@ -134,14 +134,14 @@ def test_the_documents_carry_the_documented_fields(services: FakeServices) -> No
     assert raw["level"] == "INFO"
 
 
-def test_the_next_run_reads_only_what_is_new(mixed: FakeServices) -> None:
+def test_the_next_run_reads_only_new_lines(mixed: FakeServices) -> None:
     collect(mixed)
     assert collect(mixed).read == 0
     mixed.api_logs.lines.append(render(predicted(20)))  # type: ignore[attr-defined]
     assert collect(mixed).read == 1
 
 
-def test_the_limit_is_kept_and_the_next_run_goes_on(mixed: FakeServices) -> None:
+def test_a_run_stops_at_the_limit_and_the_next_one_continues(mixed: FakeServices) -> None:
     assert [collect(mixed, limit=4).read for _ in range(4)] == [4, 4, 1, 0]
     assert totals(mixed) == (9, 5, 6, 2)
 
@@ -150,7 +150,7 @@ def test_the_limit_is_kept_and_the_next_run_goes_on(mixed: FakeServices) -> None
     "cursor",
     [{}, {"offset": -1, "last_line": ""}, {"offset": "7"}, {"offset": 10**9, "last_line": "x"}],
 )
-def test_a_corrupt_cursor_reads_from_the_beginning_and_changes_nothing(
+def test_an_invalid_cursor_restarts_without_writing_duplicates(
     mixed: FakeServices, cursor: dict[str, object]
 ) -> None:
     collect(mixed)
@@ -163,7 +163,7 @@ def test_a_corrupt_cursor_reads_from_the_beginning_and_changes_nothing(
 
 
 @pytest.mark.parametrize("n_new", [2, 9, 30])
-def test_a_source_that_began_anew_is_read_from_its_beginning(
+def test_a_source_that_was_reset_is_read_from_the_beginning(
     mixed: FakeServices, n_new: int
 ) -> None:
     collect(mixed)
@@ -173,14 +173,14 @@ def test_a_source_that_began_anew_is_read_from_its_beginning(
     assert mixed.index.count(MESSAGE.name) == 5 + n_new
 
 
-def test_overlapping_pages_write_nothing_twice(mixed: FakeServices) -> None:
+def test_overlapping_batches_write_no_duplicates(mixed: FakeServices) -> None:
     mixed.api_logs.shift = -2  # type: ignore[attr-defined]
     for _ in range(20):
         collect(mixed, limit=4, batch_size=3)
     assert totals(mixed) == (9, 5, 6, 2)
 
 
-def test_a_source_that_repeats_its_first_page_does_not_hold_the_collector(
+def test_a_source_that_repeats_its_first_batch_does_not_loop(
     mixed: FakeServices,
 ) -> None:
     collect(mixed, limit=3)
@@ -188,19 +188,19 @@ def test_a_source_that_repeats_its_first_page_does_not_hold_the_collector(
     assert collect(mixed, batch_size=2).read == 2
 
 
-def test_dropped_lines_are_told(mixed: FakeServices) -> None:
+def test_lines_that_the_source_deleted_are_counted(mixed: FakeServices) -> None:
     mixed.api_logs.shift = 2  # type: ignore[attr-defined]
     assert collect(mixed, limit=3).lost == 2
 
 
-def test_the_lag_is_told_when_the_source_tells_its_length(mixed: FakeServices) -> None:
+def test_the_lag_is_known_if_the_source_reports_a_total(mixed: FakeServices) -> None:
     assert collect(mixed, limit=3).lag is None
     mixed.api_logs.total = True  # type: ignore[attr-defined]
     assert collect(mixed, limit=3).lag == 3
     assert collect(mixed).lag == 0
 
 
-def test_a_source_that_sends_short_pages_is_read_to_its_end(mixed: FakeServices) -> None:
+def test_a_source_that_returns_short_batches_is_read_completely(mixed: FakeServices) -> None:
     class Short(Lines):
         def read(self, offset: int, limit: int) -> LogBatch:
             return super().read(offset, min(limit, 2))
@@ -209,7 +209,7 @@ def test_a_source_that_sends_short_pages_is_read_to_its_end(mixed: FakeServices)
     assert collect(mixed, batch_size=5).read == 9
 
 
-def test_a_dead_letter_keeps_the_bytes_the_reason_and_the_place(mixed: FakeServices) -> None:
+def test_a_dead_letter_contains_the_bytes_the_reason_and_the_offset(mixed: FakeServices) -> None:
     collect(mixed)
     letter = next(
         d.body for d in mixed.index.scan(DEAD_LETTERS.name) if d.body["source_offset"] == 7
@@ -222,7 +222,7 @@ def test_a_dead_letter_keeps_the_bytes_the_reason_and_the_place(mixed: FakeServi
 
 
 @pytest.mark.parametrize("index", [RAW.name, MESSAGE.name, PERFS.name])
-def test_one_refused_document_does_not_hold_the_others(mixed: FakeServices, index: str) -> None:
+def test_a_refused_document_does_not_block_the_others(mixed: FakeServices, index: str) -> None:
     mixed.index = PickyIndex("t2", index)
     report = collect(mixed)
     assert mixed.index.count(DEAD_LETTERS.name) == 3
@@ -231,7 +231,7 @@ def test_one_refused_document_does_not_hold_the_others(mixed: FakeServices, inde
     assert kinds.count("document_parsing_exception") == 1
 
 
-def test_nothing_moves_while_the_index_is_down(
+def test_the_cursor_does_not_move_while_the_index_is_down(
     mixed: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: object) -> IndexOutcome:
@@ -245,7 +245,7 @@ def test_nothing_moves_while_the_index_is_down(
     assert collect(mixed).read == 9
 
 
-def test_nothing_moves_when_the_counts_do_not_add_up(mixed: FakeServices) -> None:
+def test_the_cursor_does_not_move_if_the_counts_do_not_add_up(mixed: FakeServices) -> None:
     class Forgetful(FakeIndex):
         def create(self, index: str, documents: list[Document]) -> IndexOutcome:  # type: ignore[override]
             return super().create(index, documents[1:])
@@ -256,8 +256,8 @@ def test_nothing_moves_when_the_counts_do_not_add_up(mixed: FakeServices) -> Non
     assert mixed.state.get(collector_cursor("api")) is None
 
 
-def test_dead_letters_are_measured(mixed: FakeServices) -> None:
-    """Those of the run and all that there are; a run without any says so."""
+def test_dead_letters_have_metrics(mixed: FakeServices) -> None:
+    """One metric counts those of the run, another all; both are pushed if they are 0."""
     for of_the_run in (2, 0):
         samples = ingest_logs(mixed, limit=100).metrics
         found = {(s.name, s.labels.get("index", "")): s.value for s in samples}
@@ -265,7 +265,7 @@ def test_dead_letters_are_measured(mixed: FakeServices) -> None:
         assert found[catalogue.LOGS_DEAD_LETTERED, PERFS.name] == of_the_run
 
 
-def test_nothing_moves_when_the_dead_letters_are_refused(mixed: FakeServices) -> None:
+def test_the_cursor_does_not_move_if_dead_letters_are_refused(mixed: FakeServices) -> None:
     mixed.index = PickyIndex("t2", MESSAGE.name)
     original = mixed.index.create
 
@@ -280,7 +280,7 @@ def test_nothing_moves_when_the_dead_letters_are_refused(mixed: FakeServices) ->
     assert mixed.state.get(collector_cursor("api")) is None
 
 
-def test_a_wrong_clock_is_flagged_and_the_event_kept(services: FakeServices) -> None:
+def test_a_large_clock_skew_is_flagged(services: FakeServices) -> None:
     now = services.now()
     services.predictions.add(predicted(1, created_at=now + timedelta(hours=25)))
     services.predictions.add(predicted(2, created_at=now - timedelta(hours=23)))
@@ -297,7 +297,7 @@ def test_a_wrong_clock_is_flagged_and_the_event_kept(services: FakeServices) -> 
     [{}, {"prediction": 1, "probability": 0.5}, {"prediction": "NO", "probability": "high"},
      {"prediction": "NO", "probability": 1.5}, {"prediction": "NO", "probability": True}],
 )  # fmt: skip
-def test_a_result_that_is_no_prediction_is_a_dead_letter(
+def test_a_line_with_an_invalid_result_becomes_a_dead_letter(
     services: FakeServices, result: dict[str, object]
 ) -> None:
     line = render(predicted(1)).split(" - Result: ")[0] + f" - Result: {dumps(result).decode()}"
@@ -308,7 +308,9 @@ def test_a_result_that_is_no_prediction_is_a_dead_letter(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.binary(max_size=80), max_size=12), st.integers(1, 5))
-def test_any_bytes_are_accounted_for_and_recoverable(tmp_path_factory, lines, batch_size) -> None:  # type: ignore[no-untyped-def]
+def test_lines_of_arbitrary_bytes_are_counted_and_recoverable(
+    tmp_path_factory, lines, batch_size
+) -> None:  # type: ignore[no-untyped-def]
     services = FakeServices(tmp_path_factory.mktemp("ingest"))
     services.api_logs = Lines(raw.decode("utf-8", "surrogateescape") for raw in lines)  # type: ignore[assignment]
     collect(services, batch_size=batch_size)
@@ -325,7 +327,7 @@ def test_any_bytes_are_accounted_for_and_recoverable(tmp_path_factory, lines, ba
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=30), st.integers(1, 7), st.integers(1, 7))
-def test_replays_in_any_order_leave_one_document_a_transaction(
+def test_repeated_lines_in_any_order_write_one_document_per_transaction(
     tmp_path_factory, order, batch_size, limit
 ) -> None:  # type: ignore[no-untyped-def]
     services = FakeServices(tmp_path_factory.mktemp("ingest"))

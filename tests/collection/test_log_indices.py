@@ -1,4 +1,4 @@
-"""Checking, clearing and repairing the log indices; listing and replaying dead letters."""
+"""Checks and maintenance of the log indices; listing and replaying dead letters."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def failing(error: Exception) -> Callable[..., object]:
     return call
 
 
-def test_prerequisites_tell_the_source_and_the_documents(services: FakeServices) -> None:
+def test_prerequisites_return_the_source_and_the_document_counts(services: FakeServices) -> None:
     send(services, "t1")
     report = check_prerequisites(services)
     assert report.source == "in memory"
     assert report.documents == {RAW.name: 1, MESSAGE.name: 1, PERFS.name: 1, DEAD_LETTERS.name: 0}
 
 
-def test_prerequisites_tell_everything_that_is_down_at_once(
+def test_prerequisites_report_every_unavailable_service(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services.api_logs, "check", failing(TransientError("Cannot reach the API")))
@@ -74,7 +74,7 @@ def test_prerequisites_tell_everything_that_is_down_at_once(
         check_prerequisites(services)
 
 
-def test_a_wrong_setting_is_permanent_even_when_something_else_is_down(
+def test_a_wrong_setting_is_permanent_even_if_a_service_is_unavailable(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services.api_logs, "check", failing(SettingsError("GRADIO_URL: no URL")))
@@ -83,7 +83,7 @@ def test_a_wrong_setting_is_permanent_even_when_something_else_is_down(
         check_prerequisites(services)
 
 
-def test_fresh_indices_are_as_they_should_be(services: FakeServices) -> None:
+def test_new_indices_have_no_problems(services: FakeServices) -> None:
     report = check_indices(services)
     assert report.is_ok
     assert [index.name for index in report.indices] == [
@@ -94,20 +94,22 @@ def test_fresh_indices_are_as_they_should_be(services: FakeServices) -> None:
     ]
 
 
-def test_a_field_that_is_not_ours_is_named(services: FakeServices) -> None:
+def test_an_unexpected_field_is_reported(services: FakeServices) -> None:
     services.index.ensure(IndexSpec(PERFS.name, {"@timestamp": "date", "stray": "text"}))
     problems = {index.name: index.problems for index in check_indices(services).indices}
     assert problems[PERFS.name] == ("stray: unexpected field (text)",)
 
 
-def test_clearing_unasked_deletes_nothing_and_tells_what_it_would(services: FakeServices) -> None:
+def test_clearing_without_confirmation_deletes_nothing_and_lists_the_indices(
+    services: FakeServices,
+) -> None:
     send(services, "t1", "t2")
     with pytest.raises(PermanentError, match=r"ml-api-logs \(2 documents\).*--yes"):
         clear_indices(services, confirmed=False)
     assert services.index.count(RAW.name) == 2
 
 
-def test_after_clearing_the_next_run_collects_everything_again(services: FakeServices) -> None:
+def test_after_clearing_the_next_run_collects_every_line_again(services: FakeServices) -> None:
     send(services, "t1", "t2")
     report = clear_indices(services, confirmed=True)
     assert report.deleted == {RAW.name: 2, MESSAGE.name: 2, PERFS.name: 2}
@@ -117,10 +119,10 @@ def test_after_clearing_the_next_run_collects_everything_again(services: FakeSer
 
 
 @pytest.mark.parametrize("before", [0, 2])
-def test_a_collector_at_work_begins_anew_when_the_indices_are_cleared(
+def test_a_running_collector_restarts_when_the_indices_are_cleared(
     services: FakeServices, before: int
 ) -> None:
-    """Cleared after it read a page and before it wrote it: at offset 0, and further on."""
+    """The indices are cleared between reading and writing a batch, at offset 0 and later."""
     send(services, "t1", "t2", "t3", "t4")
     clear_indices(services, confirmed=True)
     ingest_logs(services, limit=before)
@@ -131,7 +133,7 @@ def test_a_collector_at_work_begins_anew_when_the_indices_are_cleared(
 
         def read(self, offset: int, limit: int) -> LogBatch:
             page = source.read(offset, limit)
-            if limit > 1 and not self.cleared:  # 1: it looks whether the source began anew
+            if limit > 1 and not self.cleared:  # limit 1: the check for a reset
                 self.cleared = clear_indices(services, confirmed=True).deleted[RAW.name] + 1
             return page
 
@@ -142,7 +144,7 @@ def test_a_collector_at_work_begins_anew_when_the_indices_are_cleared(
     assert [services.index.count(spec.name) for spec in (RAW, MESSAGE, PERFS)] == [4, 4, 4]
 
 
-def test_our_own_documents_have_no_duplicates(services: FakeServices) -> None:
+def test_collected_documents_have_no_duplicates(services: FakeServices) -> None:
     send(services, "t1", "t2")
     assert deduplicate_indices(services).removed == 0
 
@@ -162,7 +164,9 @@ def test_the_newest_document_of_a_transaction_is_kept(services: FakeServices) ->
     assert services.index.get(MESSAGE.name, "old") is None
 
 
-def test_dead_letters_are_counted_by_reason_and_shown_oldest_first(services: FakeServices) -> None:
+def test_dead_letters_are_counted_by_error_type_and_listed_oldest_first(
+    services: FakeServices,
+) -> None:
     for number in range(3):
         refuse(services, f"line {number}")
         services.clock.advance(seconds=1)
@@ -171,12 +175,12 @@ def test_dead_letters_are_counted_by_reason_and_shown_oldest_first(services: Fak
     assert [letter["preview"] for letter in report.letters] == ["line 0", "line 1"]
 
 
-def test_replay_moves_what_can_be_read_now(services: FakeServices) -> None:
+def test_replay_indexes_and_deletes_letters_that_are_readable_now(services: FakeServices) -> None:
     at = services.now()
     readable = render(Prediction("t9", "toy", 1, {"a": 1}, "NO", 0.5, "", at, latency_ms=1.0))
     refuse(services, readable, offset=4)
     refuse(services, "still unreadable")
-    refuse(services, "of somebody else", kind="other")
+    refuse(services, "of another source", kind="other")
     dry = replay(services, dry_run=True)
     assert (dry.tried, dry.replayed, dry.still_dead, dry.dry_run) == (2, 1, 1, True)
     assert (services.index.count(DEAD_LETTERS.name), services.index.fields(RAW.name)) == (3, None)
@@ -187,7 +191,7 @@ def test_replay_moves_what_can_be_read_now(services: FakeServices) -> None:
     assert (message["transaction_id"], message["source_offset"]) == ("t9", 4)
 
 
-def test_replaying_what_was_collected_meanwhile_adds_nothing(services: FakeServices) -> None:
+def test_replaying_a_line_that_was_collected_writes_no_duplicate(services: FakeServices) -> None:
     send(services, "t1")
     line = services.api_logs.read(0, 1).lines[0]
     refuse(services, line)
@@ -195,7 +199,7 @@ def test_replaying_what_was_collected_meanwhile_adds_nothing(services: FakeServi
     assert services.index.count(MESSAGE.name) == 1
 
 
-def test_a_replay_of_what_is_still_unreadable_changes_nothing(services: FakeServices) -> None:
+def test_letters_that_are_still_unreadable_remain(services: FakeServices) -> None:
     class Source:
         def check(self) -> str:
             return ""

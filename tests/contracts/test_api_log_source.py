@@ -1,4 +1,4 @@
-"""The API log source: the fake and the real one over a real service say the same."""
+"""The API log source: the fake and the Gradio client return the same lines."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def source(request: pytest.FixtureRequest, logged: FakeServices) -> ApiLogSource
     return found
 
 
-def test_pages_follow_each_other_without_gap_or_double(
+def test_consecutive_batches_have_no_gap_and_no_overlap(
     source: ApiLogSource, logged: FakeServices
 ) -> None:
     assert source.check()
@@ -98,27 +98,27 @@ def test_pages_follow_each_other_without_gap_or_double(
     assert lines == [render(event) for event in logged.predictions.log]
 
 
-def test_a_line_tells_the_whole_event(source: ApiLogSource, logged: FakeServices) -> None:
+def test_a_line_contains_the_whole_prediction(source: ApiLogSource, logged: FakeServices) -> None:
     (line,) = source.read(7, 1).lines
     assert parse(line).to_prediction() == logged.predictions.log[7]
 
 
-def test_past_the_end_is_an_empty_page(source: ApiLogSource) -> None:
+def test_a_batch_after_the_end_is_empty(source: ApiLogSource) -> None:
     page = source.read(N + 5, 10)
     assert (page.lines, page.offset, page.next_offset) == ((), N + 5, N + 5)
 
 
-def test_a_page_tells_how_long_the_log_is(source: ApiLogSource) -> None:
+def test_a_batch_contains_the_length_of_the_log(source: ApiLogSource) -> None:
     assert source.read(0, 10).total == N
 
 
-def test_new_events_appear_at_the_end(source: ApiLogSource, logged: FakeServices) -> None:
+def test_new_predictions_are_appended(source: ApiLogSource, logged: FakeServices) -> None:
     assert source.read(N, 10).lines == ()
     logged.predictions.add(replace(prediction(logged, 0), transaction_id="new"))
     assert len(source.read(N, 10).lines) == 1
 
 
-def test_a_source_survives_the_restart_of_the_service(logged: FakeServices) -> None:
+def test_the_source_reconnects_after_a_restart_of_the_service(logged: FakeServices) -> None:
     with running(logged) as port:
         source = GradioSource(f"http://127.0.0.1:{port}/ui", timeout_s=10)
         assert len(source.read(0, 5).lines) == 5
@@ -128,7 +128,7 @@ def test_a_source_survives_the_restart_of_the_service(logged: FakeServices) -> N
         assert len(source.read(0, 5).lines) == 5
 
 
-def test_a_database_that_is_down_is_transient(
+def test_an_unavailable_database_is_a_transient_error(
     logged: FakeServices, gradio: ApiLogSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: Any) -> Any:
@@ -139,14 +139,14 @@ def test_a_database_that_is_down_is_transient(
         gradio.read(0, 5)
 
 
-def test_nobody_there_is_transient_and_names_the_address() -> None:
+def test_an_unavailable_service_is_a_transient_error_with_the_address() -> None:
     with pytest.raises(TransientError, match=r"127\.0\.0\.1:9/ui.*vigie up"):
         GradioSource("http://127.0.0.1:9/ui").check()
 
 
 @contextmanager
 def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """Run a server that answers every GET."""
+    """Run a server that answers every GET request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -185,8 +185,8 @@ def test_redirects_are_not_followed_with_the_token() -> None:
     assert seen == []
 
 
-def test_without_a_token_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that lies in the user's home, or in the hub's own variable, stays there."""
+def test_no_token_is_sent_unless_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens in the user's home folder and in the variable of the hub are not used."""
     seen: list[dict[str, str]] = []
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_user")
 
@@ -201,7 +201,7 @@ def test_without_a_token_none_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any("hf_of_the_user" in str(headers) for headers in seen)
 
 
-def test_a_silent_server_is_transient() -> None:
+def test_a_server_that_does_not_respond_is_a_transient_error() -> None:
     release = threading.Event()
     with answering(lambda _: release.wait(5) and None) as url:
         with pytest.raises(TransientError, match="no answer"):
@@ -223,13 +223,13 @@ def test_a_silent_server_is_transient() -> None:
         "http://[2606:2800:220:1::]/ui",
     ],
 )
-def test_an_address_that_a_token_must_not_go_to_is_refused(url: str) -> None:
+def test_an_address_to_which_no_token_may_be_sent_is_rejected(url: str) -> None:
     with pytest.raises(SettingsError, match="GRADIO_URL"):
         checked_url(url)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080/ui/", "http://10.0.0.7", "https://x.org"])
-def test_other_addresses_pass(url: str) -> None:
+def test_other_addresses_are_accepted(url: str) -> None:
     assert checked_url(url) == url.rstrip("/")
 
 
@@ -253,11 +253,11 @@ def test_other_addresses_pass(url: str) -> None:
     ],
     ids=lambda answer: str(answer)[:40],
 )
-def test_an_answer_that_is_no_page_is_a_data_error(answer: Any) -> None:
+def test_a_malformed_response_is_a_data_error(answer: Any) -> None:
     with pytest.raises(DataError, match="logs_api"):
         checked_batch(answer, offset=3, limit=2)
 
 
-def test_a_source_need_not_tell_how_long_its_log_is() -> None:
+def test_the_total_of_a_source_is_optional() -> None:
     page = checked_batch({"lines": ["a"], "next_offset": 4}, offset=3, limit=2)
     assert page.total is None

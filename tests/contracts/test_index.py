@@ -1,4 +1,4 @@
-"""The contract of the log index, fake and PostgreSQL."""
+"""The contract of the log index, on the fake and on PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of the stream that an index refused can be indexed after a fix: fake and PostgreSQL."""
+"""The contract of replaying stream records, on the fake and on PostgreSQL."""
 
 from __future__ import annotations
 

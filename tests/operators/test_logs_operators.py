@@ -1,4 +1,4 @@
-"""The operators of log collection: thin, and run without Airflow's database."""
+"""The operators of log collection, without Airflow's database."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_ingest_returns_counts_as_xcom(run: Run, services: FakeServices) -> None
 
 
 @pytest.mark.usefixtures("three_calls")
-def test_the_environment_rules_what_the_params_leave_open(
+def test_the_environment_sets_the_values_without_a_param(
     run: Run, services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPELINE_FILTER_PATTERN", "API Call - GET /health")
@@ -66,17 +66,17 @@ def test_the_environment_rules_what_the_params_leave_open(
 
 
 @pytest.mark.usefixtures("three_calls")
-def test_a_param_wins_over_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_param_overrides_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_FILTER_PATTERN", "API Call - GET /health")
     report = run(IngestLogsOperator(task_id="t", limit=10, filter_pattern="POST /predict"))
     assert report["counts"][MESSAGE.name]["indexed"] == 3
 
 
-def test_check_tells_the_source(run: Run) -> None:
+def test_check_returns_the_source(run: Run) -> None:
     assert run(CheckPrerequisitesOperator(task_id="t"))["source"] == "in memory"
 
 
-def test_an_export_of_nothing_is_a_skip(run: Run) -> None:
+def test_an_export_without_predictions_is_skipped(run: Run) -> None:
     with pytest.raises(AirflowSkipException):
         run(ExportDatasetOperator(task_id="t"))
 
@@ -88,7 +88,7 @@ def test_an_export_of_nothing_is_a_skip(run: Run) -> None:
         (SettingsError("no URL"), AirflowFailException),
     ],
 )
-def test_waiting_helps_or_does_not(
+def test_only_a_transient_error_is_retried(
     run: Run,
     services: FakeServices,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,7 +1,6 @@
-"""An Elasticsearch over HTTP that fails as it is told, for faults that a real one cannot be made
-to show.
+"""A fake Elasticsearch over HTTP with scripted faults that a real server cannot produce on demand.
 
-It knows only what :class:`~vigie.adapters.elastic.index.EsIndex` asks for.
+It supports only the requests of :class:`~vigie.adapters.elastic.index.EsIndex`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _ROUTE = re.compile(r"/(?P<index>[a-z0-9][^/?]*)?(?:/?(?P<what>_[a-z_]+))?(?:/(?
 
 
 class FakeEs:
-    """``with FakeEs() as es: EsIndex(es.url)``; ``faults`` is the script, ``seen`` the record."""
+    """A fake server; ``faults`` scripts its failures, ``seen`` records its requests."""
 
     cluster = "fake-cluster"
 
@@ -59,7 +58,7 @@ class FakeEs:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Stop as a process does that ends: connections that a client keeps end too."""
+        """Stop the server and close its open connections."""
         self.server.shutdown()
         self.server.server_close()
         for connection in self.connections.copy():
@@ -70,7 +69,7 @@ class FakeEs:
         return [seen for seen in self.seen if seen.path.endswith("/_bulk")]
 
     def take_fault(self, path: str) -> Fault:
-        """Return the fault for a request, and count it as used."""
+        """Return the fault for a request and count it as used."""
         with self.lock:
             for fault in self.faults:
                 if fault.path in path and fault.times > 0:
@@ -80,7 +79,7 @@ class FakeEs:
 
     def answer(self, method: str, path: str, body: bytes, fault: Fault) -> Answer:
         if len(body) > self.max_bytes:
-            return 413, None  # as the real one: no body
+            return 413, None  # without a body, as in Elasticsearch
         if fault.answer is not None:
             return fault.answer
         found = _ROUTE.fullmatch(path)

@@ -1,4 +1,4 @@
-"""The fake Elasticsearch's side of a connection: records, fails as told, else answers."""
+"""The connections of the fake Elasticsearch: record requests and apply faults."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from support.fake_es_store import Answer, Refusal, error
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong with the next ``times`` requests whose path holds ``path``."""
+    """A fault of the next ``times`` requests whose path contains ``path``."""
 
     path: str = "/_bulk"
     times: int = 1
-    answer: Answer | None = None  # instead of doing it
+    answer: Answer | None = None  # returned without processing the request
     refuse: Callable[[str], Refusal | None] = field(default=lambda key: None)  # per item
-    delay_s: float = 0.0  # after it was done
-    cut_at: int | None = None  # of the answer's bytes, then the connection ends
+    delay_s: float = 0.0  # after the request was processed
+    cut_at: int | None = None  # bytes of the response before the connection is closed
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request as it arrived."""
+    """A received request."""
 
     at: float
     method: str
@@ -43,7 +43,7 @@ class Seen:
 
 
 class Server(Protocol):
-    """What a connection asks of its server."""
+    """The part of the server that a connection uses."""
 
     seen: list[Seen]
     authorization: str | None
@@ -97,10 +97,10 @@ class Connection(BaseHTTPRequestHandler):
         self.close_connection = fault.cut_at is not None
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing on the terminal."""
+        """Suppress the log output."""
 
     def handle(self) -> None:
-        """A client that went away is no news."""
+        """Ignore clients that close the connection."""
         self.es.connections.add(self.connection)
         with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
             super().handle()

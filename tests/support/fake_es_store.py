@@ -1,4 +1,4 @@
-"""What the fake Elasticsearch keeps, and how it answers; no network."""
+"""The documents of the fake Elasticsearch and its responses, without a network."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from vigie.adapters.elastic.templates import ORDER, fields_of
 from vigie.index_mapping import NO_TIMESTAMP, check_document, parse_date
 from vigie.records import Document
 
-#: An item's status, error type and reason, when it is not taken.
+#: Status, error type and reason of a rejected item.
 Refusal = tuple[int, str, str]
 Answer = tuple[int, Any]
 
 
 class Stored(NamedTuple):
-    """A document and where it is sorted."""
+    """A document with its sort key."""
 
     id: str
     source: bytes
@@ -31,7 +31,7 @@ class Stored(NamedTuple):
 
 @dataclass(slots=True)
 class FakeEsStore:
-    """Indices by name: their mapping and documents."""
+    """The mapping and documents of each index."""
 
     mappings: dict[str, dict[str, Any]] = field(default_factory=dict)
     documents: dict[str, dict[str, Stored]] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class FakeEsStore:
         return 200, {"id": point}
 
     def search(self, body: Mapping[str, Any]) -> Answer:
-        """Answer the two queries that a scan makes."""
+        """Answer the two queries of a scan."""
         point = body["pit"]["id"]
         if point not in self.points:
             return error(404, "search_context_missing_exception", f"No search context for {point}")

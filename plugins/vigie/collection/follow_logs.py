@@ -37,7 +37,7 @@ def follow_logs(
 
     After a full round (``limit`` lines) the next one follows at once, otherwise after
     ``interval_s``. While a service does not answer, the wait doubles up to one minute. The cursor
-    does not move meanwhile, so no line is lost. Permanent errors are raised.
+    does not move during the wait, so no line is lost. Permanent errors are raised.
 
     Examples
     --------

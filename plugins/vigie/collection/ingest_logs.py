@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Not the address of the API: the same API behind another address has the same transactions.
+#: A constant, because the same API at another address has the same transactions.
 SOURCE = "api"
 BATCH_SIZE = 500
 _LOCK_WAIT_S = 60.0  # a batch takes about a second, unless the index is busy

@@ -1,4 +1,4 @@
-"""Airflow's own task logs in Elasticsearch: a real scheduler runs a task, its API reads the log."""
+"""Task logs of Airflow in Elasticsearch: a scheduler runs a task, and the API reads its log."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _free_port() -> int:
 
 
 def _environment(home: Path, port: int, es_url: str, index: str) -> dict[str, str]:
-    """Return what the compose stack sets too, for a small Airflow on SQLite."""
+    """Return the variables of the Compose stack, for a small Airflow on SQLite."""
     url = f"http://127.0.0.1:{port}"
     sections = {
         "core": {
@@ -59,7 +59,7 @@ def _environment(home: Path, port: int, es_url: str, index: str) -> dict[str, st
         "logging": {
             "base_log_folder": str(home / "logs"),
             "remote_logging": "True",
-            "delete_local_logs": "True",  # nobody can read them from a file
+            "delete_local_logs": "True",  # so that no log can be read from a file
         },
         "elasticsearch": {
             "host": es_url,
@@ -86,7 +86,7 @@ def word() -> str:
 
 @pytest.fixture
 def target(elasticsearch_url: str) -> Iterator[str]:
-    """Return the name of an index for this test alone."""
+    """Return the name of an index that only this test uses."""
     index = f"airflow-logs-{secrets.token_hex(4)}"
     yield index
     client = EsClient(elasticsearch_url)
@@ -158,7 +158,7 @@ def test_the_api_reads_a_tasks_log_from_elasticsearch(
     client = EsClient(elasticsearch_url)
 
     def stored() -> bool:
-        lenient = {"ignore_unavailable": "true"}  # the log comes after the state
+        lenient = {"ignore_unavailable": "true"}  # the log is written after the state
         client.request("POST", f"/{target}/_refresh", params=lenient)
         query: dict[str, Any] = {"query": {"match_phrase": {"event": word}}}
         found = client.request("POST", f"/{target}/_search", query, params=lenient)

@@ -1,4 +1,4 @@
-"""The log index's contract on a real Elasticsearch, and what only a real one can show."""
+"""The contract of the log index on a real Elasticsearch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error of the client library becomes one of ours: what the caller must do."""
+"""Every error of the client library is translated to an error of vigie."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _api_error(
 
 
 @pytest.mark.parametrize(("status", "ours"), _BY_STATUS.items())
-def test_a_status_says_what_the_caller_must_do(status: int, ours: type[VigieError]) -> None:
+def test_each_status_has_its_error_class(status: int, ours: type[VigieError]) -> None:
     assert type(of_status(status, "kind", "reason")) is ours
     body = {"error": {"type": "kind", "reason": "reason"}, "status": status}
     found = translate(_api_error(elasticsearch.ApiError, status, body))
@@ -66,7 +66,7 @@ def test_a_status_says_what_the_caller_must_do(status: int, ours: type[VigieErro
     assert "kind: reason" in str(found)
 
 
-def test_no_error_of_the_library_is_unmapped() -> None:
+def test_every_error_of_the_library_is_translated() -> None:
     modules = (elasticsearch, elasticsearch.exceptions, elastic_transport)
     kinds = {kind for module in modules for _, kind in inspect.getmembers(module, inspect.isclass)}
     theirs = {k for k in kinds if issubclass(k, Exception) and not issubclass(k, Warning)}
@@ -89,18 +89,18 @@ def test_no_error_of_the_library_is_unmapped() -> None:
         ("[FORBIDDEN/5/index read-only (api)]", 403, PermanentError),
     ],
 )
-def test_a_cluster_block_says_by_its_reason(
+def test_the_reason_of_a_cluster_block_selects_the_error(
     reason: str, status: int, ours: type[VigieError]
 ) -> None:
     assert type(of_status(status, "cluster_block_exception", reason)) is ours
 
 
-def test_a_certificate_that_is_not_accepted_is_a_wrong_setting() -> None:
+def test_an_untrusted_certificate_is_a_settings_error() -> None:
     refused = elastic_transport.TlsError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed")
     assert isinstance(translate(refused), SettingsError)
     assert isinstance(translate(elastic_transport.TlsError("EOF occurred")), TransientError)
 
 
 @pytest.mark.parametrize("body", [None, "", "<html>Bad gateway</html>", b"\xff", {"error": "no"}])
-def test_a_body_of_a_proxy_is_told_as_it_is(body: object) -> None:
+def test_the_error_contains_the_response_of_a_proxy(body: object) -> None:
     assert "502" in str(translate(_api_error(elasticsearch.ApiError, 502, body)))

@@ -1,4 +1,4 @@
-"""The log index's contract on Elasticsearch's adapter, against the fake server."""
+"""The contract of the log index on the Elasticsearch adapter with a fake server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failing Elasticsearch must not cost: no document lost, none twice, no wait without end."""
+"""Failures of Elasticsearch: no document is lost or stored twice, and every wait is bounded."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DISK = (
 
 
 class Sleeper:
-    """Time that passes only by sleeping."""
+    """A clock that only sleeping advances."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -72,7 +72,7 @@ def accepted(es: FakeEs) -> list[str]:
     return sorted(es.store.documents["logs"])
 
 
-def test_a_busy_server_is_asked_again_with_growing_jittered_gaps() -> None:
+def test_a_busy_server_is_retried_with_growing_jittered_waits() -> None:
     sleeper = Sleeper()
     with FakeEs() as es, opened(es, sleeper) as index:
         es.faults = [Fault(times=6, answer=BUSY)]
@@ -97,7 +97,7 @@ def test_only_the_rejected_items_are_sent_again() -> None:
         assert set(sent[1]) == set(sent[3]) == {d.id for d in documents(100) if refuse(d.id)}
 
 
-def test_the_waits_of_a_run_are_measured_and_begin_anew(services: FakeServices) -> None:
+def test_each_run_reports_its_own_waits(services: FakeServices) -> None:
     sleeper = Sleeper()
     services.api_logs = NoLogs()  # type: ignore[assignment]
     deploy_detector(services, ISOLATION_FOREST)
@@ -123,7 +123,7 @@ def backoff(report: JobResult) -> float:
 
 
 class NoLogs:
-    """An API log without a line."""
+    """An empty API log."""
 
     def check(self) -> str:
         return "nothing"
@@ -133,7 +133,7 @@ class NoLogs:
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_a_server_that_stays_busy_is_transient_within_a_bound(status: int) -> None:
+def test_a_server_that_stays_busy_is_a_transient_error_after_the_limit(status: int) -> None:
     sleeper = Sleeper()
     with FakeEs() as es, opened(es, sleeper) as index:
         es.faults = [Fault(times=1000, answer=error(status, "busy", "later"))]
@@ -142,7 +142,7 @@ def test_a_server_that_stays_busy_is_transient_within_a_bound(status: int) -> No
     assert 60 < sum(sleeper.slept) <= 90
 
 
-def test_a_full_disk_is_told_apart_from_a_busy_server() -> None:
+def test_a_full_disk_is_distinguished_from_a_busy_server() -> None:
     sleeper = Sleeper()
     with FakeEs() as es, opened(es, sleeper) as index:
         es.faults = [Fault(times=1000, refuse=lambda key: (429, "cluster_block_exception", DISK))]
@@ -153,7 +153,7 @@ def test_a_full_disk_is_told_apart_from_a_busy_server() -> None:
         assert index.create("logs", documents(3)) == IndexOutcome(3, 0)
 
 
-def test_one_malformed_document_costs_no_other() -> None:
+def test_a_malformed_document_does_not_affect_the_others() -> None:
     bad = Document("bad", {"n": "sixty"})
     with FakeEs() as es, opened(es) as index:
         outcome = index.create("logs", [*documents(250), bad, *documents(249, first=250)])
@@ -163,7 +163,7 @@ def test_one_malformed_document_costs_no_other() -> None:
         assert "bad" not in accepted(es)
 
 
-def test_a_timeout_after_it_was_applied_counts_as_already_there() -> None:
+def test_documents_stored_before_a_timeout_are_counted_as_already_there() -> None:
     with FakeEs() as es, opened(es, request_s=0.3) as index:
         es.faults = [Fault(delay_s=0.9)]
         assert index.create("logs", documents(5)) == IndexOutcome(0, 5)
@@ -171,7 +171,7 @@ def test_a_timeout_after_it_was_applied_counts_as_already_there() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_an_answer_that_is_cut_is_an_unknown_outcome(seed: int) -> None:
+def test_a_truncated_response_is_retried(seed: int) -> None:
     cut_at = random.Random(seed).randrange(1500)
     with FakeEs() as es, opened(es) as index:
         es.faults = [Fault(cut_at=cut_at)]
@@ -179,7 +179,7 @@ def test_an_answer_that_is_cut_is_an_unknown_outcome(seed: int) -> None:
         assert len(accepted(es)) == 50
 
 
-def test_a_proxy_that_answers_anything_but_items_is_an_unknown_outcome() -> None:
+def test_a_response_without_items_is_retried() -> None:
     with FakeEs() as es, opened(es) as index:
         es.faults = [Fault(answer=(200, {"errors": False, "items": []}))]
         assert index.create("logs", documents(5)) == IndexOutcome(5, 0)
@@ -187,7 +187,7 @@ def test_a_proxy_that_answers_anything_but_items_is_an_unknown_outcome() -> None
         assert index.create("logs", documents(5)) == IndexOutcome(0, 5)
 
 
-def test_a_request_that_is_too_large_is_halved_until_it_fits() -> None:
+def test_a_request_that_is_too_large_is_halved() -> None:
     with FakeEs(max_bytes=4000) as es, opened(es) as index:
         assert index.create("logs", documents(500)) == IndexOutcome(500, 0)
         assert len(accepted(es)) == 500
@@ -195,7 +195,7 @@ def test_a_request_that_is_too_large_is_halved_until_it_fits() -> None:
         assert [key for bulk in taken for key in bulk.ids] == [d.id for d in documents(500)]
 
 
-def test_a_document_that_is_too_large_alone_is_rejected() -> None:
+def test_a_single_document_that_is_too_large_is_rejected() -> None:
     huge = Document("huge", {"text": "x" * 5000})
     with FakeEs(max_bytes=4000) as es, opened(es) as index:
         outcome = index.create("logs", [*documents(3), huge, *documents(3, first=3)])
@@ -221,9 +221,7 @@ def test_requests_stay_below_five_mebibytes() -> None:
         (400, "illegal_argument_exception", DataError),
     ],
 )
-def test_what_waiting_cannot_cure_is_raised_at_once(
-    status: int, kind: str, ours: type[Exception]
-) -> None:
+def test_permanent_errors_are_not_retried(status: int, kind: str, ours: type[Exception]) -> None:
     sleeper = Sleeper()
     with FakeEs() as es, opened(es, sleeper) as index:
         es.faults = [Fault(answer=error(status, kind, "no"))]
@@ -236,7 +234,7 @@ def test_what_waiting_cannot_cure_is_raised_at_once(
     assert sleeper.slept == []
 
 
-def test_a_server_that_is_down_at_start_is_told_within_seconds() -> None:
+def test_a_server_that_is_down_at_start_raises_within_seconds() -> None:
     with FakeEs() as es:
         pass
     index = EsIndex(es.url)
@@ -247,7 +245,7 @@ def test_a_server_that_is_down_at_start_is_told_within_seconds() -> None:
     index.close()
 
 
-def test_a_server_that_goes_away_is_waited_for() -> None:
+def test_a_server_that_restarts_is_waited_for() -> None:
     with FakeEs() as es:
         index = EsIndex(es.url, patience=Patience(longest_s=0.5, total_s=20))
         index.ensure(SPEC)
@@ -262,12 +260,12 @@ def test_a_server_that_goes_away_is_waited_for() -> None:
         starter.start()
         began = time.monotonic()
         assert index.create("logs", documents(20)) == IndexOutcome(20, 0)
-        assert time.monotonic() - began > 0.9  # nobody answered before
+        assert time.monotonic() - began > 0.9  # no response before that
         index.close()
         starter.join()
 
 
-def test_an_index_that_somebody_dropped_is_not_brought_back_by_a_write() -> None:
+def test_a_write_does_not_recreate_a_deleted_index() -> None:
     with FakeEs() as es, opened(es) as index:
         es.store.drop("logs")
         with pytest.raises(DataError, match="logs"):
@@ -298,7 +296,7 @@ def test_wildcards_and_lists_are_refused_everywhere(name: str) -> None:
         assert len(es.seen) == before
 
 
-def test_a_scan_goes_on_when_its_point_in_time_ended() -> None:
+def test_a_scan_continues_after_its_point_in_time_expired() -> None:
     gone = error(404, "search_context_missing_exception", "No search context found for id [1]")
     with FakeEs() as es, opened(es, page=10) as index:
         wanted = [
@@ -309,10 +307,10 @@ def test_a_scan_goes_on_when_its_point_in_time_ended() -> None:
         first = [next(found) for _ in range(12)]
         es.faults = [Fault(path="/_search", answer=gone)]
         assert [*first, *found] == wanted
-        assert len(es.store.points) == 1  # the one that "ended"
+        assert len(es.store.points) == 1  # the expired one
 
 
-def test_a_scan_that_is_left_early_frees_its_point_in_time() -> None:
+def test_a_scan_that_is_closed_early_closes_its_point_in_time() -> None:
     with FakeEs() as es, opened(es, page=10) as index:
         index.create("logs", documents(30))
         found = index.scan("logs")
@@ -321,7 +319,7 @@ def test_a_scan_that_is_left_early_frees_its_point_in_time() -> None:
         assert es.store.points == {}
 
 
-def test_something_that_is_not_elasticsearch_is_a_wrong_setting() -> None:
+def test_another_kind_of_server_is_a_settings_error() -> None:
     with FakeEs(product="OpenSearch") as es:
         index = EsIndex(es.url)
         with pytest.raises(SettingsError, match="not Elasticsearch"):
@@ -337,10 +335,8 @@ def test_something_that_is_not_elasticsearch_is_a_wrong_setting() -> None:
         ("illegal_argument_exception", "no write index is defined for alias [logs].", "alias"),
     ],
 )
-def test_an_index_that_takes_nothing_is_no_fault_of_the_documents(
-    kind: str, reason: str, advice: str
-) -> None:
-    """Else the whole stream would go to the dead letters, with exit code 0."""
+def test_an_index_that_accepts_no_document_is_an_error(kind: str, reason: str, advice: str) -> None:
+    """Otherwise every record of the stream would become a dead letter, with exit code 0."""
     with FakeEs() as es, opened(es) as index:
         es.faults = [Fault(refuse=lambda key: (400, kind, reason))]
         with pytest.raises(PermanentError, match=advice) as caught:
@@ -349,7 +345,7 @@ def test_an_index_that_takes_nothing_is_no_fault_of_the_documents(
         assert index.create("logs", documents(10)) == IndexOutcome(10, 0)
 
 
-def test_another_illegal_argument_is_of_one_document() -> None:
+def test_an_illegal_argument_of_one_document_is_a_rejection() -> None:
     with FakeEs() as es, opened(es) as index:
         refusal = (400, "illegal_argument_exception", "the text 'pipeline with id' is no number")
         es.faults = [Fault(refuse=lambda key: refusal if key == "d0003" else None)]
@@ -376,7 +372,7 @@ class OnePage:
 
 @pytest.fixture
 def narrow(services: FakeServices) -> Iterator[FakeServices]:
-    """Services on an Elasticsearch behind a proxy that takes requests of 64 KiB."""
+    """Services on an Elasticsearch behind a proxy that accepts requests of up to 64 KiB."""
     with FakeEs(max_bytes=64 << 10) as es:
         index = EsIndex(es.url)
         services.index = index  # type: ignore[assignment]
@@ -398,10 +394,10 @@ def is_start_of(letter: dict[str, Any], line: bytes) -> bool:
     )
 
 
-def test_a_line_larger_than_the_server_takes_does_not_hold_up_the_collection(
+def test_a_line_that_is_too_large_for_the_server_does_not_block_the_collection(
     narrow: FakeServices,
 ) -> None:
-    """Its dead letter is larger still: the start of the line is kept, and what the whole was."""
+    """Its dead letter contains the start of the line, and the length and digest of the whole."""
     long = "2026-01-01T00:00:00Z - vigie.api - INFO - [t1] API Call - GET /health - " + "x" * LARGE
     narrow.api_logs = OnePage(("first", long, "last"))  # type: ignore[assignment]
     report = ingest_logs(narrow, limit=10)
@@ -416,7 +412,7 @@ def test_a_line_larger_than_the_server_takes_does_not_hold_up_the_collection(
     assert is_start_of(letter, long.encode())
 
 
-def test_a_line_of_the_stream_larger_than_the_server_takes_does_not_hold_it_up(
+def test_a_record_that_is_too_large_for_the_server_does_not_block_the_stream(
     narrow: FakeServices,
 ) -> None:
     deploy_detector(narrow, ISOLATION_FOREST)

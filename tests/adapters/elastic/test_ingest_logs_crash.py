@@ -1,6 +1,6 @@
-"""kill -9 in the middle of collecting, and two collectors at once, on real indices.
+"""Collectors that are killed or run concurrently, on real indices.
 
-The records are in a real PostgreSQL; the log indices are its tables, or a real Elasticsearch.
+The predictions are in PostgreSQL; the log indices are in PostgreSQL or Elasticsearch.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TESTS = Path(__file__).resolve().parents[2]  # for tests/support
 N_CALLS = 60
 SPECS = (RAW, MESSAGE, PERFS, DEAD_LETTERS)
 
-# The source renders from the prediction table, as serving does, with every tenth line damaged.
+# The source renders the prediction table as serving does; every tenth line is malformed.
 CHILD = """
 import os
 import sys
@@ -67,7 +67,7 @@ with open_services(Settings.from_env()) as services:
 
 @dataclass(frozen=True)
 class Collecting:
-    """Where processes collect from, and to."""
+    """The source and the indices of the collector processes."""
 
     services: LazyServices
     environment: dict[str, str]
@@ -83,7 +83,7 @@ class Collecting:
         )
 
     def collect(self, limit: int = 1000, crash_at: str = "") -> int | None:
-        """Collect in a process of its own; None when it was killed."""
+        """Collect in a child process; return None if it was killed."""
         process = self.child(limit, crash_at)
         output, errors = process.communicate(timeout=120)
         if process.returncode == -signal.SIGKILL:
@@ -114,7 +114,7 @@ def collecting(request: pytest.FixtureRequest, database_url: str) -> Iterator[Co
         for spec in SPECS:
             index.drop(spec.name)
         if isinstance(inner, EsIndex):
-            with suppress(DataError):  # a test that failed early made none
+            with suppress(DataError):  # missing if the test failed early
                 inner.client.request("DELETE", f"/_index_template/vigie-{prefix}*")
 
 
@@ -125,7 +125,7 @@ def counts(services: LazyServices) -> tuple[int, ...]:
 EVERYTHING = (N_CALLS, N_CALLS * 9 // 10, N_CALLS * 9 // 10, N_CALLS // 10)
 
 
-def test_crashes_at_every_point_lose_nothing_and_write_nothing_twice(
+def test_crashes_at_every_point_lose_no_line_and_write_no_duplicate(
     collecting: Collecting,
 ) -> None:
     for crash_at in ("before_bulk", "after_bulk"):
@@ -139,7 +139,7 @@ def test_crashes_at_every_point_lose_nothing_and_write_nothing_twice(
     assert collecting.collect() == 0
 
 
-def test_what_a_crash_left_behind_is_found_already_there(
+def test_documents_stored_before_a_crash_are_counted_as_already_there(
     collecting: Collecting,
 ) -> None:
     collecting.collect(crash_at="after_bulk")
@@ -149,7 +149,7 @@ def test_what_a_crash_left_behind_is_found_already_there(
     assert report.counts[MESSAGE.name].already_there == 6
 
 
-def test_two_collectors_at_once_write_every_document_once(
+def test_two_concurrent_collectors_write_every_document_once(
     collecting: Collecting,
 ) -> None:
     both = [collecting.child() for _ in range(2)]
@@ -161,7 +161,7 @@ def test_two_collectors_at_once_write_every_document_once(
     assert collecting.collect() == 0
 
 
-def test_a_log_of_any_bytes_is_stored_and_comes_back(collecting: Collecting) -> None:
+def test_lines_of_arbitrary_bytes_are_stored_and_returned(collecting: Collecting) -> None:
     services = collecting.services
     lines = ("\udcff\x00 caf\u00e9", "2026-01-01T00:00:00Z - a - INFO - NUL \x00 and \ud800", "")
 

@@ -1,4 +1,4 @@
-"""What only a real Elasticsearch can show: mappings, ties, foreign documents, templates."""
+"""Behaviour that requires a real Elasticsearch: mappings, ordering, templates, disk blocks."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ SPEC = IndexSpec(
 
 @pytest.fixture
 def raw(elasticsearch_url: str) -> Iterator[EsClient]:
-    """Return plain requests to the server."""
+    """Return a client for requests outside the adapter."""
     client = EsClient(elasticsearch_url)
     yield client
     client.close()
 
 
-def test_check_tells_version_and_cluster(elasticsearch_url: str) -> None:
+def test_check_shows_version_and_cluster(elasticsearch_url: str) -> None:
     settings = ElasticsearchSettings.model_validate({"ELASTICSEARCH_HOST": elasticsearch_url})
     assert elasticsearch(settings).startswith(("Elasticsearch 8.", "Elasticsearch 9."))
 
@@ -53,7 +53,7 @@ def test_one_malformed_document_of_five_hundred_is_rejected(es_index: PrefixedIn
     assert es_index.count("facts") == 499
 
 
-def test_random_keys_never_add_a_field(es_index: PrefixedIndex) -> None:
+def test_unknown_keys_add_no_field(es_index: PrefixedIndex) -> None:
     es_index.ensure(SPEC)
     before = es_index.fields("facts")
     inside = [Document(f"i{i}", {"extra": {secrets.token_hex(8): i}}) for i in range(1000)]
@@ -63,7 +63,7 @@ def test_random_keys_never_add_a_field(es_index: PrefixedIndex) -> None:
     assert es_index.fields("facts") == before
 
 
-def test_an_immense_keyword_is_kept(es_index: PrefixedIndex) -> None:
+def test_a_long_keyword_is_stored(es_index: PrefixedIndex) -> None:
     es_index.ensure(SPEC)
     for immense in ("k" * 40_000, "é" * 40_000, "😀" * 20_000):
         body = {"key": immense, "extra": {"a": immense}}
@@ -71,7 +71,7 @@ def test_an_immense_keyword_is_kept(es_index: PrefixedIndex) -> None:
         assert es_index.get("facts", immense[:50]) == body
 
 
-def test_ties_are_ordered_by_id_over_several_pages(
+def test_documents_of_the_same_time_are_ordered_by_id_over_several_pages(
     es_index: PrefixedIndex, elasticsearch_url: str
 ) -> None:
     es_index.ensure(SPEC)
@@ -88,7 +88,7 @@ def test_ties_are_ordered_by_id_over_several_pages(
     assert found == sorted(found)
 
 
-def test_documents_of_somebody_else_are_read_too(es_index: PrefixedIndex, raw: EsClient) -> None:
+def test_documents_of_other_programs_are_read_too(es_index: PrefixedIndex, raw: EsClient) -> None:
     name = f"{es_index.prefix}facts"
     raw.request("PUT", f"/{name}", {"mappings": {"properties": {"AGE": {"type": "integer"}}}})
     for i in range(25):
@@ -102,9 +102,7 @@ def test_documents_of_somebody_else_are_read_too(es_index: PrefixedIndex, raw: E
     assert [r.kind for r in stray.rejected] == ["strict_dynamic_mapping_exception"]
 
 
-def test_a_dropped_index_is_not_brought_back_by_a_write(
-    es_index: PrefixedIndex, raw: EsClient
-) -> None:
+def test_a_write_does_not_recreate_a_deleted_index(es_index: PrefixedIndex, raw: EsClient) -> None:
     es_index.ensure(SPEC)
     raw.request("DELETE", f"/{es_index.prefix}facts")
     with pytest.raises(DataError, match="index_not_found"):
@@ -112,7 +110,7 @@ def test_a_dropped_index_is_not_brought_back_by_a_write(
     assert es_index.fields("facts") is None
 
 
-def test_an_index_that_takes_nothing_is_an_error_and_no_dead_letters(
+def test_an_index_that_accepts_no_document_is_an_error_without_dead_letters(
     es_index: PrefixedIndex, raw: EsClient
 ) -> None:
     es_index.ensure(SPEC)
@@ -130,10 +128,10 @@ def test_an_index_that_takes_nothing_is_an_error_and_no_dead_letters(
     assert es_index.create("facts", [Document("1", {})]) == IndexOutcome(1, 0)
 
 
-def test_an_alias_of_two_indices_is_an_error_and_no_dead_letters(
+def test_an_alias_of_two_indices_is_an_error_without_dead_letters(
     es_index: PrefixedIndex, raw: EsClient
 ) -> None:
-    """Somebody put an alias in the index's place, and none of its indices is to be written."""
+    """An alias without a write index has replaced the index."""
     names = [f"{es_index.prefix}facts-{n}" for n in (1, 2)]
     for name in names:
         raw.request("PUT", f"/{name}", {"aliases": {f"{es_index.prefix}facts": {}}})
@@ -152,13 +150,13 @@ def test_one_node_is_green(es_index: PrefixedIndex, raw: EsClient) -> None:
     assert health["status"] == "green"
 
 
-def test_the_platforms_own_indices_are_made_as_specified(es_index: PrefixedIndex) -> None:
+def test_the_indices_are_created_as_specified(es_index: PrefixedIndex) -> None:
     for spec in (*api_log_specs(), DEAD_LETTERS):
         es_index.ensure(spec)
         assert es_index.fields(spec.name) == dict(spec.fields)
 
 
-def test_what_was_confirmed_is_seen_at_once(es_index: PrefixedIndex) -> None:
+def test_confirmed_documents_are_visible_at_once(es_index: PrefixedIndex) -> None:
     es_index.ensure(SPEC)
     for n in range(1, 6):
         es_index.create("facts", [Document(str(n), {"AGE": n})])
@@ -166,10 +164,10 @@ def test_what_was_confirmed_is_seen_at_once(es_index: PrefixedIndex) -> None:
         assert len(list(es_index.scan("facts"))) == n
 
 
-def test_a_full_disk_is_told_and_waited_for(
+def test_a_full_disk_is_retried_and_reported(
     es_index: PrefixedIndex, raw: EsClient, elasticsearch_url: str
 ) -> None:
-    """The very block that a server sets at its flood stage, set by hand and taken back."""
+    """The test sets and removes the block that a server sets at its flood stage."""
     es_index.ensure(SPEC)
     name, block = f"{es_index.prefix}facts", {"index.blocks.read_only_allow_delete": True}
     raw.request("PUT", f"/{name}/_settings", block)
@@ -185,7 +183,7 @@ def test_a_full_disk_is_told_and_waited_for(
         freeing.join()
 
 
-def test_a_real_cluster_is_not_cleared_unless_it_is_named(
+def test_clearing_a_real_cluster_requires_its_name(
     services: FakeServices, elasticsearch_url: str
 ) -> None:
     index = EsIndex(elasticsearch_url)

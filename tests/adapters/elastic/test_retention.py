@@ -1,4 +1,4 @@
-"""Documents older than the retention are deleted; nothing else is, on each log index."""
+"""Expiry deletes only documents older than the retention period, on each log index."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def test_expiring_again_deletes_nothing(logged: FakeServices) -> None:
     assert expire_documents(logged, indices=["logs"], days=5).deleted == {"logs": 0}
 
 
-def test_less_than_a_day_is_refused(logged: FakeServices) -> None:
+def test_a_retention_of_less_than_one_day_is_rejected(logged: FakeServices) -> None:
     with pytest.raises(DataError, match="at least 1 day"):
         expire_documents(logged, indices=["logs"], days=0)

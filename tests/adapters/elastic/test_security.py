@@ -27,7 +27,7 @@ KEY = "ApiKey a2V5LWlkOmtleQ=="
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Return the files of an authority, and of the certificate and key it made for 127.0.0.1."""
+    """Return the files of a certificate authority and of a certificate for 127.0.0.1."""
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
@@ -44,7 +44,7 @@ def es(certificate: tuple[Path, Path]) -> Iterator[FakeEs]:
         yield server
 
 
-def test_a_user_writes_over_tls(es: FakeEs, certificate: tuple[Path, Path]) -> None:
+def test_a_user_with_a_password_writes_over_tls(es: FakeEs, certificate: tuple[Path, Path]) -> None:
     access = Access(user="vigie", password="s3cret", ca_certs=str(certificate[0]))
     index = EsIndex(es.url, access)
     index.ensure(SPEC)
@@ -53,14 +53,14 @@ def test_a_user_writes_over_tls(es: FakeEs, certificate: tuple[Path, Path]) -> N
     index.close()
 
 
-def test_an_api_key_is_sent_as_one(es: FakeEs, certificate: tuple[Path, Path]) -> None:
+def test_the_api_key_is_sent(es: FakeEs, certificate: tuple[Path, Path]) -> None:
     es.authorization = KEY
     index = EsIndex(es.url, Access(api_key=KEY.split()[1], ca_certs=str(certificate[0])))
     assert index.count("logs") == 0
     index.close()
 
 
-def test_an_unknown_certificate_is_refused_before_the_password_is_sent(es: FakeEs) -> None:
+def test_an_untrusted_certificate_is_rejected_before_the_password_is_sent(es: FakeEs) -> None:
     index = EsIndex(es.url, Access(user="vigie", password="s3cret"))
     with pytest.raises(SettingsError, match="ELASTICSEARCH_CA_CERTS"):
         index.count("logs")
@@ -68,14 +68,14 @@ def test_an_unknown_certificate_is_refused_before_the_password_is_sent(es: FakeE
     index.close()
 
 
-def test_checking_certificates_can_be_switched_off(es: FakeEs) -> None:
+def test_certificate_checks_can_be_disabled(es: FakeEs) -> None:
     access = Access(user="vigie", password="s3cret", verify_certs=False)
     index = EsIndex(es.url, access)
     assert index.count("logs") == 0
     index.close()
 
 
-def test_a_wrong_password_is_a_wrong_setting_and_never_told(
+def test_a_wrong_password_is_a_settings_error_that_does_not_contain_it(
     es: FakeEs, certificate: tuple[Path, Path]
 ) -> None:
     access = Access(user="vigie", password="wr0ng", ca_certs=str(certificate[0]))
@@ -95,7 +95,7 @@ def test_a_wrong_password_is_a_wrong_setting_and_never_told(
         (Access(ca_certs="ca.pem"), "http://localhost:9200"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(access: Access, url: str) -> None:
+def test_inconsistent_settings_are_rejected(access: Access, url: str) -> None:
     with pytest.raises(SettingsError, match="ELASTICSEARCH_"):
         EsIndex(url, access)
 
@@ -151,7 +151,7 @@ def test_a_host_may_be_a_url(host: str, url: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["http://vigie:s3cret@es:9200", "es/path", "https://es/path"])
-def test_a_host_is_no_place_for_a_password_or_a_path(host: str) -> None:
+def test_a_host_with_a_password_or_a_path_is_rejected(host: str) -> None:
     settings = ElasticsearchSettings.model_validate({"ELASTICSEARCH_HOST": host})
     with pytest.raises(SettingsError, match="ELASTICSEARCH_PASSWORD") as caught:
         _ = settings.url

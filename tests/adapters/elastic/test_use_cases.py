@@ -1,4 +1,4 @@
-"""Log collection on a real Elasticsearch: what is promised of the embedded index holds there."""
+"""Log collection on a real Elasticsearch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ N = 250
 
 @pytest.fixture
 def collected(services: FakeServices, es_index: PrefixedIndex) -> FakeServices:
-    """Return services whose log index is the real one, with some predictions collected."""
+    """Return services on a real log index with collected predictions."""
     services.index = es_index  # type: ignore[assignment]
     for i in range(N):
         services.clock.advance(seconds=1)
@@ -45,14 +45,14 @@ def test_every_prediction_has_one_document_in_each_index(collected: FakeServices
     assert check_indices(collected).is_ok
 
 
-def test_a_lost_cursor_changes_nothing(collected: FakeServices) -> None:
+def test_a_lost_cursor_writes_no_duplicates(collected: FakeServices) -> None:
     collected.state.values.pop(collector_cursor(SOURCE))
     report = ingest_logs(collected, limit=1000)
     assert {(c.indexed, c.already_there) for c in report.counts.values()} == {(0, N)}
     assert deduplicate_indices(collected).removed == 0
 
 
-def test_what_somebody_else_doubled_is_found(collected: FakeServices) -> None:
+def test_duplicates_of_other_programs_are_removed(collected: FakeServices) -> None:
     [first, *_] = collected.index.scan(MESSAGE.name)
     collected.index.create(MESSAGE.name, [Document("a copy", first.body)])
     assert deduplicate_indices(collected).removed == 1
@@ -75,10 +75,10 @@ def test_replay(
     check(services, es_index)
 
 
-def test_headers_of_others_never_hold_up_the_stream(
+def test_long_headers_do_not_block_the_stream(
     services: FakeServices, es_index: PrefixedIndex
 ) -> None:
-    """Elasticsearch refuses a key of 40 KB, and with it the dead letter that would hold it."""
+    """Elasticsearch refuses documents with a key of 40 KB, so a dead letter truncates headers."""
     services.index = es_index  # type: ignore[assignment]
     deploy_detector(services, ISOLATION_FOREST)
     services.stream.create_topic("t")
