@@ -73,20 +73,15 @@ def simulate(
     """Send real rows that no training used to POST /predict, with feedback for a share of them."""
     from rich.progress import Progress
 
-    from vigie.demo.serving_client import ServingClient
+    from vigie.demo.serving_client import client_of
     from vigie.demo.simulate_traffic import simulate_traffic
     from vigie.models.catalog import get_model
     from vigie.settings import Settings
 
     settings = Settings.from_env()
     found, shifts = get_model(settings.paths.models, model), parse_shifts(shift or [])
-    key = settings.serving.api_key
-    api_key = key.get_secret_value() if key else None
     url = url or f"http://{settings.serving.host}:{settings.serving.port}"
-    with (
-        ServingClient(url, api_key=api_key) as client,
-        Progress(console=console, transient=True) as progress,
-    ):
+    with client_of(settings, url) as client, Progress(console=console, transient=True) as progress:
         task = progress.add_task(f"Sending to {url}", total=n)
         result = simulate_traffic(
             settings.paths.data,

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from vigie.addresses import without_login
 from vigie.demo.airflow_api import AirflowApi
-from vigie.demo.serving_client import ServingClient
+from vigie.demo.serving_client import client_of
 from vigie.demo.stage import Checks, Stage
 from vigie.demo.steps import STEPS
 from vigie.errors import VigieError
@@ -52,9 +52,7 @@ def run_demo(
             serving=stack.enter_context(
                 httpx.Client(base_url=target.serving_url, timeout=30, trust_env=False)
             ),
-            client=stack.enter_context(
-                ServingClient(target.serving_url, api_key=_api_key(settings))
-            ),
+            client=stack.enter_context(client_of(settings, target.serving_url)),
             logs=target.logs,
             model=get_model(settings.paths.models, model),
             rows=rows,
@@ -92,13 +90,8 @@ def _reporter(status: Status, heading: str) -> Callable[[str], None]:
     return lambda text: status.update(f"{heading}: {text}")
 
 
-def _api_key(settings: Settings) -> str | None:
-    key = settings.serving.api_key
-    return key.get_secret_value() if key else None
-
-
 def _summary(checks: Checks) -> Table:
-    table = Table("Step", "Asserted from outside", "Expected", "Found", "", title="The loop")
+    table = Table("Step", "Assertion", "Expected", "Found", "", title="The loop")
     last = ""
     for check in checks:
         mark = "[green]✓[/]" if check.ok else "[bold red]✗[/]"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 from vigie.errors import DataError, PermanentError, SettingsError, TransientError
+
+if TYPE_CHECKING:
+    from vigie.settings import Settings
 
 TIMEOUT_S = 10.0
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
@@ -99,6 +102,12 @@ class ServingClient:
                 f"{self._url} is not the prediction service: it returned no JSON object"
             )
         return answer
+
+
+def client_of(settings: Settings, url: str) -> ServingClient:
+    """Return a client with the API key of the settings."""
+    key = settings.serving.api_key
+    return ServingClient(url, api_key=key.get_secret_value() if key else None)
 
 
 def _detail(response: httpx.Response) -> str:

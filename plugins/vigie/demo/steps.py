@@ -181,9 +181,8 @@ def again(stage: Stage) -> None:
     stored = stage.services.predictions.count()
     stage.checks.equal("one document per prediction", second[MESSAGE.name], stored)
     dags = (COLLECTION, TRAINING, SCORING, REPORTS, RETRAINING)
-    wait_until(
-        lambda: stage.jobs_with_metrics() >= set(dags), 30
-    )  # scoring may still be in its last task
+    # The last task of the scoring run may still be running.
+    wait_until(lambda: stage.jobs_with_metrics() >= set(dags), 30)
     for dag_id in dags:
         has = dag_id in stage.jobs_with_metrics()
         stage.checks.holds(f"metrics of {dag_id} in /metrics", has, has)

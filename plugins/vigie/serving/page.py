@@ -27,6 +27,28 @@ PRIVATE = "private"  # the events of the page are not part of the API
 MAX_LINES = 1000
 _FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "monospace")
+_STYLE = {
+    "body_background_fill": "#f6f8f9",
+    "body_background_fill_dark": "#0d1417",
+    "block_background_fill": "#ffffff",
+    "block_background_fill_dark": "#141d21",
+    "block_border_width": "1px",
+    "block_label_text_weight": "500",
+    "block_label_text_color": "*neutral_700",
+    "block_info_text_color": "*neutral_500",
+    "button_primary_background_fill": "#0f5f63",
+    "button_primary_background_fill_hover": "#0b4a4e",
+    "button_primary_background_fill_dark": "#0f766e",
+    "button_primary_background_fill_hover_dark": "#115e59",
+    "button_primary_text_color": "#ffffff",
+    "button_large_radius": "8px",
+    "input_background_fill": "#ffffff",
+    "input_background_fill_dark": "#0f171a",
+    "input_border_width": "1px",
+    "input_border_color": "#b9c6cb",
+    "input_border_color_dark": "#37474e",
+    "input_border_color_focus": "#0f5f63",
+}
 
 
 def mount_page(app: FastAPI, serving: Serving, guard: ApiKey, path: str) -> None:
@@ -190,31 +212,11 @@ class _Page:
 
 def _theme() -> Any:
     """Return the Gradio theme; ``static/page.css`` has the other styles. No font is downloaded."""
-    return gr.themes.Base(
+    theme = gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.slate,
         radius_size=gr.themes.sizes.radius_md,
         font=_FONT,
         font_mono=_MONO,
-    ).set(
-        body_background_fill="#f6f8f9",
-        body_background_fill_dark="#0d1417",
-        block_background_fill="#ffffff",
-        block_background_fill_dark="#141d21",
-        block_border_width="1px",
-        block_label_text_weight="500",
-        block_label_text_color="*neutral_700",
-        block_info_text_color="*neutral_500",
-        button_primary_background_fill="#0f5f63",
-        button_primary_background_fill_hover="#0b4a4e",
-        button_primary_background_fill_dark="#0f766e",
-        button_primary_background_fill_hover_dark="#115e59",
-        button_primary_text_color="#ffffff",
-        button_large_radius="8px",
-        input_background_fill="#ffffff",
-        input_background_fill_dark="#0f171a",
-        input_border_width="1px",
-        input_border_color="#b9c6cb",
-        input_border_color_dark="#37474e",
-        input_border_color_focus="#0f5f63",
     )
+    return theme.set(**_STYLE)

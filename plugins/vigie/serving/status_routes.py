@@ -25,52 +25,55 @@ ModelName = Annotated[str | None, Query(max_length=64)]
 
 def status_router(serving: Serving, metrics_folder: Path) -> APIRouter:
     """Return the read-only routes."""
+    routes = _Routes(serving, metrics_folder)
     router = APIRouter(tags=["service"], default_response_class=JsonResponse)
+    router.get("/health")(routes.health)
+    router.get("/ready")(routes.ready)
+    router.get("/model")(routes.model)
+    router.get("/feature-names")(routes.feature_names)
+    router.get("/metrics")(routes.metrics)
+    router.get("/api/v1/anomalies/metrics", tags=["anomalies"])(routes.anomalies)
+    return router
 
-    @router.get("/health")
-    async def health() -> JsonResponse:
+
+class _Routes:
+    """Handlers of the routes."""
+
+    def __init__(self, serving: Serving, metrics_folder: Path) -> None:
+        self._serving = serving
+        self._metrics_folder = metrics_folder
+
+    async def health(self) -> JsonResponse:
         """Report that the process is alive; no other service is checked."""
         return JsonResponse({"status": "ok"})
 
-    @router.get("/ready")
-    async def ready() -> JsonResponse:
-        """Report whether predictions can be made; 503 with the problems if not."""
-        problems = serving.problems()
-        body = {
-            "ready": not problems,
-            "problems": problems,
-            "models": [_state(slot) for slot in serving.champions],
-        }
+    async def ready(self) -> JsonResponse:
+        """Report whether predictions are possible; 503 with the problems if not."""
+        problems = self._serving.problems()
+        models = [_state(slot) for slot in self._serving.champions]
+        body = {"ready": not problems, "problems": problems, "models": models}
         return JsonResponse(body, 503 if problems else 200)
 
-    @router.get("/model")
-    async def model(model: ModelName = None) -> JsonResponse:
+    async def model(self, model: ModelName = None) -> JsonResponse:
         """Return the deployed version of a model, its training metrics and its features."""
-        slot = serving.slot(model)
-        return JsonResponse(
-            _state(slot) | _details(slot.served) | {"features": _schema(slot.model)}
-        )
+        slot = self._serving.slot(model)
+        details = _details(slot.served) | {"features": _schema(slot.model)}
+        return JsonResponse(_state(slot) | details)
 
-    @router.get("/feature-names")
-    async def feature_names(model: ModelName = None) -> JsonResponse:
+    async def feature_names(self, model: ModelName = None) -> JsonResponse:
         """Return the names of the features in the model's order."""
-        found = serving.slot(model).model
+        found = self._serving.slot(model).model
         return JsonResponse({"model": found.name, "feature_names": found.feature_names})
 
-    @router.get("/metrics")
-    def metrics() -> PlainTextResponse:
+    def metrics(self) -> PlainTextResponse:
         """Return the metrics of serving and of every job for Prometheus."""
-        text = serving.telemetry.exposition(serving.champions, metrics_folder)
+        text = self._serving.telemetry.exposition(self._serving.champions, self._metrics_folder)
         return PlainTextResponse(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    @router.get("/api/v1/anomalies/metrics", tags=["anomalies"])
-    def anomalies() -> JsonResponse:
+    def anomalies(self) -> JsonResponse:
         """Return the champion of each log detector with its training metrics."""
-        return JsonResponse(
-            {"models": _detectors(serving.services.deployments, serving.services.bundles)}
-        )
-
-    return router
+        services = self._serving.services
+        return JsonResponse({"models": _detectors(services.deployments, services.bundles)})
 
 
 def _detectors(deployments: DeploymentStore, bundles: BundleStore) -> list[dict[str, Any]]:
