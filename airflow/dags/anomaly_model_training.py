@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Param, dag
 
-from vigie.operators import detectors as step
+from vigie.operators import anomaly as step
 from vigie.operators.base import DEFAULT_ARGS
 from vigie.operators.monitoring import PushMetricsOperator
 

@@ -94,7 +94,7 @@ LOGS_ALREADY_THERE = gauge(
     "index",
 )
 LOGS_FILTERED = gauge(
-    "vigie_logs_filtered_lines", "Lines of the last run that do not belong into the index", "index"
+    "vigie_logs_filtered_lines", "Lines of the last run that were filtered out", "index"
 )
 LOGS_DEAD_LETTERED = gauge(
     "vigie_logs_dead_lettered_lines", "Lines of the last run that became dead letters", "index"

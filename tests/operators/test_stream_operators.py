@@ -17,18 +17,16 @@ from vigie.anomaly.detectors.registry import DETECTORS, ISOLATION_FOREST, LSTM_A
 from vigie.anomaly.scoring.stream_lag import LagResult
 from vigie.errors import DataError, SettingsError, TransientError
 from vigie.operators.anomaly import (
+    EvaluateDetectorsOperator,
     GroupIncidentsOperator,
+    LoadTrainingLogsOperator,
+    RegisterDetectorsOperator,
     ScoreStreamOperator,
+    TrainDetectorOperator,
     WaitForLagOperator,
     optional_number,
 )
 from vigie.operators.base import JobOperator
-from vigie.operators.detectors import (
-    EvaluateDetectorsOperator,
-    LoadTrainingLogsOperator,
-    RegisterDetectorsOperator,
-    TrainDetectorOperator,
-)
 from vigie.operators.lag_trigger import LagTrigger
 from vigie.records import Message
 from vigie.settings import Settings

@@ -87,7 +87,7 @@ def push_metrics(
 
 
 def delete_metrics(services: Services, *, dag_id: str) -> None:
-    """Delete the groups of a job that has ended for good; log a warning if the sink fails."""
+    """Delete the groups of a job that will not run again; log a warning if the sink fails."""
     try:
         for grouping in ({}, _SUCCESS):
             services.metrics.delete(dag_id, grouping)
