@@ -14,13 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg2
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from vigie import wiring
-from vigie.addresses import checked_url, without_login
+from vigie.addresses import without_login
 from vigie.errors import SettingsError, TransientError
 from vigie.local import probes
 from vigie.settings import ElasticsearchSettings, MlflowSettings, StreamSettings
@@ -134,63 +133,53 @@ def elasticsearch(settings: ElasticsearchSettings) -> str:
     SettingsError
         If address, login or certificate are wrong, or if the server is not Elasticsearch.
     """
-    url = settings.url
-    with _elasticsearch_client(settings, url) as client:
-        health = _elasticsearch_get(client, url, "/_cluster/health")
-        cluster, state = probes.part_of(health, "cluster_name"), probes.part_of(health, "status")
-        if not isinstance(cluster, str) or not isinstance(state, str):
-            raise _not_a(url, "Elasticsearch", "ELASTICSEARCH_HOST")
-        detail = f"cluster {cluster}, {state}"
-        if state == "red":
-            raise TransientError(f"Elasticsearch at {url}: {detail}: a primary shard is missing")
-        answer = _elasticsearch_get(client, url, "/_nodes?filter_path=nodes.*.version")
-    nodes = probes.part_of(answer, "nodes")
+    url, variable = settings.url, "ELASTICSEARCH_HOST"
+    health = _ask_elasticsearch(settings, "/_cluster/health")
+    cluster, state = probes.part_of(health, "cluster_name"), probes.part_of(health, "status")
+    if not isinstance(cluster, str) or not isinstance(state, str):
+        raise _not_a(url, "Elasticsearch", variable)
+    detail = f"cluster {cluster}, {state}"
+    if state == "red":
+        raise TransientError(f"Elasticsearch at {url}: {detail}: a primary shard is missing")
+    listed = _ask_elasticsearch(settings, "/_nodes?filter_path=nodes.*.version")
+    nodes = probes.part_of(listed, "nodes")
     if not isinstance(nodes, dict):
-        raise _not_a(url, "Elasticsearch", "ELASTICSEARCH_HOST")
+        raise _not_a(url, "Elasticsearch", variable)
     versions = sorted({str(probes.part_of(node, "version")) for node in nodes.values()})
     return f"Elasticsearch {', '.join(versions)} ({detail}, nodes: {len(nodes)})"
 
 
-def _elasticsearch_client(settings: ElasticsearchSettings, url: str) -> httpx.Client:
+def _ask_elasticsearch(settings: ElasticsearchSettings, path: str) -> Any:
+    url = settings.url
     password = settings.password.get_secret_value() if settings.password else ""
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     probes.check_header("ELASTICSEARCH_API_KEY", key)
-    verify: ssl.SSLContext | bool = settings.verify_certs
-    if verify and settings.ca_certs and url.startswith("https:"):
-        try:
-            verify = ssl.create_default_context(cafile=settings.ca_certs)
-        except OSError as exc:
-            raise SettingsError(f"ELASTICSEARCH_CA_CERTS ({settings.ca_certs}): {exc}") from exc
-    return httpx.Client(
-        base_url=checked_url(url, "ELASTICSEARCH_HOST"),
-        trust_env=False,
-        timeout=_ELASTICSEARCH_S,
+
+    def refused(words: str) -> SettingsError:
+        return SettingsError(
+            f"{url} refused the login ({words}): check ELASTICSEARCH_USER, "
+            "ELASTICSEARCH_PASSWORD or ELASTICSEARCH_API_KEY"
+        )
+
+    return probes.get(
+        f"{url}{path}",
+        timeout_s=_ELASTICSEARCH_S,
+        headers={"Authorization": f"ApiKey {key}"} if key else None,
         auth=(settings.user, password) if settings.user else None,
-        headers={"Authorization": f"ApiKey {key}"} if key else {},
-        verify=verify,
+        verify=_verify(settings, url),
+        refused=refused,
+        variable="ELASTICSEARCH_HOST",
+        ca="ELASTICSEARCH_CA_CERTS",
     )
 
 
-def _elasticsearch_get(client: httpx.Client, url: str, path: str) -> Any:
+def _verify(settings: ElasticsearchSettings, url: str) -> ssl.SSLContext | bool:
+    if not (settings.verify_certs and settings.ca_certs and url.startswith("https:")):
+        return settings.verify_certs
     try:
-        answer = client.get(path)
-    except httpx.HTTPError as exc:
-        if "CERTIFICATE_VERIFY_FAILED" in str(exc):
-            raise SettingsError(
-                f"the certificate of {url} was not accepted; set ELASTICSEARCH_CA_CERTS"
-            ) from exc
-        raise TransientError(f"{url} did not answer ({type(exc).__name__})") from exc
-    if answer.status_code in (401, 403):
-        raise SettingsError(
-            f"{url} refused the login ({answer.status_code}): check ELASTICSEARCH_USER, "
-            "ELASTICSEARCH_PASSWORD or ELASTICSEARCH_API_KEY"
-        )
-    if answer.status_code != httpx.codes.OK:
-        raise TransientError(f"{url} answered with status {answer.status_code}")
-    try:
-        return answer.json()
-    except ValueError as exc:
-        raise _not_a(url, "Elasticsearch", "ELASTICSEARCH_HOST") from exc
+        return ssl.create_default_context(cafile=settings.ca_certs)
+    except OSError as exc:
+        raise SettingsError(f"ELASTICSEARCH_CA_CERTS ({settings.ca_certs}): {exc}") from exc
 
 
 def pushgateway(url: str) -> str:

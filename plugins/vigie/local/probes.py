@@ -5,6 +5,7 @@ Each probe raises :class:`~vigie.errors.TransientError` while the service is not
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from threading import Event
@@ -27,29 +28,35 @@ def get(
     url: str,
     timeout_s: float = 3,
     headers: Mapping[str, str] | None = None,
+    auth: tuple[str, str] | None = None,
+    verify: ssl.SSLContext | bool = True,
     refused: Callable[[str], SettingsError] | None = None,
     variable: str = "an address of the platform",
+    ca: str = "the system's CA certificates",
 ) -> Any:
     """GET a URL, without proxies, and return the response as parsed JSON or as text.
 
     A login in the URL is sent as a header instead, because httpx logs the URLs it requests. For a
     response with status 401 or 403, the error is the result of ``refused``, called with its text.
-    ``variable`` is the setting that contains the URL.
+    ``variable`` is the setting that contains the URL, ``ca`` the one of the CA certificates.
 
     Raises
     ------
     SettingsError
-        If the URL is invalid.
+        If the URL is invalid, or the server's certificate is not accepted.
     TransientError
         If the server did not answer, did not answer with status 200, or sent malformed JSON.
     """
     given = checked_url(url, variable)
     shown = str(given.copy_with(userinfo=b""))
-    auth = (given.username, given.password) if given.userinfo else None
+    auth = (given.username, given.password) if given.userinfo else auth
+    options: dict[str, Any] = {"headers": headers, "auth": auth, "verify": verify}
     try:
-        with httpx.Client(trust_env=False, timeout=timeout_s, headers=headers, auth=auth) as client:
+        with httpx.Client(trust_env=False, timeout=timeout_s, **options) as client:
             answer = client.get(shown)
     except httpx.HTTPError as exc:
+        if "CERTIFICATE_VERIFY_FAILED" in str(exc):
+            raise SettingsError(f"the certificate of {shown} was not accepted; check {ca}") from exc
         raise TransientError(f"{shown} did not answer ({type(exc).__name__})") from exc
     if refused and answer.status_code in (401, 403):
         raise refused(f"{answer.status_code} {answer.text.strip()[:200]}")
