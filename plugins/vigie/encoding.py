@@ -104,7 +104,7 @@ def iso_utc(at: datetime) -> str:
 
 
 def digest(*parts: str | bytes) -> str:
-    """Return a SHA-256 over the parts; their boundaries count.
+    """Return the SHA-256 of the parts, including the boundaries between them.
 
     Examples
     --------

@@ -207,7 +207,7 @@ def _read_json(name: str) -> _Reader:
         try:
             value, end = _DECODER.raw_decode(message, position)
         except (ValueError, RecursionError) as exc:
-            raise DataError(f"{key}: not JSON, or cut off: {exc}") from exc
+            raise DataError(f"{key}: not JSON, or truncated: {exc}") from exc
         if not isinstance(value, dict):
             raise DataError(f"{key}: expected a JSON object, found a {type(value).__name__}")
         dumps(value)  # raises DataError for integers beyond 64 bits

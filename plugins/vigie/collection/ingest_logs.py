@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vigie import catalogue
@@ -17,8 +18,6 @@ from vigie.faults import crash_point
 from vigie.records import JobResult, LineCounts, LogBatch, Sample
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from vigie.roles import Services
 
 log = logging.getLogger(__name__)
@@ -62,54 +61,80 @@ def ingest_logs(
     ConflictError
         Another process holds the lock for longer than ``_LOCK_WAIT_S``.
     """
-    line_filter = LineFilter(filter_pattern)
-
-    def load_position() -> SourcePosition:
-        ensure_api_log_indices(services.index, raw_index)
-        return SourcePosition.load(services.api_logs, services.state, source_id)
-
-    position = load_position()
-    tally = _Tally(dict.fromkeys((raw_index, MESSAGE.name, PERFS.name), LineCounts()))
-    while tally.read < limit and not tally.at_end:
-        size = min(batch_size, limit - tally.read)
-        batch = services.api_logs.read(position.cursor.offset, size)
-        lines = _documents(batch, source_id, line_filter, services.now())
-        crash_point("before_bulk")
-        with services.locks.hold(lock_name(source_id), wait_s=_LOCK_WAIT_S):
-            if position.has_moved():
-                position = load_position()
-                continue
-            indexed = index_lines(
-                services.index, lines, source=source_id, raw_index=raw_index, now=services.now()
-            )
-            crash_point("after_bulk")
-            tally.add(batch, indexed.counts, expected=position.cursor.offset)
-            position.advance(batch)
-    result = IngestResult(
-        read=tally.read,
-        offset=position.cursor.offset,
-        restarted=position.restarted,
-        lost=tally.lost,
-        lag=tally.lag(position.cursor.offset),
-        counts=tally.counts,
-    )
+    collector = _Collector(services, source_id, LineFilter(filter_pattern), raw_index)
+    while collector.read < limit and not collector.at_end:
+        collector.collect(min(batch_size, limit - collector.read))
+    result = collector.result()
     samples = _samples(result, services.index.count(DEAD_LETTERS.name))
     backoff_s = services.index.take_backoff_s()
     backoff = Sample(catalogue.ES_BACKOFF, backoff_s, {"worker": "0"})
     return replace(result, metrics=(*samples, backoff))
 
 
-@dataclass(slots=True)
-class _Tally:
-    """The totals of a run."""
+class _Collector:
+    """Collect batches of one source; the attributes are the totals of the run."""
 
-    counts: dict[str, LineCounts]
-    read: int = 0
-    lost: int = 0
-    at_end: bool = False
-    total: int | None = None
+    def __init__(
+        self, services: Services, source_id: str, line_filter: LineFilter, raw_index: str
+    ) -> None:
+        self.services = services
+        self.source_id = source_id
+        self.line_filter = line_filter
+        self.raw_index = raw_index
+        self.position = self._load_position()
+        self.counts = dict.fromkeys((raw_index, MESSAGE.name, PERFS.name), LineCounts())
+        self.read = self.lost = 0
+        self.at_end = False
+        self.total: int | None = None
 
-    def add(self, batch: LogBatch, counts: Mapping[str, LineCounts], *, expected: int) -> None:
+    def collect(self, size: int) -> None:
+        """Read and index up to ``size`` lines, then move the cursor."""
+        services = self.services
+        batch = services.api_logs.read(self.position.cursor.offset, size)
+        lines = self._documents(batch)
+        crash_point("before_bulk")
+        with services.locks.hold(lock_name(self.source_id), wait_s=_LOCK_WAIT_S):
+            if self.position.has_moved():
+                self.position = self._load_position()
+                return
+            indexed = index_lines(
+                services.index,
+                lines,
+                source=self.source_id,
+                raw_index=self.raw_index,
+                now=services.now(),
+            )
+            crash_point("after_bulk")
+            self._add(batch, indexed.counts)
+            self.position.advance(batch)
+
+    def result(self) -> IngestResult:
+        offset = self.position.cursor.offset
+        lag = max(0, self.total - offset) if self.total is not None else None
+        return IngestResult(
+            read=self.read,
+            offset=offset,
+            restarted=self.position.restarted,
+            lost=self.lost,
+            lag=0 if lag is None and self.at_end else lag,
+            counts=self.counts,
+        )
+
+    def _load_position(self) -> SourcePosition:
+        ensure_api_log_indices(self.services.index, self.raw_index)
+        return SourcePosition.load(self.services.api_logs, self.services.state, self.source_id)
+
+    def _documents(self, batch: LogBatch) -> list[LineDocuments]:
+        to_line = partial(
+            to_documents,
+            source=self.source_id,
+            ingested_at=self.services.now(),
+            line_filter=self.line_filter,
+        )
+        return [to_line(line, offset=n) for n, line in enumerate(batch.lines, batch.offset)]
+
+    def _add(self, batch: LogBatch, counts: Mapping[str, LineCounts]) -> None:
+        expected = self.position.cursor.offset
         for index, more in counts.items():
             self.counts[index] += more
         self.read += len(batch.lines)
@@ -127,22 +152,6 @@ class _Tally:
         # shows the end.
         is_last = batch.total is not None and batch.next_offset >= batch.total
         self.at_end = is_last or not batch.lines or batch.next_offset <= expected
-
-    def lag(self, offset: int) -> int | None:
-        if self.total is not None:
-            return max(0, self.total - offset)
-        return 0 if self.at_end else None
-
-
-def _documents(
-    batch: LogBatch, source_id: str, line_filter: LineFilter, now: datetime
-) -> list[LineDocuments]:
-    return [
-        to_documents(
-            line, source=source_id, offset=offset, ingested_at=now, line_filter=line_filter
-        )
-        for offset, line in enumerate(batch.lines, batch.offset)
-    ]
 
 
 def _samples(result: IngestResult, dead_letters: int) -> tuple[Sample, ...]:

@@ -61,7 +61,7 @@ def dead_letter(
     original
         The bytes as they were read.
     source_kind, source, partition, offset
-        Where it was read: ``api_log`` or ``stream``, which of them, and the position in it.
+        The kind of source (``api_log`` or ``stream``), its name, and the position in it.
     target_index
         The index for which it was intended.
     error_type, reason
