@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from vigie.drift.decision import detect_drift
-from vigie.drift.verdict import ColumnVerdict, DriftVerdict
+from vigie.drift.verdict import DriftVerdict
 from vigie.encoding import dumps, write_atomic
 from vigie.errors import DataError
 from vigie.models.thresholds import Threshold
@@ -91,17 +91,8 @@ class Evaluation:
         if not path.is_file():
             return None
         try:
-            body = orjson.loads(path.read_bytes())
-            columns = tuple(ColumnVerdict(**column) for column in body["drift"].pop("columns"))
-            reasons = tuple(body["drift"].pop("reasons"))
-            return cls(
-                model_version=body["model_version"],
-                drift=DriftVerdict(columns=columns, reasons=reasons, **body["drift"]),
-                drift_share_source=body["drift_share_source"],
-                performance=Performance(**body["performance"]),
-                floor=Threshold(**body["floor"]),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            return TypeAdapter(cls).validate_json(path.read_bytes())
+        except ValidationError as exc:
             raise DataError(f"{path} is not a readable evaluation; delete it and retry") from exc
 
 

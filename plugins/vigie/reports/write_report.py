@@ -32,12 +32,12 @@ class ReportResult(JobResult):
 
 
 def write_report(services: Services, *, kind: ReportKind, window: Window) -> ReportResult:
-    """Write an HTML file and a JSON file to the reports folder; on failure, neither.
+    """Write an HTML file and a JSON file of the same name to the reports folder.
 
     Raises
     ------
     NotEnoughDataError
-        The window lacks what the report shows, for example labels.
+        The window lacks what the report shows, for example labels; no file is written.
     """
     data, period = kind.data(window), window.run.period
     path = services.paths.reports / kind.file_name(window.model.name, period.until)
