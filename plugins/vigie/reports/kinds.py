@@ -28,7 +28,8 @@ class ReportKind:
     name
         The renderer draws the report under this name, and its files begin with it.
     data
-        Select what the report shows. Raises NotEnoughDataError if the window lacks it.
+        Function that selects what the report shows. It raises NotEnoughDataError if the window does
+        not have it.
     """
 
     name: str
