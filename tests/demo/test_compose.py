@@ -157,6 +157,6 @@ def test_the_repr_does_not_show_the_password(home: Path) -> None:
 
 
 def test_the_command_starts_nothing_without_secrets(home: Path) -> None:
-    answer = CliRunner().invoke(app, ["demo", "--platform", "compose"])
-    assert isinstance(answer.exception, SettingsError)
+    response = CliRunner().invoke(app, ["demo", "--platform", "compose"])
+    assert isinstance(response.exception, SettingsError)
     assert not (home / "data").exists()

@@ -39,13 +39,13 @@ class Through:
         self.client = client
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        answer = self.client.request(
+        response = self.client.request(
             request.method,
             request.url.raw_path.decode(),
             content=request.content,
             headers={"content-type": "application/json"},
         )
-        return httpx.Response(answer.status_code, content=answer.content)
+        return httpx.Response(response.status_code, content=response.content)
 
 
 @pytest.fixture
@@ -172,12 +172,12 @@ def test_single_failures_are_counted_and_quoted(
 
     def flaky(request: httpx.Request) -> httpx.Response:
         if next(turns) % 3 == 1:
-            return httpx.Response(503, json={"detail": "PostgreSQL did not answer"})
+            return httpx.Response(503, json={"detail": "PostgreSQL did not response"})
         return Through(client)(request)
 
     report = simulate_traffic(served.paths.data, model=model, service=answering(flaky), n=9)
     assert (report.answered, report.failed, report.refused) == (6, 3, 0)
-    assert report.errors == ("http://test/predict responded 503: PostgreSQL did not answer",)
+    assert report.errors == ("http://test/predict responded 503: PostgreSQL did not response",)
 
 
 def test_rejected_input_is_counted_separately(served: FakeServices, model: ModelFile) -> None:

@@ -24,8 +24,8 @@ Deploy = Callable[..., Deployment]
 
 
 def version(client: TestClient, features: dict[str, Any]) -> int:
-    answer: int = client.post("/predict", json={"features": features}).json()["model_version"]
-    return answer
+    version: int = client.post("/predict", json={"features": features}).json()["model_version"]
+    return version
 
 
 def state(client: TestClient) -> dict[str, Any]:
@@ -107,7 +107,10 @@ def test_a_corrupt_bundle_keeps_the_champion(
 def test_a_bundle_with_other_predictions_keeps_the_champion(
     client: TestClient, app: FastAPI, versions: Any, deploy: Deploy, features: dict[str, float]
 ) -> None:
-    mixed = {**versions[1], "model.skops": versions[0]["model.skops"]}  # sound, but not its own
+    mixed = {
+        **versions[1],
+        "model.skops": versions[0]["model.skops"],
+    }  # a valid file of another version
     deploy(2, mixed)
     app.state.poller.step()
     assert version(client, features) == 1
@@ -179,7 +182,7 @@ def test_a_start_while_the_database_is_down_serves_the_copy_on_disk(
         assert client.get("/model").json()["version"] == 1
 
 
-@pytest.mark.parametrize(("number", "answers"), [(1, 1), (2, 1), (3, 2)])
+@pytest.mark.parametrize(("number", "expected"), [(1, 1), (2, 1), (3, 2)])
 def test_a_copy_older_than_the_served_version_is_ignored(
     client: TestClient,
     app: FastAPI,
@@ -188,16 +191,16 @@ def test_a_copy_older_than_the_served_version_is_ignored(
     deploy: Deploy,
     monkeypatch: pytest.MonkeyPatch,
     number: int,
-    answers: int,
+    expected: int,
 ) -> None:
     second = deploy(2, versions[1])
-    deploy(1, None)  # deployment 3 would be the rollback; serving knows it
+    deploy(1, None)  # deployment 3, a rollback that serving has loaded
     app.state.poller.step()
     monkeypatch.setattr(served.deployments, "champion", down)
     copy = replace(second, number=number + 1)
     served.bundles.write_champion(copy)
     app.state.poller.step()
-    assert client.get("/model").json()["version"] == answers
+    assert client.get("/model").json()["version"] == expected
 
 
 def test_an_edited_model_file_takes_effect_with_the_next_training(

@@ -27,8 +27,8 @@ def post(client: TestClient, features: dict[str, Any], **more: Any) -> Any:
 def test_a_response_has_transaction_label_and_version(
     client: TestClient, features: dict[str, float]
 ) -> None:
-    answer = post(client, features).json()
-    assert sorted(answer) == [
+    response = post(client, features).json()
+    assert sorted(response) == [
         "label",
         "message",
         "model",
@@ -37,20 +37,20 @@ def test_a_response_has_transaction_label_and_version(
         "probability",
         "transaction_id",
     ]
-    assert (answer["model"], answer["model_version"]) == ("breast_cancer", 1)
-    assert (answer["prediction"], answer["label"]) in (("malignant", 1), ("benign", 0))
+    assert (response["model"], response["model_version"]) == ("breast_cancer", 1)
+    assert (response["prediction"], response["label"]) in (("malignant", 1), ("benign", 0))
 
 
 def test_a_prediction_is_stored_before_it_is_returned(
     client: TestClient, served: FakeServices, features: dict[str, float]
 ) -> None:
-    answer = post(client, features).json()
-    stored = served.predictions.get(answer["transaction_id"])
+    response = post(client, features).json()
+    stored = served.predictions.get(response["transaction_id"])
     assert stored is not None
     assert stored.features == features
     assert (stored.prediction, stored.probability, stored.model_version) == (
-        answer["prediction"],
-        answer["probability"],
+        response["prediction"],
+        response["probability"],
         1,
     )
     assert stored.created_at == served.now()
@@ -64,13 +64,13 @@ def test_a_prediction_that_is_not_stored_is_not_returned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def down(_: Prediction) -> int:
-        raise TransientError("PostgreSQL did not answer")
+        raise TransientError("PostgreSQL did not response")
 
     monkeypatch.setattr(served.predictions, "add", down)
     response = post(client, features)
     assert response.status_code == 503
     assert response.headers["retry-after"] == "5"
-    assert response.json() == {"detail": "PostgreSQL did not answer"}
+    assert response.json() == {"detail": "PostgreSQL did not response"}
 
 
 @pytest.mark.parametrize(
@@ -302,12 +302,16 @@ def test_a_different_second_label_is_a_correction_and_both_are_kept(
     client: TestClient, served: FakeServices, features: dict[str, float]
 ) -> None:
     transaction = post(client, features).json()["transaction_id"]
-    answers = [
+    responses = [
         client.post("/feedback", json={"transaction_id": transaction, "actual": actual}).json()
         for actual in (1, 1, 0)
     ]
-    assert [answer["outcome"] for answer in answers] == ["recorded", "already_there", "corrected"]
-    assert [label["actual"] for label in answers[-1]["recorded"]] == ["malignant", "benign"]
+    assert [response["outcome"] for response in responses] == [
+        "recorded",
+        "already_there",
+        "corrected",
+    ]
+    assert [label["actual"] for label in responses[-1]["recorded"]] == ["malignant", "benign"]
     assert [label.actual for label in served.labels.history(transaction)] == ["malignant", "benign"]
 
 

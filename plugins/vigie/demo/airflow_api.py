@@ -81,13 +81,13 @@ class AirflowApi:
 
     def conf(self, run: DagRun) -> dict[str, Any]:
         """Return the Params with which a run was triggered."""
-        answer = self._ask("GET", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}")
-        return dict(answer["conf"] or {})
+        response = self._ask("GET", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}")
+        return dict(response["conf"] or {})
 
     def runs(self, dag_id: str) -> list[DagRun]:
         """Return the runs of a DAG, newest first."""
-        answer = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=50&order_by=-run_after")
-        return [_run(run) for run in answer["dag_runs"]]
+        response = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=50&order_by=-run_after")
+        return [_run(run) for run in response["dag_runs"]]
 
     def task_states(self, run: DagRun) -> dict[str, str]:
         """Return the state of each task; a mapped task has the state of its last instance."""
@@ -120,8 +120,8 @@ class AirflowApi:
 
     def _ask(self, method: str, path: str, json: Any = None) -> Any:
         try:
-            answer = self._client.request(method, path, json=json)
-            answer.raise_for_status()
+            response = self._client.request(method, path, json=json)
+            response.raise_for_status()
         except httpx.HTTPStatusError as exc:
             text = exc.response.text[:500]
             raise TransientError(f"Airflow at {self.url} rejected {method} {path}: {text}") from exc
@@ -129,16 +129,16 @@ class AirflowApi:
             raise TransientError(
                 f"Airflow at {self.url} did not respond ({exc}); see: vigie status"
             ) from exc
-        return answer.json()
+        return response.json()
 
 
 _OPEN = frozenset({"running", "queued", "scheduled", "deferred", "up_for_retry", "restarting"})
 
 
-def _run(answer: Mapping[str, Any]) -> DagRun:
+def _run(response: Mapping[str, Any]) -> DagRun:
     return DagRun(
-        dag_id=answer["dag_id"],
-        run_id=answer["dag_run_id"],
-        state=answer["state"],
-        run_type=answer["run_type"],
+        dag_id=response["dag_id"],
+        run_id=response["dag_run_id"],
+        state=response["state"],
+        run_type=response["run_type"],
     )

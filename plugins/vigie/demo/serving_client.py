@@ -94,14 +94,14 @@ class ServingClient:
 
     def _object(self, response: httpx.Response) -> dict[str, Any]:
         try:
-            answer = response.json()
+            body = response.json()
         except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
+            body = None
+        if not isinstance(body, dict):
             raise DataError(
                 f"{self._url} is not the prediction service: it returned no JSON object"
             )
-        return answer
+        return body
 
 
 def client_of(settings: Settings, url: str) -> ServingClient:

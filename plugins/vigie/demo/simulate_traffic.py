@@ -165,7 +165,7 @@ class _Run:
     def send(self, features: Mapping[str, Any], actual: str | None) -> None:
         """Request a prediction, then send ``actual`` as its label unless it is None."""
         try:
-            answer = self.service.predict(self.model.name, features)
+            response = self.service.predict(self.model.name, features)
         except DataError as exc:
             self.refused += 1
             self._note(exc)
@@ -177,10 +177,10 @@ class _Run:
                 raise
             return
         self.answered += 1
-        self.predictions[str(answer["prediction"])] += 1
-        self.versions[str(answer["model_version"])] += 1
+        self.predictions[str(response["prediction"])] += 1
+        self.versions[str(response["model_version"])] += 1
         if actual is not None:
-            self._label(str(answer["transaction_id"]), actual)
+            self._label(str(response["transaction_id"]), actual)
 
     def _label(self, transaction_id: str, actual: str) -> None:
         try:

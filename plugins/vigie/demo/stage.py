@@ -174,8 +174,8 @@ class Stage:
 
     def served_version(self) -> int:
         """Return the version that the service reports; 0 if it serves none."""
-        answer = self.serving.get("/model", params={"model": self.model.name})
-        return int(answer.json().get("version") or 0) if answer.is_success else 0
+        response = self.serving.get("/model", params={"model": self.model.name})
+        return int(response.json().get("version") or 0) if response.is_success else 0
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.5) -> bool:

@@ -81,7 +81,7 @@ def _state(path: Path, data_dir: Path) -> ModelState:
 
 
 def check_model(path: Path, data_dir: Path) -> tuple[str, ...]:
-    """Return the mistakes of a model file and of its reference table, if the table exists."""
+    """Return the mistakes of a model file and, if it exists, of its reference table."""
     from vigie.models.reference import is_ready, load_reference
 
     try:

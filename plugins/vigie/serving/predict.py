@@ -67,16 +67,16 @@ def predict(
     """
     started = time.perf_counter()
     checked = validate_features(model, features)
-    answer = servable.predict([checked])[0]
+    output = servable.predict([checked])[0]
     usage = usage or Usage()
     prediction = Prediction(
         transaction_id=str(uuid.uuid4()),
         model=model.name,
         model_version=version,
         features=checked,
-        prediction=answer.label,
-        probability=answer.probability,
-        message=answer.message,
+        prediction=output.label,
+        probability=output.probability,
+        message=output.message,
         created_at=now(),
         latency_ms=round((time.perf_counter() - started) * 1000, 3),
         cpu_percent=usage.cpu_percent,
@@ -84,5 +84,5 @@ def predict(
     )
     offset = predictions.add(prediction)
     return PredictResult(
-        prediction=prediction, label=int(answer.label == model.positive_label), offset=offset
+        prediction=prediction, label=int(output.label == model.positive_label), offset=offset
     )

@@ -34,19 +34,19 @@ def prediction_router(serving: Serving, guard: ApiKey) -> APIRouter:
         if not isinstance(features, dict):
             raise FeatureError({"features": "expected an object with a value for each feature"})
         name = _model_name(body.get("model"), model)
-        return JsonResponse(answer(serving.predict(name, features)))
+        return JsonResponse(prediction_body(serving.predict(name, features)))
 
     @router.post("/feedback", openapi_extra=_request(_FEEDBACK_BODY), response_class=JsonResponse)
     def feedback(body: Body) -> JsonResponse:
         """Record the label of a prediction; a different second label corrects the first."""
         _check_keys(body, required=("transaction_id", "actual"))
         result = serving.feedback(body["transaction_id"], body["actual"], "api")
-        return JsonResponse(receipt(result))
+        return JsonResponse(feedback_body(result))
 
     return router
 
 
-def answer(result: PredictResult) -> dict[str, Any]:
+def prediction_body(result: PredictResult) -> dict[str, Any]:
     """Return the response body: ``prediction`` is a label, ``label`` is 1 if it is positive."""
     stored = result.prediction
     return {
@@ -60,7 +60,7 @@ def answer(result: PredictResult) -> dict[str, Any]:
     }
 
 
-def receipt(result: FeedbackResult) -> dict[str, Any]:
+def feedback_body(result: FeedbackResult) -> dict[str, Any]:
     """Return the response body with the outcome and all labels of the transaction."""
     recorded = [
         {"actual": label.actual, "seq": label.seq, "at": label.at, "source": label.source}
