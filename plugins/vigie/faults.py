@@ -1,8 +1,7 @@
-"""Named crash points: where a test may kill a process to prove that nothing is lost.
+"""Named crash points: places at which a test kills the process to check crash safety.
 
-A crash point costs one dictionary look-up and does nothing unless the environment variable
-``VIGIE_CRASH_AT`` holds its name (``name:3``: when it comes there for the third time); then the
-process kills itself, as a power cut would: no clean-up runs.
+A crash point does nothing unless the environment variable ``VIGIE_CRASH_AT`` contains its name, or
+``name:3`` for the third call. The process then kills itself with SIGKILL, so that no clean-up runs.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import signal
 from collections import Counter
 
 VARIABLE = "VIGIE_CRASH_AT"
-_passed: Counter[str] = Counter()
+_calls: Counter[str] = Counter()
 
 
 def crash_point(name: str) -> None:
@@ -20,6 +19,6 @@ def crash_point(name: str) -> None:
     wanted, _, times = os.environ.get(VARIABLE, "").partition(":")
     if wanted != name:
         return
-    _passed[name] += 1
-    if _passed[name] >= int(times or 1):
+    _calls[name] += 1
+    if _calls[name] >= int(times or 1):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""Fitted scikit-learn models as skops files; the only module that touches skops.
+"""Store fitted scikit-learn models as skops files; the only module that uses skops.
 
-A file is data: loading it builds only types that skops knows or that the caller lists. The list is
-never read from the file.
+Loading a file creates only types that skops trusts or that the caller lists. The list is never read
+from the file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 from vigie.errors import DataError
 
 _TORCH_BACK_END = "sklearn.externals.array_api_compat.torch"
-#: What reading damaged bytes raises, in skops and in what it builds.
+#: Errors that damaged bytes raise in skops and in the types that it creates.
 DAMAGED = (
     ValueError,
     KeyError,
@@ -30,18 +30,18 @@ DAMAGED = (
 
 
 def dump(model: Any) -> bytes:
-    """Return a fitted model as the bytes of a skops file."""
+    """Serialize a fitted model to the bytes of a skops file."""
     data: bytes = _skops().dumps(model)
     return data
 
 
 def load(data: bytes, trusted: Sequence[str]) -> Any:
-    """Return the model of a skops file.
+    """Load a model from the bytes of a skops file.
 
     Raises
     ------
     DataError
-        If the file is damaged, or holds a type that neither skops nor ``trusted`` knows.
+        The file is damaged, or contains a type that neither skops nor ``trusted`` allows.
     """
     skops = _skops()
     try:
@@ -53,23 +53,23 @@ def load(data: bytes, trusted: Sequence[str]) -> Any:
 
 
 def unknown_types(data: bytes) -> list[str]:
-    """Return the types of a skops file that skops does not know by itself."""
+    """Return the types in a skops file that skops does not trust by itself."""
     return list(_skops().get_untrusted_types(data=data))
 
 
 def prepare() -> None:
-    """Import skops now: before threads run, or where its second would be felt later."""
+    """Import skops, which takes a second, before threads or requests need it."""
     _skops()
 
 
 def _skops() -> Any:
     """Import skops without two side effects of its import.
 
-    It lists every estimator of scikit-learn, which loads torch where it is installed (560 MB, 3 s
-    that nobody needs); a back end that cannot be imported is passed over. And it looks for scipy's
-    functions in every loaded module, in order of import: Airflow's deprecated modules answer each
-    of 300 names with a warning (7 s, a minute in a task's log), so they go to the end of the row,
-    where the search does not come.
+    The import lists every estimator of scikit-learn, which loads torch if it is installed (560 MB,
+    3 s). A back end that cannot be imported is skipped, so torch is hidden. The import also looks
+    up 300 names of scipy in every loaded module, in the order of import, and Airflow's deprecated
+    modules emit a warning for each name (7 s). They are moved to the end of the module table, which
+    the search does not reach.
     """
     found = sys.modules.get("skops.io")
     if found is not None and hasattr(found, "loads"):

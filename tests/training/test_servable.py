@@ -173,7 +173,9 @@ def test_training_does_not_depend_on_the_order_of_rows(candidate: str) -> None:
 
 
 def test_an_unknown_candidate_lists_the_known_ones() -> None:
-    with pytest.raises(DataError, match="there are: logistic_regression, random_forest, xgboost"):
+    with pytest.raises(
+        DataError, match="expected one of: logistic_regression, random_forest, xgboost"
+    ):
         build_candidate("perceptron", MIXED, 0)
 
 

@@ -1,4 +1,4 @@
-"""``vigie retrain | promote | rollback | why``: a model's versions."""
+"""``vigie retrain | promote | rollback | why``: versions of a model."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from vigie.models.thresholds import Threshold
     from vigie.settings import Settings
 
-Model = Annotated[str, typer.Option("--model", "-m", help="The model file's name.")]
-Reason = Annotated[str, typer.Option("--reason", help="What to write into the ledger.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="Name of the model file.")]
+Reason = Annotated[str, typer.Option("--reason", help="Reason for the ledger.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,21 +28,21 @@ def register(app: typer.Typer) -> None:
 
 def retrain(
     model: Model,
-    force: Annotated[bool, typer.Option("--force", help="Whatever the triggers say.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train even if no trigger fires.")] = False,
     min_rows: Annotated[
-        int | None, typer.Option(min=1, help="New labelled rows that ask for a training.")
+        int | None, typer.Option(min=1, help="Unused labelled rows that trigger a training.")
     ] = None,
     drift_share: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of drifted columns that asks for one.")
+        float | None, typer.Option(min=0, max=1, help="Share of drifted columns that triggers one.")
     ] = None,
     performance_floor: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Performance below which one is asked for.")
+        float | None, typer.Option(min=0, max=1, help="Performance below which one is triggered.")
     ] = None,
     run_id: Annotated[
-        str | None, typer.Option(help="Go on with a run that stopped, by its id.")
+        str | None, typer.Option(help="Continue the interrupted run with this id.")
     ] = None,
 ) -> None:
-    """Check the triggers, train the candidates, and promote the best if the gate lets it pass."""
+    """Evaluate the triggers, train the candidates, and promote the best if the gate accepts it."""
     from vigie.models.catalog import get_model
     from vigie.retraining.retrain_model import retrain_model
 
@@ -54,73 +54,76 @@ def retrain(
     with services() as opened:
         run = run_id or f"cli-{opened.now():%Y%m%dT%H%M%S%f}"
         with console.status(f"Retraining {model} (run {run}) …"):
-            report = retrain_model(
+            result = retrain_model(
                 opened,
                 model=get_model(opened.paths.models, model),
                 run_id=run,
                 force=force,
                 thresholds=_thresholds(opened.settings, given),
-                actor=_who(),
+                actor=_user(),
             )
-    if report.promoted:
-        console.print(f"[green]{model} v{report.version}[/] ({report.candidate}) is champion.")
+    if result.promoted:
+        console.print(f"[green]{model} v{result.version}[/] ({result.candidate}) is champion.")
     else:
-        console.print(f"[yellow]The champion stays[/]: {report.candidate} did not pass the gate.")
-    for reason in report.reasons:
+        console.print(f"[yellow]The champion stays[/]: the gate refused {result.candidate}.")
+    for reason in result.reasons:
         console.print(f"  · {escape(reason)}", highlight=False)
 
 
 def promote(
     model: Model,
-    to: Annotated[int, typer.Option("--to", help="The published version.", min=1)],
-    force: Annotated[bool, typer.Option("--force", help="Even if the gate refuses.")] = False,
+    to: Annotated[int, typer.Option("--to", help="The published version to promote.", min=1)],
+    force: Annotated[
+        bool, typer.Option("--force", help="Promote even if the gate refuses.")
+    ] = False,
     reason: Reason = "",
 ) -> None:
-    """Make a published version champion by hand; exit code 4 if the gate refuses it."""
+    """Promote a published version by hand; exit code 4 if the gate refuses it."""
     from vigie.models.catalog import get_model
     from vigie.retraining.promotion import promote_version
 
     with services() as opened:
-        report = promote_version(
+        result = promote_version(
             opened,
             model=get_model(opened.paths.models, model),
             version=to,
             force=force,
-            actor=_who(),
+            actor=_user(),
             reason=reason,
         )
-    console.print(f"[green]{model} v{report.version}[/] is champion.")
-    for note in report.notes:
+    console.print(f"[green]{model} v{result.version}[/] is champion.")
+    for note in result.notes:
         console.print(f"  · {escape(note)}", highlight=False)
 
 
 def rollback(
     model: Model,
     to: Annotated[
-        int | None, typer.Option("--to", min=1, help="The version; else the one before.")
+        int | None,
+        typer.Option("--to", min=1, help="Target version; default: the previous champion."),
     ] = None,
     reason: Reason = "",
 ) -> None:
-    """Go back to an earlier version at once; works while MLflow is down."""
+    """Roll back to an earlier version; works while MLflow is down."""
     from vigie.registry.rollback_model import rollback_model
 
     with services() as opened:
-        report = rollback_model(opened, model=model, actor=_who(), reason=reason, to=to)
+        result = rollback_model(opened, model=model, actor=_user(), reason=reason, to=to)
     console.print(
-        f"[green]{model} v{report.version}[/] is champion again (was v{report.previous_version})."
+        f"[green]{model} v{result.version}[/] is champion again (was v{result.previous_version})."
     )
-    for note in report.notes:
+    for note in result.notes:
         console.print(f"  · {escape(note)}", highlight=False)
 
 
 def why(
     model: Model,
     at: Annotated[
-        str | None, typer.Option(help="A date (its end) or a time, ISO 8601, UTC.")
+        str | None, typer.Option(help="Date (end of the day) or time, ISO 8601, UTC.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Decisions to show.")] = 12,
+    limit: Annotated[int, typer.Option(min=1, help="Number of decisions to print.")] = 12,
 ) -> None:
-    """Tell which version is (or was) champion, how it came to be, and what was decided and why."""
+    """Print the champion (now or at a time), its deployments, and all decisions with reasons."""
     from vigie.cli.why_text import print_explanation
     from vigie.registry.explain_decisions import explain_decisions
 
@@ -129,7 +132,7 @@ def why(
 
 
 def _instant(text: str | None) -> datetime | None:
-    """Read a date as its last instant, a time as itself; without a zone it is UTC."""
+    """Parse a time, or a date as its last instant; the default time zone is UTC."""
     if text is None:
         return None
     try:
@@ -153,7 +156,7 @@ def _thresholds(settings: Settings, given: dict[str, float | None]) -> dict[str,
     )
 
 
-def _who() -> str:
+def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):

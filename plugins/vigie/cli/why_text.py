@@ -1,4 +1,4 @@
-"""``vigie why``: the ledger as text for people."""
+"""``vigie why``: print the ledger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLOURS = {"yes": "green", "no": "yellow", "unknown": "magenta"}
 
 
 def print_explanation(explanation: ExplainResult) -> None:
-    """Print the champion, how it came there, and the decisions."""
+    """Print the champion, its deployment history and the decisions."""
     champion, model = explanation.champion, explanation.model
     when = f" at {explanation.at:%Y-%m-%d %H:%M} UTC" if explanation.at else ""
     if champion is None:
@@ -30,7 +30,7 @@ def print_explanation(explanation: ExplainResult) -> None:
     for decision in explanation.decisions:
         _print_decision(decision)
     if not explanation.decisions:
-        console.print("Nothing was decided.")
+        console.print("No decisions.")
 
 
 def _never(model: str) -> str:
@@ -63,7 +63,7 @@ def _print_decision(decision: Decision) -> None:
 
 
 def evidence_lines(evidence: Mapping[str, Any], width: int = 160) -> list[str]:
-    """Return evidence as short ``name: value`` lines, nested ones on one line.
+    """Format evidence as short ``name: value`` lines; a nested value takes one line.
 
     Examples
     --------

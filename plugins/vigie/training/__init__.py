@@ -1,1 +1,1 @@
-"""Split, candidates, metrics, selection, gate."""
+"""Training of models: split, candidates, metrics, gate, servable models, staging."""

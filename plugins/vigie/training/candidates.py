@@ -1,4 +1,4 @@
-"""The kinds of model that compete, each one pipeline: preprocessing and estimator."""
+"""Build the candidates: pipelines of preprocessing and estimator."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def build_candidate(name: str, model: ModelFile, seed: int) -> Pipeline:
     """Return an unfitted pipeline for tables of ``Design.of(model)`` and a target of 0 and 1.
 
-    It runs in one thread (workers and requests are already parallel) and the same seed and rows
-    give the same model. Raises DataError for an unknown name.
+    The pipeline runs in one thread, because workers and requests are parallel already. The same
+    seed and rows give the same model. Raises DataError for an unknown name.
     """
     if name not in _ESTIMATORS:
-        raise DataError(f"no candidate is called {name!r}; there are: {', '.join(_ESTIMATORS)}")
+        raise DataError(f"unknown candidate {name!r}; expected one of: {', '.join(_ESTIMATORS)}")
     return Pipeline(
         [("prepare", _preparation(Design.of(model))), ("model", _ESTIMATORS[name](seed))]
     )
@@ -54,12 +54,12 @@ def _logistic_regression(seed: int) -> BaseEstimator:
 
 
 def _random_forest(seed: int) -> BaseEstimator:
-    # 100 trees answer one row in about 4 ms; more cost latency and bundle size, and gain nothing
-    # measurable here.
+    # 100 trees answer one row in about 4 ms. More trees increase latency and bundle size without a
+    # measurable gain.
     return RandomForestClassifier(
         n_estimators=100,
         min_samples_leaf=2,
-        max_leaf_nodes=256,  # bounds the bundle: 20,000 rows made 33 MB without it
+        max_leaf_nodes=256,  # limits the size of the bundle, which was 33 MB for 20,000 rows
         class_weight="balanced_subsample",
         n_jobs=1,
         random_state=seed,

@@ -1,4 +1,4 @@
-"""From a row of features to the row that a pipeline sees."""
+"""Convert rows of features to the input table of a pipeline."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """The columns of a pipeline: numbers (booleans among them), categories, then derived numbers.
+    """The columns of a pipeline: numbers (including booleans), categories, derived numbers.
 
-    The same object serves training and serving, so that a derived feature cannot be computed in two
-    ways.
+    Training and serving use the same class, so a derived feature is computed in one way.
     """
 
     features: tuple[str, ...]
@@ -38,12 +37,12 @@ class Design:
         return base if self.derive is None else (*base, *derivation(self.derive).NAMES)
 
     def of_rows(self, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-        """Return the table of some requests; a feature that one leaves out is missing."""
+        """Return the table of requests; a feature that a request omits is missing."""
         values = [[row.get(name) for name in self.features] for row in rows]
         return self.table(pd.DataFrame(values, columns=list(self.features), dtype=object))
 
     def table(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the pipeline's table: float64 numbers (NaN: missing), text categories (None)."""
+        """Return the input table; missing numbers are NaN (float64), missing categories None."""
         base = [f for f in self.features if f not in self.categories]
         table = frame[base].astype("float64")
         for name in self.categories:

@@ -1,4 +1,4 @@
-"""The frozen hold-out, and folds for what is left."""
+"""Split a table into a fixed hold-out and cross-validation folds."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from vigie.models.tables import row_fractions
 def holdout_mask(
     frame: pd.DataFrame, columns: Sequence[str], share: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Return which rows belong to the hold-out, decided by each row's own content.
+    """Return a mask of the rows in the hold-out; the content of a row decides.
 
-    A row never changes sides: not when rows are added, not in another order. Equal rows are on one
-    side. The share is reached on average, not exactly.
-
-    ``columns`` are the features, without the target: one person with two answers is one person.
+    A row stays on its side when rows are added or reordered, and equal rows are on the same side.
+    The share is reached on average, not exactly. ``columns`` are the features without the target,
+    so that rows that differ only in the target are on the same side.
     """
     return np.asarray(row_fractions(frame, columns, f"holdout:{seed}") < share)
 
 
 def in_content_order(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return the rows in an order of their content, so that training does not depend on theirs."""
+    """Sort the rows by a hash of their content, so that training does not depend on their order."""
     keys = row_fractions(frame, columns, "order")
     return frame.iloc[np.argsort(keys, kind="stable")]
 
@@ -35,12 +34,12 @@ def in_content_order(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFram
 def folds(
     frame: pd.DataFrame, columns: Sequence[str], y: NDArray[np.int64], n: int = 5
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield (train, test) positions; labels in proportion, equal rows in one fold.
+    """Yield (train, test) positions, stratified by label, with equal rows in the same fold.
 
     Raises
     ------
     NotEnoughDataError
-        If a label has fewer than two distinct rows, or a fold cannot hold both labels.
+        A label has fewer than two distinct rows, or a fold would have only one label.
     """
     groups = row_fractions(frame, columns, "fold")
     distinct = [len(np.unique(groups[y == label])) for label in (0, 1)]
@@ -54,5 +53,5 @@ def folds(
         )
     for train, test in StratifiedGroupKFold(n_splits=n).split(groups, y, groups):
         if len(np.unique(y[train])) < 2:
-            raise NotEnoughDataError("too few distinct rows: a fold would train on one label only")
+            raise NotEnoughDataError("too few distinct rows: a fold would have only one label")
         yield train, test

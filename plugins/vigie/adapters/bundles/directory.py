@@ -1,4 +1,4 @@
-"""Bundles on a file system: ``ROOT/MODEL/vN``, published by rename, read only when verified."""
+"""Bundles in a directory: ``ROOT/MODEL/vN``, published by rename and verified when read."""
 
 from __future__ import annotations
 
@@ -33,18 +33,17 @@ from vigie.roles.stores import Bundle
 CHAMPION = "champion.json"
 _NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]{0,63}")
 _VERSION = re.compile(r"v([1-9][0-9]{0,9})")
-_LEFTOVER_AGE_S = 3600.0  # no publication takes an hour: an older folder belongs to a dead process
+_LEFTOVER_AGE_S = 3600.0  # a publication takes less than an hour, so an older folder is a leftover
 
 
 class BundleDirectory:
     """The bundle role on a folder, local or on a shared volume.
 
-    A version's files, and after them its manifest, are written to a temporary folder beside it,
-    made durable, and renamed: readers see the whole version or none. No lock is needed: of two that
-    publish the same version, one rename succeeds, and the other finds the same content (nothing to
-    do) or another one (ConflictError).
-
-    *The same content* means the same files; the facts of the publication that came first are kept.
+    The files of a version and then its manifest are written to a temporary folder next to it,
+    flushed to disk, and renamed: readers see the whole version or none. No lock is needed. If two
+    processes publish the same version, one rename succeeds; the other process compares the content
+    and returns if the files are equal, or raises ConflictError. The info of the first publication
+    is kept.
     """
 
     def __init__(self, root: Path) -> None:
@@ -84,23 +83,23 @@ class BundleDirectory:
         return sorted(int(match[1]) for match in found if match)
 
     def write_champion(self, deployment: Deployment) -> None:
-        """Write the copy of a deployment, unless the one there is the same or newer.
+        """Write the copy of a deployment unless the existing copy is the same or newer.
 
-        A copy of a database that is no more may have the higher number; then the time tells.
+        The copy can stem from a deleted database and have a higher number; then the time decides.
         """
         path = self._model(deployment.model) / CHAMPION
         try:
-            there = self.read_champion(deployment.model)
+            existing = self.read_champion(deployment.model)
         except DataError:
-            there = None  # a damaged copy is mended by the next one
-        if there is not None and not there.is_older_than(deployment):
+            existing = None  # a damaged copy is replaced
+        if existing is not None and not existing.is_older_than(deployment):
             return
         data = dumps(asdict(deployment))
         with writing(path, len(data)):
             write_atomic(path, data)
 
     def read_champion(self, model: str) -> Deployment | None:
-        """Return the copy of the champion's deployment. Raises DataError if it is damaged."""
+        """Read the copy of the champion's deployment. Raises DataError if it is damaged."""
         path = self._model(model) / CHAMPION
         try:
             fields = json.loads(path.read_bytes())
@@ -109,30 +108,30 @@ class BundleDirectory:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
-            raise DataError(f"{path}: not the copy of a deployment: {exc}") from exc
+            raise DataError(f"{path}: invalid copy of a deployment: {exc}") from exc
         if deployment.model != model:
             raise DataError(f"{path}: belongs to {deployment.model}, not {model}")
         return deployment
 
     def _model(self, model: str) -> Path:
         if not isinstance(model, str) or not _NAME.fullmatch(model):
-            raise DataError(f"not a model's name: {model!r}; expected up to 64 of a-z 0-9 _ - .")
+            raise DataError(f"invalid model name {model!r}; expected up to 64 of a-z 0-9 _ - .")
         return self.root / model
 
     def _folder(self, model: str, version: int) -> Path:
         if isinstance(version, bool) or not _VERSION.fullmatch(f"v{version}"):
-            raise DataError(f"not a version: {version!r}; expected 1, 2, 3 …")
+            raise DataError(f"invalid version {version!r}; expected 1, 2, 3 …")
         return self._model(model) / f"v{version}"
 
 
 def _check_names(files: Mapping[str, bytes]) -> None:
     for name in files:
         if not _NAME.fullmatch(name) or name == MANIFEST:
-            raise DataError(f"not a bundle's file name: {name!r}")
+            raise DataError(f"invalid file name in a bundle: {name!r}")
 
 
 def _place(target: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder beside ``target`` and rename it; leave an existing ``target`` as it is."""
+    """Write a temporary folder and rename it to ``target``; keep an existing ``target``."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
         write_folder(temporary, files)
@@ -141,14 +140,14 @@ def _place(target: Path, files: Mapping[str, bytes]) -> None:
         sync_folder(target.parent)
         crash_point("after_publish_rename")
     except OSError as exc:
-        if exc.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # somebody else was faster
+        if exc.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another process published first
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what publications that were killed left behind."""
+    """Remove temporary folders and files of publications that were killed."""
     for leftover in folder.glob(".*.tmp*"):
         if time.time() - leftover.lstat().st_mtime > _LEFTOVER_AGE_S:
             if leftover.is_dir():

@@ -1,4 +1,4 @@
-"""What a bundle's folder holds: files, and a manifest by which every altered byte is found."""
+"""Files of a bundle, and the manifest that detects every altered byte."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from vigie.errors import DataError, DiskFullError, SettingsError, TransientError
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
-#: Errors of a shared volume or a disk that may be over at the next try.
+#: Errors of a shared volume or a disk that a retry can overcome.
 _PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY, errno.EAGAIN}
-_SPARE_BYTES = 1 << 20  # a publication must not take the last block: logs need one to say so
+_SPARE_BYTES = 1 << 20  # leaves room for the log message about a full disk
 
 
 def manifest_of(
     model: str, version: int, files: Mapping[str, bytes], info: Mapping[str, Any]
 ) -> bytes:
-    """Return the manifest: size and sha256 of each file, the facts, and a digest of itself."""
+    """Return the manifest: size and sha256 of each file, the info, and its own sha256."""
     entries = {
         name: {"sha256": _sha256(data), "size": len(data)} for name, data in sorted(files.items())
     }
@@ -40,7 +40,13 @@ def manifest_of(
 
 
 def read_manifest(folder: Path, model: str, version: int) -> tuple[bytes, dict[str, Any]]:
-    """Return the manifest, raw and parsed. Raises DataError: missing, altered or another's."""
+    """Return the manifest, raw and parsed.
+
+    Raises
+    ------
+    DataError
+        It is missing or altered, or belongs to another version.
+    """
     path = folder / MANIFEST
     raw = _read(path)
     try:
@@ -48,11 +54,13 @@ def read_manifest(folder: Path, model: str, version: int) -> tuple[bytes, dict[s
         claimed = body.pop("sha256")
         intact = claimed == _sha256(dumps(body)) and raw == dumps({**body, "sha256": claimed})
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise DataError(f"{path}: altered: not a manifest") from exc
+        raise DataError(f"{path}: altered: invalid manifest") from exc
     if not intact:
-        raise DataError(f"{path}: altered: its content does not have its own sha256")
+        raise DataError(f"{path}: altered: the content does not match its sha256")
     if body["format"] != _FORMAT:
-        raise DataError(f"{path}: format {body['format']}; this vigie reads format {_FORMAT}")
+        raise DataError(
+            f"{path}: format {body['format']}; this version of vigie reads format {_FORMAT}"
+        )
     if (body["model"], body["version"]) != (model, version):
         raise DataError(
             f"{path}: belongs to {body['model']} v{body['version']}, not {model} v{version}"
@@ -61,24 +69,24 @@ def read_manifest(folder: Path, model: str, version: int) -> tuple[bytes, dict[s
 
 
 def verified_files(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
-    """Return every file's bytes. Raises DataError naming a missing, altered or extra one."""
-    there = {p.name for p in folder.iterdir()} - {MANIFEST}
-    if extra := sorted(there - set(entries)):
-        raise DataError(f"{folder / extra[0]}: extra: the manifest does not name it")
+    """Return the bytes of every file. Raises DataError for a missing, altered or extra file."""
+    found = {p.name for p in folder.iterdir()} - {MANIFEST}
+    if extra := sorted(found - set(entries)):
+        raise DataError(f"{folder / extra[0]}: extra: the manifest does not list it")
     files = {}
     for name, entry in entries.items():
         data = _read(folder / name)
         if len(data) != entry["size"] or _sha256(data) != entry["sha256"]:
             raise DataError(
                 f"{folder / name}: altered: {len(data)} bytes with sha256 {_sha256(data)[:12]}…, "
-                f"the manifest says {entry['size']} bytes with {entry['sha256'][:12]}…"
+                f"the manifest lists {entry['size']} bytes with {entry['sha256'][:12]}…"
             )
         files[name] = data
     return files
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files durably into a new folder, in their order."""
+    """Write files to a new folder, in their order, and flush them to disk."""
     folder.mkdir()
     for name, data in files.items():
         with (folder / name).open("xb") as file:
@@ -89,17 +97,18 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def check_free(folder: Path, needed: int) -> None:
-    """Raise the error of a full disk before half of a bundle has been written."""
+    """Raise ENOSPC before writing if the disk has too little space for the bundle."""
     if shutil.disk_usage(folder).free < needed + _SPARE_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager
 def writing(path: Path, needed: int) -> Iterator[None]:
-    """Translate what the file system says while ``path`` is written.
+    """Translate errors of the file system while ``path`` is written.
 
-    A full disk is DiskFullError (what was champion stays, the same call works when there is room),
-    a passing error is TransientError, a folder that may not be written is SettingsError.
+    A full disk raises DiskFullError; the champion stays, and the same call succeeds once there is
+    space. A temporary error raises TransientError, and a folder without write permission raises
+    SettingsError.
     """
     try:
         yield
@@ -108,7 +117,7 @@ def writing(path: Path, needed: int) -> Iterator[None]:
             free = shutil.disk_usage(_existing(path)).free
             raise DiskFullError(
                 f"ENOSPC {path}: need {needed} bytes (and {_SPARE_BYTES} to spare), free {free}; "
-                "nothing was published, make room and run it again"
+                "nothing was published, free disk space and try again"
             ) from exc
         if exc.errno in _PASSING:
             raise TransientError(f"{path}: {exc.strerror}; nothing was published") from exc

@@ -1,4 +1,4 @@
-"""The records role on PostgreSQL: SQLAlchemy Core 2, one module a store."""
+"""The stores of the records role on PostgreSQL; one module per store."""
 
 from vigie.adapters.postgres.deployments import SqlDeployments
 from vigie.adapters.postgres.engine import open_engine

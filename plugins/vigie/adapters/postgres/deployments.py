@@ -1,4 +1,4 @@
-"""Deployments on PostgreSQL: the primary key (model, number) is the compare-and-swap."""
+"""Deployments on PostgreSQL; the primary key (model, number) makes the swap atomic."""
 
 from __future__ import annotations
 
@@ -57,12 +57,13 @@ class SqlDeployments:
             if found != expected_number:
                 raise ConflictError(
                     f"{model}: the newest deployment is number {found}, not {expected_number}; "
-                    "somebody else deployed meanwhile"
+                    "another process deployed in between"
                 )
             previous = newest.version if newest else None
-            said = (clean(actor), clean(reason), run_id)
-            row = Deployment(model, found + 1, version, previous, self._now(), *said)
-            # Whoever read the same number loses here, on the primary key: also a ConflictError.
+            described = (clean(actor), clean(reason), run_id)
+            row = Deployment(model, found + 1, version, previous, self._now(), *described)
+            # Of two transactions that read the same number, the second violates the primary key,
+            # which is translated to ConflictError too.
             connection.execute(insert(deployments).values(**dataclasses.asdict(row)))
         return row
 

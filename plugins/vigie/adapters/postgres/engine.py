@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: a pool for statements, a connection of its own for what lasts."""
+"""Connections to PostgreSQL: pooled ones for statements, dedicated ones for session locks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from vigie.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-#: A server on this machine or in this network answers a login within milliseconds, also under load.
+#: A local server answers a login within milliseconds, even under load.
 _CONNECT_TIMEOUT_S = 5
-#: A host that vanished without a word is noticed, by both ends, after about 25 s.
+#: Both ends detect a lost host after about 25 s.
 _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _SERVER_KEEPALIVE = (
     "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
@@ -30,26 +30,26 @@ _SERVER_KEEPALIVE = (
 
 
 def open_engine(url: str | URL, *, pool_size: int = 5) -> Engine:
-    """Return an engine; nothing is connected yet.
+    """Return an engine; it connects at the first use.
 
     Parameters
     ----------
     url
-        SQLAlchemy URL of a PostgreSQL database; the driver may be left out.
+        SQLAlchemy URL of a PostgreSQL database; the driver is optional.
     pool_size
-        Connections kept open; twice as many may be in use. 0: none is kept.
+        Connections that stay open; up to twice as many can be in use. 0: no pool.
 
     Raises
     ------
     SettingsError
-        If the URL cannot be read or names another database system.
+        The URL is malformed or names another database system.
     """
     pool: dict[str, Any] = {"poolclass": NullPool}
     if pool_size:
         pool = {"pool_size": pool_size, "max_overflow": pool_size, "pool_timeout": 10}
     return sa.create_engine(
         _postgres_url(url),
-        pool_pre_ping=True,  # a restart of the server costs nobody an error afterwards
+        pool_pre_ping=True,  # replaces connections that a restart of the server broke
         connect_args=_connect_args(),
         json_serializer=lambda value: dumps(value).decode(),
         json_deserializer=orjson.loads,
@@ -71,7 +71,7 @@ def _postgres_url(url: str | URL) -> URL:
 
 
 def _connect_args() -> dict[str, Any]:
-    """Return what every session says of itself; the name shows who holds a lock."""
+    """Return the connection options; the application name identifies the holder of a lock."""
     return {
         "connect_timeout": _CONNECT_TIMEOUT_S,
         "application_name": f"vigie pid {os.getpid()} on {socket.gethostname()}"[:63],
@@ -82,39 +82,39 @@ def _connect_args() -> dict[str, Any]:
 
 @contextmanager
 def connected(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection; the block commits what it wants kept."""
+    """Yield a connection; the block must commit."""
     with translated(), engine.connect() as connection:
         yield connection
 
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection in a transaction: committed when the block ends well, else rolled back."""
+    """Yield a connection in a transaction: committed on success, rolled back on an error."""
     with translated(), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def own_session(engine: Engine) -> Iterator[Connection]:
-    """Yield an autocommit connection outside the pool; its session locks last as long as the block.
+    """Yield an autocommit connection outside the pool; it holds session locks during the block.
 
-    If the process dies, the server sees its socket close and frees the locks at once.
+    If the process dies, the server closes the session and releases the locks.
     """
-    apart = open_engine(engine.url, pool_size=0).execution_options(isolation_level="AUTOCOMMIT")
+    dedicated = open_engine(engine.url, pool_size=0).execution_options(isolation_level="AUTOCOMMIT")
     with translated():
-        connection = apart.connect()
+        connection = dedicated.connect()
     try:
         yield connection
     finally:
-        _free(connection)
+        _release(connection)
 
 
-def _free(connection: Connection) -> None:
-    """Free the session's locks before it closes: the next one need not wait for the server."""
+def _release(connection: Connection) -> None:
+    """Release the locks of the session explicitly, because closing it releases them later."""
     try:
         connection.execute(sa.select(sa.func.pg_advisory_unlock_all()))
     except sa.exc.DBAPIError as exc:
-        words = str(exc.orig).partition("\n")[0]
-        log.warning("the session that held a lock was lost meanwhile: %s", words)
+        message = str(exc.orig).partition("\n")[0]
+        log.warning("lost the session that held a lock: %s", message)
         connection.invalidate()
     connection.close()

@@ -1,4 +1,4 @@
-"""The one point where psycopg2's and SQLAlchemy's errors become ours."""
+"""Translate errors of psycopg2 and SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from vigie.errors import (
 
 _DOWN = "start it with `vigie up`, or check VIGIE_DATABASE_URL, and try again"
 _LOGIN = "check the user, password and database of VIGIE_DATABASE_URL"
-_SCHEMA = "the database lacks our tables or is of another version: run `vigie init`"
+_SCHEMA = "the database lacks the tables of this version; run `vigie init`"
 
-#: SQLSTATE prefix → what the caller must do; the longest prefix rules
+#: SQLSTATE prefix → error class and advice; the longest prefix applies
 #: (PostgreSQL documentation, appendix A "PostgreSQL Error Codes").
 _BY_STATE: dict[str, tuple[type[VigieError], str]] = {
     "08": (TransientError, _DOWN),
-    "0A": (PermanentError, "this server does not have a feature that vigie needs"),
+    "0A": (PermanentError, "the server lacks a feature that vigie needs"),
     "22": (DataError, "a value does not fit its column"),
-    "23": (DataError, "a value breaks a rule of its table"),
+    "23": (DataError, "a value violates a constraint of its table"),
     "23505": (ConflictError, "another process wrote the same key first"),
     "25006": (TransientError, "the server is read-only (a standby?); try again"),
     "28": (SettingsError, _LOGIN),
     "3D": (SettingsError, _LOGIN),
-    "40": (TransientError, "transactions got in each other's way; try again"),
-    "42": (PermanentError, "a statement is wrong; please report it"),
-    "42501": (SettingsError, "the database user may not do this"),
+    "40": (TransientError, "concurrent transactions conflict; try again"),
+    "42": (PermanentError, "a statement is invalid; please report this"),
+    "42501": (SettingsError, "the database user lacks a privilege"),
     "42P01": (SettingsError, _SCHEMA),
     "42703": (SettingsError, _SCHEMA),
     "53": (TransientError, "the server is out of memory or connections; free some"),
@@ -43,11 +43,11 @@ _BY_STATE: dict[str, tuple[type[VigieError], str]] = {
     "54": (DataError, "a value is too long"),
     "55": (TransientError, "an object is in use; try again"),
     "57": (TransientError, _DOWN),
-    "58": (TransientError, "the server's machine has trouble with its disk"),
+    "58": (TransientError, "the server's machine has a disk problem"),
 }
-#: A failed login carries no SQLSTATE in psycopg2, only words.
+#: psycopg2 raises a failed login without SQLSTATE, so the message is matched.
 _LOGIN_WORDS = ("password authentication failed", "no password supplied", "does not exist")
-#: Errors without a SQLSTATE: the connection broke, could not be made, or none was free.
+#: Errors without SQLSTATE: the connection broke, failed, or none was free in the pool.
 _NO_ANSWER = (
     sa.OperationalError,
     sa.InterfaceError,
@@ -61,7 +61,7 @@ _NO_ANSWER = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn every error of the database into one of ours."""
+    """Raise every database error as a VigieError."""
     try:
         yield
     except (sa.SQLAlchemyError, psycopg2.Error) as exc:
@@ -69,7 +69,7 @@ def translated() -> Iterator[None]:
 
 
 def translate(exc: Exception) -> VigieError:
-    """Return our error for one of theirs; its message says what to do and never holds parameters.
+    """Return the VigieError for a database error; its message never contains parameters.
 
     Examples
     --------
@@ -77,11 +77,11 @@ def translate(exc: Exception) -> VigieError:
     TransientError('PostgreSQL: could not connect; start it with `vigie up`, ...')
     """
     cause = getattr(exc, "orig", None) or exc
-    if isinstance(cause, VigieError):  # raised by our own encoder while a statement was bound
+    if isinstance(cause, VigieError):  # raised by the JSON encoder while binding parameters
         return cause
     kind, advice = _verdict(exc, cause)
-    words = str(cause).strip().partition("\n")[0] or type(cause).__name__
-    return kind(f"PostgreSQL: {words}; {advice}")
+    message = str(cause).strip().partition("\n")[0] or type(cause).__name__
+    return kind(f"PostgreSQL: {message}; {advice}")
 
 
 def _verdict(exc: Exception, cause: BaseException) -> tuple[type[VigieError], str]:
@@ -93,4 +93,4 @@ def _verdict(exc: Exception, cause: BaseException) -> tuple[type[VigieError], st
         return SettingsError, _LOGIN
     if not state and isinstance(exc, _NO_ANSWER):
         return TransientError, _DOWN
-    return PermanentError, "this should not happen; please report it"
+    return PermanentError, "this error is unexpected; please report it"

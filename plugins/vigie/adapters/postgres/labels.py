@@ -1,4 +1,4 @@
-"""Labels on PostgreSQL: corrections are kept; training rows are claimed, then archived."""
+"""Labels on PostgreSQL; every correction is kept, and training rows are claimed, then archived."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SqlLabels:
 
     def claim(self, model: str, run_id: str) -> int:
         with transaction(self._engine) as connection:
-            archives = take(connection, _archives(model), 0)  # locks out archive() of this model
+            archives = take(connection, _archives(model), 0)  # blocks archive() of this model
             row = {"model": model, "run_id": run_id, "archives_before": archives}
             claim = insert(claims).values(**row).on_conflict_do_nothing()
             if connection.execute(claim).rowcount == 1:
@@ -111,12 +111,12 @@ class SqlLabels:
 
 
 def _archives(model: str) -> str:
-    """Name the counter of a model's archives; its row lock orders claims and archives."""
+    """Return the counter of a model's archives; its row lock serializes claims and archives."""
     return f"archives:{model}"
 
 
 def _lock_prediction(connection: Connection, transaction_id: str) -> str | None:
-    """Return the model, with the row locked: two reports on one prediction wait for each other."""
+    """Return the model and lock the row, so that two labels of a prediction are serialized."""
     query = select(predictions.c.model).where(predictions.c.transaction_id == transaction_id)
     return connection.execute(query.with_for_update(key_share=True)).scalar_one_or_none()
 
@@ -135,7 +135,7 @@ def _claim(connection: Connection, model: str, run_id: str) -> Row[Any]:
 
 
 def _freeze(connection: Connection, model: str, run_id: str) -> None:
-    """Write down the labelled, unused rows of this moment with their labels of this moment."""
+    """Store the currently labelled, unused rows with their current labels."""
     names = ["model", "run_id", "transaction_id", "label_seq"]
     rows = (
         select(labels.c.model, literal(run_id), labels.c.transaction_id, func.max(labels.c.seq))
@@ -146,11 +146,10 @@ def _freeze(connection: Connection, model: str, run_id: str) -> None:
 
 
 def _use(connection: Connection, model: str, run_id: str, archive: int) -> None:
-    """Mark a claim's rows as used, those that another run used meanwhile excepted."""
+    """Mark the rows of a claim as used, except those that another run has used since."""
     mine = (claimed_rows.c.model == model, claimed_rows.c.run_id == run_id)
-    rows = select(claimed_rows.c.transaction_id, claimed_rows.c.model, literal(archive)).where(
-        *mine
-    )
+    fields = (claimed_rows.c.transaction_id, claimed_rows.c.model, literal(archive))
+    rows = select(*fields).where(*mine)
     used = insert(used_rows).from_select(["transaction_id", "model", "archive"], rows)
     connection.execute(used.on_conflict_do_nothing())
     this = (claims.c.model == model, claims.c.run_id == run_id)

@@ -1,4 +1,4 @@
-"""The ledger on PostgreSQL: a decision's key makes recording it idempotent."""
+"""The ledger on PostgreSQL; the key of a decision makes recording idempotent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advisory locks of PostgreSQL, held by a session of their own: a dead process holds nothing."""
+"""Advisory locks of PostgreSQL; each has its own session, so a dead process holds no lock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SqlLocks:
 
 
 def acquire(session: Connection, name: str, wait_s: float = 0.0) -> bool:
-    """Take a session lock; ask again for ``wait_s`` (a wait in the server is deaf to signals)."""
+    """Acquire a session lock; retry for ``wait_s``, because a wait in the server blocks signals."""
     attempt = select(func.pg_try_advisory_lock(lock_key(name)))
     deadline, pause_s = time.monotonic() + wait_s, 0.02
     with translated():
@@ -49,16 +49,16 @@ def acquire(session: Connection, name: str, wait_s: float = 0.0) -> bool:
 
 
 def holder(session: Connection, name: str) -> str:
-    """Say which process holds a lock: its id and machine."""
+    """Return the process id and the machine of the process that holds a lock."""
     key = lock_key(name)
     halves = {"high": (key >> 32) & 0xFFFFFFFF, "low": key & 0xFFFFFFFF}
     with translated():
         found = session.execute(_HOLDER, halves).scalars().first()
-    return found or "somebody who just let go"
+    return found or "a process that has just released it"
 
 
 def lock_key(name: str) -> int:
-    """Map a lock's name to PostgreSQL's 64 bits; two names do not meet by chance.
+    """Map the name of a lock to the 64-bit key of PostgreSQL; a collision is improbable.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Bring a database to the schema of this version; safe to call from several processes at once."""
+"""Migrate a database to the schema of this version; concurrent calls are safe."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from vigie.errors import SettingsError
 
 
 def upgrade(url: str) -> None:
-    """Apply the missing migrations, all or none: PostgreSQL's DDL is transactional.
+    """Apply the missing migrations in one transaction.
 
     Raises
     ------
     SettingsError
-        If the database was made by a newer version of vigie.
+        A newer version of vigie created the database.
     """
     engine = open_engine(url, pool_size=0)
     with transaction(engine) as connection:
@@ -31,13 +31,11 @@ def upgrade(url: str) -> None:
         try:
             command.upgrade(_config(connection), "head")
         except CommandError as exc:
-            raise SettingsError(
-                f"the database was made by a newer version of vigie: {exc}"
-            ) from exc
+            raise SettingsError(f"a newer version of vigie created the database: {exc}") from exc
 
 
 def is_current(engine: Engine) -> bool:
-    """Tell whether a database has the schema of this version."""
+    """Return whether a database has the schema of this version."""
     with connected(engine) as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     return found == ScriptDirectory.from_config(_config()).get_current_head()

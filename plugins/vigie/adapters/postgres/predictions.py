@@ -1,4 +1,4 @@
-"""Predictions on PostgreSQL: the log offset is dense and in commit order."""
+"""Predictions on PostgreSQL; their log offsets have no gaps and follow the commit order."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from vigie.stored_records import storable_prediction
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Prediction))
 COLUMNS = tuple(predictions.c[name] for name in _FIELDS)
-#: Rows that a streaming query fetches at once.
+#: Rows per fetch of a streaming query.
 PAGE = 1000
 
-# One statement takes the offset and writes the event. The counter's row lock is held to commit, so
-# no reader can see offset n+1 before n; a duplicate is rolled back, so no offset is lost.
+# One statement allocates the offset and writes the prediction. The row lock of the counter is held
+# until the commit, so no reader sees offset n+1 before n. A duplicate is rolled back, so it leaves
+# no gap.
 _BUMP = (
     update(counters)
     .where(counters.c.name == "predictions")
@@ -56,8 +57,8 @@ class SqlPredictions:
                 connection.commit()
                 return offset
             connection.rollback()
-            known = select(predictions.c.log_offset).where(_is(stored.transaction_id))
-            return int(connection.execute(known).scalar_one())
+            existing = select(predictions.c.log_offset).where(_is(stored.transaction_id))
+            return int(connection.execute(existing).scalar_one())
 
     def get(self, transaction_id: str) -> Prediction | None:
         with connected(self._engine) as connection:
@@ -73,8 +74,8 @@ class SqlPredictions:
             return connection.execute(query).scalar_one()
 
     def page(self, offset: int, limit: int) -> list[LoggedPrediction]:
-        place = predictions.c.log_offset
-        query = select(*COLUMNS, place).where(place >= offset).order_by(place).limit(limit)
+        offsets = predictions.c.log_offset
+        query = select(*COLUMNS, offsets).where(offsets >= offset).order_by(offsets).limit(limit)
         with connected(self._engine) as connection:
             rows = connection.execute(query).all()
         return [LoggedPrediction(row.log_offset, prediction_of(row)) for row in rows]
@@ -91,7 +92,7 @@ class SqlPredictions:
 
 
 def labelled_rows(engine: Engine, query: Select[Any]) -> Iterator[LabelledPrediction]:
-    """Stream a query that selects :data:`COLUMNS`, ``actual`` and ``at``, oldest first."""
+    """Stream the rows of a query on :data:`COLUMNS`, ``actual`` and ``at``, oldest first."""
     ordered = query.order_by(predictions.c.created_at, predictions.c.log_offset)
     with connected(engine) as connection:
         for row in connection.execution_options(yield_per=PAGE).execute(ordered):
@@ -99,7 +100,7 @@ def labelled_rows(engine: Engine, query: Select[Any]) -> Iterator[LabelledPredic
 
 
 def prediction_of(row: Row[Any]) -> Prediction:
-    """Return the prediction in a row that starts with :data:`COLUMNS`."""
+    """Convert a row that starts with :data:`COLUMNS` to a prediction."""
     return Prediction(*row[: len(COLUMNS)])
 
 
@@ -108,7 +109,7 @@ def _is(transaction_id: str) -> Any:
 
 
 def _labelled() -> Select[Any]:
-    """Join every prediction with its latest label, if it has one."""
+    """Join each prediction with its latest label, if any."""
     latest = (
         select(labels.c.actual, labels.c.at)
         .where(labels.c.transaction_id == predictions.c.transaction_id)

@@ -1,4 +1,4 @@
-"""The tables. Change them together with a migration; a test compares the two."""
+"""The tables. Every change needs a migration; a test compares the two."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
-#: Ids compare by code point: fast, and in the same order everywhere.
+#: The collation "C" compares code points: it is fast and does not depend on the locale.
 _Id = Text(collation="C")
 _Instant = DateTime(timezone=True)
 
 counters = Table(
-    "counters",  # numbers that are never handed out twice: UPDATE … RETURNING, locked to commit
+    "counters",  # next free numbers; UPDATE … RETURNING holds the row lock until the commit
     metadata,
     Column("name", _Id, primary_key=True),
     Column("next", BigInteger, nullable=False),
@@ -49,11 +49,11 @@ predictions = Table(
     Index("predictions_by_time", "model", "created_at", "log_offset"),
 )
 labels = Table(
-    "labels",  # every label ever reported; the highest seq counts
+    "labels",  # every reported label; the highest seq is the current one
     metadata,
     Column("transaction_id", _Id, ForeignKey("predictions.transaction_id")),
     Column("seq", Integer, nullable=False),
-    Column("model", _Id, nullable=False),  # the prediction's, for counting
+    Column("model", _Id, nullable=False),  # the model of the prediction, for counting
     Column("actual", Text, nullable=False),
     Column("at", _Instant, nullable=False),
     Column("source", Text, nullable=False),
@@ -61,12 +61,12 @@ labels = Table(
     Index("labels_by_model", "model", "seq"),
 )
 claims = Table(
-    "claims",  # the rows that a training run may use, frozen when it asked
+    "claims",  # one row per training run that claimed labelled rows
     metadata,
     Column("model", _Id, nullable=False),
     Column("run_id", _Id, nullable=False),
     Column("archives_before", BigInteger, nullable=False),
-    Column("archive", BigInteger),  # set when the run's rows were archived
+    Column("archive", BigInteger),  # number of the archive; null until the rows are archived
     PrimaryKeyConstraint("model", "run_id"),
 )
 claimed_rows = Table(
@@ -75,11 +75,11 @@ claimed_rows = Table(
     Column("model", _Id, nullable=False),
     Column("run_id", _Id, nullable=False),
     Column("transaction_id", _Id, nullable=False),
-    Column("label_seq", Integer, nullable=False),  # the label of that moment
+    Column("label_seq", Integer, nullable=False),  # the current label at the time of the claim
     PrimaryKeyConstraint("model", "run_id", "transaction_id"),
 )
 used_rows = Table(
-    "used_rows",  # rows that a finished training used, and in which archive
+    "used_rows",  # rows that a finished training used, with the number of its archive
     metadata,
     Column("transaction_id", _Id, primary_key=True),
     Column("model", _Id, nullable=False),
@@ -141,8 +141,8 @@ stream_partitions = Table(
     metadata,
     Column("topic", _Id, nullable=False),
     Column("partition", Integer, nullable=False),
-    Column("first", BigInteger, nullable=False),  # oldest offset kept
-    Column("next", BigInteger, nullable=False),  # next offset to be written
+    Column("first", BigInteger, nullable=False),  # oldest available offset
+    Column("next", BigInteger, nullable=False),  # offset of the next record
     PrimaryKeyConstraint("topic", "partition"),
 )
 stream_batches = Table(
@@ -164,6 +164,6 @@ stream_positions = Table(
     Column("partition", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
     Column("metadata", Text, nullable=False),
-    Column("fence", BigInteger, nullable=False),  # raised by every new owner, checked by commit
+    Column("fence", BigInteger, nullable=False),  # incremented by each new owner, checked by commit
     PrimaryKeyConstraint("group_name", "topic", "partition"),
 )

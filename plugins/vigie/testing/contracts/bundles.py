@@ -33,7 +33,7 @@ def a_version_is_read_as_it_was_published(store: BundleStore) -> None:
 
 
 @CHECKS
-def facts_of_any_kind_survive_as_json(store: BundleStore) -> None:
+def info_is_stored_as_json(store: BundleStore) -> None:
     ugly: dict[Any, Any] = {
         "nan": math.nan,
         "small": 1e-7,
@@ -79,7 +79,7 @@ def other_content_is_a_conflict_and_changes_nothing(store: BundleStore) -> None:
 
 
 @CHECKS
-def of_many_that_publish_at_once_one_wins(store: BundleStore) -> None:
+def one_of_several_concurrent_publications_wins(store: BundleStore) -> None:
     contents = [{"a": str(i % 2).encode() * 10_000} for i in range(6)]
     outcomes = together([partial(store.publish, "fraud", 1, c, INFO) for c in contents])
     won = store.open("fraud", 1).files
@@ -89,7 +89,7 @@ def of_many_that_publish_at_once_one_wins(store: BundleStore) -> None:
 
 
 @CHECKS
-def a_version_that_is_not_there_is_named(store: BundleStore) -> None:
+def a_missing_version_is_named(store: BundleStore) -> None:
     store.publish("fraud", 1, FILES, INFO)
     error = raised(DataError, partial(store.open, "fraud", 2))
     assert "v2" in str(error)
@@ -116,7 +116,7 @@ def the_champion_is_read_as_it_was_written(store: BundleStore) -> None:
 
 
 @CHECKS
-def the_champion_never_goes_back(store: BundleStore) -> None:
+def an_older_deployment_does_not_replace_the_copy(store: BundleStore) -> None:
     store.write_champion(DEPLOYMENT)
     store.write_champion(dataclasses.replace(DEPLOYMENT, number=2, version=4))
     assert store.read_champion("fraud") == DEPLOYMENT
@@ -126,7 +126,7 @@ def the_champion_never_goes_back(store: BundleStore) -> None:
 
 
 @CHECKS
-def a_database_that_was_made_anew_takes_the_copy_over(store: BundleStore) -> None:
+def a_later_deployment_of_a_new_database_replaces_the_copy(store: BundleStore) -> None:
     store.write_champion(DEPLOYMENT)
     later = DEPLOYMENT.deployed_at + timedelta(days=1)
     fresh = dataclasses.replace(DEPLOYMENT, number=1, deployed_at=later)

@@ -54,7 +54,7 @@ def a_stale_expectation_is_refused_and_changes_nothing(records: Records) -> None
 
 
 @CHECKS
-def the_champion_of_a_past_day_is_known(records: Records) -> None:
+def the_champion_at_a_past_instant_is_returned(records: Records) -> None:
     start = records.clock()
     first = _deploy(records, 1, 0)
     records.clock.advance(days=1)
@@ -65,7 +65,7 @@ def the_champion_of_a_past_day_is_known(records: Records) -> None:
 
 
 @CHECKS
-def reasons_may_be_ugly(records: Records) -> None:
+def reasons_with_invalid_characters_are_cleaned(records: Records) -> None:
     done = records.deployments.deploy("m", 1, expected_number=0, actor=UGLY, reason=UGLY)
     champion = records.deployments.champion("m")
     assert champion == done
@@ -79,13 +79,13 @@ def versions_count_from_one_and_never_repeat(records: Records) -> None:
 
 
 @CHECKS
-def racing_callers_get_different_versions(records: Records) -> None:
+def concurrent_callers_get_different_versions(records: Records) -> None:
     taken = together([lambda: records.deployments.next_version("a")] * 8)
     assert sorted(taken) == list(range(1, 9))
 
 
 @CHECKS
-def racing_deployments_leave_one_linear_history(records: Records) -> None:
+def concurrent_deployments_leave_one_linear_history(records: Records) -> None:
     def promote(version: int) -> int:
         won = 0
         for _ in range(10):

@@ -75,7 +75,7 @@ def a_corrected_prediction_counts_once(records: Records) -> None:
 
 
 @CHECKS
-def ugly_labels_are_kept_in_visible_form(records: Records) -> None:
+def labels_with_invalid_characters_are_cleaned(records: Records) -> None:
     records.predictions.add(prediction(0, transaction_id=UGLY))
     records.labels.add(UGLY, UGLY, UGLY)
     [label] = records.labels.history(UGLY)
@@ -83,7 +83,7 @@ def ugly_labels_are_kept_in_visible_form(records: Records) -> None:
 
 
 @CHECKS
-def a_claim_freezes_rows_and_labels_of_its_moment(records: Records) -> None:
+def a_claim_freezes_the_current_rows_and_labels(records: Records) -> None:
     _labelled(records, 2)
     assert records.labels.claim(MODEL, "run1") == 2
     records.labels.add("t00000", "NO")
@@ -105,7 +105,7 @@ def rows_stay_unused_until_archived(records: Records) -> None:
 
 
 @CHECKS
-def a_later_run_may_use_archived_rows_and_its_own_each_once(records: Records) -> None:
+def a_later_run_reads_archived_rows_and_its_own_once_each(records: Records) -> None:
     _labelled(records, 2)
     records.labels.claim(MODEL, "run1")
     records.labels.archive(MODEL, "run1")
@@ -117,7 +117,7 @@ def a_later_run_may_use_archived_rows_and_its_own_each_once(records: Records) ->
 
 
 @CHECKS
-def a_failed_run_leaves_its_rows_to_the_next(records: Records) -> None:
+def rows_of_a_failed_run_belong_to_the_next(records: Records) -> None:
     _labelled(records, 2)
     records.labels.claim(MODEL, "failed")
     _labelled(records, 1, start=2)
@@ -131,7 +131,7 @@ def a_failed_run_leaves_its_rows_to_the_next(records: Records) -> None:
 
 
 @CHECKS
-def models_do_not_see_each_others_rows(records: Records) -> None:
+def rows_are_separate_per_model(records: Records) -> None:
     _labelled(records, 1)
     records.predictions.add(prediction(7, model="fraud"))
     records.labels.add("t00007", "NO")
@@ -143,7 +143,7 @@ def models_do_not_see_each_others_rows(records: Records) -> None:
 
 
 @CHECKS
-def an_empty_claim_holds_nothing(records: Records) -> None:
+def an_empty_claim_has_no_rows(records: Records) -> None:
     assert records.labels.claim(MODEL, "run1") == 0
     assert _rows(records.labels.claimed(MODEL, "run1")) == []
     assert records.labels.archive(MODEL, "run1") == 0
@@ -156,14 +156,14 @@ def a_run_that_claimed_nothing_cannot_read_or_archive(records: Records) -> None:
 
 
 @CHECKS
-def racing_reports_of_one_label_record_it_once(records: Records) -> None:
+def concurrent_reports_of_one_label_record_it_once(records: Records) -> None:
     _answered(records, 1)
     outcomes = together([lambda: records.labels.add("t00000", "YES")] * 6)
     assert Counter(outcomes) == {LabelOutcome.RECORDED: 1, LabelOutcome.ALREADY_THERE: 5}
 
 
 @CHECKS
-def racing_different_labels_are_all_kept_in_one_order(records: Records) -> None:
+def concurrent_different_labels_are_kept_in_one_order(records: Records) -> None:
     _answered(records, 1)
     outcomes = together([partial(records.labels.add, "t00000", f"L{i}") for i in range(6)])
     history = records.labels.history("t00000")

@@ -23,7 +23,7 @@ def _decision(key: str = "r1:fraud:gate", **changes: Any) -> Decision:
 
 
 @LEDGER_CHECKS
-def a_decision_comes_back_with_id_and_time(records: Records) -> None:
+def a_decision_is_returned_with_id_and_time(records: Records) -> None:
     number = records.ledger.record(_decision())
     [found] = records.ledger.decisions()
     assert found == replace(_decision(), id=number, at=records.clock())
@@ -60,7 +60,7 @@ def decisions_are_filtered(records: Records) -> None:
 
 
 @LEDGER_CHECKS
-def until_shows_what_was_decided_by_then(records: Records) -> None:
+def until_excludes_later_decisions(records: Records) -> None:
     records.clock.set(NOON)
     records.ledger.record(_decision("a"))
     records.clock.advance(hours=1)
@@ -71,7 +71,7 @@ def until_shows_what_was_decided_by_then(records: Records) -> None:
 
 
 @LEDGER_CHECKS
-def ugly_facts_are_kept_in_visible_form(records: Records) -> None:
+def evidence_with_invalid_values_is_cleaned(records: Records) -> None:
     evidence = {"nan": float("nan"), UGLY: [UGLY, 2**63 - 1]}
     records.ledger.record(_decision(reasons=(UGLY,), evidence=evidence))
     [found] = records.ledger.decisions()
@@ -80,13 +80,13 @@ def ugly_facts_are_kept_in_visible_form(records: Records) -> None:
 
 
 @LEDGER_CHECKS
-def facts_that_json_cannot_hold_are_refused(records: Records) -> None:
+def evidence_that_json_cannot_represent_is_refused(records: Records) -> None:
     raised(DataError, lambda: records.ledger.record(_decision(evidence={"huge": 2**64})))
     assert records.ledger.decisions() == []
 
 
 @LEDGER_CHECKS
-def racing_records_of_one_key_are_one_decision(records: Records) -> None:
+def concurrent_records_of_one_key_are_one_decision(records: Records) -> None:
     ids = together([lambda: records.ledger.record(_decision())] * 6)
     [only] = records.ledger.decisions()
     assert ids == [only.id] * 6
@@ -116,7 +116,7 @@ def values_are_not_shared_with_the_caller(records: Records) -> None:
 
 
 @STATE_CHECKS
-def values_are_forgotten_by_the_start_of_their_keys(records: Records) -> None:
+def values_are_deleted_by_key_prefix(records: Records) -> None:
     for key in ("a_b:1", "a_b:2", "a_bc", "axb:1", "%"):
         records.state.put(key, {})
     assert records.state.forget("a_b:") == 2
@@ -126,19 +126,19 @@ def values_are_forgotten_by_the_start_of_their_keys(records: Records) -> None:
 
 
 @STATE_CHECKS
-def ugly_state_is_kept_in_visible_form(records: Records) -> None:
+def state_with_invalid_values_is_cleaned(records: Records) -> None:
     records.state.put("k", {UGLY: UGLY, "nan": float("nan"), "float": 0.1})
     assert records.state.get("k") == {CLEAN: CLEAN, "nan": None, "float": 0.1}
 
 
 @STATE_CHECKS
-def state_that_json_cannot_hold_is_refused(records: Records) -> None:
+def state_that_json_cannot_represent_is_refused(records: Records) -> None:
     raised(DataError, lambda: records.state.put("k", {"huge": 2**64}))
     assert records.state.get("k") is None
 
 
 @STATE_CHECKS
-def racing_writers_leave_one_whole_value(records: Records) -> None:
+def concurrent_writers_leave_one_complete_value(records: Records) -> None:
     together([partial(records.state.put, "k", {"a": i, "b": i}) for i in range(6)])
     value = records.state.get("k")
     assert value is not None

@@ -17,26 +17,26 @@ def _enter(records: Records, name: str, wait_s: float = 0.0) -> None:
 
 
 @CHECKS
-def a_lock_is_free_again_after_the_block(records: Records) -> None:
+def a_lock_is_released_after_the_block(records: Records) -> None:
     for _ in range(3):
         _enter(records, "retrain:fraud")
 
 
 @CHECKS
-def a_held_lock_is_refused_at_once_and_named(records: Records) -> None:
+def a_held_lock_raises_at_once_and_is_named(records: Records) -> None:
     with records.locks.hold("retrain:fraud"):
         error = raised(ConflictError, lambda: _enter(records, "retrain:fraud"))
     assert "retrain:fraud" in str(error)
 
 
 @CHECKS
-def different_names_do_not_meet(records: Records) -> None:
+def different_names_are_independent(records: Records) -> None:
     with records.locks.hold("retrain:fraud"):
         _enter(records, "retrain:lung_cancer")
 
 
 @CHECKS
-def a_lock_is_freed_when_the_block_fails(records: Records) -> None:
+def a_lock_is_released_when_the_block_fails(records: Records) -> None:
     def fail() -> None:
         with records.locks.hold("retrain:fraud"):
             raise ZeroDivisionError
@@ -46,7 +46,7 @@ def a_lock_is_freed_when_the_block_fails(records: Records) -> None:
 
 
 @CHECKS
-def a_waiter_gets_the_lock_when_it_is_freed(records: Records) -> None:
+def a_waiting_caller_gets_the_released_lock(records: Records) -> None:
     held = Event()
 
     def first() -> None:
@@ -61,13 +61,13 @@ def a_waiter_gets_the_lock_when_it_is_freed(records: Records) -> None:
 
 
 @CHECKS
-def a_waiter_gives_up_after_its_time(records: Records) -> None:
+def a_waiting_caller_times_out(records: Records) -> None:
     with records.locks.hold("x"):
         raised(ConflictError, lambda: _enter(records, "x", wait_s=0.05))
 
 
 @CHECKS
-def one_at_a_time_is_inside(records: Records) -> None:
+def only_one_caller_holds_the_lock(records: Records) -> None:
     inside: list[int] = []
     most: list[int] = []
 

@@ -13,7 +13,7 @@ CHECKS = Contract()
 
 
 @CHECKS
-def an_event_comes_back_as_it_was_added(records: Records) -> None:
+def a_prediction_is_returned_as_it_was_added(records: Records) -> None:
     assert records.predictions.add(prediction(1)) == 0
     assert records.predictions.get("t00001") == prediction(1)
 
@@ -41,7 +41,7 @@ def the_same_transaction_again_changes_nothing(records: Records) -> None:
 
 
 @CHECKS
-def counts_are_per_model_or_of_all(records: Records) -> None:
+def counts_are_per_model_or_total(records: Records) -> None:
     for number, model in enumerate(["a", "b", "a"]):
         records.predictions.add(prediction(number, model=model))
     found = [records.predictions.count(model) for model in (None, "a", "b", "c")]
@@ -58,7 +58,7 @@ def pages_follow_each_other_without_gaps(records: Records) -> None:
 
 
 @CHECKS
-def a_window_takes_since_and_leaves_until(records: Records) -> None:
+def a_window_includes_since_and_excludes_until(records: Records) -> None:
     for number in (3, 0, 2, 1):
         records.predictions.add(prediction(number))
     records.predictions.add(prediction(9, model="other"))
@@ -69,7 +69,7 @@ def a_window_takes_since_and_leaves_until(records: Records) -> None:
 
 
 @CHECKS
-def a_window_carries_the_latest_label(records: Records) -> None:
+def a_window_contains_the_latest_label(records: Records) -> None:
     for number in range(2):
         records.predictions.add(prediction(number))
     records.clock.set(NOON + timedelta(hours=1))
@@ -83,7 +83,7 @@ def a_window_carries_the_latest_label(records: Records) -> None:
 
 
 @CHECKS
-def ugly_values_are_kept_in_visible_form(records: Records) -> None:
+def invalid_characters_are_cleaned(records: Records) -> None:
     features = {
         UGLY: UGLY,
         "nan": float("nan"),
@@ -100,7 +100,7 @@ def ugly_values_are_kept_in_visible_form(records: Records) -> None:
 
 
 @CHECKS
-def numbers_survive_exactly(records: Records) -> None:
+def numbers_are_stored_exactly(records: Records) -> None:
     features = {"big": 2**63 - 1, "small": -(2**63), "float": 0.1 + 0.2, "tiny": 5e-324, "int": 3}
     records.predictions.add(prediction(0, features=features))
     found = records.predictions.get("t00000")
@@ -110,7 +110,7 @@ def numbers_survive_exactly(records: Records) -> None:
 
 
 @CHECKS
-def what_json_cannot_hold_is_refused_and_nothing_kept(records: Records) -> None:
+def a_prediction_that_json_cannot_represent_is_refused(records: Records) -> None:
     for features in ({"huge": 2**64}, {"object": object()}):
         raised(DataError, partial(records.predictions.add, prediction(0, features=features)))
     raised(DataError, lambda: records.predictions.add(prediction(0, probability=float("nan"))))
@@ -121,7 +121,7 @@ def what_json_cannot_hold_is_refused_and_nothing_kept(records: Records) -> None:
 
 
 @CHECKS
-def instants_come_back_in_utc(records: Records) -> None:
+def instants_are_returned_in_utc(records: Records) -> None:
     local = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
     records.predictions.add(prediction(0, created_at=local))
     found = records.predictions.get("t00000")
@@ -152,7 +152,7 @@ def concurrent_writers_leave_no_gap_and_a_reader_skips_nothing(records: Records)
 
 
 @CHECKS
-def the_same_transaction_from_many_threads_is_one_event(records: Records) -> None:
+def the_same_transaction_from_many_threads_is_stored_once(records: Records) -> None:
     offsets = together([lambda: records.predictions.add(prediction(0))] * 6)
     assert offsets == [0] * 6
     assert records.predictions.add(prediction(1)) == 1

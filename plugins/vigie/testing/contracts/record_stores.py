@@ -1,4 +1,4 @@
-"""What the contracts of the records role need: all stores over one database, and example events."""
+"""Fixtures of the contracts of the records role: stores over one database, and predictions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vigie.testing.services import Clock
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
-#: A text that no JSON column or search engine takes as it is: NUL, a lone surrogate, U+2028.
+#: A text that JSON columns and search engines reject: NUL, a lone surrogate, U+2028.
 UGLY = "a\x00b\udcffc\u2028d"
 CLEAN = "a\\x00b\\udcffc\u2028d"
 
@@ -31,7 +31,7 @@ class Records:
 
 
 def prediction(number: int = 0, **changes: Any) -> Prediction:
-    """Return an event; each number has its own transaction and minute."""
+    """Return a prediction; each number has its own transaction and minute."""
     values: dict[str, Any] = {
         "transaction_id": f"t{number:05}",
         "model": "breast_cancer",

@@ -16,16 +16,16 @@ CHECKS = Contract()
 
 @dataclass(frozen=True, slots=True)
 class TrackerSubject:
-    """A tracker, a name of this test alone, and what there is to log."""
+    """A tracker, a unique name, and a model to log."""
 
     tracker: Tracker
     name: str
     model: Any  # fitted
-    example: Any  # rows that the model can answer
+    example: Any  # input rows of the model
     folder: Path
 
     def logged(self, key: str) -> str:
-        """Log the model in the run of this key, and return the run's id."""
+        """Log the model in the run with this key; return the id of the run."""
         with self.tracker.run(self.name, "n", key=key) as run:
             run.log_model("m", self.model, self.example)
         return run.run_id
@@ -42,7 +42,7 @@ def the_same_key_reopens_the_same_run(subject: TrackerSubject) -> None:
 
 
 @CHECKS
-def runs_without_a_key_are_runs_of_their_own(subject: TrackerSubject) -> None:
+def runs_without_a_key_are_separate(subject: TrackerSubject) -> None:
     with subject.tracker.run(subject.name, "n") as first:
         pass
     with subject.tracker.run(subject.name, "n") as second:
@@ -51,7 +51,7 @@ def runs_without_a_key_are_runs_of_their_own(subject: TrackerSubject) -> None:
 
 
 @CHECKS
-def a_retry_may_log_the_same_things_again(subject: TrackerSubject) -> None:
+def a_retry_can_log_the_same_values_again(subject: TrackerSubject) -> None:
     note = subject.folder / "note.txt"
     note.write_text("x")
     for _ in range(2):
@@ -65,7 +65,7 @@ def a_retry_may_log_the_same_things_again(subject: TrackerSubject) -> None:
 
 
 @CHECKS
-def an_alias_names_our_bundle_version(subject: TrackerSubject) -> None:
+def an_alias_returns_the_bundle_version(subject: TrackerSubject) -> None:
     for version in (3, 7):
         subject.tracker.register(subject.name, version, subject.logged(f"k{version}"))
     for version in (7, 3):
@@ -86,7 +86,7 @@ def an_alias_to_a_version_that_is_not_registered_is_refused(subject: TrackerSubj
 
 
 @CHECKS
-def an_error_inside_a_run_comes_out_unchanged(subject: TrackerSubject) -> None:
+def an_error_inside_a_run_is_raised_unchanged(subject: TrackerSubject) -> None:
     def fail() -> None:
         with subject.tracker.run(subject.name, "n", key="k"):
             raise ZeroDivisionError
@@ -102,8 +102,8 @@ def a_run_has_an_address(subject: TrackerSubject) -> None:
 
 
 @CHECKS
-def runs_side_by_side_do_not_mix(subject: TrackerSubject) -> None:
-    """Mapped tasks log at the same time, some into an experiment that none of them has made."""
+def concurrent_runs_are_separate(subject: TrackerSubject) -> None:
+    """Mapped tasks log concurrently, and the experiment does not exist yet."""
 
     def work(number: int) -> str:
         with subject.tracker.run(subject.name, f"n{number}", key=f"k{number}") as run:
