@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ from sklearn.pipeline import Pipeline
 
 from vigie.training.design_matrix import Design
 
-# The input checks of scikit-learn change the warning filters of the *process* and restore them, so
-# two threads that run them at once can restore each other's temporary filters. The computation
-# holds the GIL anyway.
-_WARNING_FILTERS = Lock()
+# pandas and the input checks of scikit-learn change the warning filters of the *process* and
+# restore them, so two threads that run them at once can restore each other's temporary filters. The
+# computation holds the GIL anyway.
+_WARNING_FILTERS = RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,9 @@ class ServableModel:
         rows = list(rows)
         if not rows:
             return []
-        table = self.design.of_rows(rows)
-        return [self._answer(float(p)) for p in positive_probability(self.pipeline, table)]
+        with _WARNING_FILTERS:
+            probabilities = positive_probability(self.pipeline, self.design.of_rows(rows))
+        return [self._answer(float(p)) for p in probabilities]
 
     def predict_frame(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Return the probability of the positive label for each row, shape (n,)."""
