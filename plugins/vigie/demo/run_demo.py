@@ -29,12 +29,7 @@ if TYPE_CHECKING:
 
 
 def run_demo(
-    settings: Settings,
-    target: Target,
-    *,
-    model: str,
-    rows: int,
-    console: Console,
+    settings: Settings, target: Target, *, model: str, rows: int, console: Console
 ) -> Checks:
     """Run the demo on a running platform and return its assertions.
 

@@ -54,7 +54,7 @@ def get_model(folder: Path, name: str) -> ModelFile:
     Raises
     ------
     PermanentError
-        If there is no such model, with the names of all models, or if its file is invalid.
+        If the folder has no such model (the message lists its models), or the file is invalid.
     """
     names = model_names(folder)
     if name not in names:

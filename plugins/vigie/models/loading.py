@@ -158,7 +158,7 @@ def _unknown(key: str, known: Collection[str]) -> str:
 
 
 def _found(value: Any) -> str:
-    """Return a value as TOML writes it, shortened."""
+    """Return a value in the notation of TOML, shortened to 60 characters."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):

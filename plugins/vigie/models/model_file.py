@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -19,7 +19,6 @@ from vigie.models.features import derivations
 from vigie.models.names import CANDIDATES, NAME, Candidate, Metric
 
 FeatureType = Literal["float", "integer", "category", "boolean"]
-FEATURE_TYPES: tuple[str, ...] = get_args(FeatureType)
 DATASETS = ("sklearn:breast_cancer",)
 #: Keys under which a file's path and a feature's name are validated; no file has such a key.
 PATH_KEY, NAME_KEY = "(path)", "(name)"

@@ -150,12 +150,12 @@ def _contract(model: ModelFile, schema: Mapping[str, Any]) -> ModelFile:
 
 
 class Champions:
-    """The slots of all models, and the result of the last read of the deployments.
+    """The champions of all models, as the last read of the deployments found them.
 
     Parameters
     ----------
     services
-        ``deployments``, ``bundles`` and the clock are used.
+        Provides ``deployments``, ``bundles`` and the clock.
     models
         The model files that may be served.
     on_failure

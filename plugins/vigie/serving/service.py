@@ -76,7 +76,7 @@ class Serving:
         Raises
         ------
         UnknownModelError
-            With the names of all models, if the model has no file.
+            If the model has no file; the message lists all models.
         NotServedError
             If no model is named and none is served.
         """
