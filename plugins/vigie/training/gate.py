@@ -184,8 +184,21 @@ def _against_champion(
         f"{gain:+.4f}, at least {rules.min_gain:+.4f} is needed",
         {"champion_value": _known(values[1]), "gain": gain, "min_gain": rules.min_gain},
     )
+    yield _certainty(truth, new, old, metric, rules, seed)
+    for guard, allowed in rules.guards.items():
+        yield _guard(truth, new, old, guard, allowed)
+
+
+def _certainty(
+    truth: Bools,
+    new: tuple[Floats, float],
+    old: tuple[Floats, float],
+    metric: str,
+    rules: Gate,
+    seed: int,
+) -> Check:
     interval = gain_interval(truth, new, old, metric, rules.confidence, seed)
-    yield Check(
+    return Check(
         "certainty",
         interval.low >= -rules.tolerance,
         f"with {rules.confidence:.0%} confidence the gain is from {interval.low:+.4f} to "
@@ -199,8 +212,6 @@ def _against_champion(
             "seed": seed,
         },
     )
-    for guard, allowed in rules.guards.items():
-        yield _guard(truth, new, old, guard, allowed)
 
 
 def _guard(

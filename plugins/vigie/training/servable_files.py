@@ -127,14 +127,22 @@ def unpack(files: Mapping[str, bytes]) -> ServableModel:
     if missing := [name for name in (MODEL, SCHEMA, PROFILE, GOLDEN) if name not in files]:
         raise DataError(f"the bundle lacks {', '.join(missing)}")
     schema, profile, golden = (_json(files, name) for name in (SCHEMA, PROFILE, GOLDEN))
-    pipeline = _load(files[MODEL])
+    servable = _servable(_load(files[MODEL]), schema, profile)
+    if not isinstance(profile, dict):
+        raise DataError(f"{PROFILE}: expected an object, found {type(profile).__name__}")
+    _check_columns(servable)
+    _check_golden(servable, golden)
+    return servable
+
+
+def _servable(pipeline: Any, schema: Any, profile: Any) -> ServableModel:
     try:
         design = Design(
             tuple(f["name"] for f in schema["features"]),
             tuple(f["name"] for f in schema["features"] if f["type"] == "category"),
             schema["derive"],
         )
-        servable = ServableModel(
+        return ServableModel(
             name=schema["model"],
             pipeline=pipeline,
             design=design,
@@ -146,11 +154,6 @@ def unpack(files: Mapping[str, bytes]) -> ServableModel:
         )
     except skops_files.DAMAGED as exc:
         raise DataError(f"{SCHEMA}: invalid schema: {exc!r}") from exc
-    if not isinstance(profile, dict):
-        raise DataError(f"{PROFILE}: expected an object, found {type(profile).__name__}")
-    _check_columns(servable)
-    _check_golden(servable, golden)
-    return servable
 
 
 def _json(files: Mapping[str, bytes], name: str) -> Any:

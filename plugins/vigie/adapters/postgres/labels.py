@@ -18,6 +18,15 @@ from vigie.errors import PermanentError, UnknownTransactionError
 from vigie.records import Label, LabelledPrediction, LabelOutcome
 
 _UNUSED = ~select(used_rows).where(used_rows.c.transaction_id == labels.c.transaction_id).exists()
+# The label that a claim has frozen, else the newest one.
+_CLAIMED_LABEL = (
+    select(labels.c.actual, labels.c.at)
+    .where(labels.c.transaction_id == predictions.c.transaction_id)
+    .where(labels.c.seq <= func.coalesce(claimed_rows.c.label_seq, labels.c.seq))
+    .order_by(labels.c.seq.desc())
+    .limit(1)
+    .lateral("label")
+)
 
 
 class SqlLabels:
@@ -85,14 +94,7 @@ class SqlLabels:
             used_rows.c.transaction_id == predictions.c.transaction_id,
             used_rows.c.archive < claim.archives_before,
         )
-        label = (
-            select(labels.c.actual, labels.c.at)
-            .where(labels.c.transaction_id == predictions.c.transaction_id)
-            .where(labels.c.seq <= func.coalesce(claimed_rows.c.label_seq, labels.c.seq))
-            .order_by(labels.c.seq.desc())
-            .limit(1)
-            .lateral("label")
-        )
+        label = _CLAIMED_LABEL
         rows = predictions.outerjoin(claimed_rows, mine).outerjoin(used_rows, used)
         query = (
             select(*COLUMNS, label.c.actual, label.c.at)

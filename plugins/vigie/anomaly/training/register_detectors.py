@@ -73,10 +73,8 @@ def register_detectors(
                 actor=actor,
             )
         log.info("%s: %s", name, reason)
-    samples = [
-        Sample(DETECTOR_PROMOTED, float(name in promoted), {"model": name})
-        for name in results["detectors"]
-    ]
+    names = results["detectors"]
+    samples = [Sample(DETECTOR_PROMOTED, float(n in promoted), {"model": n}) for n in names]
     return RegisterResult(promoted=promoted, refused=refused, metrics=samples)
 
 

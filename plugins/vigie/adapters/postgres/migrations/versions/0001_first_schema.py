@@ -12,6 +12,19 @@ _INSTANT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    _claims()
+    _used_rows()
+    _decisions()
+    _deployments()
+    _log_index()
+    _predictions()
+    _labels()
+    _state()
+    _stream()
+    _stream_positions()
+
+
+def _claims() -> None:
     op.create_table(
         "claimed_rows",
         sa.Column("model", _ID, nullable=False),
@@ -28,12 +41,20 @@ def upgrade() -> None:
         sa.Column("archive", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("model", "run_id"),
     )
+
+
+def _used_rows() -> None:
     op.create_table(
-        "counters",
-        sa.Column("name", _ID, nullable=False),
-        sa.Column("next", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("name"),
+        "used_rows",
+        sa.Column("transaction_id", _ID, nullable=False),
+        sa.Column("model", _ID, nullable=False),
+        sa.Column("archive", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("transaction_id"),
     )
+    op.create_index("used_rows_by_model", "used_rows", ["model", "archive"], unique=False)
+
+
+def _decisions() -> None:
     op.create_table(
         "decisions",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -50,6 +71,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("key"),
     )
     op.create_index("decisions_by_model", "decisions", ["model", "id"], unique=False)
+
+
+def _deployments() -> None:
     op.create_table(
         "deployments",
         sa.Column("model", _ID, nullable=False),
@@ -62,6 +86,9 @@ def upgrade() -> None:
         sa.Column("run_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("model", "number"),
     )
+
+
+def _log_index() -> None:
     op.create_table(
         "documents",
         sa.Column("index_name", _ID, nullable=False),
@@ -77,6 +104,9 @@ def upgrade() -> None:
         sa.Column("fields", JSONB(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+
+
+def _predictions() -> None:
     op.create_table(
         "predictions",
         sa.Column("log_offset", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -97,12 +127,43 @@ def upgrade() -> None:
     op.create_index(
         "predictions_by_time", "predictions", ["model", "created_at", "log_offset"], unique=False
     )
+
+
+def _labels() -> None:
+    op.create_table(
+        "labels",
+        sa.Column("transaction_id", _ID, nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("model", _ID, nullable=False),
+        sa.Column("actual", sa.Text(), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["transaction_id"],
+            ["predictions.transaction_id"],
+        ),
+        sa.PrimaryKeyConstraint("transaction_id", "seq"),
+    )
+    op.create_index("labels_by_model", "labels", ["model", "seq"], unique=False)
+
+
+def _state() -> None:
+    op.create_table(
+        "counters",
+        sa.Column("name", _ID, nullable=False),
+        sa.Column("next", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
     op.create_table(
         "state",
         sa.Column("key", _ID, nullable=False),
         sa.Column("value", JSONB(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
+    op.execute("INSERT INTO counters (name, next) VALUES ('predictions', 0)")
+
+
+def _stream() -> None:
     op.create_table(
         "stream_batches",
         sa.Column("topic", _ID, nullable=False),
@@ -121,6 +182,11 @@ def upgrade() -> None:
         sa.Column("next", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("topic", "partition"),
     )
+    # Batches are compressed by the writer.
+    op.execute("ALTER TABLE stream_batches ALTER COLUMN payload SET STORAGE EXTERNAL")
+
+
+def _stream_positions() -> None:
     op.create_table(
         "stream_positions",
         sa.Column("group_name", _ID, nullable=False),
@@ -131,32 +197,6 @@ def upgrade() -> None:
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("group_name", "topic", "partition"),
     )
-    op.create_table(
-        "used_rows",
-        sa.Column("transaction_id", _ID, nullable=False),
-        sa.Column("model", _ID, nullable=False),
-        sa.Column("archive", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("transaction_id"),
-    )
-    op.create_index("used_rows_by_model", "used_rows", ["model", "archive"], unique=False)
-    op.create_table(
-        "labels",
-        sa.Column("transaction_id", _ID, nullable=False),
-        sa.Column("seq", sa.Integer(), nullable=False),
-        sa.Column("model", _ID, nullable=False),
-        sa.Column("actual", sa.Text(), nullable=False),
-        sa.Column("at", _INSTANT, nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["transaction_id"],
-            ["predictions.transaction_id"],
-        ),
-        sa.PrimaryKeyConstraint("transaction_id", "seq"),
-    )
-    op.create_index("labels_by_model", "labels", ["model", "seq"], unique=False)
-    op.execute("INSERT INTO counters (name, next) VALUES ('predictions', 0)")
-    # Batches are compressed by the writer.
-    op.execute("ALTER TABLE stream_batches ALTER COLUMN payload SET STORAGE EXTERNAL")
 
 
 def downgrade() -> None:
