@@ -96,7 +96,7 @@ def test_the_data_interval_is_six_hours(dag: DAG) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("hours", 0), ("drift_share", 30), ("model", "nobody")]
+    ("name", "value"), [("hours", 0), ("drift_share", 30), ("model", "unknown")]
 )
 def test_an_invalid_param_is_refused(dag: DAG, name: str, value: object) -> None:
     with pytest.raises(ValueError, match=str(value)):

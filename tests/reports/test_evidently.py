@@ -52,7 +52,7 @@ def table(n_rows: int = 120, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def answers(n_rows: int = 100, seed: int = 0) -> pd.DataFrame:
+def predictions(n_rows: int = 100, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     probability = rng.random(n_rows)
     return pd.DataFrame(
@@ -221,7 +221,7 @@ def test_repeated_rows_are_counted(renderer: Renderer, tmp_path: Path) -> None:
 
 
 def test_the_performance_report_has_the_accuracy(renderer: Renderer, tmp_path: Path) -> None:
-    frame = answers()
+    frame = predictions()
     html = renderer.performance(frame, None, tmp_path / "p.html")
     current = body_of(html)["current"]
     correct = float((frame["target"] == frame["prediction"]).mean())
@@ -231,7 +231,7 @@ def test_the_performance_report_has_the_accuracy(renderer: Renderer, tmp_path: P
 
 
 def test_the_performance_report_shows_a_reference(renderer: Renderer, tmp_path: Path) -> None:
-    html = renderer.performance(answers(), answers(60, seed=3), tmp_path / "p.html")
+    html = renderer.performance(predictions(), predictions(60, seed=3), tmp_path / "p.html")
     assert body_of(html)["reference"]["n_rows"] == 60
     assert "Reference: Confusion matrix" in html.read_text()
 
@@ -240,7 +240,7 @@ def test_the_performance_report_shows_a_reference(renderer: Renderer, tmp_path: 
 def test_with_labels_of_one_class_the_report_has_counts_and_a_note(
     renderer: Renderer, tmp_path: Path, label: str
 ) -> None:
-    frame = answers().assign(target=label)
+    frame = predictions().assign(target=label)
     html = renderer.performance(frame, None, tmp_path / "p.html")
     other = {"YES": "NO", "NO": "YES"}[label]
     assert (
@@ -251,7 +251,7 @@ def test_with_labels_of_one_class_the_report_has_counts_and_a_note(
 
 
 def test_rows_without_a_usable_label_are_counted(renderer: Renderer, tmp_path: Path) -> None:
-    frame = answers()
+    frame = predictions()
     frame.loc[:9, "target"] = None
     frame.loc[10:14, "target"] = "MAYBE"
     frame.loc[15, "probability"] = np.nan
@@ -262,14 +262,14 @@ def test_rows_without_a_usable_label_are_counted(renderer: Renderer, tmp_path: P
 
 def test_performance_without_labels_is_not_enough_data(renderer: Renderer, tmp_path: Path) -> None:
     with pytest.raises(NotEnoughDataError, match="no row has a label"):
-        renderer.performance(answers().assign(target=None), None, tmp_path / "p.html")
+        renderer.performance(predictions().assign(target=None), None, tmp_path / "p.html")
 
 
 def test_performance_without_its_columns_is_a_data_error(
     renderer: Renderer, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match="lack the columns probability"):
-        renderer.performance(answers().drop(columns="probability"), None, tmp_path / "p.html")
+        renderer.performance(predictions().drop(columns="probability"), None, tmp_path / "p.html")
 
 
 def test_values_of_the_data_are_escaped(renderer: Renderer, tmp_path: Path) -> None:

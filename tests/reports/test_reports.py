@@ -61,15 +61,15 @@ def serve(
     rows = unseen_rows(model, services.paths.data).head(n_rows)
     actual = rows.pop(model.target).tolist()
     rows = rows + shift * rows.std()
-    for i, (row, was) in enumerate(zip(rows.to_dict("records"), actual, strict=True)):
-        is_positive = (was == model.positive_label) != wrong
-        said = model.positive_label if is_positive else model.negative_label
+    for i, (row, label) in enumerate(zip(rows.to_dict("records"), actual, strict=True)):
+        is_positive = (label == model.positive_label) != wrong
+        predicted = model.positive_label if is_positive else model.negative_label
         key = f"t{version}-{i}"
         at = services.now() - timedelta(minutes=i)
         p = 0.9 if is_positive else 0.1
-        services.predictions.add(Prediction(key, NAME, version, row, said, p, "", at, 1.0))
+        services.predictions.add(Prediction(key, NAME, version, row, predicted, p, "", at, 1.0))
         if labelled:
-            services.labels.add(key, was)
+            services.labels.add(key, label)
 
 
 def run_of(services: FakeServices, model: ModelFile, hours: float = 6, **values: Any) -> ReportRun:

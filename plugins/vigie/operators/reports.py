@@ -33,7 +33,7 @@ class ReportStep(ModelOperator):
     """A step of a report run; skipped if the Param ``model`` names another model."""
 
     def report_run(self, services: Services, settings: Settings, context: Context) -> ReportRun:
-        """Return what the tasks of this run and model share."""
+        """Return the inputs that all tasks of this run and model share."""
         from vigie.reports.window import ReportRun
 
         self.require_requested(context)

@@ -61,7 +61,7 @@ def decide_drift(services: Services, *, run: ReportRun) -> DriftResult:
 
 
 def report_on_model(services: Services, *, run: ReportRun) -> ModelReportsResult:
-    """Do for one model what ``evidently_reporting_pipeline`` does: decide and write all reports.
+    """Decide on one model and write its reports, as ``evidently_reporting_pipeline`` does.
 
     Raises
     ------

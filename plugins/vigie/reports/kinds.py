@@ -77,7 +77,7 @@ def _performance(window: Window) -> ReportData:
     evaluation = window.evaluation
     return ReportData(
         model=window.model,
-        current=window.answers,
+        current=window.labelled_table,
         verdict=evaluation.performance_word,
         reasons=(evaluation.performance.reason,),
     )

@@ -49,7 +49,7 @@ class ReportRun:
     thresholds
         ``drift_share`` and ``performance_floor``; the model file sets those that are absent.
     actor
-        Who asked for the run; the ledger records it.
+        The user or process that started the run; the ledger records it.
     """
 
     model: ModelFile
@@ -97,7 +97,7 @@ class Window:
         return tuple(labelled_rows(self.model, self.rows, self.bundle.version))
 
     @cached_property
-    def answers(self) -> pd.DataFrame:
+    def labelled_table(self) -> pd.DataFrame:
         """Columns ``target``, ``prediction`` and ``probability`` of the labelled predictions."""
         cells = [
             (row.actual, row.prediction.prediction, row.prediction.probability)

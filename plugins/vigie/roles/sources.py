@@ -28,7 +28,7 @@ class ApiLogSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
-    """What a report shows.
+    """The tables and the verdict that a report shows.
 
     Parameters
     ----------

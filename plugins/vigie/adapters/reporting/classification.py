@@ -30,7 +30,7 @@ class Classification:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, labels: tuple[str, str]) -> Classification:
-        """Count the rows whose label and prediction are labels of the model; note how many others.
+        """Count the rows whose label and prediction are labels of the model; leave out the others.
 
         Raises
         ------
@@ -53,7 +53,11 @@ class Classification:
             }
         )[is_usable].reset_index(drop=True)
         found = rows.groupby(["target", "prediction"]).size().to_dict() if len(rows) else {}
-        counts = {(was, said): int(found.get((was, said), 0)) for was in labels for said in labels}
+        counts = {
+            (label, prediction): int(found.get((label, prediction), 0))
+            for label in labels
+            for prediction in labels
+        }
         return cls(rows, labels, counts, _notes(rows, len(frame), labels))
 
     @property
@@ -84,7 +88,8 @@ class Classification:
         return confusion, Table(f"{prefix}Metrics", ("", "value"), list(self.metrics().items()))
 
     def as_dict(self) -> dict[str, Any]:
-        counts = {f"was {label}, answered {said}": n for (label, said), n in self.counts.items()}
+        # Readers of the JSON files depend on these keys.
+        counts = {f"was {label}, answered {p}": n for (label, p), n in self.counts.items()}
         return {"n_rows": self.n_rows, "counts": counts, "figures": self.metrics()}
 
 

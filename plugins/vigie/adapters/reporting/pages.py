@@ -1,4 +1,4 @@
-"""Our part of a report as HTML: what was compared, what was left out, and the verdict."""
+"""Render the summary of a report as HTML: verdict, tables, notes and omitted columns."""
 
 from __future__ import annotations
 
