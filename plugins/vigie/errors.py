@@ -70,7 +70,7 @@ class DiskFullError(TransientError):
 
 
 class UndeliveredError(TransientError):
-    """The delivery of messages is unknown from the index ``first`` of the call on."""
+    """It is unknown whether the messages from index ``first`` of the call on were written."""
 
     def __init__(self, message: str, *, first: int) -> None:
         super().__init__(message)

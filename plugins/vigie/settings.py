@@ -307,7 +307,7 @@ def known_variables() -> tuple[str, ...]:
 
 
 def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
-    """Return which variables are invalid and their sources; a value may be secret."""
+    """Return the invalid variables and their sources, without the values, which may be secret."""
     problems = [
         (str(problem["loc"][0]), problem["msg"]) for problem in error.errors(include_input=False)
     ]

@@ -160,6 +160,6 @@ def _load(path: Path) -> dict[str, Any]:
 def _generate(name: str) -> str:
     if name == "airflow_fernet_key":  # Fernet requires 32 bytes in URL-safe base64.
         return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    if name == "airflow_admin_password":  # users type it
+    if name == "airflow_admin_password":  # users type this one, so it is shorter
         return secrets.token_urlsafe(12)
     return secrets.token_urlsafe(32)

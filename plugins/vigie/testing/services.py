@@ -23,9 +23,6 @@ from vigie.testing.stores import (
 from vigie.testing.stream import FakeStream
 from vigie.testing.telemetry import FakeMetrics, FakeTracker
 
-if TYPE_CHECKING:
-    from vigie.settings import Settings
-
 
 class Clock:
     """A clock that is called like ``services.now`` and moves only by ``set`` and ``advance``.
@@ -84,13 +81,6 @@ class FakeServices:
     @property
     def now(self) -> Callable[[], datetime]:
         return self.clock
-
-    @cached_property
-    def settings(self) -> Settings:
-        """Settings of the environment at the first access; a test can replace them."""
-        from vigie.settings import Settings
-
-        return Settings.from_env()
 
     @cached_property
     def bundles(self) -> BundleStore:
