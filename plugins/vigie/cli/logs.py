@@ -103,7 +103,7 @@ def check() -> None:
 
 @app.command()
 def clear(yes: Confirmed = False, expect_cluster: ExpectCluster = None) -> None:
-    """Delete the three log indices; the next round collects everything again."""
+    """Delete the three log indices; the next run collects every line again."""
     from vigie.collection.maintain_indices import clear_indices
 
     with services() as opened:

@@ -38,7 +38,7 @@ class ReplayResult(JobResult):
 
     ``by_kind`` splits ``tried`` by the kind of letter. ``others`` counts the letters that were left
     unchanged: their kind has no handler, or only the start of the original was kept. After a dry
-    run, ``replayed`` counts the letters that can be parsed now; the index was not asked.
+    run, ``replayed`` counts the letters that can be parsed now; the index may still refuse them.
     """
 
     tried: int

@@ -37,7 +37,7 @@ class LogIndex(Protocol):
         """
 
     def delete(self, index: str, ids: Sequence[str]) -> int:
-        """Delete documents by id; return how many there were."""
+        """Delete documents by id and return the number of deleted ones."""
 
     def drop(self, index: str) -> int:
         """Delete an index and return the number of its documents."""

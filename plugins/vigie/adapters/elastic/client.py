@@ -69,7 +69,7 @@ class Access:
 
 
 class EsClient:
-    """Requests to one cluster.
+    """Send requests to one cluster and retry them.
 
     Until the cluster has responded once, an unavailable server raises within seconds. Afterwards a
     request waits for it as long as ``patience`` allows.
@@ -91,7 +91,7 @@ class EsClient:
         try:
             client = elasticsearch.Elasticsearch(
                 url,
-                max_retries=0,  # retries are ours: they send only the remaining items
+                max_retries=0,  # EsClient retries, because it sends only the remaining items
                 retry_on_timeout=False,
                 serializer=elasticsearch.OrjsonSerializer(),
                 node_class=node_class,

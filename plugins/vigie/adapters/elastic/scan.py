@@ -49,7 +49,7 @@ class Window:
     def holds(self, body: dict[str, Any]) -> bool:
         """Return whether a document is in the window, to the microsecond.
 
-        For values other than one date, the decision of the server stands.
+        Values other than a single date are accepted, because the server has compared them.
         """
         try:
             at = parse_date(body.get("@timestamp"))
