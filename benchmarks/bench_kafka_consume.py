@@ -1,9 +1,10 @@
-"""Our consumer, with decoding, against a bare ``consume(1000)`` loop of the same client.
+"""Compare vigie's consumer, with decoding, to a bare ``consume(1000)`` loop of the client.
 
 Run: ``.venv/bin/python -I benchmarks/bench_kafka_consume.py [lines]`` after ``make services``.
 Both read the same lines (120 bytes, the headers that ``vigie stream ingest`` writes) from one
-partition of the real broker, in turns, in one process. The bare loop throws its messages away;
-ours makes records of them. The ratio of the medians is printed last; the goal is 0.5.
+partition of the real broker, alternately, in one process. The bare loop discards its messages; the
+consumer of vigie decodes them into records. The last line is the ratio of the medians; the goal is
+at least 0.5.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ ROUNDS = 5
 
 
 def bare(stream: KafkaStream, topic: str, n: int) -> float:
-    """Return lines a second of a loop that only takes messages."""
+    """Return lines per second of a loop that discards its messages."""
     consumer = Consumer(stream.cluster.options(CONSUMER, group_id=secrets.token_hex(4)))
     consumer.assign([TopicPartition(topic, 0, 0)])
-    consumer.consume(1, timeout=10)  # the connection is there
+    consumer.consume(1, timeout=10)  # connect first
     started, read = time.perf_counter(), 1
     while read < n:
         read += len(consumer.consume(1000, timeout=1.0))
@@ -41,7 +42,7 @@ def bare(stream: KafkaStream, topic: str, n: int) -> float:
 
 
 def ours(stream: KafkaStream, topic: str, n: int) -> float:
-    """Return lines a second of the consumer that jobs use."""
+    """Return lines per second of the consumer that jobs use."""
     with stream.consumer(secrets.token_hex(4), topic) as consumer:
         consumer.poll(1)
         started, read = time.perf_counter(), 1
@@ -51,7 +52,7 @@ def ours(stream: KafkaStream, topic: str, n: int) -> float:
 
 
 def measure(stream: KafkaStream, topic: str, n: int) -> float:
-    """Run both in turns, print medians, return the ratio."""
+    """Run both alternately, print the medians, return their ratio."""
     loops: dict[str, Callable[[KafkaStream, str, int], float]] = {"bare": bare, "ours": ours}
     found: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(ROUNDS):
@@ -65,7 +66,7 @@ def measure(stream: KafkaStream, topic: str, n: int) -> float:
 
 
 def main(n: int) -> None:
-    """Fill a topic of our own, measure, delete it."""
+    """Fill a temporary topic, measure, delete the topic."""
     servers = read_site(ROOT).urls.get("kafka")
     if servers is None:
         print("skipped: no Kafka here; start it with: make services")

@@ -1,4 +1,4 @@
-"""``vigie stream`` and ``vigie anomaly``: the jobs behind flags."""
+"""The commands ``vigie stream`` and ``vigie anomaly``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOPIC = "vigie-logs"
 
 @pytest.fixture
 def opened(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> FakeServices:
-    """Let the commands open the fakes instead of the platform."""
+    """Make the commands use fake services."""
 
     @contextmanager
     def fake(
@@ -51,13 +51,13 @@ def run(app: Any, *arguments: object) -> str:
     return result.output
 
 
-def test_topic_creates_and_says_so(opened: FakeServices) -> None:
+def test_topic_creates_the_topic_and_prints_it(opened: FakeServices) -> None:
     assert "created (2 partitions)" in run(stream.app, "topic", "--partitions", 2)
     assert "already there" in run(stream.app, "topic")
     assert opened.stream.partitions(TOPIC) == 2
 
 
-def test_recreating_deletes_nothing_without_a_yes(opened: FakeServices, logs: Path) -> None:
+def test_recreating_deletes_nothing_without_yes(opened: FakeServices, logs: Path) -> None:
     run(stream.app, "ingest", "--base-dir", logs)
     with pytest.raises(DataError, match="240 lines"):
         run(stream.app, "topic", "--recreate")
@@ -65,7 +65,7 @@ def test_recreating_deletes_nothing_without_a_yes(opened: FakeServices, logs: Pa
     assert "240 lines deleted" in run(stream.app, "topic", "--recreate", "--yes")
 
 
-def test_recreating_counts_the_lines_that_are_still_there(opened: FakeServices, logs: Path) -> None:
+def test_recreating_counts_the_existing_lines(opened: FakeServices, logs: Path) -> None:
     run(stream.app, "ingest", "--base-dir", logs)
     with opened.stream.consumer("vigie-scorer", TOPIC) as consumer:
         consumer.commit({0: Position(200)})
@@ -75,7 +75,7 @@ def test_recreating_counts_the_lines_that_are_still_there(opened: FakeServices, 
     assert " 40 lines deleted" in run(stream.app, "topic", "--recreate", "--yes")
 
 
-def test_a_cluster_that_tells_only_of_our_group_has_its_topic_made_again(
+def test_a_topic_is_recreated_without_access_to_other_groups(
     opened: FakeServices, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(stream.app, "ingest", "--base-dir", logs)
@@ -95,7 +95,7 @@ def test_ingest_takes_folder_batch_and_delay(opened: FakeServices, logs: Path) -
     assert opened.stream.end_offsets("x") == {0: 240}
 
 
-def test_a_file_that_cannot_be_read_is_told_after_the_others(
+def test_an_unreadable_file_is_reported_after_the_others(
     opened: FakeServices, logs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (logs / "b.log").write_text("one\n")
@@ -121,7 +121,7 @@ def test_a_pattern_chooses_the_files(opened: FakeServices, logs: Path) -> None:
         run(stream.app, "ingest", "--base-dir", logs, "--pattern", "*.txt")
 
 
-def test_run_does_it_all(opened: FakeServices, logs: Path) -> None:
+def test_run_ingests_and_scores(opened: FakeServices, logs: Path) -> None:
     deploy_detector(opened)
     output = run(stream.app, "run", "--base-dir", logs, "--factor", 2.5, "--update", "winsorised")
     assert "240" in output
@@ -144,7 +144,7 @@ def test_train_promotes_and_a_second_evaluation_measures(opened: FakeServices, l
     assert "auc" in run(anomaly.app, "evaluate", "--base-dir", logs)
 
 
-def test_train_can_leave_the_champion_alone(opened: FakeServices, logs: Path) -> None:
+def test_train_can_keep_the_champion(opened: FakeServices, logs: Path) -> None:
     run(anomaly.app, "train", "--base-dir", logs, "--epochs", 1, "--no-promote")
     assert opened.deployments.champion("log_lstm_autoencoder") is None
 
@@ -164,7 +164,7 @@ def test_explain_reads_standard_input(opened: FakeServices) -> None:
 
 
 @pytest.mark.parametrize("command", [("consume",), ("run",), ("consume", "--follow")])
-def test_a_gap_is_passed_where_it_is_allowed(
+def test_allow_gap_skips_lost_lines(
     opened: FakeServices, logs: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     deploy_detector(opened)
@@ -174,8 +174,8 @@ def test_a_gap_is_passed_where_it_is_allowed(
     followed: list[object] = []
     monkeypatch.setattr(stream, "_follow", lambda *given: followed.append(given))
     where = ("--base-dir", logs) if command == ("run",) else ()
-    told = run(stream.app, *command, *where, "--allow-gap")
-    assert "that retention deleted before they were read" in told
-    assert f"{opened.stream.first_offset(TOPIC, 0)}" in told
+    output = run(stream.app, *command, *where, "--allow-gap")
+    assert "before they were read" in output
+    assert f"{opened.stream.first_offset(TOPIC, 0)}" in output
     assert opened.stream.lag(names.group, TOPIC) == 0
     assert len(followed) == ("--follow" in command)

@@ -1,4 +1,4 @@
-"""``vigie stream consume --follow`` on the embedded stream, until a signal comes."""
+"""``vigie stream consume --follow`` on the embedded stream, until a signal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def opened(
 
 @pytest.fixture(params=["memory", "postgres"])
 def embedded(request: pytest.FixtureRequest, opened: FakeServices) -> Iterator[FakeServices]:
-    """The follower on each embedded stream."""
+    """Return services with each embedded stream."""
     if request.param == "memory":
         yield opened
         return
@@ -62,7 +62,7 @@ def lines(n: int, start: int = 0) -> list[Message]:
 
 
 def follow(until: Callable[[], bool], number: int = signal.SIGTERM) -> tuple[int, str, Any]:
-    """Run the command here (every line is an anomaly), and signal it when something is true."""
+    """Run the command with every line as an anomaly; send a signal when ``until`` is true."""
 
     def watch() -> None:
         deadline = time.monotonic() + 30
@@ -95,40 +95,40 @@ def test_a_signal_ends_it_after_the_last_batch(embedded: FakeServices, number: i
     assert embedded.index.count("vigie-incidents") >= 1
 
 
-def test_what_is_scored_is_dropped_while_it_runs(embedded: FakeServices) -> None:
+def test_scored_lines_are_deleted_while_it_runs(embedded: FakeServices) -> None:
     embedded.stream.create_topic(TOPIC)
     embedded.stream.produce(TOPIC, lines(60))
     seen: list[int] = []
 
-    def is_told() -> bool:
+    def is_pushed() -> bool:
         if not seen and JOB in {job for job, _ in embedded.metrics.groups}:
             seen.append(embedded.stream.trim(TOPIC))
         return bool(seen)
 
-    assert follow(is_told)[0] == 0
-    assert seen == [0], "there was something left to drop"
+    assert follow(is_pushed)[0] == 0
+    assert seen == [0], "lines were left"
 
 
-def test_figures_go_like_those_of_a_job_and_are_deleted_at_the_end(opened: FakeServices) -> None:
+def test_metrics_are_pushed_and_deleted_at_the_end(opened: FakeServices) -> None:
     opened.stream.create_topic(TOPIC)
     opened.stream.produce(TOPIC, lines(30))
-    told: dict[str, Any] = {}
+    pushed: dict[str, Any] = {}
 
-    def is_told() -> bool:
+    def is_pushed() -> bool:
         groups = dict(opened.metrics.groups)
         if (JOB, (("outcome", "success"),)) in groups:
-            told.update({s.name: s.value for group in groups.values() for s in group})
-        return bool(told)
+            pushed.update({s.name: s.value for group in groups.values() for s in group})
+        return bool(pushed)
 
-    assert follow(is_told)[0] == 0
-    assert told["vigie_stream_read_lines"] == 30
-    assert told["vigie_job_last_success_timestamp_seconds"] == opened.now().timestamp()
-    assert told["vigie_job_succeeded"] == 1.0
+    assert follow(is_pushed)[0] == 0
+    assert pushed["vigie_stream_read_lines"] == 30
+    assert pushed["vigie_job_last_success_timestamp_seconds"] == opened.now().timestamp()
+    assert pushed["vigie_job_succeeded"] == 1.0
     assert opened.metrics.groups == {}
 
 
 @pytest.mark.parametrize("error", [TransientError("down"), DataError("refused")])
-def test_a_push_that_fails_costs_the_figures_alone(
+def test_a_failed_push_does_not_stop_the_follower(
     opened: FakeServices, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(follow_stream, "_REPORT_S", 0.1)

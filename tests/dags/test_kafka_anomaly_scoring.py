@@ -21,14 +21,14 @@ def dag() -> DAG:
     return DagBag(DAGS / "kafka_anomaly_scoring.py").dags["kafka_anomaly_scoring"]
 
 
-def test_the_tasks_are_those_of_the_design_in_their_order(dag: DAG) -> None:
+def test_the_tasks_and_their_order(dag: DAG) -> None:
     order = ["wait_for_lag", "score_stream", "group_incidents", "push_metrics"]
     assert [task.task_id for task in dag.topological_sort()] == order
     for before, after in pairwise(order):
         assert dag.get_task(before).downstream_task_ids == {after}
 
 
-def test_it_runs_for_ever_and_stops_when_it_keeps_failing(dag: DAG) -> None:
+def test_it_runs_continuously_and_pauses_after_repeated_failures(dag: DAG) -> None:
     assert dag.schedule == "@continuous"
     assert dag.max_consecutive_failed_dag_runs == 3
 
@@ -41,9 +41,7 @@ def test_scoring_is_mapped_over_the_workers(dag: DAG) -> None:
     ("name", "wrong"),
     [("factor", -1), ("factor", "high"), ("threshold", "x"), ("update", "never"), ("max_lines", 0)],
 )
-def test_a_value_that_makes_no_sense_is_refused_in_the_form(
-    dag: DAG, name: str, wrong: object
-) -> None:
+def test_an_invalid_param_is_refused(dag: DAG, name: str, wrong: object) -> None:
     with pytest.raises(ValueError, match=str(wrong)):
         dag.params.get_param(name).resolve(wrong)
 
@@ -52,8 +50,8 @@ def test_an_empty_threshold_is_allowed(dag: DAG) -> None:
     assert dag.params.get_param("threshold").resolve(None) is None
 
 
-def test_scoring_gets_the_values_of_the_form(dag: DAG) -> None:
-    """Jinja finds methods before keys: ``params.update`` would be a dictionary's own method."""
+def test_scoring_gets_the_params(dag: DAG) -> None:
+    """In Jinja ``params.update`` is the method of the dictionary, not the key."""
     score = dag.get_task("score_stream")
     rendered = {
         name: dag.get_template_env()

@@ -1,4 +1,4 @@
-"""The operators of the stream and of the detectors' training: thin, and their waiting."""
+"""The operators of the stream and of the training of detectors."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def waiting(services: FakeServices) -> FakeServices:
 
 
 @pytest.mark.usefixtures("waiting")
-def test_lines_that_wait_are_shared_out_at_once(run: Run) -> None:
+def test_waiting_lines_start_the_workers_at_once(run: Run) -> None:
     operator = WaitForLagOperator(task_id="t", detector=ISOLATION_FOREST, workers=2)
     assert run(operator) == [[0, 2], [1]]
 
@@ -72,8 +72,8 @@ def test_without_lines_the_task_is_deferred(run: Run, services: FakeServices) ->
 
 
 @pytest.mark.usefixtures("waiting")
-def test_without_a_detector_lines_wait_deferred(run: Run) -> None:
-    """A run that could only be skipped would start again every few seconds."""
+def test_without_a_detector_the_task_is_deferred(run: Run) -> None:
+    """Otherwise a run would be skipped and started again every few seconds."""
     with pytest.raises(TaskDeferred):
         run(WaitForLagOperator(task_id="t"))
 
@@ -96,7 +96,7 @@ def test_wrong_settings_fail_at_once(run: Run) -> None:
         run(Wrong(task_id="t"))
 
 
-def test_the_triggers_events_go_on_skip_or_fail() -> None:
+def test_the_events_of_the_trigger_continue_skip_or_fail() -> None:
     operator = WaitForLagOperator(task_id="t")
     assert operator.resume(CONTEXT, {"status": "ready", "workers": [[0]]}) == [[0]]
     with pytest.raises(AirflowSkipException):
@@ -111,7 +111,7 @@ async def no_connections() -> dict[str, str]:
 
 
 def trigger(answers: list[Any], max_wait_s: float = 60.0) -> LagTrigger:
-    """Return a trigger that sees these answers, one a look, without sleeping."""
+    """Return a trigger that gets one of these answers per check, without sleeping."""
 
     class Scripted(LagTrigger):
         connections = staticmethod(no_connections)
@@ -142,7 +142,7 @@ def test_the_trigger_fires_when_there_are_lines() -> None:
     assert event(trigger([0, 0, 7])) == {"status": "ready", "workers": [[0, 1]]}
 
 
-def test_the_trigger_outlives_a_service_that_is_down() -> None:
+def test_the_trigger_survives_a_service_that_is_down() -> None:
     answers = [TransientError("refused"), TransientError("refused"), 7]
     assert event(trigger(answers))["status"] == "ready"
 
@@ -151,18 +151,18 @@ def test_the_trigger_ends_on_wrong_settings() -> None:
     assert event(trigger([SettingsError("no")])) == {"status": "error", "message": "no"}
 
 
-def test_the_trigger_ends_after_its_time() -> None:
+def test_the_trigger_ends_after_max_wait_s() -> None:
     assert event(trigger([0] * 1000, max_wait_s=-1.0)) == {"status": "timeout"}
 
 
-def test_the_trigger_builds_again_from_what_it_serialises() -> None:
+def test_the_trigger_can_be_rebuilt_from_its_serialisation() -> None:
     first = trigger([])
     path, kwargs = first.serialize()
     assert path == "vigie.operators.lag_trigger.LagTrigger"
     assert LagTrigger(**kwargs).serialize() == (path, kwargs)
 
 
-def test_the_trigger_looks_through_the_settings_of_its_process(
+def test_the_trigger_reads_the_settings_of_its_process(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIGIE_DATABASE_URL", database_url)
@@ -172,7 +172,9 @@ def test_the_trigger_looks_through_the_settings_of_its_process(
     assert looking.look({}) == []
 
 
-def test_a_connection_rules_what_the_trigger_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_overrides_the_settings_of_the_trigger(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "of-the-environment:9092")
     seen: list[Mapping[str, str]] = []
 
@@ -201,13 +203,13 @@ def test_the_number_of_workers_is_a_param_or_a_setting(
 
 @pytest.mark.usefixtures("waiting")
 @pytest.mark.parametrize("workers", ["-1", 0])
-def test_no_workers_at_all_fail_instead_of_skipping_the_run(run: Run, workers: int | str) -> None:
+def test_zero_workers_fail_the_task(run: Run, workers: int | str) -> None:
     operator = WaitForLagOperator(task_id="t", detector=ISOLATION_FOREST, workers=workers)
     with pytest.raises(AirflowFailException, match="at least 1"):
         run(operator)
 
 
-def test_the_form_takes_one_worker_or_more_or_none_given() -> None:
+def test_the_param_workers_is_at_least_one_or_empty() -> None:
     from airflow.dag_processing.dagbag import DagBag
 
     file = Path(__file__).resolve().parents[2] / "airflow" / "dags" / "kafka_anomaly_scoring.py"
@@ -221,7 +223,7 @@ def test_the_form_takes_one_worker_or_more_or_none_given() -> None:
 def test_a_connection_to_kafka_has_a_topic_of_dead_letters(
     waiting: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The environment alone does not say that the stream is Kafka's."""
+    """Only the Connection sets Kafka as the stream."""
     monkeypatch.setattr(
         "vigie.operators.connections._find",
         lambda conn_id: (
@@ -243,7 +245,7 @@ def test_a_connection_to_kafka_has_a_topic_of_dead_letters(
 
 
 @pytest.mark.usefixtures("waiting")
-def test_scoring_takes_params_as_templates_render_them(run: Run) -> None:
+def test_scoring_parses_rendered_params(run: Run) -> None:
     operator = ScoreStreamOperator(
         task_id="t", partitions=[1], detector=ISOLATION_FOREST,
         factor="3.0", threshold="None", update="winsorised", max_lines="3",

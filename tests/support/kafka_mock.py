@@ -1,9 +1,9 @@
-"""librdkafka's own mock cluster, with faults on demand: real sockets, real protocol, no server.
+"""The mock cluster of librdkafka: real sockets and protocol, injected faults, no server.
 
-It lives as long as its process and keeps nothing on disk; a partition holds 5 MiB. The stream's
-whole contract passes on it. What it cannot do: create and delete topics through the protocol
-(:class:`MockKafkaStream` asks the cluster itself) or refuse an unknown one, list groups, enforce
-message sizes, TLS, SASL, permissions.
+It ends with its process and writes nothing to disk; a partition holds 5 MiB. The contract of the
+stream passes on it. It cannot create or delete topics through the protocol
+(:class:`MockKafkaStream` calls the cluster directly), refuse an unknown topic, list groups, or
+enforce message sizes, TLS, SASL and permissions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PRODUCER = 0
 
 
 def _library() -> ctypes.CDLL:
-    """Load the librdkafka that confluent-kafka carries (the same one: it is loaded already)."""
+    """Load the librdkafka of confluent-kafka, which is already in the process."""
     package = Path(confluent_kafka.__file__).parent
     folders = (package.parent / "confluent_kafka.libs", package / ".dylibs")
     found = [path for folder in folders for path in folder.glob("librdkafka*")]
@@ -65,7 +65,7 @@ class KafkaMock:
         self._call("group_initial_rebalance_delay_ms", ctypes.c_int32(100))
 
     def _call(self, name: str, *arguments: Any) -> int:
-        """Call the library, which would crash after the end: a timer of a test may come late."""
+        """Call the library, unless the cluster is closed: it would crash."""
         function = getattr(self._library, f"rd_kafka_mock_{name}")
         with self._lock:
             return 0 if self._is_closed else int(function(self._cluster, *arguments))
@@ -82,7 +82,7 @@ class KafkaMock:
         self._call("topic_delete", topic.encode())
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
-        """Drop the lines below an offset, as retention does."""
+        """Delete the lines below an offset, as retention does."""
         self._call(
             "partition_delete_records",
             topic.encode(),
@@ -96,11 +96,11 @@ class KafkaMock:
         self._call("push_request_errors_array", ctypes.c_int16(api), len(codes), errors)
 
     def forgive(self, api: int) -> None:
-        """Take back errors that were not answered yet."""
+        """Remove injected errors that were not used."""
         self._call("clear_request_errors", ctypes.c_int16(api))
 
     def down(self) -> None:
-        """Cut every broker off."""
+        """Disconnect every broker."""
         for broker in self.brokers:
             self._call("broker_set_down", ctypes.c_int32(broker))
 
@@ -124,7 +124,7 @@ class KafkaMock:
 
 
 class MockKafkaStream(KafkaStream):
-    """Our stream on a mock cluster, which makes topics only by itself."""
+    """A stream on a mock cluster, whose topics are created by direct calls."""
 
     def __init__(
         self,
@@ -152,5 +152,5 @@ class MockKafkaStream(KafkaStream):
         self.made.discard(topic)
 
     def partitions(self, topic: str) -> int:
-        """Ask only for topics that are there: a mock cluster creates what it is asked for."""
+        """Ask only for existing topics: the mock cluster creates others on request."""
         return super().partitions(topic) if topic in self.made else 0

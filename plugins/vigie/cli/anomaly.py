@@ -92,7 +92,7 @@ def evaluate(
     with services() as opened:
         report = measure_champion(opened, detector=detector, base_dir=base_dir, max_lines=max_lines)
         console.print(f"{escape(report.detector)} v{report.model_version}", highlight=False)
-        for name, value in report.figures.items():
+        for name, value in report.measured.items():
             console.print(f"  {name:24} {value:.4g}", highlight=False)
 
 

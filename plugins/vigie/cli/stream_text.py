@@ -56,7 +56,7 @@ def incidents_line(report: IncidentsResult) -> str:
 
 
 def evaluation_table(report: EvaluationResult) -> Table:
-    """Show each detector's figures on held-out lines."""
+    """Return a table of the metrics of each detector on held-out lines."""
     table = Table(title="Held-out lines against synthetic corruptions of them (no real labels)")
     for column in ("detector", "area under the curve", "false alarms", "corruptions detected"):
         table.add_column(column, justify="left" if column == "detector" else "right")
@@ -71,14 +71,14 @@ def evaluation_table(report: EvaluationResult) -> Table:
 
 
 def register_lines(report: RegisterResult) -> list[str]:
-    """Say what was promoted and what was not, with the reason."""
+    """Return the lines that report which detectors were promoted, with reasons."""
     promoted = [f"{name} v{version} scores now." for name, version in report.promoted.items()]
     refused = [f"{name} was not promoted: {reason}." for name, reason in report.refused.items()]
     return promoted + refused
 
 
 def explanation_table(found: Explanation) -> Table:
-    """Show a line's template and its most surprising tokens."""
+    """Return a table of the tokens of a line with the highest loss."""
     verdict = "no score" if found.score is None else f"score {found.score:.4f}"
     above = {True: ", above the threshold", False: ", below the threshold", None: ""}
     table = Table(title=escape(found.line[:200]), caption=verdict + above[found.is_above_threshold])

@@ -1,4 +1,4 @@
-"""Questions that need no consumer, on a real Kafka."""
+"""Requests that need no consumer, on a real Kafka."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from vigie.adapters.kafka.stream import KafkaStream
 
 
-def test_lines_of_an_open_transaction_are_no_lag_yet(kafka_servers: str) -> None:
+def test_lines_of_an_open_transaction_do_not_count_as_lag(kafka_servers: str) -> None:
     topic = f"open-{secrets.token_hex(4)}"
     stream = KafkaStream(kafka_servers)
     stream.create_topic(topic)
@@ -24,7 +24,7 @@ def test_lines_of_an_open_transaction_are_no_lag_yet(kafka_servers: str) -> None
         other.flush(20)
         assert stream.lag("scorer", topic) == 0
         other.commit_transaction(20)
-        deadline = time.monotonic() + 10  # its marker is written a moment later
+        deadline = time.monotonic() + 10  # the marker is written later
         while (lag := stream.lag("scorer", topic)) == 0 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert lag == 2  # the line and the marker
@@ -33,7 +33,7 @@ def test_lines_of_an_open_transaction_are_no_lag_yet(kafka_servers: str) -> None
         stream.close()
 
 
-def test_a_stream_that_is_closed_leaves_no_thread_behind(kafka_servers: str) -> None:
+def test_closing_a_stream_ends_its_threads(kafka_servers: str) -> None:
     me = psutil.Process()
     before = me.num_threads()
     for _ in range(10):
@@ -46,8 +46,10 @@ def test_a_stream_that_is_closed_leaves_no_thread_behind(kafka_servers: str) -> 
     assert me.num_threads() <= before + 1
 
 
-def test_a_question_is_answered_although_another_thread_began_anew(kafka_servers: str) -> None:
-    """A thread that met an outage lets go of the client, while this one asks through it."""
+def test_a_request_is_answered_although_another_thread_replaced_the_client(
+    kafka_servers: str,
+) -> None:
+    """A thread drops the client after an outage, while this thread uses it."""
     stream, stop = KafkaStream(kafka_servers), Event()
 
     def let_go() -> None:

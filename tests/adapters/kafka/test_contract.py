@@ -32,7 +32,7 @@ def subject(kafka_servers: str) -> Iterator[StreamSubject]:
 
 
 def trim(kafka: KafkaStream, topic: str) -> int:
-    """Drop what every group has committed, as a retention that is long enough would."""
+    """Delete what every group has committed, as a sufficiently long retention does."""
     cluster = kafka.cluster
     groups = [g.group_id for g in cluster.admin.list_consumer_groups().result().valid]
     dropped = 0

@@ -1,4 +1,4 @@
-"""Kafka's errors as ours: every code has a meaning, every configuration its safe values."""
+"""Translation of Kafka's errors, and the safety options of the clients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CODES = {
 }
 
 
-def test_every_code_of_the_library_has_a_meaning() -> None:
+def test_every_code_of_the_client_is_translated() -> None:
     assert len(CODES) > 150
     assert {name for name, code in CODES.items() if code not in MEANINGS} == set()
 
@@ -50,7 +50,7 @@ def test_every_code_of_the_library_has_a_meaning() -> None:
         ("INVALID_REQUEST", PermanentError),
     ],
 )
-def test_what_is_raised_is_ours(name: str, kind: type[VigieError]) -> None:
+def test_exceptions_are_translated(name: str, kind: type[VigieError]) -> None:
     with pytest.raises(kind, match=f"it failed: .*{name}") as caught, translated("it failed"):
         raise KafkaException(KafkaError(CODES[name]))
     assert type(caught.value) is kind
@@ -61,13 +61,13 @@ def test_a_wrong_argument_is_a_permanent_error() -> None:
         raise TypeError("expected str")
 
 
-def test_only_passing_troubles_are_left_to_the_library() -> None:
+def test_only_transient_errors_are_left_to_the_client() -> None:
     assert is_passing(KafkaError(KafkaError._ALL_BROKERS_DOWN))
     assert not is_passing(KafkaError(KafkaError._AUTO_OFFSET_RESET))
     assert not is_passing(KafkaError(KafkaError._TRANSPORT, "gone", True))
 
 
-def test_offsets_are_never_committed_or_reset_by_the_library() -> None:
+def test_the_client_never_commits_or_resets_offsets() -> None:
     assert CONSUMER["enable.auto.commit"] is False
     assert CONSUMER["enable.auto.offset.store"] is False
     assert CONSUMER["auto.offset.reset"] == "error"
@@ -77,7 +77,7 @@ def test_the_producer_is_idempotent_and_waits_for_every_replica() -> None:
     assert (PRODUCER["enable.idempotence"], PRODUCER["acks"]) == (True, "all")
 
 
-def test_security_reaches_the_client() -> None:
+def test_security_options_are_passed_to_the_client() -> None:
     settings = Settings.from_env(
         {
             "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
@@ -111,41 +111,41 @@ def test_security_reaches_the_client() -> None:
         {"KAFKA_SASL_USERNAME": "vigie", "KAFKA_SASL_PASSWORD": "x"},
     ],
 )
-def test_credentials_that_would_not_be_used_or_are_missing_are_refused(
+def test_unused_or_missing_credentials_are_refused(
     wrong: dict[str, str],
 ) -> None:
     with pytest.raises(SettingsError, match="KAFKA_SECURITY_PROTOCOL"):
         Settings.from_env(wrong).stream.security()
 
 
-def test_a_mechanism_that_the_library_does_not_know_is_a_settings_error() -> None:
+def test_an_unknown_mechanism_is_a_settings_error() -> None:
     security = {"security.protocol": "SASL_SSL", "sasl.mechanism": "NONSENSE"}
     with pytest.raises(SettingsError):
         KafkaCluster("127.0.0.1:1", security, 1.0).partitions("t")
 
 
-def test_an_offset_that_brokers_do_not_tell_is_an_error_not_a_fresh_group() -> None:
-    """Left out it would be counted from the oldest line: a lag that nobody has."""
+def test_an_offset_with_an_error_is_not_taken_for_a_new_group() -> None:
+    """Without the error, the lag would be counted from the oldest line."""
     refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    told = [
+    answers = [
         SimpleNamespace(partition=0, offset=7, error=None),
         SimpleNamespace(partition=1, offset=-1001, error=refused),
     ]
     cluster = KafkaCluster("127.0.0.1:1", {}, 1.0)
-    cluster.__dict__["admin"] = Answering(told)
+    cluster.__dict__["admin"] = Answering(answers)
     with pytest.raises(SettingsError, match="TOPIC_AUTHORIZATION_FAILED"):
         cluster.committed("scorer", "logs", [0, 1])
-    told[1].error = None
+    answers[1].error = None
     assert cluster.committed("scorer", "logs", [0, 1]) == {0: 7}
 
 
 class Answering:
-    """An administrator who knows a group's offsets."""
+    """An admin client that returns offsets of a group."""
 
-    def __init__(self, told: list[Any]) -> None:
-        self.told = told
+    def __init__(self, answers: list[Any]) -> None:
+        self.answers = answers
 
     def list_consumer_group_offsets(self, asked: list[Any], **_: Any) -> dict[str, Future[Any]]:
         answer: Future[Any] = Future()
-        answer.set_result(SimpleNamespace(topic_partitions=self.told))
+        answer.set_result(SimpleNamespace(topic_partitions=self.answers))
         return {asked[0].group_id: answer}

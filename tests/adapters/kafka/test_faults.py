@@ -51,7 +51,7 @@ def lines(n: int) -> list[Message]:
 
 @contextmanager
 def back_in(mock: KafkaMock, seconds: float) -> Iterator[None]:
-    """Let brokers come back while the block runs, and before the cluster ends."""
+    """Start the brokers again while the block runs."""
     back = Timer(seconds, mock.up)
     back.start()
     try:
@@ -68,7 +68,7 @@ def drained(stream: KafkaStream, group: str = GROUP) -> list[int]:
         return found
 
 
-def test_a_cluster_that_is_down_is_named_within_five_seconds() -> None:
+def test_an_unreachable_cluster_is_reported_within_five_seconds() -> None:
     begin = time.monotonic()
     kafka = KafkaStream("127.0.0.1:1")
     for call in (
@@ -92,7 +92,7 @@ def test_lines_produced_while_brokers_are_away_arrive_once(
     assert drained(stream) == list(range(310))
 
 
-def test_reading_goes_on_when_brokers_come_back(mock: KafkaMock, stream: MockKafkaStream) -> None:
+def test_reading_continues_when_brokers_are_back(mock: KafkaMock, stream: MockKafkaStream) -> None:
     stream.produce(TOPIC, lines(300))
     with stream.consumer(GROUP, TOPIC) as consumer:
         first = consumer.poll(100)
@@ -106,7 +106,7 @@ def test_reading_goes_on_when_brokers_come_back(mock: KafkaMock, stream: MockKaf
         assert consumer.committed() == {0: Position(len(first), "state")}
 
 
-def test_brokers_that_stay_away_are_waited_for_no_longer_than_allowed(mock: KafkaMock) -> None:
+def test_waiting_for_brokers_is_limited(mock: KafkaMock) -> None:
     stream = MockKafkaStream(mock, outage_s=2.0)
     stream.create_topic(TOPIC, 1)
     stream.produce(TOPIC, lines(10))
@@ -124,7 +124,7 @@ def test_brokers_that_stay_away_are_waited_for_no_longer_than_allowed(mock: Kafk
         mock.up()
 
 
-def test_the_first_undelivered_message_is_named(mock: KafkaMock) -> None:
+def test_the_first_undelivered_message_is_reported(mock: KafkaMock) -> None:
     stream = MockKafkaStream(mock, outage_s=2.0)
     stream.create_topic(TOPIC, 1)
     stream.produce(TOPIC, lines(5))
@@ -133,10 +133,10 @@ def test_the_first_undelivered_message_is_named(mock: KafkaMock) -> None:
         stream.produce(TOPIC, lines(7))
     assert caught.value.first == 0
     mock.up()
-    assert stream.produce(TOPIC, lines(7)) >= 5, "a new producer took over"
+    assert stream.produce(TOPIC, lines(7)) >= 5, "a new producer was created"
 
 
-def test_passing_errors_of_produce_are_retried_without_a_double(
+def test_retries_after_transient_errors_write_no_duplicates(
     mock: KafkaMock, stream: MockKafkaStream
 ) -> None:
     mock.fail(PRODUCE, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.REQUEST_TIMED_OUT)
@@ -144,7 +144,7 @@ def test_passing_errors_of_produce_are_retried_without_a_double(
     assert drained(stream) == list(range(50))
 
 
-def test_a_message_that_brokers_refuse_is_named_with_the_setting_to_change(
+def test_a_refused_message_is_reported_with_the_setting_to_change(
     mock: KafkaMock, stream: MockKafkaStream
 ) -> None:
     mock.fail(PRODUCE, *[KafkaError.MSG_SIZE_TOO_LARGE] * 2)
@@ -154,7 +154,7 @@ def test_a_message_that_brokers_refuse_is_named_with_the_setting_to_change(
     assert stream.produce(TOPIC, lines(1)) == 0
 
 
-def test_a_refusal_for_another_reason_names_its_message_too(
+def test_a_message_refused_for_another_reason_is_reported(
     mock: KafkaMock, stream: MockKafkaStream
 ) -> None:
     mock.fail(PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED)
@@ -163,7 +163,7 @@ def test_a_refusal_for_another_reason_names_its_message_too(
     assert (caught.value.first, caught.value.is_too_large) == (0, False)
 
 
-def test_a_batch_that_is_too_large_as_a_whole_is_written_message_by_message(
+def test_a_batch_that_is_too_large_is_written_message_by_message(
     mock: KafkaMock, stream: MockKafkaStream
 ) -> None:
     mock.fail(PRODUCE, KafkaError.MSG_SIZE_TOO_LARGE)
@@ -171,13 +171,15 @@ def test_a_batch_that_is_too_large_as_a_whole_is_written_message_by_message(
     assert drained(stream) == list(range(20))
 
 
-def test_a_message_beyond_the_librarys_own_default_is_written(stream: MockKafkaStream) -> None:
-    """Brokers take 1,048,588 bytes where librdkafka stops at 1,000,000, and more if told to."""
+def test_a_message_above_the_default_limit_of_the_client_is_written(
+    stream: MockKafkaStream,
+) -> None:
+    """The default limit of librdkafka is 1,000,000 bytes, that of brokers 1,048,588."""
     assert stream.produce(TOPIC, [Message(b"x" * 3_000_000)]) == 0
 
 
 @pytest.mark.parametrize("code", [KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID])
-def test_a_commit_that_the_group_refuses_is_a_lost_race(
+def test_a_commit_that_brokers_refuse_is_a_conflict(
     mock: KafkaMock, stream: MockKafkaStream, code: int
 ) -> None:
     stream.produce(TOPIC, lines(10))
@@ -189,7 +191,9 @@ def test_a_commit_that_the_group_refuses_is_a_lost_race(
         assert consumer.committed() == {0: Position(0)}
 
 
-def test_a_coordinator_that_moves_is_waited_for(mock: KafkaMock, stream: MockKafkaStream) -> None:
+def test_a_commit_waits_for_a_coordinator_that_moves(
+    mock: KafkaMock, stream: MockKafkaStream
+) -> None:
     stream.produce(TOPIC, lines(10))
     with stream.consumer(GROUP, TOPIC) as consumer:
         mock.fail(OFFSET_COMMIT, KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE)
@@ -197,16 +201,14 @@ def test_a_coordinator_that_moves_is_waited_for(mock: KafkaMock, stream: MockKaf
         assert consumer.committed() == {0: Position(10, "s")}
 
 
-def test_passing_errors_of_a_fetch_lose_nothing(mock: KafkaMock, stream: MockKafkaStream) -> None:
+def test_transient_errors_of_a_fetch_lose_nothing(mock: KafkaMock, stream: MockKafkaStream) -> None:
     stream.produce(TOPIC, lines(500))
     mock.fail(FETCH, *[KafkaError.NOT_LEADER_FOR_PARTITION] * 3)
     mock.fail(LIST_OFFSETS, KafkaError.LEADER_NOT_AVAILABLE)
     assert drained(stream) == list(range(500))
 
 
-def test_lines_dropped_while_they_were_read_are_named(
-    mock: KafkaMock, stream: MockKafkaStream
-) -> None:
+def test_lines_deleted_by_retention_are_reported(mock: KafkaMock, stream: MockKafkaStream) -> None:
     stream.produce(TOPIC, lines(10))
     with stream.consumer(GROUP, TOPIC) as consumer:
         consumer.poll(4)
@@ -230,7 +232,7 @@ def test_a_position_past_the_end_is_an_error(mock: KafkaMock, stream: MockKafkaS
         consumer.poll(10)
 
 
-def test_a_later_worker_takes_over_when_there_is_no_lease(stream: MockKafkaStream) -> None:
+def test_without_leases_a_later_consumer_takes_over(stream: MockKafkaStream) -> None:
     stream.produce(TOPIC, lines(10))
     with stream.consumer(GROUP, TOPIC) as late:
         late.poll(10)
@@ -241,7 +243,7 @@ def test_a_later_worker_takes_over_when_there_is_no_lease(stream: MockKafkaStrea
             late.commit({0: Position(10)})
 
 
-def test_offsets_that_a_person_resets_are_noticed(mock: KafkaMock, stream: MockKafkaStream) -> None:
+def test_a_reset_of_the_offsets_is_detected(mock: KafkaMock, stream: MockKafkaStream) -> None:
     from confluent_kafka import Consumer, TopicPartition
 
     stream.produce(TOPIC, lines(10))

@@ -1,4 +1,4 @@
-"""Following the stream on a real Kafka: followers come and go, lose leases; lines stay one."""
+"""Following the stream on a real Kafka: followers start, stop and lose leases."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Follower(threading.Thread):
                 on_result=lambda result: None,
                 wait_s=0.2,
             )
-        except Exception as exc:  # noqa: BLE001 (the test looks at it)
+        except Exception as exc:  # noqa: BLE001 (the test checks it)
             self.error = exc
 
     def end(self) -> None:
@@ -84,7 +84,7 @@ class Follower(threading.Thread):
 def until(condition: object, seconds: float = 25.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.1)
 
 
@@ -161,19 +161,21 @@ def test_a_commit_after_the_lease_was_lost_is_refused(
     ready: FakeServices, stream: KafkaStream, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another consumer takes the partition while a batch is stored: its commit counts."""
-    create, steals = ready.index.create, iter(range(1))
+    create, takeovers = ready.index.create, iter(range(1))
 
-    def stolen(index: str, documents: Sequence[Document]) -> IndexOutcome:
+    def interrupted(index: str, documents: Sequence[Document]) -> IndexOutcome:
         outcome = create(index, documents)
-        if index == INDEX and next(steals, None) is not None:
+        if index == INDEX and next(takeovers, None) is not None:
             partition = int(documents[0].body["partition"])
-            thief = KafkaStream(stream.cluster.servers)  # without locks: as after a lost lease
-            with thief.consumer(topic, topic, [partition]) as other:
+            other_stream = KafkaStream(
+                stream.cluster.servers
+            )  # without locks: as after a lost lease
+            with other_stream.consumer(topic, topic, [partition]) as other:
                 other.commit({partition: Position(3)})
-            thief.close()
+            other_stream.close()
         return outcome
 
-    monkeypatch.setattr(ready.index, "create", stolen)
+    monkeypatch.setattr(ready.index, "create", interrupted)
     produce(stream, topic)
     follower = Follower(ready, topic)
     until(lambda: stream.lag(topic, topic) == 0)

@@ -1,4 +1,4 @@
-"""A follower and faults that a broker or an index does not make on demand."""
+"""A follower and injected faults of brokers and of the index."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ready(tmp_path: Path, trained: FakeServices, mock: KafkaMock) -> Iterator[Fa
 
 @pytest.fixture
 def begin(ready: FakeServices) -> Iterator[Callable[[], Follower]]:
-    """Start followers; whatever a test asserts, they end before the cluster does."""
+    """Start followers, and end them before the cluster closes."""
     begun: list[Follower] = []
 
     def one() -> Follower:
@@ -62,7 +62,7 @@ def begin(ready: FakeServices) -> Iterator[Callable[[], Follower]]:
 
 @pytest.fixture
 def up_again(mock: KafkaMock) -> Iterator[Callable[[float], None]]:
-    """Bring the brokers back after some seconds, unless the test is over before."""
+    """Start the brokers again after some seconds, unless the test ended before."""
     timers: list[threading.Timer] = []
 
     def after(seconds: float) -> None:
@@ -72,7 +72,7 @@ def up_again(mock: KafkaMock) -> Iterator[Callable[[float], None]]:
     yield after
     for timer in timers:
         timer.cancel()
-        timer.join()  # it may be at it just now
+        timer.join()  # it may be running
 
 
 def produce(services: FakeServices, n: int = 100) -> None:
@@ -99,11 +99,11 @@ class Follower(threading.Thread):
                 wait_s=0.2,
             )
             self.results.append(result)
-        except Exception as exc:  # noqa: BLE001 (the test looks at it)
+        except Exception as exc:  # noqa: BLE001 (the test checks it)
             self.error = exc
 
     def end(self) -> float:
-        """Stop it; return how long that took."""
+        """Stop the follower; return the seconds that it took."""
         begun = time.monotonic()
         self.stop.set()
         self.join(60)
@@ -117,7 +117,7 @@ class Follower(threading.Thread):
 def until(condition: Callable[[], bool], seconds: float = 40.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.1)
 
 
@@ -188,7 +188,7 @@ def test_a_stop_while_brokers_are_away_takes_about_two_seconds(
     mock.up()
 
 
-def test_a_stop_in_the_middle_of_a_commit_says_what_is_left(
+def test_a_stop_during_a_commit_reports_the_uncommitted_lines(
     ready: FakeServices,
     begin: Callable[[], Follower],
     mock: KafkaMock,
@@ -213,7 +213,7 @@ def test_a_stop_in_the_middle_of_a_commit_says_what_is_left(
     mock.up()
 
 
-def test_a_silence_of_the_brokers_in_the_middle_of_a_commit_is_outlived(
+def test_an_outage_of_the_brokers_during_a_commit_is_survived(
     ready: FakeServices,
     up_again: Callable[[float], None],
     begin: Callable[[], Follower],  # requested after up_again: a follower ends before the timer
@@ -239,7 +239,7 @@ def test_a_silence_of_the_brokers_in_the_middle_of_a_commit_is_outlived(
     assert follower.results[-1].read == 200
 
 
-def test_an_index_that_is_busy_for_long_is_waited_for(
+def test_a_follower_waits_for_a_busy_index(
     ready: FakeServices, begin: Callable[[], Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FakeEs() as es:
@@ -261,7 +261,7 @@ def test_an_index_that_is_busy_for_long_is_waited_for(
         opened.stack.close()
 
 
-def test_the_wait_of_a_followers_index_is_not_renewed_by_progress() -> None:
+def test_progress_does_not_extend_the_wait_of_a_followers_index() -> None:
     slept: list[float] = []
     patience = Patience(
         total_s=CALL_WAIT_S, is_absolute=True, sleep=slept.append, clock=lambda: sum(slept)
@@ -269,7 +269,7 @@ def test_the_wait_of_a_followers_index_is_not_renewed_by_progress() -> None:
     turns = iter(range(1_000_000))
 
     def refuse(key: str) -> tuple[int, str, str] | None:
-        is_taken = next(turns) % 50 == 0  # some progress each time
+        is_taken = next(turns) % 50 == 0  # some documents are accepted each time
         return None if is_taken else (429, "es_rejected_execution_exception", "queue is full")
 
     with FakeEs() as es:

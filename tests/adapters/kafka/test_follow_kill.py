@@ -1,4 +1,4 @@
-"""Followers that are killed or stopped while lines arrive, on a real Kafka and Elasticsearch.
+"""Killing and stopping followers while lines arrive, on a real Kafka and Elasticsearch.
 
 ``VIGIE_TEST_KILLS=50`` (``make test-soak``) kills fifty times instead of five.
 """
@@ -30,7 +30,7 @@ from vigie.testing.detectors import deploy_detector
 from vigie.wiring import LazyServices, open_services
 
 KILLS = int(os.environ.get("VIGIE_TEST_KILLS", "5"))
-MEMBERS, PARTITIONS, ROUND = 3, 4, 40
+FOLLOWERS, PARTITIONS, ROUND = 3, 4, 40
 NAME = f"follow-kill-{secrets.token_hex(3)}"
 WHOLE = f"{NAME}-whole"
 FOLLOW = """
@@ -95,30 +95,30 @@ def opened(
         elasticsearch: EsIndex = services.index  # type: ignore[assignment]
         for index in (WHOLE, NAME):
             elasticsearch.drop(index)
-        with suppress(DataError):  # a test that failed early made none
+        with suppress(DataError):  # missing if the test failed early
             elasticsearch.client.request("DELETE", f"/_index_template/vigie-{NAME}*")
 
 
 class Followers:
-    """Child processes, one a member."""
+    """Child processes, one per follower."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def begin(self, member: str) -> None:
-        with self.heard(member).open("wb") as out, self.heard(member, "err").open("ab") as err:
+        with self.output(member).open("wb") as out, self.output(member, "err").open("ab") as err:
             self.running[member] = subprocess.Popen(
                 [sys.executable, "-I", "-c", FOLLOW, NAME], stdout=out, stderr=err
             )
 
-    def heard(self, member: str, what: str = "out") -> Path:
+    def output(self, member: str, what: str = "out") -> Path:
         return self.folder / f"{member}.{what}"
 
     def kill_while_it_stores(self, member: str, dice: random.Random, seconds: float) -> bool:
-        """Kill a member within a batch; return False if it had none to store."""
-        self._await_word(member, 0, 60)
-        if not self._await_word(member, self.heard(member).stat().st_size, seconds):
+        """Kill a follower within a batch; return False if it stored none."""
+        self._await_output(member, 0, 60)
+        if not self._await_output(member, self.output(member).stat().st_size, seconds):
             return False
         time.sleep(dice.uniform(0.0, 0.25))
         child = self.running.pop(member)
@@ -126,20 +126,20 @@ class Followers:
         assert child.wait(30) == -signal.SIGKILL
         return True
 
-    def _await_word(self, member: str, said: int, seconds: float) -> bool:
+    def _await_output(self, member: str, size: int, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        while self.heard(member).stat().st_size <= said:
+        while self.output(member).stat().st_size <= size:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.01)
         return True
 
     def stop(self, member: str) -> None:
-        """End a member in good order."""
+        """Stop a follower with SIGTERM."""
         child = self.running.pop(member)
-        self._await_word(member, 0, 60)
+        self._await_output(member, 0, 60)
         child.terminate()
-        assert child.wait(60) == 0, self.heard(member, "err").read_text()[-3000:]
+        assert child.wait(60) == 0, self.output(member, "err").read_text()[-3000:]
 
 
 @pytest.fixture
@@ -161,12 +161,12 @@ def produce(services: LazyServices, dice: random.Random) -> None:
 
 
 @pytest.mark.timeout(3600)
-def test_every_line_has_one_document_whoever_dies(
+def test_every_line_has_one_document_after_kills(
     opened: LazyServices, followers: Followers
 ) -> None:
     seed = secrets.randbits(32)
     dice, did = random.Random(seed), Counter[str]()
-    members = [f"m{number}" for number in range(MEMBERS)]
+    members = [f"m{number}" for number in range(FOLLOWERS)]
     for member in members:
         followers.begin(member)
     while did["killed"] < KILLS:
@@ -199,7 +199,7 @@ def test_every_line_has_one_document_whoever_dies(
 
 
 def documents(services: LazyServices, index: str) -> dict[str, dict[str, Any]]:
-    services.index.count(index)  # also makes it visible
+    services.index.count(index)  # refreshes the index
     found = [(document.id, dict(document.body)) for document in services.index.scan(index)]
     assert len(found) == len({key for key, _ in found})
     return dict(found)

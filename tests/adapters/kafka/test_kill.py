@@ -1,4 +1,4 @@
-"""kill -9 of the scoring consumer, at random, on a real Kafka and a real Elasticsearch.
+"""Killing a worker at random moments, on a real Kafka and Elasticsearch.
 
 ``VIGIE_TEST_KILLS=50`` (``make test-soak``) kills fifty times instead of five.
 """
@@ -96,7 +96,7 @@ def opened(
         elasticsearch: EsIndex = services.index  # type: ignore[assignment]
         for index in (WHOLE, KILLED):
             elasticsearch.drop(index)
-        with suppress(DataError):  # a test that failed early made none
+        with suppress(DataError):  # missing if the test failed early
             elasticsearch.client.request("DELETE", f"/_index_template/vigie-{NAME}*")
 
 
@@ -130,7 +130,7 @@ def finish(child: subprocess.Popen[str], expected: int = 0) -> None:
 
 
 def kill(dice: random.Random) -> str:
-    """Kill a scoring process at a random place, or at a random moment; say where."""
+    """Kill a worker at a random crash point or moment; return which."""
     if dice.random() < 0.6:
         point = dice.choice(POINTS)
         finish(scoring(KILLED, crash_at=f"{point}:{dice.randint(1, 3)}"), -signal.SIGKILL)
@@ -146,7 +146,7 @@ def kill(dice: random.Random) -> str:
 
 @pytest.mark.timeout(3600)
 def test_random_kills_lose_nothing_and_repeat_nothing(opened: LazyServices) -> None:
-    messages = lines(200 + 60 * KILLS)  # three batches a kill: no process ever ends by itself
+    messages = lines(200 + 60 * KILLS)  # three batches per kill: no worker ends by itself
     half = len(messages) // 2
     opened.stream.produce(NAME, messages[:half], 0)
     opened.stream.produce(NAME, messages[half:], 1)

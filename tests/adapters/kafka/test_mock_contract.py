@@ -30,7 +30,7 @@ def subject() -> Iterator[StreamSubject]:
 
 
 def trim(kafka: MockKafkaStream, topic: str) -> int:
-    """Drop what both groups of the contract have committed (the mock does not list groups)."""
+    """Delete what both groups of the contract have committed; the mock cannot list groups."""
     dropped = 0
     for partition, low in kafka.cluster.bounds(topic, oldest=True).items():
         found = [kafka.cluster.committed(group, topic, [partition]) for group in (GROUP, "slow")]
@@ -46,7 +46,7 @@ def test_mock_cluster(check: Callable[[StreamSubject], None], subject: StreamSub
     check(subject)
 
 
-def test_a_mock_cluster_that_ended_takes_late_calls() -> None:
+def test_a_closed_mock_cluster_ignores_calls() -> None:
     with KafkaMock() as mock:
         pass
     mock.up()

@@ -1,4 +1,4 @@
-"""A real broker of the test's own, killed in the middle: bounded waits, nothing lost."""
+"""Killing a real broker while it is used: waits are limited and nothing is lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def lines(n: int, start: int = 0) -> list[Message]:
 
 
 @pytest.mark.timeout(300)
-def test_reading_committing_and_writing_go_on_after_an_outage(broker: OwnBroker) -> None:
+def test_reading_committing_and_writing_continue_after_an_outage(broker: OwnBroker) -> None:
     stream = KafkaStream(broker.servers, outage_s=AWAY_S + 60)
     stream.create_topic("middle")
     stream.produce("middle", lines(500))
@@ -61,7 +61,7 @@ def test_reading_committing_and_writing_go_on_after_an_outage(broker: OwnBroker)
 
 
 @pytest.mark.timeout(300)
-def test_a_broker_that_is_down_is_told_within_five_seconds(broker: OwnBroker) -> None:
+def test_a_broker_that_is_down_is_reported_within_five_seconds(broker: OwnBroker) -> None:
     stream = KafkaStream(broker.servers)
     broker.kill()
     try:
@@ -75,11 +75,11 @@ def test_a_broker_that_is_down_is_told_within_five_seconds(broker: OwnBroker) ->
 
 
 @pytest.mark.timeout(300)
-def test_a_follower_outlives_an_outage(broker: OwnBroker, services: FakeServices) -> None:
+def test_a_follower_survives_an_outage(broker: OwnBroker, services: FakeServices) -> None:
     deploy_detector(services)
     stream = KafkaStream(
         broker.servers, locks=lambda: services.locks, patience_s=AWAY_S / 2
-    )  # it gives up a call, and tries again
+    )  # shorter than the outage
     services.stream = stream  # type: ignore[assignment]
     stream.create_topic("followed", 2)
     stream.produce("followed", lines(300))
@@ -115,7 +115,7 @@ def test_a_follower_outlives_an_outage(broker: OwnBroker, services: FakeServices
     "run: VIGIE_PLATFORM_TEST=1 .venv/bin/python -I -m pytest tests/adapters/kafka/test_outage.py",
 )
 @pytest.mark.timeout(300)
-def test_ingesting_names_the_line_that_was_not_written_and_goes_on_from_it(
+def test_ingesting_reports_the_first_missing_line_and_continues_there(
     broker: OwnBroker, services: FakeServices, tmp_path: Path
 ) -> None:
     stream = KafkaStream(broker.servers, outage_s=2.0)
@@ -153,5 +153,5 @@ def wait_for(condition: object, seconds: float = 90.0) -> None:
                 return
         except TransientError:
             pass
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Reading with a client that answers as a test says: ends of partitions, errors, long lines."""
+"""Reading with a scripted client: ends of partitions, errors, long lines."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def places(records: list[Any]) -> list[tuple[int, int]]:
     return [(record.partition, record.offset) for record in records]
 
 
-def test_an_end_that_comes_with_its_last_lines_counts_after_them(reader: Any) -> None:
+def test_the_end_of_a_partition_counts_after_its_last_lines(reader: Any) -> None:
     reader.next = {0: 0}
     reader.client.steps = [(nothing, [Answer(0, 0), Answer(0, 1), end(0, 3)])]  # 2 is a marker
     reader.positions.ends = {0: 3}
@@ -143,7 +143,7 @@ def test_lines_are_read_again_when_a_later_piece_fails(reader: Any) -> None:
     assert (reader.next, reader.client.assigned) == ({0: 0}, [{0: 0}])
 
 
-def test_a_poll_of_long_lines_ends_early_and_the_next_goes_on(reader: Any) -> None:
+def test_a_poll_of_long_lines_ends_early_and_the_next_continues(reader: Any) -> None:
     long = MAX_POLL_BYTES // PIECE + 1
     reader.next = {0: 0}
     reader.client.steps = [(nothing, [Answer(0, n, content=bytes(long)) for n in range(3 * PIECE)])]

@@ -1,4 +1,4 @@
-"""TLS, certificates, SASL and the permissions that docs/kafka.md asks for, on a real broker."""
+"""TLS, certificates, SASL and the permissions listed in docs/kafka.md, on a real broker."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from vigie.testing import FakeServices
 from vigie.testing.detectors import deploy_detector
 
 USER, PASSWORD = "vigie", secrets.token_hex(8)
-STRANGER = "stranger"  # may log in, and nothing else
+STRANGER = "stranger"  # may log in, without any permission
 TOPIC, GROUP = "secured", "scorer"
 SCRAM = {
     "SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256,
@@ -65,7 +65,7 @@ super.users=User:ANONYMOUS
 
 
 class SecureBroker(KafkaBroker):
-    """A broker with a SASL and a certificate listener beside the plain one of its administrator."""
+    """A broker with a SASL and a certificate listener and the plain one of its administrator."""
 
     ports = {**KafkaBroker.ports, "kafka_sasl": 19093, "kafka_tls": 19094}  # noqa: RUF012
 
@@ -89,7 +89,7 @@ class SecureBroker(KafkaBroker):
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with an authority, and with the broker's and our certificates."""
+    """Return a folder with the certificates of an authority, a broker and a client."""
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
@@ -107,7 +107,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pkcs8(key: bytes) -> bytes:
-    """Return a key in the only form that Kafka reads."""
+    """Return a key in the format that Kafka reads."""
     return serialization.load_pem_private_key(key, None).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -128,7 +128,7 @@ def broker(
 
 
 def administrate(admin: AdminClient) -> None:
-    """Make the users, and give ours what docs/kafka.md asks for: nothing more."""
+    """Create the users; grant the permissions listed in docs/kafka.md, and no others."""
     for kind in SCRAM.values():
         user = UserScramCredentialUpsertion(
             USER, ScramCredentialInfo(kind, 4096), PASSWORD.encode()
@@ -170,7 +170,7 @@ def login(broker: OwnBroker, certificates: Path, mechanism: str, **changes: str)
 
 
 def certified(broker: OwnBroker, certificates: Path) -> dict[str, str]:
-    """Return the variables of a user whom his certificate tells."""
+    """Return the variables of a user who logs in with a certificate."""
     return {
         "KAFKA_BOOTSTRAP_SERVERS": address(broker, "kafka_tls"),
         "KAFKA_SECURITY_PROTOCOL": "SSL",
@@ -235,7 +235,7 @@ def test_the_documented_permissions_are_enough(
 
 
 def asked(variables: dict[str, str]) -> SettingsError:
-    """Return what a start of a job and `vigie check` say; both within five seconds."""
+    """Return the errors of a job and of `vigie check`, both within five seconds."""
     begin = time.monotonic()
     stream = stream_of(variables)
     with pytest.raises(SettingsError) as caught:
@@ -262,7 +262,7 @@ def test_a_wrong_password_is_a_wrong_setting(
     assert "of-somebody-else" not in said
 
 
-def test_a_broker_whose_authority_is_unknown_is_a_wrong_setting(
+def test_a_broker_with_an_unknown_authority_is_a_wrong_setting(
     broker: OwnBroker, certificates: Path
 ) -> None:
     other = str(certificates / "other-ca.pem")
@@ -270,7 +270,7 @@ def test_a_broker_whose_authority_is_unknown_is_a_wrong_setting(
     assert "certificate" in str(asked(wrong))
 
 
-def test_a_client_without_the_certificate_that_is_asked_for_is_a_wrong_setting(
+def test_a_missing_client_certificate_is_a_wrong_setting(
     broker: OwnBroker, certificates: Path
 ) -> None:
     wrong = certified(broker, certificates)
@@ -278,7 +278,7 @@ def test_a_client_without_the_certificate_that_is_asked_for_is_a_wrong_setting(
     assert "certificate" in str(asked(wrong))
 
 
-def test_a_user_without_permissions_is_told_of_what(broker: OwnBroker, certificates: Path) -> None:
+def test_a_missing_permission_is_reported(broker: OwnBroker, certificates: Path) -> None:
     stream = stream_of(login(broker, certificates, "PLAIN", KAFKA_SASL_USERNAME=STRANGER))
     with pytest.raises(SettingsError, match=f"'{TOPIC}'.*[Aa]uthori"):
         stream.create_topic(TOPIC)

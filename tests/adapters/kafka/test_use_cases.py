@@ -41,7 +41,7 @@ def stream(kafka_servers: str, topic: str) -> Iterator[KafkaStream]:
     kafka.close()
 
 
-def test_a_poison_message_between_good_ones_is_copied_to_the_dead_letter_topic(
+def test_a_binary_message_is_copied_to_the_dead_letter_topic(
     stream: KafkaStream, topic: str, services: FakeServices
 ) -> None:
     services.stream = stream  # type: ignore[assignment]
@@ -69,7 +69,7 @@ def test_a_poison_message_between_good_ones_is_copied_to_the_dead_letter_topic(
 
 
 def limited(kafka_servers: str, topic: str, n_bytes: int) -> None:
-    """Have the topic refuse what is larger."""
+    """Limit the size of messages of a topic."""
     entry = ConfigEntry("max.message.bytes", str(n_bytes))
     entry.incremental_operation = AlterConfigOpType.SET
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
@@ -79,10 +79,10 @@ def limited(kafka_servers: str, topic: str, n_bytes: int) -> None:
 
 
 @pytest.mark.parametrize("limit", [1_048_588, 100_000, 2_000, 300])
-def test_poison_too_large_to_be_copied_whole_blocks_nothing(
+def test_a_dead_letter_that_is_too_large_for_the_topic_blocks_nothing(
     stream: KafkaStream, topic: str, services: FakeServices, kafka_servers: str, limit: int
 ) -> None:
-    """What the topic took, with our headers on top, the dead-letter topic may not take."""
+    """With the added headers a message may exceed the limit of the dead-letter topic."""
     services.stream = stream  # type: ignore[assignment]
     deploy_detector(services)
     stream.create_topic(f"{topic}.dlq")
@@ -112,7 +112,7 @@ def test_poison_too_large_to_be_copied_whole_blocks_nothing(
             assert copy.headers["sha256"] == hashlib.sha256(original).hexdigest()
 
 
-def test_small_lines_pass_where_a_whole_batch_is_too_large(
+def test_small_lines_are_written_where_a_batch_is_too_large(
     stream: KafkaStream, topic: str, kafka_servers: str
 ) -> None:
     limited(kafka_servers, topic, 20_000)
@@ -123,7 +123,7 @@ def test_small_lines_pass_where_a_whole_batch_is_too_large(
         assert {record.value for record in consumer.poll(100)} == {m.value for m in messages}
 
 
-def test_a_line_that_the_topic_refuses_is_named_with_what_to_change(
+def test_a_refused_line_is_reported_with_the_setting_to_change(
     stream: KafkaStream,
     topic: str,
     services: FakeServices,
@@ -140,7 +140,7 @@ def test_a_line_that_the_topic_refuses_is_named_with_what_to_change(
         ingest_log_files(services, topic=topic, base_dir=folder)
 
 
-def test_a_topic_that_was_made_again_shorter_is_no_silent_jump(
+def test_a_recreated_topic_with_fewer_lines_is_an_error(
     stream: KafkaStream, topic: str, services: FakeServices
 ) -> None:
     stream.produce(topic, [Message(b"a")] * 5)
@@ -153,8 +153,8 @@ def test_a_topic_that_was_made_again_shorter_is_no_silent_jump(
         consumer.poll(10)
 
 
-@pytest.mark.parametrize("batch_size", [1000, 4, 1])  # the end comes with lines, or after them
-def test_transactions_of_others_leave_no_lag_and_their_aborted_lines_are_not_read(
+@pytest.mark.parametrize("batch_size", [1000, 4, 1])  # the end arrives with lines, or after them
+def test_transactions_leave_no_lag_and_aborted_lines_are_not_read(
     stream: KafkaStream, topic: str, services: FakeServices, kafka_servers: str, batch_size: int
 ) -> None:
     services.stream = stream  # type: ignore[assignment]
@@ -167,14 +167,14 @@ def test_transactions_of_others_leave_no_lag_and_their_aborted_lines_are_not_rea
             other.produce(topic, b"worker accepted request %d" % n, partition=0)
         other.flush(20)
         end(20)
-    while stream.end_offsets(topic) != {0: 12}:  # markers are written a little later
+    while stream.end_offsets(topic) != {0: 12}:  # markers are written later
         time.sleep(0.1)
     report = score_stream(services, topic=topic, group=topic, index="scored", batch_size=batch_size)
     assert report.read == 6
     assert stream.lag(topic, topic) == 0
 
 
-def test_the_topic_is_recreated_only_when_asked_twice(
+def test_recreating_a_topic_needs_two_options(
     kafka_servers: str,
     database_url: str,
     topic: str,
@@ -197,7 +197,7 @@ def test_the_topic_is_recreated_only_when_asked_twice(
     assert stream.end_offsets(topic) == {0: 0, 1: 0}
 
 
-def test_check_tells_of_the_cluster_and_of_its_absence(kafka_servers: str, tmp_path: Path) -> None:
+def test_check_reports_the_cluster_or_that_it_is_away(kafka_servers: str, tmp_path: Path) -> None:
     def stream_status(servers: str) -> tuple[bool, str]:
         settings = Settings.from_env({"KAFKA_BOOTSTRAP_SERVERS": servers})
         [found] = [s for s in check_roles(settings).statuses if s.role == "stream"]

@@ -1,4 +1,4 @@
-"""Following a stream in memory: when it reports, when it ends, how it shares partitions."""
+"""Following a stream in memory: reports, outages, lost leases, stops."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def follow(
     deadline = time.monotonic() + 20
 
     def should_stop() -> bool:
-        assert time.monotonic() < deadline, "it does not end"
+        assert time.monotonic() < deadline, "timed out"
         return until()
 
     return follow_stream(
@@ -80,7 +80,7 @@ def test_it_reports_and_trims_while_lines_keep_arriving(
 
     follow(ready, is_enough, results.append, wait_s=5.0)
     assert 0 < results[0].read < results[1].read < results[2].read
-    assert ready.stream.first_offset(TOPIC, 0) > 0, "the stream grows without end"
+    assert ready.stream.first_offset(TOPIC, 0) > 0, "nothing was trimmed"
 
 
 def test_it_reports_once_when_no_more_lines_arrive(ready: FakeServices) -> None:
@@ -117,7 +117,7 @@ def refuse(services: FakeServices, monkeypatch: pytest.MonkeyPatch, times: int) 
     monkeypatch.setattr(services.index, "create", refusing)
 
 
-def test_an_index_that_is_away_is_waited_for(
+def test_a_follower_waits_for_the_index(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(ready, monkeypatch, times=4)
@@ -127,7 +127,7 @@ def test_an_index_that_is_away_is_waited_for(
     assert metrics(result)["vigie_stream_rejoins"] == 4
 
 
-def test_a_stop_while_the_index_is_away_reports_and_names_what_is_left(
+def test_a_stop_while_the_index_is_away_reports_the_uncommitted_lines(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(ready, monkeypatch, times=1000)
@@ -163,7 +163,7 @@ def test_a_stop_while_brokers_are_away_ends_it_at_once(
     assert (result.read, result.lag) == (0, None)
 
 
-def test_brokers_may_stay_away_for_any_number_of_attempts(
+def test_a_follower_waits_for_brokers_for_any_number_of_attempts(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = fail_at_polls(monkeypatch, [TransientError("no answer")] * 1200)
@@ -173,7 +173,7 @@ def test_brokers_may_stay_away_for_any_number_of_attempts(
     assert metrics(result)["vigie_stream_rejoins"] == 1200
 
 
-def test_a_stream_that_does_not_answer_at_all_is_waited_for(
+def test_a_follower_waits_for_a_stream_that_does_not_answer(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lags, silent = ready.stream.lags, iter(range(3))
@@ -189,7 +189,7 @@ def test_a_stream_that_does_not_answer_at_all_is_waited_for(
     assert (result.read, metrics(result)["vigie_stream_rejoins"]) == (30, 0.0)
 
 
-def test_lost_leases_after_a_long_outage_are_taken_again(
+def test_a_lease_lost_after_a_long_outage_is_taken_again(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outage = [TransientError("no answer")] * (MAX_LOST_LEASES + 2)
@@ -198,7 +198,7 @@ def test_lost_leases_after_a_long_outage_are_taken_again(
     assert follow(ready, is_drained(ready), wait_s=0.0).read == 30
 
 
-def test_leases_that_are_lost_again_and_again_end_it(
+def test_many_lost_leases_in_a_row_end_the_follower(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = [ConflictError("another token"), TransientError("no answer")] * 20
@@ -210,21 +210,21 @@ def test_leases_that_are_lost_again_and_again_end_it(
     assert not ready.stream.owners
 
 
-def test_a_lease_that_is_lost_in_a_batch_loses_and_doubles_nothing(
+def test_after_a_lease_is_lost_in_a_batch_each_line_has_one_document(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another worker takes the partition between index and commit, and commits first."""
-    create, steals = ready.index.create, iter(range(1))
+    create, takeovers = ready.index.create, iter(range(1))
 
-    def stolen(index: str, documents: Sequence[Document]) -> IndexOutcome:
+    def interrupted(index: str, documents: Sequence[Document]) -> IndexOutcome:
         outcome = create(index, documents)
-        if index == INDEX and next(steals, None) is not None:
+        if index == INDEX and next(takeovers, None) is not None:
             ready.stream.expel(GROUP, TOPIC)
             with ready.stream.consumer(GROUP, TOPIC) as other:
                 other.commit({0: Position(3)})
         return outcome
 
-    monkeypatch.setattr(ready.index, "create", stolen)
+    monkeypatch.setattr(ready.index, "create", interrupted)
     produce(ready, 30)
     result = follow(ready, is_drained(ready))
     assert (result.read, result.indexed, result.already_there) == (27, 0, 27)
@@ -232,7 +232,7 @@ def test_a_lease_that_is_lost_in_a_batch_loses_and_doubles_nothing(
     assert metrics(result)["vigie_stream_rejoins"] == 1
 
 
-def test_lines_that_another_owner_committed_are_not_uncommitted(
+def test_lines_that_another_owner_committed_are_not_reported_as_uncommitted(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit, refused = FakeConsumer.commit, []
@@ -248,7 +248,7 @@ def test_lines_that_another_owner_committed_are_not_uncommitted(
     assert (result.read, result.lag) == (0, 0)
 
 
-def test_lines_that_another_owner_reads_after_an_outage_are_not_uncommitted(
+def test_lines_of_a_partition_that_another_owner_took_are_not_reported(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(ready, monkeypatch, times=1)
@@ -267,7 +267,7 @@ def test_lines_that_another_owner_reads_after_an_outage_are_not_uncommitted(
     assert (result.read, result.lag) == (0, 30)
 
 
-def test_a_partition_that_a_worker_holds_is_left_to_it(ready: FakeServices) -> None:
+def test_a_partition_that_a_worker_holds_is_skipped(ready: FakeServices) -> None:
     ready.stream.create_topic("two", 2)
     for partition in range(2):
         ready.stream.produce("two", [Message(b"worker accepted request")] * 10, partition)
@@ -324,7 +324,7 @@ def promote_later(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> li
     return version
 
 
-def test_a_database_that_is_away_leaves_the_champion_as_it_is(
+def test_while_the_database_is_away_the_champion_stays(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_CHAMPION_S", 0.0)

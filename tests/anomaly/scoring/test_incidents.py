@@ -1,4 +1,4 @@
-"""Anomalies to incidents, by template and ten minutes."""
+"""Grouping anomalies into incidents by template and ten minutes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_other_templates_and_later_windows_are_other_incidents(ready: FakeServic
     assert group(ready).incidents == 3
 
 
-def test_normal_lines_are_left_out(ready: FakeServices) -> None:
+def test_normal_lines_belong_to_no_incident(ready: FakeServices) -> None:
     add(ready, "1", 1, "fine", is_anomaly=False)
     add(ready, "2", 1, "unknown", is_anomaly=None)
     assert group(ready).incidents == 0
@@ -80,7 +80,7 @@ def test_grouping_twice_changes_nothing(ready: FakeServices) -> None:
     assert incidents(ready) == before
 
 
-def test_a_late_line_makes_its_incident_fuller(ready: FakeServices) -> None:
+def test_a_late_line_extends_its_incident(ready: FakeServices) -> None:
     add(ready, "1", 5, "disk full")
     group(ready)
     add(ready, "2", 2, "disk full")
@@ -89,7 +89,7 @@ def test_a_late_line_makes_its_incident_fuller(ready: FakeServices) -> None:
     assert incident["n_lines"] == 2
 
 
-def test_a_note_made_while_grouping_is_not_lost(ready: FakeServices) -> None:
+def test_an_anomaly_marked_while_grouping_is_not_lost(ready: FakeServices) -> None:
     add(ready, "1", 1, "disk full")
     scan = ready.index.scan
 

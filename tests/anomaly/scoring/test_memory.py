@@ -1,4 +1,4 @@
-"""Memory of ingesting and reading huge lines, measured from outside: a process of its own each."""
+"""Memory used to ingest and read huge lines, each measured in a separate process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEASURED = """
 import sys
 
 def peak_mb():
-    # Not ru_maxrss: over an exec it keeps the peak of the process that started this one.
+    # ru_maxrss would include the peak of the parent process.
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 """
@@ -81,8 +81,8 @@ def test_a_file_of_200_mb_without_a_line_end_needs_little_memory(
     assert measured(INGEST, folder, VIGIE_DATABASE_URL=database_url) < BOUND_MB
 
 
-def test_a_page_of_huge_lines_needs_little_memory(database_url: str) -> None:
-    """250 MiB that compress well: one page of batches would be all of them."""
+def test_batches_of_huge_lines_need_little_memory(database_url: str) -> None:
+    """250 MiB that compress well: one query could return all of them."""
     engine = open_engine(database_url)
     stream = PgStream(engine)
     stream.create_topic("t")
@@ -92,7 +92,7 @@ def test_a_page_of_huge_lines_needs_little_memory(database_url: str) -> None:
     engine.dispose()
 
 
-def test_a_poll_is_bounded_by_bytes_and_reads_everything(database_url: str) -> None:
+def test_a_poll_is_limited_by_bytes_and_skips_nothing(database_url: str) -> None:
     engine = open_engine(database_url)
     stream = PgStream(engine)
     stream.create_topic("t", 2)

@@ -1,4 +1,4 @@
-"""Templates of log lines, and the cache that must not change them."""
+"""Templates of log lines; the cache does not change them."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ log_like = st.one_of(
         (b"  ", ""),
     ],
 )
-def test_what_varies_becomes_a_mask(line: bytes, template: str) -> None:
+def test_variable_parts_become_masks(line: bytes, template: str) -> None:
     assert mask(line) == template
 
 
 def test_no_mask_contains_a_literal_digit() -> None:
-    """Quantifiers and character escapes aside: such a mask would tell lines of one shape apart."""
+    """Quantifiers and escapes are excluded: other digits would distinguish lines of one shape."""
     import re
 
     for pattern, token in MASKS:
@@ -66,7 +66,7 @@ def test_the_cache_changes_nothing(lines: list[bytes]) -> None:
     assert Normaliser(capacity=3).templates(lines * 2) == [mask(line) for line in lines] * 2
 
 
-def test_only_the_start_of_a_huge_line_is_looked_at() -> None:
+def test_only_the_start_of_a_huge_line_is_used() -> None:
     assert len(mask(b"x" * (MAX_BYTES * 3))) == MAX_BYTES
 
 
@@ -76,7 +76,7 @@ def test_hits_and_misses_are_counted() -> None:
     assert (normaliser.n_hits, normaliser.n_misses) == (2, 2)
 
 
-def test_long_lines_are_not_kept() -> None:
+def test_long_lines_are_not_cached() -> None:
     normaliser = Normaliser()
     normaliser.templates([b"x" * (CACHED_BYTES + 1)] * 2)
     assert normaliser.n_hits == 0
@@ -89,7 +89,7 @@ def test_a_cache_never_holds_more_than_two_generations() -> None:
         assert len(cache) <= 20
 
 
-def test_what_is_used_survives_a_stream_of_things_seen_once() -> None:
+def test_entries_in_use_survive_many_entries_used_once() -> None:
     cache = GenerationCache[int, str](10)
     cache.put(-1, "kept")
     for number in range(1000):

@@ -1,4 +1,4 @@
-"""The stream to documents: every line once, whatever it holds."""
+"""Scoring the stream: each line becomes one document, whatever it contains."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_second_run_changes_nothing(ready: FakeServices) -> None:
     assert bodies(ready) == before
 
 
-def test_what_every_group_has_scored_is_dropped_from_the_stream(ready: FakeServices) -> None:
+def test_lines_that_every_group_has_scored_are_deleted(ready: FakeServices) -> None:
     produce(ready, *NORMAL)
     score(ready, max_lines=60, batch_size=60)
     assert ready.stream.first_offset(TOPIC, 0) == 60
@@ -87,7 +87,7 @@ def test_the_same_line_written_twice_by_ingest_is_one_document(ready: FakeServic
 
 
 @pytest.mark.parametrize("header", ["", "None", "x" * 2000, "../../etc"])
-def test_an_id_that_is_none_is_not_trusted(ready: FakeServices, header: str) -> None:
+def test_an_invalid_line_id_is_ignored(ready: FakeServices, header: str) -> None:
     produce(ready, b"a", b"b", line_id=header)
     assert score(ready).indexed == 2
 
@@ -106,14 +106,14 @@ def test_the_documents_carry_the_documented_fields(ready: FakeServices) -> None:
     assert set(body["top_tokens"]) == {"disk", "exploded", "violently"}
 
 
-def test_while_the_threshold_warms_up_nothing_is_claimed(ready: FakeServices) -> None:
+def test_during_the_warm_up_is_anomaly_is_unknown(ready: FakeServices) -> None:
     produce(ready, *NORMAL, b"disk exploded violently", NORMAL[0])
     assert score(ready).warming_up == 100
     assert {body["is_anomaly"] for body in bodies(ready)[:100]} == {None}
     assert {body["status"] for body in bodies(ready)[:100]} == {"warming_up"}
 
 
-def test_a_fixed_threshold_rules(ready: FakeServices) -> None:
+def test_a_fixed_threshold_replaces_the_dynamic_one(ready: FakeServices) -> None:
     produce(ready, b"disk exploded", NORMAL[0])
     score(ready, threshold=-1.0)
     assert [body["is_anomaly"] for body in bodies(ready)] == [True, True]
@@ -124,7 +124,7 @@ def test_batches_and_restarts_do_not_change_a_threshold(ready: FakeServices) -> 
     lines = [*NORMAL, b"disk exploded", *NORMAL, b"odd", *NORMAL]
     produce(ready, *lines)
     with ready.stream.consumer("other", TOPIC):
-        pass  # the lines stay until this group has them too
+        pass  # keeps the lines until this group has read them
     score(ready)
     whole = [body["threshold_used"] for body in bodies(ready)]
     ready.index.drop(INDEX)
@@ -135,7 +135,7 @@ def test_batches_and_restarts_do_not_change_a_threshold(ready: FakeServices) -> 
     assert again == pytest.approx(whole, abs=1e-9)
 
 
-def test_the_state_travels_with_the_offset(ready: FakeServices) -> None:
+def test_the_state_is_committed_with_the_offset(ready: FakeServices) -> None:
     produce(ready, *NORMAL)
     score(ready, max_lines=60)
     position = ready.stream.positions[GROUP, TOPIC, 0]
@@ -175,7 +175,7 @@ def test_workers_share_the_partitions(ready: FakeServices) -> None:
     assert ready.index.count(INDEX) == 297
 
 
-def test_poison_never_blocks_what_follows(ready: FakeServices) -> None:
+def test_a_message_that_is_no_line_does_not_block_later_ones(ready: FakeServices) -> None:
     produce(ready, b"good", b"", bytes(range(256)) * 4, b"\x00\x01\x02" * 50, b"good too")
     report = score(ready)
     assert (report.indexed, report.dead_lettered, ready.stream.lag(GROUP, TOPIC)) == (2, 3, 0)
@@ -186,7 +186,7 @@ def test_poison_never_blocks_what_follows(ready: FakeServices) -> None:
 
 
 @pytest.mark.parametrize("limit", [10_000_000, 300_000, 20_000, 2_000, 10, 0, -1])
-def test_a_copy_that_is_too_large_costs_neither_the_batch_nor_the_other_copies(
+def test_a_copy_that_is_too_large_does_not_affect_the_others(
     ready: FakeServices, limit: int
 ) -> None:
     copies = f"{TOPIC}.dlq"
@@ -207,7 +207,7 @@ def test_a_copy_that_is_too_large_costs_neither_the_batch_nor_the_other_copies(
             assert record.headers["sha256"] == hashlib.sha256(whole).hexdigest()
 
 
-def test_equal_poison_is_as_many_dead_letters(ready: FakeServices) -> None:
+def test_equal_messages_are_separate_dead_letters(ready: FakeServices) -> None:
     produce(ready, b"", b"", b"")
     assert score(ready).dead_lettered == 3
     assert ready.index.count(DEAD_LETTERS.name) == 3
@@ -244,7 +244,7 @@ def test_a_blank_line_has_no_score_and_no_verdict(ready: FakeServices) -> None:
     assert (body["score_error"], body["status"]) == ("empty", "unscored")
 
 
-def test_a_score_that_is_no_number_never_reaches_the_threshold(
+def test_a_score_that_is_not_finite_does_not_update_the_threshold(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import numpy as np
@@ -274,7 +274,7 @@ def test_bytes_that_are_not_utf8_are_kept(ready: FakeServices) -> None:
     assert "raw_b64" not in clean
 
 
-def test_a_huge_line_is_cut_and_its_whole_is_named(ready: FakeServices) -> None:
+def test_a_huge_line_is_truncated_with_length_and_digest(ready: FakeServices) -> None:
     whole = b"word " * MAX_LINE
     produce(ready, whole)
     score(ready)
@@ -287,7 +287,7 @@ def test_a_huge_line_is_cut_and_its_whole_is_named(ready: FakeServices) -> None:
 @pytest.mark.parametrize(
     "length", ["abc", "", "-5", "1.5", "٣٤", "1_000", " 7 ", "9" * 12_000, "99999999999999999999"]
 )
-def test_a_foreign_length_that_is_none_is_ignored(ready: FakeServices, length: str) -> None:
+def test_an_invalid_length_header_is_ignored(ready: FakeServices, length: str) -> None:
     produce(ready, b"good", original_length=length, sha256="x" * 40_000)
     assert score(ready).indexed == 1
     (body,) = bodies(ready)
@@ -303,7 +303,7 @@ def test_the_length_that_ingest_gave_is_kept(ready: FakeServices) -> None:
     assert facts == [(True, 209715200, whole), (True, 209715200, None)]
 
 
-def test_headers_of_others_never_hold_up_the_stream(ready: FakeServices) -> None:
+def test_unknown_headers_do_not_stop_scoring(ready: FakeServices) -> None:
     odd = {"": "", "\x00": "\x00\udcff", "k" * 40_000: "v" * 40_000, "line_id": "\n"}
     many = {f"header {n}": "x" for n in range(5000)}
     for headers in (odd, many):
@@ -315,8 +315,8 @@ def test_headers_of_others_never_hold_up_the_stream(ready: FakeServices) -> None
         assert letter["extra"]["headers_cut"] is True
 
 
-def test_a_topic_made_again_has_lines_of_its_own(ready: FakeServices) -> None:
-    """Offsets begin at 0 again: without the line's time its id would be that of an old line."""
+def test_lines_of_a_recreated_topic_get_new_ids(ready: FakeServices) -> None:
+    """Offsets start at 0 again; the timestamp keeps the ids distinct."""
     produce(ready, b"old line")
     score(ready)
     ready.stream.delete_topic(TOPIC)
@@ -328,14 +328,14 @@ def test_a_topic_made_again_has_lines_of_its_own(ready: FakeServices) -> None:
     assert {body["message"] for body in bodies(ready)} == {"old line", "new line"}
 
 
-def test_without_an_id_of_its_own_a_line_is_its_place_and_its_time(ready: FakeServices) -> None:
+def test_the_default_id_has_coordinates_and_timestamp(ready: FakeServices) -> None:
     produce(ready, b"a line", b"")
     score(ready)
     (line,), (letter,) = ready.index.scan(INDEX), ready.index.scan(DEAD_LETTERS.name)
     assert [line.id, letter.id] == [f"{TOPIC}-0-{n}-1795255200000" for n in (0, 1)]
 
 
-def test_the_time_is_the_lines_own_if_it_has_one(ready: FakeServices) -> None:
+def test_the_timestamp_in_the_line_is_preferred(ready: FakeServices) -> None:
     produce(ready, b"2026-11-21T09:59:59.5Z started", b"2005-06-03 15:42:50 old", b"no time")
     score(ready)
     now = "2026-11-21T10:00:00.000000Z"
@@ -357,7 +357,7 @@ def test_any_bytes_are_accounted_for(ready: FakeServices, lines: list[bytes]) ->
         json.loads(dumps(body).decode("utf-8", "strict"))
 
 
-def test_max_lines_bounds_a_run(ready: FakeServices) -> None:
+def test_max_lines_limits_a_run(ready: FakeServices) -> None:
     produce(ready, *NORMAL)
     assert [score(ready, max_lines=40).read for _ in range(4)] == [40, 40, 19, 0]
 
@@ -386,7 +386,7 @@ def test_without_a_topic_there_is_nothing_to_do(services: FakeServices) -> None:
         score(services)
 
 
-def test_a_member_that_lost_its_partition_commits_nothing(
+def test_a_worker_that_lost_its_lease_commits_nothing(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     produce(ready, *NORMAL)
@@ -407,16 +407,14 @@ def test_a_member_that_lost_its_partition_commits_nothing(
 @pytest.mark.parametrize(
     "wrong", [{"batch_size": 0}, {"max_lines": 0}, {"factor": -1.0}, {"update": "sometimes"}]
 )
-def test_settings_that_make_no_sense_are_refused(
-    ready: FakeServices, wrong: dict[str, Any]
-) -> None:
+def test_invalid_options_are_refused(ready: FakeServices, wrong: dict[str, Any]) -> None:
     with pytest.raises(DataError):
         score(ready, **wrong)
 
 
-def test_lines_that_are_lost_are_let_go_only_where_somebody_says_so(ready: FakeServices) -> None:
+def test_lost_lines_are_skipped_only_with_allow_gap(ready: FakeServices) -> None:
     produce(ready, *NORMAL, *NORMAL)
-    score(ready)  # what was scored is dropped from the stream
+    score(ready)  # deletes the scored lines
     state = ready.stream.positions[GROUP, TOPIC, 0].metadata
     ready.stream.positions[GROUP, TOPIC, 0] = Position(9, state)
     produce(ready, *NORMAL[:5])
@@ -426,17 +424,19 @@ def test_lines_that_are_lost_are_let_go_only_where_somebody_says_so(ready: FakeS
     assert (report.lost, report.read, report.indexed, report.lag) == (189, 5, 5, 0)
     assert [sample.value for sample in report.metrics if sample.name == STREAM_LOST] == [189.0]
     scored = bodies(ready)[-5:]
-    assert all(body["threshold_used"] is not None for body in scored)  # the state went on
+    assert all(body["threshold_used"] is not None for body in scored)  # the state was kept
     assert score(ready, allow_gap=True).lost == 0
 
 
-def test_a_group_behind_the_end_of_a_topic_made_again_begins_it(ready: FakeServices) -> None:
+def test_a_position_past_the_end_of_a_recreated_topic_moves_to_its_start(
+    ready: FakeServices,
+) -> None:
     produce(ready, *NORMAL[:5])
     ready.stream.positions[GROUP, TOPIC, 0] = Position(50)
     report = score(ready, allow_gap=True)
     assert (report.lost, report.read, report.lag) == (0, 5, 0)
 
 
-def test_nobody_skips_lines_of_a_group_that_is_at_work(ready: FakeServices) -> None:
+def test_lines_are_not_skipped_while_a_worker_holds_the_partition(ready: FakeServices) -> None:
     with ready.stream.consumer(GROUP, TOPIC), pytest.raises(ConflictError):
         score(ready, allow_gap=True)

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of scoring, on a real PostgreSQL: the same counts, the same thresholds."""
+"""Killing a worker on a real PostgreSQL: counts and thresholds do not change."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def opened(
         deploy_detector(services)
         services.stream.create_topic(TOPIC)
         services.stream.produce(TOPIC, [Message(line) for line in LINES])
-        for group in ("whole", "killed"):  # what both still have to read is kept for both
+        for group in ("whole", "killed"):  # trim keeps the lines for both
             with services.stream.consumer(group, TOPIC):
                 pass
         yield services
@@ -85,7 +85,7 @@ def test_killed_scoring_loses_and_repeats_nothing(opened: LazyServices) -> None:
         if body["threshold_used"] is not None:
             assert abs(again["threshold_used"] - body["threshold_used"]) < 1e-9
     assert opened.stream.lag("killed", TOPIC) == 0
-    assert opened.stream.trim(TOPIC) == 0, "the last run has dropped what both have scored"
+    assert opened.stream.trim(TOPIC) == 0, "the last run deleted what both groups have scored"
     assert opened.stream.lag("a third", TOPIC) == 0
     assert incidents(opened, "killed") == incidents(opened, "whole") > 0
 

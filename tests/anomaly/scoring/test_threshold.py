@@ -1,4 +1,4 @@
-"""The online threshold: against numpy and statistics, never against itself."""
+"""The online threshold, compared to numpy and statistics."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_long_stream_of_realistic_scores_agrees_to_nine_digits() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 256, 1000])
-def test_how_a_stream_is_cut_into_batches_does_not_matter(size: int) -> None:
+def test_the_batch_size_does_not_matter(size: int) -> None:
     values = np.random.default_rng(1).lognormal(0.0, 1.0, 3000)
     _, _, whole = running(Welford(), values)
     state = Welford()
@@ -81,20 +81,20 @@ def test_how_a_stream_is_cut_into_batches_does_not_matter(size: int) -> None:
     assert abs(state.std - whole.std) < 1e-9
 
 
-def test_before_the_warm_up_nothing_is_known() -> None:
+def test_before_the_warm_up_the_verdict_is_unknown() -> None:
     verdicts, _ = DynamicThreshold().judge([1.0] * WARM_UP + [50.0])
     assert {v.is_anomaly for v in verdicts[:WARM_UP]} == {None}
     assert {v.threshold for v in verdicts[:WARM_UP]} == {None}
     assert verdicts[WARM_UP].is_anomaly is True
 
 
-def test_a_score_is_judged_before_it_is_learned() -> None:
+def test_a_score_is_judged_before_it_updates_the_state() -> None:
     verdicts, after = DynamicThreshold(state=Welford(100, 1.0, 99.0)).judge([100.0])
     assert verdicts[0].threshold == 4.0
     assert after.state.mean > 1.9
 
 
-def test_a_constant_stream_raises_no_alarm_over_the_last_bits() -> None:
+def test_rounding_errors_of_a_constant_stream_are_no_anomalies() -> None:
     verdicts, _ = DynamicThreshold().judge(
         [1.0] * 200 + [1.0 + 2 * STD_FLOOR, 1.0 + 10 * STD_FLOOR]
     )
@@ -103,25 +103,25 @@ def test_a_constant_stream_raises_no_alarm_over_the_last_bits() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("update", UPDATES)
-def test_what_is_not_finite_never_enters(bad: float, update: str) -> None:
+def test_scores_that_are_not_finite_are_refused(bad: float, update: str) -> None:
     with pytest.raises(DataError):
         DynamicThreshold(update=update).judge([1.0, bad])
 
 
-def test_a_fixed_threshold_rules_from_the_first_score() -> None:
+def test_a_fixed_threshold_applies_from_the_first_score() -> None:
     verdicts, after = DynamicThreshold(fixed=3.5).judge([3.5, 3.6])
     assert [v.is_anomaly for v in verdicts] == [False, True]
     assert after.state.n == 2
 
 
-def test_the_factor_moves_the_threshold() -> None:
+def test_the_factor_changes_the_threshold() -> None:
     state = Welford(100, 1.0, 99.0)
     found = [DynamicThreshold(factor=f, state=state).judge([0.0])[0][0].threshold for f in (0, 5)]
     assert found == [1.0, 6.0]
 
 
 def recall(update: str, share: float) -> float:
-    """Return which part of a burst at the mean + 6 std is found."""
+    """Return the recall for a burst of scores at mean + 6 std."""
     draw = np.random.default_rng(3)
     normal = draw.lognormal(0.0, 0.5, 20_000)
     is_burst = np.zeros(20_000, dtype=bool)
@@ -131,14 +131,14 @@ def recall(update: str, share: float) -> float:
     return float(np.mean([v.is_anomaly is True for v in np.asarray(verdicts)[is_burst]]))
 
 
-def test_anomalies_poison_the_documented_rule_and_not_the_others() -> None:
+def test_a_burst_of_anomalies_raises_the_threshold_of_the_default_rule_only() -> None:
     found = {update: recall(update, 0.1) for update in UPDATES}
     assert found["all"] < 0.5 < found["winsorised"] + 0.35
     assert found["all"] < found["winsorised"] < found["skip-anomalies"] + 1e-9
     assert found["skip-anomalies"] == 1.0
 
 
-def test_skipping_anomalies_never_accepts_a_new_level() -> None:
+def test_skip_anomalies_does_not_adapt_to_a_new_level() -> None:
     verdicts, _ = DynamicThreshold(update="skip-anomalies").judge([1.0, 1.1] * 100 + [5.0] * 500)
     assert all(v.is_anomaly for v in verdicts[200:])
 
@@ -158,7 +158,7 @@ def test_one_score_at_a_time_gives_the_same_for_every_rule() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"update": "never"}, {"factor": -1.0}, {"factor": math.nan}, {"fixed": math.inf}]
 )
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+def test_invalid_options_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(DataError):
         DynamicThreshold(**wrong)  # type: ignore[arg-type]
 
@@ -170,7 +170,7 @@ def test_the_state_survives_packing_to_the_last_digit(n: int, mean: float, m2: f
     assert len(packed) < 300
 
 
-def test_another_versions_scores_start_a_new_state() -> None:
+def test_another_version_starts_a_new_state() -> None:
     packed = pack_state(Welford(5, 1.0, 1.0), 7, "a")
     assert unpack_state(packed, 8, "a") is None
     assert unpack_state(packed, 7, "b") is None

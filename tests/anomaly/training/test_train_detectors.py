@@ -224,6 +224,6 @@ def test_an_explanation_lists_the_anomalous_tokens(services: FakeServices) -> No
 @pytest.mark.usefixtures("logs")
 def test_measuring_the_champion_changes_nothing(services: FakeServices) -> None:
     deploy_detector(services, ISOLATION_FOREST)
-    figures = measure_champion(services, detector=ISOLATION_FOREST).figures
-    assert figures["auc"] > 0.8
+    measured = measure_champion(services, detector=ISOLATION_FOREST).measured
+    assert measured["auc"] > 0.8
     assert services.ledger.decisions() == []

@@ -84,7 +84,7 @@ class KafkaCluster:
         self.patience_s = outage_s if patience_s is None else patience_s
         self.ask_s = min(CONNECT_S, self.patience_s)  # of one request
         self._security = dict(security)
-        self._heard: list[KafkaError] = []  # errors of the connections of the admin client
+        self._errors: list[KafkaError] = []  # errors of the connections of the admin client
 
     def options(self, *kinds: Mapping[str, Any], **own: Any) -> dict[str, Any]:
         """Return the common options, those of the kinds, and ``own`` (``_`` for ``.``)."""
@@ -96,7 +96,7 @@ class KafkaCluster:
     @cached_property
     def admin(self) -> AdminClient:
         with translated("the settings of Kafka are wrong"):
-            return AdminClient(self.options() | {"error_cb": self._heard.append})
+            return AdminClient(self.options() | {"error_cb": self._errors.append})
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[AdminClient]:
@@ -115,10 +115,10 @@ class KafkaCluster:
                 yield admin
         except TransientError:
             admin.poll(0)
-            heard, self._heard[:] = list(self._heard), []
+            errors, self._errors[:] = list(self._errors), []
             if self.__dict__.get("admin") is admin:
                 self.close()
-            for error in heard:
+            for error in errors:
                 if is_refusal(error):
                     raise SettingsError(f"{what}: {error.str()} ({error.name()})") from None
             raise

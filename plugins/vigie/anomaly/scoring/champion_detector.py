@@ -25,7 +25,7 @@ class ChampionDetector:
 
     detector: Detector
     deployment: Deployment
-    facts: dict[str, Any]
+    manifest: dict[str, Any]
 
     @property
     def version(self) -> int:
@@ -81,7 +81,7 @@ def explain_anomaly(
 ) -> ExplanationResult:
     """Return the tokens that contribute most to the score of each line. Changes nothing."""
     champion = champion_detector(services, detector)
-    threshold = float(champion.facts["threshold"])
+    threshold = float(champion.manifest["threshold"])
     found: list[Explanation] = []
     for raw, template in zip(lines, Normaliser().templates(lines), strict=True):
         line = raw.decode("utf-8", "backslashreplace")
@@ -101,11 +101,11 @@ def explain_anomaly(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChampionResult(JobResult):
-    """A champion's figures, as :class:`detectors.separation.Separation` names them."""
+    """Metrics of a champion, with the field names of ``separation.Separation``."""
 
     detector: str
     model_version: int
-    figures: Mapping[str, Any]
+    measured: Mapping[str, Any]
 
 
 def measure_champion(
@@ -124,7 +124,7 @@ def measure_champion(
     templates = [t for t in Normaliser().templates(sample.lines) if len(t.split()) > 2]
     if not templates:
         raise DataError(f"no line below {base} has at least three tokens")
-    found = separation(champion.detector, templates, float(champion.facts["threshold"]))
+    found = separation(champion.detector, templates, float(champion.manifest["threshold"]))
     return ChampionResult(
-        detector=detector, model_version=champion.version, figures=found.as_metrics()
+        detector=detector, model_version=champion.version, measured=found.as_metrics()
     )

@@ -164,7 +164,7 @@ class _Follower:
             else:
                 self.is_started, self.attempts, self.trouble = True, 0, None
         except TransientError as exc:
-            if str(exc) != str(self.trouble):  # not again for every attempt
+            if str(exc) != str(self.trouble):  # log it once per outage
                 log.warning("waiting for a service: %s", exc)
             self.trouble, self.attempts = exc, self.attempts + 1
         n_lines = self.total.counts.read - before

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from vigie.anomaly.scoring.cache import GenerationCache
 from vigie.anomaly.scoring.normalise import Normaliser
 from vigie.anomaly.scoring.scored_documents import Judged
-from vigie.anomaly.scoring.scorer import CachedScorer, Scored
+from vigie.anomaly.scoring.scorer import CachedScorer
 from vigie.encoding import iso_utc
 from vigie.records import MAX_LINE, Document, StreamRecord
 
@@ -79,8 +78,7 @@ class RecordScorer:
     """
 
     def __init__(self, detector: Detector, version: int, now: Callable[[], datetime]) -> None:
-        cache: GenerationCache[str, Scored] = GenerationCache()
-        self.scorer = CachedScorer(detector, cache)
+        self.scorer = CachedScorer(detector)
         self.version = version
         self.now = now
         self.normaliser = Normaliser()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from vigie.anomaly.scoring.cache import GenerationCache
 
 if TYPE_CHECKING:
     from vigie.anomaly.detectors.registry import Detector
@@ -22,14 +24,6 @@ class Scored:
     error: str | None = None
 
 
-class Cache(Protocol):
-    """What remembers scores by template (bounded; see ``vigie.anomaly.scoring.cache``)."""
-
-    def get(self, key: str) -> Scored | None: ...
-
-    def put(self, key: str, value: Scored) -> None: ...
-
-
 class CachedScorer:
     """A detector that scores each template once.
 
@@ -37,9 +31,9 @@ class CachedScorer:
     (error ``nan``).
     """
 
-    def __init__(self, detector: Detector, cache: Cache) -> None:
+    def __init__(self, detector: Detector) -> None:
         self.detector = detector
-        self.cache = cache
+        self.cache: GenerationCache[str, Scored] = GenerationCache()
 
     def score(self, templates: Sequence[str]) -> list[Scored]:
         """Return one result per template, in order."""

@@ -105,7 +105,7 @@ def _champion(services: Services, name: str, held_out: Sequence[str]) -> dict[st
         deployment = services.deployments.champion(name)
         number, version = (deployment.number, deployment.version) if deployment else (0, None)
         return {"number": number, "version": version, "figures": None, "problem": str(exc)}
-    found = separation(champion.detector, held_out, champion.facts["threshold"])
+    found = separation(champion.detector, held_out, champion.manifest["threshold"])
     return {
         "number": champion.deployment.number,
         "version": champion.version,
