@@ -32,7 +32,7 @@ assert run(app, ["stream", "topic"]).exit_code == 0
 idle = peak_mb()
 result = run(app, ["stream", "ingest", "--base-dir", sys.argv[1]])
 assert "2 new lines of 2 files" in result.output, result.output
-assert "1 of them shortened" in result.output, result.output
+assert "1 of them truncated" in result.output, result.output
 print(peak_mb() - idle)
 """
 )
