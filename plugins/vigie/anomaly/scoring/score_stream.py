@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
 from vigie.anomaly.scoring.champion_detector import ChampionDetector, champion_detector
@@ -249,23 +249,11 @@ def score_stream(
     if batch_size < 1 or max_lines < 1:
         raise DataError(f"batch and max_lines must be at least 1, not {batch_size}, {max_lines}")
     rule = DynamicThreshold(factor, threshold, update)
-    if not services.stream.partitions(topic):
-        raise NotEnoughDataError(f"there is no topic {topic!r}; create it: vigie stream topic")
-    champion = champion_detector(services, detector)
-    for spec in (anomaly_index(index), DEAD_LETTERS):
-        services.index.ensure(spec)
-    started = time.monotonic()
-    lost = 0
-    if allow_gap:
-        lost = skip_lost_lines(
-            services.stream,
-            topic=topic,
-            group=group,
-            partitions=partitions,
-            lease_wait_s=lease_wait_s,
-        )
-    scorer = StreamScorer(services, champion, rule, topic, index, dead_letter_topic)
-    run = ScoreRun()
+    scorer = _scorer(services, detector, rule, topic, index, dead_letter_topic)
+    started, run = time.monotonic(), ScoreRun()
+    names = {"topic": topic, "group": group}
+    leases: Any = {**names, "partitions": partitions, "lease_wait_s": lease_wait_s}
+    lost = skip_lost_lines(services.stream, **leases) if allow_gap else 0
     with services.stream.consumer(group, topic, partitions, lease_wait_s) as consumer:
         scorer.drain(consumer, run, max_lines=max_lines, batch_size=batch_size)
     services.stream.trim(topic)  # keeps the embedded stream from growing without end
@@ -275,12 +263,28 @@ def score_stream(
         run.thresholds,
         lag=services.stream.lag(group, topic),
         lost=lost,
-        topic=topic,
-        group=group,
+        **names,
         index=index,
         detector=detector,
-        model_version=champion.version,
+        model_version=scorer.champion.version,
         seconds=time.monotonic() - started,
         worker=worker,
         more=[Sample(ES_BACKOFF, services.index.take_backoff_s(), {"worker": str(worker)})],
     )
+
+
+def _scorer(
+    services: Services,
+    detector: str,
+    rule: DynamicThreshold,
+    topic: str,
+    index: str,
+    dead_letter_topic: str | None,
+) -> StreamScorer:
+    """Return a scorer for an existing topic; create the indices that are absent."""
+    if not services.stream.partitions(topic):
+        raise NotEnoughDataError(f"there is no topic {topic!r}; create it: vigie stream topic")
+    champion = champion_detector(services, detector)
+    for spec in (anomaly_index(index), DEAD_LETTERS):
+        services.index.ensure(spec)
+    return StreamScorer(services, champion, rule, topic, index, dead_letter_topic)
