@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
 from vigie.collection.index_specs import MESSAGE, PERFS
 from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.demo.stage import RELOAD_TIMEOUT_S, RUN_TIMEOUT_S, wait_until
 
 if TYPE_CHECKING:
-    from vigie.demo.stage import Stage
+    from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
+from vigie.demo.stage import Stage
 
 SCORING = "kafka_anomaly_scoring"  # unpaused when there are lines to score
 TRAINING = "anomaly_model_training"
@@ -21,7 +23,6 @@ COLLECTION = "logs_to_elasticsearch"
 REPORTS = "evidently_reporting_pipeline"
 RETRAINING = "ml_retrain_pipeline"
 SCHEDULED = (RETRAINING, TRAINING, COLLECTION, REPORTS)
-DETECTOR = "log_lstm_autoencoder"
 SHIFT = 0.3  # the drift of the second half of the traffic, as a share of a feature's range
 
 
@@ -43,9 +44,9 @@ def first_runs(stage: Stage) -> None:
         stage.wait_until_idle(dag_id, started_within_s=30)
     if not stage.champion():
         stage.run_dag(RETRAINING, {"model": stage.model.name, "force": True})
-    if not stage.champion(DETECTOR):
+    if not stage.champion(LSTM_AUTOENCODER):
         stage.run_dag(TRAINING)
-    for model in (stage.model.name, DETECTOR):
+    for model in (stage.model.name, LSTM_AUTOENCODER):
         version = stage.champion(model)
         alias = stage.services.tracker.alias(model, "champion")
         stage.checks.holds(f"a champion of {model}", version > 0, f"version {version}")

@@ -18,7 +18,7 @@ from vigie.registry.deploy import Deploying, Draft, deploy
 from vigie.training.staging import read_staged
 
 if TYPE_CHECKING:
-    from vigie.roles import Services
+    from vigie.roles import Ledger, Services
 
 log = logging.getLogger(__name__)
 
@@ -62,16 +62,7 @@ def register_detectors(
             promoted[name] = deploy(services, draft, decision).version
         else:
             refused[name] = reason
-            decide(
-                services.ledger,
-                model=name,
-                kind="gate",
-                run_id=run_id,
-                verdict="no",
-                reasons=[reason],
-                evidence={**result, "version": None},
-                actor=actor,
-            )
+            _record_refusal(services.ledger, name, run_id, result, reason, actor)
         log.info("%s: %s", name, reason)
     names = results["detectors"]
     samples = [Sample(DETECTOR_PROMOTED, float(n in promoted), {"model": n}) for n in names]
@@ -89,6 +80,21 @@ def _gate(result: Mapping[str, Any]) -> tuple[bool, str]:
     if auc < before:
         return False, f"separates worse: {compared}"
     return True, f"separates at least as well: {compared}"
+
+
+def _record_refusal(
+    ledger: Ledger, name: str, run_id: str, result: Mapping[str, Any], reason: str, actor: str
+) -> None:
+    decide(
+        ledger,
+        model=name,
+        kind="gate",
+        run_id=run_id,
+        verdict="no",
+        reasons=[reason],
+        evidence={**result, "version": None},
+        actor=actor,
+    )
 
 
 def _decision(
