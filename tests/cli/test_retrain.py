@@ -1,4 +1,4 @@
-"""``vigie retrain | promote | rollback | why``: what a person sees."""
+"""Output of ``vigie retrain | promote | rollback | why``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture
 def vigie(services: FakeServices, project_root: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Run a command against the fakes; our errors are raised."""
+    """Run a command with the fakes; errors of vigie are raised."""
     text = (project_root / "models" / f"{NAME}.toml").read_text(encoding="utf-8")
     quick = text.replace('["logistic_regression", "random_forest", "xgboost"]', '["xgboost"]')
     (services.paths.models / f"{NAME}.toml").write_text(quick, encoding="utf-8")
@@ -46,13 +46,13 @@ def vigie(services: FakeServices, project_root: Path, monkeypatch: pytest.Monkey
     return invoke
 
 
-def test_retrain_tells_the_version_and_the_reasons(vigie: Invoke) -> None:
+def test_retrain_prints_the_version_and_the_reasons(vigie: Invoke) -> None:
     shown = vigie("retrain", "--model", NAME).output
     assert f"{NAME} v1 (xgboost) is champion" in shown
     assert "ignores the features" in shown
 
 
-def test_retrain_with_nothing_to_do_says_what_was_compared(
+def test_retrain_without_a_fired_trigger_prints_the_comparison(
     vigie: Invoke, services: FakeServices
 ) -> None:
     vigie("retrain", "--model", NAME)
@@ -61,7 +61,7 @@ def test_retrain_with_nothing_to_do_says_what_was_compared(
         vigie("retrain", "--model", NAME)
 
 
-def test_a_threshold_of_the_command_line_rules_over_the_environment(
+def test_a_threshold_of_the_command_line_overrides_the_environment(
     vigie: Invoke, services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETRAIN_THRESHOLD", "7")
@@ -72,12 +72,12 @@ def test_a_threshold_of_the_command_line_rules_over_the_environment(
     assert (triggers["drift"]["threshold"], triggers["drift"]["source"]) == (0.7, "environment")
 
 
-def test_an_unknown_model_is_refused_with_the_known_ones(vigie: Invoke) -> None:
+def test_an_unknown_model_is_refused_with_the_list_of_models(vigie: Invoke) -> None:
     with pytest.raises(PermanentError, match=NAME):
         vigie("retrain", "--model", "nobody")
 
 
-def test_rollback_tells_from_where_to_where(vigie: Invoke, services: FakeServices) -> None:
+def test_rollback_prints_both_versions(vigie: Invoke, services: FakeServices) -> None:
     vigie("retrain", "--model", NAME, "--run-id", "r1")
     first = services.bundles.open(NAME, 1)
     services.bundles.publish(NAME, 2, first.files, first.info)
@@ -85,14 +85,14 @@ def test_rollback_tells_from_where_to_where(vigie: Invoke, services: FakeService
     assert f"{NAME} v1 is champion again (was v2)" in vigie("rollback", "--model", NAME).output
 
 
-def test_why_shows_champion_deployments_and_decisions(vigie: Invoke) -> None:
+def test_why_prints_champion_deployments_and_decisions(vigie: Invoke) -> None:
     vigie("retrain", "--model", NAME, "--run-id", "r1")
     shown = vigie("why", "--model", NAME).output
     for expected in (f"{NAME} v1 is champion", "Deployments", "gate: yes", "no_champion", "run r1"):
         assert expected in shown
 
 
-def test_why_before_anything_says_so(vigie: Invoke) -> None:
+def test_why_of_a_model_without_champion_names_the_next_command(vigie: Invoke) -> None:
     assert "has no champion" in vigie("why", "--model", NAME).output
     assert "had no champion" in vigie("why", "--model", NAME, "--at", "2020-01-01").output
 
@@ -105,10 +105,10 @@ def test_why_before_anything_says_so(vigie: Invoke) -> None:
         ("2026-11-21T14:00:00+00:00", datetime(2026, 11, 21, 14, tzinfo=UTC)),
     ],
 )
-def test_a_date_means_its_end_and_a_time_itself(text: str, expected: datetime) -> None:
+def test_a_date_is_its_last_instant(text: str, expected: datetime) -> None:
     assert retrain._instant(text) == expected
 
 
-def test_a_date_that_is_none_is_refused() -> None:
+def test_an_invalid_date_is_refused() -> None:
     with pytest.raises(DataError, match="2026-11-21"):
         retrain._instant("yesterday")

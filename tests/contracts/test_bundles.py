@@ -1,4 +1,4 @@
-"""Bundles: the contract, and what a crash, a full disk and a flipped byte leave behind."""
+"""Bundles: the contract, and the state after a crash, a full disk or a flipped byte."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def folder(store: BundleDirectory) -> Path:
 
 
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])
-def test_a_flipped_byte_is_found_at_every_percent_of_a_file(
-    store: BundleDirectory, name: str
-) -> None:
+def test_a_flipped_byte_is_detected_at_any_position(store: BundleDirectory, name: str) -> None:
     path = folder(store) / name
     original = path.read_bytes()
     for percent in range(100 if original else 0):
@@ -70,7 +68,7 @@ def test_a_truncated_file_is_named(store: BundleDirectory) -> None:
         store.open("fraud", 1)
 
 
-def test_a_folder_that_was_renamed_does_not_pass_for_another_version(
+def test_a_renamed_folder_is_refused(
     store: BundleDirectory,
 ) -> None:
     folder(store).rename(store.root / "fraud" / "v2")
@@ -79,14 +77,14 @@ def test_a_folder_that_was_renamed_does_not_pass_for_another_version(
         store.open("fraud", 2)
 
 
-def test_publishing_over_a_damaged_version_says_so(store: BundleDirectory) -> None:
+def test_publishing_over_a_damaged_version_is_refused(store: BundleDirectory) -> None:
     (folder(store) / "model.skops").write_bytes(b"")
 
     with pytest.raises(DataError, match=r"model\.skops: altered"):
         store.publish("fraud", 1, FILES, INFO)
 
 
-def test_a_damaged_champion_copy_is_refused_and_mended_by_the_next_one(
+def test_a_damaged_champion_copy_is_refused_and_replaced_by_the_next_one(
     store: BundleDirectory,
 ) -> None:
     store.write_champion(DEPLOYMENT)
@@ -113,7 +111,7 @@ def leftovers(root: Path) -> list[str]:
     return [p.name for p in (root / "fraud").iterdir() if ".tmp" in p.name]
 
 
-def test_killed_before_the_rename_the_old_version_stands_and_a_rerun_publishes(
+def test_after_a_kill_before_the_rename_a_rerun_publishes(
     store: BundleDirectory,
 ) -> None:
     folder(store)
@@ -127,7 +125,7 @@ def test_killed_before_the_rename_the_old_version_stands_and_a_rerun_publishes(
     assert store.versions("fraud") == [1, 2]
 
 
-def test_killed_after_the_rename_the_version_is_whole_and_a_rerun_changes_nothing(
+def test_after_a_kill_after_the_rename_the_version_is_complete(
     store: BundleDirectory,
 ) -> None:
     assert publish_elsewhere(store.root, VIGIE_CRASH_AT="after_publish_rename") == -9
@@ -137,7 +135,7 @@ def test_killed_after_the_rename_the_version_is_whole_and_a_rerun_changes_nothin
     assert store.open("fraud", 2) == before
 
 
-def test_leftovers_older_than_an_hour_are_swept_and_younger_ones_stay(
+def test_leftovers_older_than_an_hour_are_removed(
     store: BundleDirectory,
 ) -> None:
     folder(store)
@@ -153,7 +151,7 @@ def test_leftovers_older_than_an_hour_are_swept_and_younger_ones_stay(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Yield a file system of 4 MiB that holds 9 files and folders."""
+    """Yield a file system of 4 MiB with room for 9 files and folders."""
     mounted = tmp_path / "disk"
     mounted.mkdir()
     options = "size=4m,nr_inodes=9"
@@ -167,7 +165,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(mounted)], check=True)
 
 
-def test_a_bundle_larger_than_the_disk_is_not_begun(small_disk: Path) -> None:
+def test_a_bundle_larger_than_the_disk_is_refused_before_writing(small_disk: Path) -> None:
     store = BundleDirectory(small_disk)
     store.publish("fraud", 1, FILES, INFO)
 
@@ -178,7 +176,7 @@ def test_a_bundle_larger_than_the_disk_is_not_begun(small_disk: Path) -> None:
     assert store.open("fraud", 1).files == FILES
 
 
-def test_a_disk_that_fills_up_half_way_keeps_what_was_there(small_disk: Path) -> None:
+def test_a_disk_that_fills_up_keeps_the_published_versions(small_disk: Path) -> None:
     store = BundleDirectory(small_disk)
     store.publish("fraud", 1, FILES, INFO)  # six files and folders are left for three
 
@@ -190,7 +188,7 @@ def test_a_disk_that_fills_up_half_way_keeps_what_was_there(small_disk: Path) ->
     assert store.open("fraud", 1).files == FILES
 
 
-def test_a_file_size_limit_is_a_setting_to_change(store: BundleDirectory) -> None:
+def test_a_file_size_limit_is_a_settings_error(store: BundleDirectory) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     folder(store)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
@@ -204,7 +202,7 @@ def test_a_file_size_limit_is_a_setting_to_change(store: BundleDirectory) -> Non
     assert store.versions("fraud") == [1]
 
 
-def test_a_root_that_is_a_file_is_a_setting_to_change(tmp_path: Path) -> None:
+def test_a_root_that_is_a_file_is_a_settings_error(tmp_path: Path) -> None:
     (tmp_path / "artifacts").write_text("")
 
     with pytest.raises(SettingsError, match="check ARTIFACTS_DIR"):

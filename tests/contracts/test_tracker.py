@@ -22,7 +22,7 @@ from vigie.testing.telemetry import FakeTracker
 
 @pytest.fixture(scope="session")
 def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return a real MLflow store in a file: its tables are made once."""
+    """Return a real MLflow store in a file; its tables are created once per session."""
     from mlflow import MlflowClient
 
     folder = tmp_path_factory.mktemp("mlflow")
@@ -70,7 +70,7 @@ def test_the_null_tracker_has_no_effect(tmp_path: Path) -> None:
     assert tracker.run_url(run.run_id) is None
 
 
-def test_a_server_that_is_down_is_told_at_once() -> None:
+def test_a_server_that_is_down_raises_at_once() -> None:
     from vigie.adapters.tracking.tracker import MlflowTracker
 
     tracker = MlflowTracker("http://127.0.0.1:9", connect_timeout_s=0.5)

@@ -1,4 +1,4 @@
-"""``ml_retrain_pipeline``: its shape, and whole runs by Airflow itself on real rows."""
+"""``ml_retrain_pipeline``: its structure, and whole runs by Airflow on real rows."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_steps_of_a_model_follow_each_other(dag: DAG, model: str) -> None:
         assert after == ({f"{model}.{following}"} if following else {"notify"})
 
 
-def test_one_training_task_a_candidate_of_the_model_file(dag: DAG) -> None:
+def test_each_candidate_of_the_model_file_has_a_training_task(dag: DAG) -> None:
     mapped = dag.get_task("breast_cancer.train_candidate")
     assert mapped.expand_input.value["candidate"] == [
         "logistic_regression",
@@ -107,17 +107,17 @@ def test_one_training_task_a_candidate_of_the_model_file(dag: DAG) -> None:
     ]
 
 
-def test_it_runs_daily_and_when_a_report_finds_drift_or_a_degraded_model(dag: DAG) -> None:
+def test_it_runs_daily_and_after_a_report_of_drift_or_low_performance(dag: DAG) -> None:
     assert dag.timetable.__class__.__name__ == "AssetOrTimeSchedule"
     assets = {asset.name for asset in dag.timetable.asset_condition.objects}
     assert assets == {"drift_detected", "performance_degraded"}
 
 
-def test_a_model_that_does_not_exist_cannot_be_asked_for(dag: DAG) -> None:
+def test_an_unknown_model_cannot_be_requested(dag: DAG) -> None:
     assert dag.params.get_param("model").schema["enum"] == [None, *names_of_models()]
 
 
-def test_thresholds_are_the_model_files_unless_given(dag: DAG) -> None:
+def test_thresholds_are_empty_by_default(dag: DAG) -> None:
     for name in ("min_rows", "drift_share", "performance_floor"):
         assert dag.params[name] is None
 
@@ -144,9 +144,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.airflow
 @pytest.mark.timeout(600)
 class TestRuns:
-    """Airflow runs the DAG; the stores are in memory, everything else is real."""
+    """Airflow runs the DAG with stores in memory."""
 
-    def test_the_first_run_makes_a_champion_and_skips_models_without_data(
+    def test_the_first_run_deploys_a_champion_and_skips_models_without_data(
         self, runs: dict[str, Any]
     ) -> None:
         first = runs["first"]
@@ -155,7 +155,7 @@ class TestRuns:
         assert all(first["tasks"][f"fraud.{step}"] == ["skipped"] for step in STEPS)
         assert len(first["reports"]) == 1
 
-    def test_the_figures_of_mapped_and_single_tasks_are_pushed(self, runs: dict[str, Any]) -> None:
+    def test_the_metrics_of_mapped_and_single_tasks_are_pushed(self, runs: dict[str, Any]) -> None:
         first = runs["first"]
         assert {
             "vigie_retrain_trigger_fired",
@@ -165,14 +165,16 @@ class TestRuns:
         } <= set(first["metrics"])
         assert "breast_cancer" in first["pushed_for"]
 
-    def test_a_run_that_nothing_asks_for_is_skipped_and_green(self, runs: dict[str, Any]) -> None:
+    def test_a_run_without_a_fired_trigger_is_skipped_and_succeeds(
+        self, runs: dict[str, Any]
+    ) -> None:
         second = runs["nothing_to_do"]
         assert (second["state"], second["champion"]) == ("success", 1)
         assert all(second["tasks"][f"breast_cancer.{step}"] == ["skipped"] for step in STEPS)
         assert second["tasks"]["notify"] == second["tasks"]["push_metrics"] == ["success"]
         assert "vigie_retrain_trigger_fired" in second["metrics"]
 
-    def test_a_refusal_is_a_green_run_with_the_promotion_skipped(
+    def test_after_a_refusal_the_promotion_is_skipped_and_the_run_succeeds(
         self, runs: dict[str, Any]
     ) -> None:
         refused = runs["refused"]
@@ -182,7 +184,7 @@ class TestRuns:
         assert refused["tasks"]["breast_cancer.archive_production_data"] == ["skipped"]
         assert refused["tasks"]["fraud.check_triggers"] == ["skipped"]
 
-    def test_a_damaged_champion_fails_the_run_and_is_told(self, runs: dict[str, Any]) -> None:
+    def test_a_damaged_champion_fails_the_run_and_is_reported(self, runs: dict[str, Any]) -> None:
         damaged = runs["damaged_champion"]
         assert damaged["state"] == "failed"
         assert damaged["tasks"]["breast_cancer.backup_current_model"] == ["failed"]

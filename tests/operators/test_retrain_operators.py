@@ -1,4 +1,4 @@
-"""Operators of ``ml_retrain_pipeline`` outside of Airflow's scheduler."""
+"""Operators of ``ml_retrain_pipeline``, executed without a scheduler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "breast_cancer"
 
 
 class Instance:
-    """What a task may ask of its own instance."""
+    """The methods of a task instance that the operators call."""
 
     def __init__(self) -> None:
         self.pushed: dict[str, Any] = {}
@@ -46,7 +46,7 @@ def with_champion(services: FakeServices) -> None:
     services.deployments.deploy(NAME, 1, expected_number=0, actor="t", reason="first")
 
 
-def test_no_trigger_skips_but_leaves_its_figures(
+def test_without_a_fired_trigger_the_task_is_skipped_and_its_metrics_are_kept(
     services: FakeServices, context: dict[str, Any]
 ) -> None:
     with_champion(services)
@@ -55,7 +55,7 @@ def test_no_trigger_skips_but_leaves_its_figures(
     assert context["ti"].pushed["return_value"]["metrics"]
 
 
-def test_force_is_recorded_under_the_runs_id_in_file_letters(
+def test_force_is_recorded_under_a_run_id_that_is_a_file_name(
     services: FakeServices, context: dict[str, Any]
 ) -> None:
     with_champion(services)
@@ -65,7 +65,7 @@ def test_force_is_recorded_under_the_runs_id_in_file_letters(
     assert services.ledger.rows[0].run_id == "manual__2026-11-21T10-00-00-00-00"
 
 
-def test_a_param_rules_over_the_environment(
+def test_a_param_overrides_the_environment(
     services: FakeServices, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETRAIN_THRESHOLD", "7")
@@ -78,7 +78,7 @@ def test_a_param_rules_over_the_environment(
     assert triggers["performance"]["source"] == "model file"
 
 
-def test_a_model_that_was_not_asked_for_is_skipped_without_a_trace(
+def test_a_model_that_was_not_requested_is_skipped_without_a_decision(
     services: FakeServices, context: dict[str, Any]
 ) -> None:
     context["params"] = {"model": "fraud", "force": True}
@@ -87,7 +87,7 @@ def test_a_model_that_was_not_asked_for_is_skipped_without_a_trace(
     assert services.ledger.rows == []
 
 
-def test_a_wrong_model_file_fails_with_its_mistake(
+def test_an_invalid_model_file_fails_the_task(
     services: FakeServices, context: dict[str, Any]
 ) -> None:
     (services.paths.models / f"{NAME}.toml").write_text('name = "breast_cancer"\ntypo = 1\n')
@@ -108,7 +108,7 @@ def test_a_wrong_model_file_fails_with_its_mistake(
         ),
     ],
 )
-def test_candidates_at_parse_never_break_the_dag(
+def test_an_invalid_model_file_does_not_break_the_dag(
     tmp_path: Path, text: str, expected: list[str]
 ) -> None:
     (tmp_path / "m.toml").write_text(text)

@@ -1,4 +1,4 @@
-"""Versions after they are trained: roll back, promote by hand, reconcile, explain."""
+"""Rollback, promotion by hand, reconciliation and explanation of versions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAME = "breast_cancer"
 
 @pytest.fixture
 def model(services: FakeServices, project_root: Path) -> ModelFile:
-    """Return a quick model with two versions: 2 is champion, 1 was."""
+    """Return a fast model with two versions; version 2 is the champion."""
     shutil.copy(project_root / "models" / f"{NAME}.toml", services.paths.models)
     quick = dataclasses.replace(
         get_model(services.paths.models, NAME),
@@ -49,10 +49,10 @@ def damage(services: FakeServices, version: int) -> None:
     (services.paths.artifacts / NAME / f"v{version}" / "model.skops").write_bytes(b"damaged")
 
 
-def test_a_new_database_over_old_artifacts_serves_what_it_trained(
+def test_a_new_database_over_old_artifacts_skips_published_versions(
     services: FakeServices, model: ModelFile, project_root: Path
 ) -> None:
-    """The folder outlives the database, whose versions and deployments begin with 1 again."""
+    """The folder is kept, and the new database counts versions and deployments from 1 again."""
     anew = FakeServices(services.paths.root)
     anew.clock.set(services.clock())
     table = merge_training_data(services, model=model, run_id="r1").path
@@ -68,14 +68,14 @@ def test_a_new_database_over_old_artifacts_serves_what_it_trained(
 def test_a_version_of_another_run_is_never_deployed(
     services: FakeServices, model: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another platform may publish to the folder between the choice of a number and its use."""
+    """Another platform can publish to the folder between the allocation and the use of a number."""
     monkeypatch.setattr("vigie.registry.deploy._version_of_run", lambda *_: 2)
     with pytest.raises(ConflictError, match=r"v2 was published by run r2 .*ARTIFACTS_DIR"):
         retrain_model(services, model=model, run_id="r3", force=True, actor="airflow")
     assert services.deployments.champion(NAME).version == 2
 
 
-def test_a_rollback_goes_to_the_version_before(services: FakeServices, model: ModelFile) -> None:
+def test_a_rollback_deploys_the_previous_champion(services: FakeServices, model: ModelFile) -> None:
     report = rollback_model(services, model=NAME, actor="ana", reason="latency")
     assert (report.version, report.previous_version) == (1, 2)
     assert services.deployments.champion(NAME).version == 1
@@ -85,9 +85,7 @@ def test_a_rollback_goes_to_the_version_before(services: FakeServices, model: Mo
     assert (told.actor, told.reasons[0], told.evidence["from"]) == ("ana", "latency", 2)
 
 
-def test_a_second_rollback_does_not_go_forward_again(
-    services: FakeServices, model: ModelFile
-) -> None:
+def test_a_second_rollback_goes_further_back(services: FakeServices, model: ModelFile) -> None:
     rollback_model(services, model=NAME, actor="ana")
     with pytest.raises(NotEnoughDataError):
         rollback_model(services, model=NAME, actor="ana")
@@ -112,7 +110,7 @@ def test_a_damaged_or_unknown_target_leaves_the_champion(
     assert services.deployments.champion(NAME).version == 2
 
 
-def test_a_version_that_was_never_champion_is_not_gone_back_to(
+def test_a_version_that_was_never_champion_is_no_rollback_target(
     services: FakeServices, model: ModelFile
 ) -> None:
     bundle = services.bundles.open(NAME, 1)
@@ -135,7 +133,7 @@ def test_a_rollback_works_while_the_registry_is_down(
     assert any("registry" in note for note in report.notes)
 
 
-def test_a_full_disk_after_the_deployment_does_not_cost_its_record(
+def test_a_deployment_is_recorded_if_the_disk_is_full_after_it(
     services: FakeServices, model: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: object) -> None:
@@ -179,21 +177,21 @@ def test_the_champion_is_not_promoted_again(services: FakeServices, model: Model
         promote_version(services, model=model, version=2, actor="ana")
 
 
-def test_a_damaged_champion_is_found_before_a_training(
-    services: FakeServices, model: ModelFile
-) -> None:
+def test_the_backup_refuses_a_damaged_champion(services: FakeServices, model: ModelFile) -> None:
     damage(services, 2)
     with pytest.raises(DataError, match="vigie rollback"):
         backup_current_model(services, model=model, run_id="r3")
 
 
-def test_a_backup_of_nothing_is_nothing(services: FakeServices, project_root: Path) -> None:
+def test_a_backup_without_champion_has_no_version(
+    services: FakeServices, project_root: Path
+) -> None:
     shipped = get_model(project_root / "models", NAME)
     assert backup_current_model(services, model=shipped, run_id="r").version is None
 
 
 @pytest.mark.parametrize("content", [None, b"not json"])
-def test_reconcile_mends_a_lost_or_damaged_copy(
+def test_reconcile_repairs_a_lost_or_damaged_copy(
     services: FakeServices, model: ModelFile, content: bytes | None
 ) -> None:
     copy = services.paths.artifacts / NAME / "champion.json"
@@ -204,7 +202,7 @@ def test_reconcile_mends_a_lost_or_damaged_copy(
     assert services.ledger.decisions(kind="reconcile")[0].evidence["version"] == 2
 
 
-def test_reconcile_moves_an_alias_that_somebody_moved(
+def test_reconcile_repairs_an_alias_that_was_moved(
     services: FakeServices, model: ModelFile
 ) -> None:
     services.tracker.set_alias(NAME, "champion", 1)
@@ -212,17 +210,19 @@ def test_reconcile_moves_an_alias_that_somebody_moved(
     assert services.tracker.alias(NAME, "champion") == 2
 
 
-def test_reconcile_finds_nothing_where_all_agree(services: FakeServices, model: ModelFile) -> None:
+def test_reconcile_repairs_nothing_if_all_copies_agree(
+    services: FakeServices, model: ModelFile
+) -> None:
     report = reconcile_champion(services, model=NAME)
     assert (report.repaired, report.problems, report.version) == ((), (), 2)
 
 
-def test_reconcile_tells_of_a_damaged_champion(services: FakeServices, model: ModelFile) -> None:
+def test_reconcile_reports_a_damaged_champion(services: FakeServices, model: ModelFile) -> None:
     damage(services, 2)
     assert any("damaged" in text for text in reconcile_champion(services, model=NAME).problems)
 
 
-def test_why_tells_who_was_champion_at_an_instant(services: FakeServices, model: ModelFile) -> None:
+def test_why_returns_the_champion_at_an_instant(services: FakeServices, model: ModelFile) -> None:
     first, second = reversed(services.deployments.history(NAME))
     then = explain_decisions(services, model=NAME, at=first.deployed_at)
     assert then.champion == first
@@ -233,6 +233,6 @@ def test_why_tells_who_was_champion_at_an_instant(services: FakeServices, model:
     assert [d.kind for d in now.decisions[:4]] == ["promote", "gate", "select", "trigger"]
 
 
-def test_why_of_a_model_that_nobody_knows_is_empty(services: FakeServices) -> None:
-    found = explain_decisions(services, model="nobody")
+def test_why_of_an_unknown_model_is_empty(services: FakeServices) -> None:
+    found = explain_decisions(services, model="unknown")
     assert (found.champion, found.deployments, found.decisions) == (None, (), ())

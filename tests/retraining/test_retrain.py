@@ -1,4 +1,4 @@
-"""The retraining loop on real rows, every store in memory."""
+"""A whole retraining on real rows, with stores in memory."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ EASY = Gate(min_gain=-1.0, tolerance=1.0)  # lets an equal challenger pass
 
 @pytest.fixture
 def model(services: FakeServices, project_root: Path) -> ModelFile:
-    """Return the shipped model with its quickest candidate."""
+    """Return the shipped model with its fastest candidate."""
     shutil.copy(project_root / "models" / f"{NAME}.toml", services.paths.models)
     shipped = get_model(services.paths.models, NAME)
     return dataclasses.replace(shipped, training=Training(candidates=("logistic_regression",)))
 
 
 def feed(services: FakeServices, model: ModelFile, start: int, stop: int) -> None:
-    """Answer real rows that nothing was trained on, and report what they really were."""
+    """Add predictions for real rows outside the training data, with their labels."""
     rows = unseen_rows(model, services.paths.data).iloc[start:stop]
     for i, row in zip(range(start, stop), rows.to_dict("records"), strict=True):
         actual = row.pop(model.target)
@@ -65,7 +65,7 @@ def through_gate(services: FakeServices, model: ModelFile, run_id: str) -> None:
     gate_candidate(services, model=model, run_id=run_id)
 
 
-def test_a_first_champion_comes_from_the_reference_alone(
+def test_the_first_champion_is_trained_on_the_reference(
     services: FakeServices, project_root: Path
 ) -> None:
     shutil.copy(project_root / "models" / f"{NAME}.toml", services.paths.models)
@@ -92,7 +92,7 @@ def snapshot(services: FakeServices) -> dict[str, Any]:
     }
 
 
-def test_a_retry_of_any_step_changes_no_count(services: FakeServices, model: ModelFile) -> None:
+def test_a_retry_of_a_step_changes_no_count(services: FakeServices, model: ModelFile) -> None:
     retrain_model(services, model=model, run_id="r0")
     feed(services, model, 0, 60)
     model = dataclasses.replace(model, gate=EASY)
@@ -123,14 +123,16 @@ def _without_time(report: Any) -> dict[str, Any]:
     return {k: v for k, v in report.as_xcom().items() if k != "metrics"}
 
 
-def test_a_whole_run_again_does_nothing_twice(services: FakeServices, model: ModelFile) -> None:
+def test_a_second_call_with_the_same_run_changes_nothing(
+    services: FakeServices, model: ModelFile
+) -> None:
     first = retrain_model(services, model=model, run_id="r1")
     once = snapshot(services)
     assert retrain_model(services, model=model, run_id="r1").version == first.version
     assert snapshot(services) == once
 
 
-def test_feedback_that_arrives_meanwhile_is_neither_lost_nor_trained_on_twice(
+def test_labels_that_arrive_during_a_run_are_used_by_the_next_run(
     services: FakeServices, model: ModelFile
 ) -> None:
     model = dataclasses.replace(model, gate=EASY)
@@ -161,7 +163,7 @@ def test_the_training_table_has_each_row_once(services: FakeServices, model: Mod
     assert 0.1 < report.n_holdout / len(frame) < 0.4
 
 
-def test_rows_of_the_hold_out_stay_there_when_rows_are_added(
+def test_rows_stay_in_the_hold_out_when_rows_are_added(
     services: FakeServices, model: ModelFile
 ) -> None:
     before = pd.read_parquet(merge_training_data(services, model=model, run_id="r1").path)
@@ -171,7 +173,7 @@ def test_rows_of_the_hold_out_stay_there_when_rows_are_added(
     assert (sides[before["row_id"]].to_numpy() == before["holdout"].to_numpy()).all()
 
 
-def test_a_label_that_the_model_does_not_know_is_counted_not_trained_on(
+def test_a_row_with_an_unknown_label_is_counted_but_not_used(
     services: FakeServices, model: ModelFile
 ) -> None:
     feed(services, model, 0, 10)
@@ -180,7 +182,7 @@ def test_a_label_that_the_model_does_not_know_is_counted_not_trained_on(
     assert (report.n_production, report.n_unusable) == (9, 1)
 
 
-def test_one_class_is_a_reason_not_to_train(services: FakeServices, model: ModelFile) -> None:
+def test_rows_of_one_class_are_not_enough_data(services: FakeServices, model: ModelFile) -> None:
     rows = unseen_rows(model, services.paths.data)
     rows[rows[model.target] == "benign"].to_csv(services.paths.data / "one.csv", index=False)
     one = dataclasses.replace(model, reference="one.csv", reference_share=1.0)
@@ -189,7 +191,7 @@ def test_one_class_is_a_reason_not_to_train(services: FakeServices, model: Model
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_shuffled_labels_never_make_a_champion(
+def test_the_gate_refuses_a_model_of_shuffled_labels(
     services: FakeServices, model: ModelFile, seed: int
 ) -> None:
     rows = unseen_rows(dataclasses.replace(model, reference_share=0.0), services.paths.data)
@@ -202,7 +204,7 @@ def test_shuffled_labels_never_make_a_champion(
     assert services.bundles.versions(NAME) == []
 
 
-def test_a_refused_challenger_leaves_champion_and_rows(
+def test_after_a_refusal_the_champion_stays_and_the_rows_are_unused(
     services: FakeServices, model: ModelFile
 ) -> None:
     retrain_model(services, model=model, run_id="r0")
@@ -216,7 +218,7 @@ def test_a_refused_challenger_leaves_champion_and_rows(
         promote_candidate(services, model=strict, run_id="r1")
 
 
-def test_of_two_promotions_one_wins_and_the_other_conflicts(
+def test_one_of_two_concurrent_promotions_conflicts(
     services: FakeServices, model: ModelFile
 ) -> None:
     model = dataclasses.replace(model, gate=EASY)
@@ -245,7 +247,7 @@ def test_of_two_promotions_one_wins_and_the_other_conflicts(
     assert services.ledger.decisions(kind="promote", run_id=loser)[0].verdict == "no"
 
 
-def test_a_late_try_does_not_undo_a_rollback(services: FakeServices, model: ModelFile) -> None:
+def test_a_late_retry_does_not_undo_a_rollback(services: FakeServices, model: ModelFile) -> None:
     from vigie.registry.rollback_model import rollback_model
 
     model = dataclasses.replace(model, gate=EASY)
@@ -257,7 +259,7 @@ def test_a_late_try_does_not_undo_a_rollback(services: FakeServices, model: Mode
     assert services.tracker.alias(NAME, "champion") == 1
 
 
-def test_a_second_retraining_of_the_same_model_is_told_that_it_is_busy(
+def test_a_second_retraining_of_the_same_model_conflicts(
     services: FakeServices, model: ModelFile
 ) -> None:
     with services.locks.hold(f"retrain:{NAME}"), pytest.raises(ConflictError):
@@ -266,7 +268,7 @@ def test_a_second_retraining_of_the_same_model_is_told_that_it_is_busy(
 
 
 class BrokenRegistry(FakeTracker):
-    """A server that dies after the runs were logged."""
+    """A server that fails after the runs were logged."""
 
     is_down = True
 
@@ -283,7 +285,7 @@ class BrokenRegistry(FakeTracker):
             raise TransientError("MLflow did not answer")
 
 
-def test_a_registry_that_is_down_does_not_undo_a_promotion(
+def test_a_promotion_stands_if_the_registry_is_down(
     services: FakeServices, model: ModelFile
 ) -> None:
     services.tracker = BrokenRegistry()
@@ -293,7 +295,7 @@ def test_a_registry_that_is_down_does_not_undo_a_promotion(
     assert any("registry" in reason for reason in promoted.reasons)
 
 
-def test_reconcile_mends_the_alias_when_the_registry_is_back(
+def test_reconcile_repairs_the_alias_after_an_outage(
     services: FakeServices, model: ModelFile
 ) -> None:
     services.tracker = tracker = BrokenRegistry()
@@ -305,7 +307,7 @@ def test_reconcile_mends_the_alias_when_the_registry_is_back(
     assert reconcile_champion(services, model=NAME).repaired == ()
 
 
-def test_no_server_at_all_stops_the_training_before_anything_is_staged(
+def test_without_a_tracking_server_nothing_is_staged(
     services: FakeServices, model: ModelFile
 ) -> None:
     class Down(FakeTracker):
@@ -333,7 +335,7 @@ def test_the_first_of_equal_candidates_is_selected(
 
 
 @pytest.mark.parametrize("run_id", ["../../../elsewhere", "..", "a/b", "", ".hidden", "r" * 201])
-def test_a_run_whose_id_leads_elsewhere_is_refused(
+def test_a_run_id_that_is_no_file_name_is_refused(
     services: FakeServices, model: ModelFile, run_id: str
 ) -> None:
     before = sorted(services.paths.root.rglob("*"))

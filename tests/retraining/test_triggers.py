@@ -1,4 +1,4 @@
-"""What asks for a retraining, what holds it back, and what is recorded of it."""
+"""Triggers of a retraining, the conditions that suppress it, and the recorded evidence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME = "m"
 
 @pytest.fixture
 def model(services: FakeServices) -> ModelFile:
-    """Return a model of one feature, whose table is there."""
+    """Return a model with one feature and a reference table."""
     (services.paths.data / "m.csv").write_text("x,y\n1,NO\n2,YES\n")
     return ModelFile(
         name=NAME,
@@ -49,7 +49,7 @@ def with_champion(services: FakeServices) -> None:
 def answer(
     services: FakeServices, n: int, *, labelled: int = 0, right: bool = True, shift: float = 0.0
 ) -> None:
-    """Answer ``n`` rows like the reference (or shifted) and label the first of them."""
+    """Add ``n`` predictions for rows like the reference, or shifted, and label the first ones."""
     start = services.predictions.count()
     for i in range(start, start + n):
         is_yes = i % 2 == 0
@@ -66,12 +66,12 @@ def evidence(services: FakeServices, run_id: str = "r") -> dict[str, Any]:
     return dict(services.ledger.decisions(kind="trigger", run_id=run_id)[0].evidence)
 
 
-def test_no_champion_yet_asks_for_one(services: FakeServices, model: ModelFile) -> None:
+def test_a_missing_champion_triggers_a_training(services: FakeServices, model: ModelFile) -> None:
     report = evaluate_triggers(services, model=model, run_id="r")
     assert (report.should_train, report.fired) == (True, ("no_champion",))
 
 
-def test_nothing_asks_and_the_no_is_recorded_with_its_numbers(
+def test_a_decision_without_a_fired_trigger_is_recorded_with_its_numbers(
     services: FakeServices, model: ModelFile
 ) -> None:
     with_champion(services)
@@ -85,7 +85,7 @@ def test_nothing_asks_and_the_no_is_recorded_with_its_numbers(
 
 
 @pytest.mark.parametrize(("n", "asks"), [(99, False), (100, True)])
-def test_rows_ask_at_the_threshold(
+def test_rows_fire_at_the_threshold(
     services: FakeServices, model: ModelFile, n: int, asks: bool
 ) -> None:
     with_champion(services)
@@ -93,7 +93,7 @@ def test_rows_ask_at_the_threshold(
     assert evaluate_triggers(services, model=model, run_id="r").should_train is asks
 
 
-def test_drift_asks_with_fewer_rows_than_the_rows_trigger_wants(
+def test_drift_fires_with_fewer_rows_than_min_rows(
     services: FakeServices, model: ModelFile
 ) -> None:
     with_champion(services)
@@ -121,7 +121,7 @@ def test_a_drift_report_about_an_earlier_champion_does_not_count(
     assert evaluate_triggers(services, model=model, run_id="r").fired == ()
 
 
-def test_too_few_rows_leave_drift_and_performance_unknown_not_absent(
+def test_drift_and_performance_are_unknown_with_too_few_rows(
     services: FakeServices, model: ModelFile
 ) -> None:
     with_champion(services)
@@ -131,13 +131,13 @@ def test_too_few_rows_leave_drift_and_performance_unknown_not_absent(
     assert triggers["drift"]["fired"] is triggers["performance"]["fired"] is None
 
 
-def test_a_performance_below_its_floor_asks(services: FakeServices, model: ModelFile) -> None:
+def test_performance_below_the_floor_fires(services: FakeServices, model: ModelFile) -> None:
     with_champion(services)
     answer(services, 60, labelled=20, right=False)
     assert evaluate_triggers(services, model=model, run_id="r").fired == ("performance",)
 
 
-def test_answers_of_an_earlier_champion_do_not_count_against_this_one(
+def test_predictions_of_an_earlier_champion_do_not_count(
     services: FakeServices, model: ModelFile
 ) -> None:
     with_champion(services)
@@ -148,7 +148,7 @@ def test_answers_of_an_earlier_champion_do_not_count_against_this_one(
     assert evaluate_triggers(services, model=model, run_id="r").fired == ()
 
 
-def test_too_few_labelled_rows_are_a_reason_of_their_own(
+def test_too_few_labelled_rows_suppress_the_training(
     services: FakeServices, model: ModelFile
 ) -> None:
     with_champion(services)
@@ -158,14 +158,14 @@ def test_too_few_labelled_rows_are_a_reason_of_their_own(
     assert any("too few labelled rows: 9" in reason for reason in report.reasons)
 
 
-def test_a_person_is_not_held_back(services: FakeServices, model: ModelFile) -> None:
+def test_a_requested_training_is_not_suppressed(services: FakeServices, model: ModelFile) -> None:
     with_champion(services)
     report = evaluate_triggers(services, model=model, run_id="r", force=True, actor="ana")
     assert report.should_train
     assert services.ledger.decisions(kind="trigger")[0].actor == "ana"
 
 
-def test_a_given_threshold_rules_over_the_model_file_and_says_so(
+def test_a_given_threshold_overrides_the_model_file(
     services: FakeServices, model: ModelFile
 ) -> None:
     with_champion(services)
@@ -175,7 +175,7 @@ def test_a_given_threshold_rules_over_the_model_file_and_says_so(
     assert evidence(services)["triggers"]["rows"]["source"] == "environment"
 
 
-def test_a_threshold_of_the_model_file_and_a_default_are_told_apart(
+def test_the_source_of_a_threshold_is_the_model_file_or_the_default(
     services: FakeServices, model: ModelFile, tmp_path: Path
 ) -> None:
     path = tmp_path / "m.toml"
@@ -186,7 +186,7 @@ def test_a_threshold_of_the_model_file_and_a_default_are_told_apart(
     assert triggers["drift"]["source"] == "default"
 
 
-def test_the_same_run_answers_the_same_whatever_happened_since(
+def test_a_second_call_of_a_run_returns_the_recorded_decision(
     services: FakeServices, model: ModelFile
 ) -> None:
     first = evaluate_triggers(services, model=model, run_id="r")
@@ -195,7 +195,7 @@ def test_the_same_run_answers_the_same_whatever_happened_since(
     assert len(services.ledger.rows) == 1
 
 
-def test_hysteresis_waits_for_checks_in_a_row(services: FakeServices, model: ModelFile) -> None:
+def test_hysteresis_requires_consecutive_checks(services: FakeServices, model: ModelFile) -> None:
     patient = dataclasses.replace(model, retrain=dataclasses.replace(model.retrain, hysteresis=2))
     with_champion(services)
     answer(services, 60, labelled=20, shift=300.0)
@@ -205,9 +205,7 @@ def test_hysteresis_waits_for_checks_in_a_row(services: FakeServices, model: Mod
     assert evaluate_triggers(services, model=patient, run_id="r2").should_train
 
 
-def test_the_cool_down_holds_back_until_it_is_over(
-    services: FakeServices, model: ModelFile
-) -> None:
+def test_the_cool_down_suppresses_a_training(services: FakeServices, model: ModelFile) -> None:
     cool = dataclasses.replace(model, retrain=dataclasses.replace(model.retrain, cooldown_hours=24))
     with_champion(services)
     answer(services, 60, labelled=20, shift=300.0)
@@ -219,15 +217,13 @@ def test_the_cool_down_holds_back_until_it_is_over(
     assert evaluate_triggers(services, model=cool, run_id="r2").should_train
 
 
-def test_a_model_without_its_table_waits_and_says_where_to_put_it(
-    services: FakeServices, model: ModelFile
-) -> None:
+def test_a_missing_reference_table_is_named(services: FakeServices, model: ModelFile) -> None:
     waiting = dataclasses.replace(model, reference="absent.csv")
     with pytest.raises(NotEnoughDataError, match=r"absent\.csv"):
         evaluate_triggers(services, model=waiting, run_id="r")
 
 
-def test_every_trigger_is_a_figure(services: FakeServices, model: ModelFile) -> None:
+def test_every_trigger_is_a_metric(services: FakeServices, model: ModelFile) -> None:
     report = evaluate_triggers(services, model=model, run_id="r")
     fired = {s.labels["trigger"]: s.value for s in report.metrics if "trigger" in s.labels}
     assert fired == {

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a retraining, on a real PostgreSQL; then the same run again."""
+"""Kill a retraining at each crash point, then run it again, on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def services(environment: dict[str, str]) -> Iterator[LazyServices]:
 
 
 def easy(model: ModelFile) -> ModelFile:
-    """Let any challenger pass: the gate is tested elsewhere."""
+    """Return the model with a gate that accepts every challenger with skill."""
     return dataclasses.replace(model, gate=Gate(min_gain=-1.0, tolerance=1.0))
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_killed_run_leaves_a_whole_champion_and_the_next_try_finishes(
+def test_after_a_kill_the_champion_is_complete_and_a_retry_finishes(
     services: LazyServices, environment: dict[str, str], point: str
 ) -> None:
     killed = subprocess.run(
@@ -119,7 +119,7 @@ def test_a_killed_run_leaves_a_whole_champion_and_the_next_try_finishes(
     assert sorted(kinds) == ["gate", "promote", "select", "trigger"]
 
 
-def test_a_retraining_in_another_process_is_busy(
+def test_a_concurrent_retraining_of_the_same_model_conflicts(
     services: LazyServices, environment: dict[str, str]
 ) -> None:
     with services.locks.hold(f"retrain:{NAME}"):

@@ -1,4 +1,4 @@
-"""Metrics, thresholds and the gate, against scikit-learn and by hand."""
+"""Metrics, thresholds and the gate, compared with scikit-learn and with manual results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FAIR = np.clip(Y * 0.2 + RNG.random(300) * 0.8, 0, 1)
 COIN = RNG.random(300)
 
 
-def test_every_figure_equals_scikit_learns() -> None:
+def test_every_metric_equals_that_of_scikit_learn() -> None:
     found = evaluate(Y, FAIR, 0.5, Cost(miss=10, false_alarm=2))
 
     alarm = FAIR >= 0.5
@@ -54,9 +54,7 @@ def test_every_figure_equals_scikit_learns() -> None:
         ([1, 0], [0.2, 0.1], {"precision"}),
     ],
 )
-def test_an_undefined_figure_is_nan_and_no_other(
-    y: list[int], p: list[float], unknown: set[str]
-) -> None:
+def test_only_undefined_metrics_are_nan(y: list[int], p: list[float], unknown: set[str]) -> None:
     found = evaluate(y, p, 0.5, Cost())
 
     assert {name for name, value in found.items() if math.isnan(value)} == unknown
@@ -66,7 +64,7 @@ def test_an_undefined_figure_is_nan_and_no_other(
     ("y", "p"),
     [([2], [0.5]), ([1], [1.5]), ([1], [math.nan]), ([1, 0], [0.5]), ([math.nan], [0.5])],
 )
-def test_what_is_no_label_or_probability_is_refused(y: list[float], p: list[float]) -> None:
+def test_invalid_labels_and_probabilities_are_refused(y: list[float], p: list[float]) -> None:
     with pytest.raises(DataError):
         evaluate(y, p, 0.5, Cost())
 
@@ -87,18 +85,18 @@ def test_no_threshold_is_cheaper_than_the_chosen_one(seed: int) -> None:
 
 
 @pytest.mark.parametrize("y", [[], [0, 0], [1, 1]])
-def test_one_label_alone_leaves_the_threshold_of_calibrated_answers(y: list[int]) -> None:
+def test_rows_of_one_label_give_the_threshold_of_calibrated_probabilities(y: list[int]) -> None:
     assert choose_threshold(y, [0.3] * len(y), miss=3, false_alarm=1) == 0.25
 
 
-def test_a_threshold_above_every_answer_is_possible() -> None:
+def test_a_threshold_above_every_probability_is_possible() -> None:
     threshold = choose_threshold([1, 0, 0, 0], [0.1, 1.0, 1.0, 1.0], miss=1, false_alarm=5)
 
     assert threshold > 1.0
 
 
 @pytest.mark.parametrize(("metric", "ties"), list(product(METRICS, [False, True])))
-def test_the_gates_figures_equal_scikit_learns(metric: str, ties: bool) -> None:
+def test_the_metrics_of_the_gate_equal_those_of_scikit_learn(metric: str, ties: bool) -> None:
     p = FAIR.round(1) if ties else FAIR
     alarm = p >= 0.5
     expected = {
@@ -114,7 +112,7 @@ def test_the_gates_figures_equal_scikit_learns(metric: str, ties: bool) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_the_interval_equals_one_made_row_by_row(metric: str) -> None:
+def test_the_interval_equals_a_bootstrap_row_by_row(metric: str) -> None:
     found = gain_interval(Y, (GOOD, 0.5), (FAIR, 0.5), metric, 0.9)
 
     rng, gains = np.random.default_rng(1), []
@@ -126,7 +124,7 @@ def test_the_interval_equals_one_made_row_by_row(metric: str) -> None:
             - metric_value(Y[rows], FAIR[rows], 0.5, metric)
         )
     low, high = np.quantile(gains, [0.05, 0.95])
-    # two Monte Carlo estimates of one interval: their ends differ by a fraction of its width
+    # Two Monte Carlo estimates of one interval differ by a fraction of its width.
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.3 * (high - low))
 
 
@@ -164,12 +162,12 @@ def test_a_worse_challenger_is_refused_with_the_numbers() -> None:
     assert len(verdict.reasons) == 2
 
 
-def test_the_same_model_again_is_promoted_unless_a_gain_is_asked_for() -> None:
+def test_an_equal_model_is_promoted_unless_a_gain_is_required() -> None:
     assert gate(GOOD, GOOD).promote
     assert not gate(GOOD, GOOD, Gate(min_gain=0.001)).promote
 
 
-def test_a_gain_by_luck_is_refused() -> None:
+def test_a_random_gain_is_refused() -> None:
     one, other = (np.clip(Y * 0.2 + np.roll(COIN, i) * 0.8, 0, 1) for i in (1, 2))
     better, worse = (one, other) if gate(one, other).evidence["gain"] > 0 else (other, one)
 
@@ -183,7 +181,7 @@ def test_a_loss_within_the_tolerance_passes_the_certainty_check() -> None:
     assert gate(FAIR, GOOD, Gate(tolerance=1.0)).evidence["checks"]["certainty"]
 
 
-def test_a_guard_holds_back_a_challenger_that_is_better_otherwise() -> None:
+def test_a_guard_refuses_a_challenger_with_a_better_selection_metric() -> None:
     shy = GOOD * 0.6  # ranks the same rows, alarms for fewer
 
     verdict = gate(shy, FAIR, Gate(guards={"recall": 0.05}))
@@ -216,7 +214,7 @@ def test_a_model_without_skill_never_passes(seed: int) -> None:
 
 
 @pytest.mark.parametrize("label", [0, 1])
-def test_a_hold_out_of_one_label_promotes_nobody(label: int) -> None:
+def test_a_hold_out_of_one_label_promotes_no_model(label: int) -> None:
     verdict = compare(
         [label] * 5, Contender("challenger", [0.5] * 5, 0.5), None, metric="f1", rules=Gate()
     )
@@ -238,5 +236,5 @@ def test_a_challenger_that_never_alarms_has_no_precision_and_is_refused() -> Non
     assert verdict.evidence["challenger_value"] is None
 
 
-def test_the_verdict_is_the_same_at_every_try() -> None:
+def test_the_verdict_is_deterministic() -> None:
     assert gate(GOOD, FAIR) == gate(GOOD, FAIR)

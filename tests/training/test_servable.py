@@ -1,4 +1,4 @@
-"""Training a candidate, packing it, and what unpacking refuses."""
+"""Train and pack a candidate; unpack it, or refuse damaged files."""
 
 from __future__ import annotations
 
@@ -105,26 +105,26 @@ def test_a_single_request_equals_its_row_of_a_table(candidate: str) -> None:
 
     (answer,) = servable.predict([request])
 
-    # a row alone and a row among others go through other routines of the linear algebra library
+    # The linear algebra library uses other routines for one row than for a table.
     assert answer.probability == pytest.approx(
         servable.predict_frame(pd.DataFrame([request] * 3))[1], rel=1e-12
     )
 
 
-def test_a_category_never_seen_in_training_is_answered() -> None:
+def test_an_unseen_category_is_answered() -> None:
     (answer,) = unpack(files()).predict([{"age": 50, "weight": 70.0, "blood": "C"}])
 
     assert 0 <= answer.probability <= 1
 
 
-def test_keys_that_the_model_does_not_know_change_nothing() -> None:
+def test_unknown_keys_are_ignored() -> None:
     servable = unpack(files())
     row = {"age": 50, "weight": 70.0, "blood": "A", "smoker": True}
 
     assert servable.predict([row]) == servable.predict([{"extra": 1, **row}])
 
 
-def test_the_threshold_decides_the_label_and_the_message_says_it() -> None:
+def test_the_threshold_decides_label_and_message() -> None:
     servable = unpack(files())
     old, young = servable.predict(
         [{"age": 90, "blood": "A", "smoker": True}, {"age": 20, "blood": "B", "smoker": False}]
@@ -179,7 +179,7 @@ def test_an_unknown_candidate_lists_the_known_ones() -> None:
         build_candidate("perceptron", MIXED, 0)
 
 
-def test_a_label_of_neither_kind_is_refused() -> None:
+def test_an_unknown_label_is_refused() -> None:
     with pytest.raises(DataError, match="the target contains 'maybe'; expected no or yes"):
         binary_target(MIXED, mixed_rows().assign(ill="maybe"))
 
@@ -197,7 +197,7 @@ def test_a_damaged_file_is_refused(name: str, content: bytes) -> None:
         unpack({**files(), name: content})
 
 
-def test_the_preprocessing_of_another_version_does_not_pass_the_golden_rows() -> None:
+def test_the_golden_rows_detect_the_preprocessing_of_another_version() -> None:
     other = fit_candidate("logistic_regression", MIXED, mixed_rows(seed=5)).pipeline
     mixed = Pipeline(
         [("prepare", other["prepare"]), ("model", fitted(CANDIDATES[0]).pipeline["model"])]
@@ -215,7 +215,7 @@ def test_a_model_of_other_columns_is_refused() -> None:
         unpack({**files(), "schema.json": json.dumps(schema).encode()})
 
 
-def test_a_type_that_is_not_on_our_list_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_an_untrusted_type_is_refused_and_not_created(tmp_path: Path) -> None:
     sentinel = tmp_path / "sentinel"
     run = FunctionTransformer(os.system, kw_args={"command": f"touch {sentinel}"})
     evil = Pipeline([("run", run), ("model", LogisticRegression())])
@@ -316,10 +316,10 @@ def test_derived_features_are_computed_inside(project_root: Path, shared_data: P
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES)
-def test_lung_cancer_tells_both_labels_apart(
+def test_lung_cancer_predicts_both_labels(
     project_root: Path, shared_data: Path, candidate: str
 ) -> None:
-    """Its costs must not make a constant YES the cheapest answer (nearly all rows are YES)."""
+    """Nearly all rows are YES; the costs must not make a constant YES the cheapest answer."""
     model = get_model(project_root / "models", "lung_cancer")
     found = fit_candidate(candidate, model, load_reference(model, shared_data))
     unseen = unseen_rows(model, shared_data)

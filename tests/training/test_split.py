@@ -1,4 +1,4 @@
-"""Splits by content: frozen, independent of order and types, duplicates together."""
+"""Splits by content: independent of row order and types, with duplicates on one side."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_equal_rows_are_on_one_side() -> None:
     assert (mask[:100] == mask[100:]).all()
 
 
-def test_another_seed_is_another_split() -> None:
+def test_another_seed_gives_another_split() -> None:
     assert (holdout_mask(frame(), COLUMNS, 0.5, 0) != holdout_mask(frame(), COLUMNS, 0.5, 1)).any()
 
 
@@ -68,7 +68,7 @@ def test_minus_zero_is_zero_and_every_nan_is_one() -> None:
     assert three == four
 
 
-def test_text_and_missing_differ_from_their_look_alikes() -> None:
+def test_text_and_missing_values_differ_from_similar_values() -> None:
     table = pd.DataFrame({"a": pd.Series(["1", 1, None, "None", "nan", ""], dtype=object)})
 
     assert len(set(row_fractions(table, ["a"], "s"))) == 6
@@ -87,8 +87,8 @@ def test_another_process_gives_the_same_numbers() -> None:
     assert json.loads(out.stdout) == list(here)
 
 
-def test_the_numbers_are_frozen_for_ever() -> None:
-    """A change would move rows from the hold-out into training: write a new hash beside it."""
+def test_the_hash_never_changes() -> None:
+    """A change would move rows from the hold-out into training; add a second hash instead."""
     table = pd.DataFrame({"a": [1.5, None], "b": ["x", None]})
 
     assert row_fractions(table, COLUMNS, "s").round(12).tolist() == [0.49613079651, 0.172709775671]
@@ -123,7 +123,7 @@ def test_too_few_rows_of_a_label_are_not_enough_data(y: list[int]) -> None:
         list(folds(frame(4), COLUMNS, np.array(y)))
 
 
-def test_one_row_many_times_is_one_row() -> None:
+def test_duplicates_count_as_one_row() -> None:
     table = pd.concat([frame(1)] * 10 + [frame(20, seed=1)], ignore_index=True)
     y = np.array([1] * 10 + [0] * 20)
 

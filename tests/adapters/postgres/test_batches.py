@@ -1,4 +1,4 @@
-"""Batches of the embedded stream: whatever the lines hold, what is unpacked is what was packed."""
+"""Batches of the embedded stream: packing and unpacking any line returns it unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _messages = st.builds(Message, st.binary(max_size=200), st.dictionaries(_text, _
 
 
 @given(st.lists(_messages, max_size=30))
-def test_values_survive_exactly_and_headers_in_visible_form(messages: list[Message]) -> None:
+def test_values_are_unchanged_and_headers_are_cleaned(messages: list[Message]) -> None:
     expected = [(message.value, clean(message.headers)) for message in messages]
     assert unpack(pack(messages)) == expected
 

@@ -1,4 +1,4 @@
-"""What a ``kill -9`` of a worker or of the server leaves behind."""
+"""State after ``kill -9`` of a worker or of the server."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 def _killed(script: str, url: str, *arguments: str) -> None:
-    """Run a script until it says that it is ready, then kill it without a warning."""
+    """Run a script until it prints that it is ready, then kill it."""
     command = [sys.executable, "-I", "-c", _HEADER + script, url, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -66,7 +66,7 @@ def _killed(script: str, url: str, *arguments: str) -> None:
         process.kill()
 
 
-def test_a_killed_consumer_is_succeeded_at_once_and_exactly_its_lines_come_again(
+def test_after_a_killed_consumer_the_next_one_reads_exactly_its_lines_again(
     engine: Engine, database_url: str
 ) -> None:
     stream, index = PgStream(engine), PgIndex(engine)
@@ -87,7 +87,7 @@ def test_a_killed_consumer_is_succeeded_at_once_and_exactly_its_lines_come_again
     assert stream.lag("g", "t") == 0
 
 
-def test_a_killed_holder_frees_its_lock(engine: Engine, database_url: str) -> None:
+def test_the_lock_of_a_killed_process_is_released(engine: Engine, database_url: str) -> None:
     _killed(_HOLDER, database_url)
     with SqlLocks(engine).hold("retrain:fraud", wait_s=5):
         pass
@@ -99,7 +99,7 @@ def test_a_refused_lock_names_its_holder(engine: Engine, database_url: str) -> N
         pass
 
 
-def test_a_session_that_loses_its_lock_ends_quietly(engine: Engine) -> None:
+def test_a_lost_session_ends_its_block_without_an_error(engine: Engine) -> None:
     with SqlLocks(engine).hold("x"), engine.begin() as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' "
@@ -111,7 +111,7 @@ def test_a_session_that_loses_its_lock_ends_quietly(engine: Engine) -> None:
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    """Return a durable server that a test may kill."""
+    """Return a durable server for tests that kill it."""
     from vigie.adapters.postgres.migrate import upgrade
 
     server = EmbeddedPostgres(tmp_path / "postgres", secrets.token_hex(8))
@@ -150,7 +150,7 @@ def test_every_acknowledged_prediction_survives_a_killed_server(
     engine.dispose()
 
 
-def test_a_consumer_goes_on_after_the_server_came_back(own_server: EmbeddedPostgres) -> None:
+def test_a_consumer_continues_after_a_restart_of_the_server(own_server: EmbeddedPostgres) -> None:
     engine = open_engine(own_server.url("postgres"))
     stream = PgStream(engine)
     stream.create_topic("t")

@@ -1,4 +1,4 @@
-"""Every error of psycopg2 and SQLAlchemy becomes one of ours: what the caller must do."""
+"""Every error of psycopg2 and SQLAlchemy is translated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _SQLSTATES = {
 }
 
 
-#: Every error class of psycopg2 that stands for a SQLSTATE.
+#: Every error class of psycopg2 for a SQLSTATE.
 _KINDS = [kind for _, kind in inspect.getmembers(psycopg2.errors, inspect.isclass)]
 _CODES = {
     kind: code
@@ -59,14 +59,14 @@ _CODES = {
 
 
 def _raised_by_server(kind: type[psycopg2.Error]) -> psycopg2.Error:
-    """Return an error as the driver makes it from a server's answer."""
+    """Return an error as the driver creates it for a response of the server."""
     theirs = kind("what happened")
     theirs.__setstate__({"pgcode": _CODES.get(kind)})
     return theirs
 
 
 @pytest.mark.parametrize(("name", "ours"), _SQLSTATES.items())
-def test_a_sqlstate_says_what_the_caller_must_do(name: str, ours: type[VigieError]) -> None:
+def test_a_sqlstate_decides_the_error(name: str, ours: type[VigieError]) -> None:
     theirs = _raised_by_server(getattr(psycopg2.errors, name))
     wrapped = sqlalchemy.exc.DBAPIError.instance("SELECT 1", {}, theirs, psycopg2.Error)
     assert type(translate(theirs)) is ours
@@ -93,19 +93,19 @@ def test_no_error_of_sqlalchemy_is_unmapped() -> None:
         assert isinstance(translate(error), VigieError)
 
 
-def test_a_broken_connection_is_worth_another_try() -> None:
+def test_a_broken_connection_is_transient() -> None:
     closed = psycopg2.InterfaceError("connection already closed")
     assert isinstance(translate(closed), TransientError)
     assert isinstance(translate(sqlalchemy.exc.TimeoutError("pool is empty")), TransientError)
 
 
-def test_our_own_error_passes_through_a_statement() -> None:
+def test_a_vigie_error_inside_a_statement_is_unchanged() -> None:
     ours = DataError("not representable as JSON")
     wrapped = sqlalchemy.exc.StatementError("failed", "INSERT", {}, ours)
     assert translate(wrapped) is ours
 
 
-def test_a_message_never_holds_parameters() -> None:
+def test_a_message_never_contains_parameters() -> None:
     theirs = psycopg2.errors.UndefinedTable("no such table")
     wrapped = sqlalchemy.exc.DBAPIError.instance(
         "SELECT %(secret)s", {"secret": "s3cret"}, theirs, psycopg2.Error
@@ -113,7 +113,7 @@ def test_a_message_never_holds_parameters() -> None:
     assert "s3cret" not in str(translate(wrapped))
 
 
-def test_a_server_that_is_down_is_transient_and_says_what_to_do(tmp_path: Path) -> None:
+def test_a_server_that_is_down_is_transient_with_advice(tmp_path: Path) -> None:
     engine = open_engine(f"postgresql://vigie:secret@/vigie?host={tmp_path}")
     with pytest.raises(TransientError, match="vigie up") as caught:
         SqlPredictions(engine).count()
@@ -126,19 +126,19 @@ def test_a_refused_tcp_connection_is_transient() -> None:
         SqlPredictions(engine).count()
 
 
-def test_a_wrong_password_is_a_wrong_setting(database_url: str) -> None:
+def test_a_wrong_password_is_a_settings_error(database_url: str) -> None:
     url = sa.make_url(database_url).set(password="wrong")
     with pytest.raises(SettingsError, match="VIGIE_DATABASE_URL"):
         SqlPredictions(open_engine(url)).count()
 
 
-def test_a_missing_database_is_a_wrong_setting(database_url: str) -> None:
+def test_a_missing_database_is_a_settings_error(database_url: str) -> None:
     url = sa.make_url(database_url).set(database="nowhere")
     with pytest.raises(SettingsError, match="VIGIE_DATABASE_URL"):
         SqlPredictions(open_engine(url)).count()
 
 
-def test_a_database_without_our_tables_says_how_to_make_them(database_url: str) -> None:
+def test_a_database_without_tables_advises_vigie_init(database_url: str) -> None:
     url = sa.make_url(database_url).set(database="postgres")
     engine = open_engine(url)
     with pytest.raises(SettingsError, match="vigie init"):
@@ -153,5 +153,5 @@ def test_only_postgresql_is_accepted(url: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_the_driver_may_be_left_out(scheme: str) -> None:
+def test_the_driver_is_optional(scheme: str) -> None:
     assert open_engine(f"{scheme}://u:p@h/d").url.drivername == "postgresql+psycopg2"

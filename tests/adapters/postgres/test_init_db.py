@@ -1,4 +1,4 @@
-"""``init-db.sql``: three roles, three databases, one each."""
+"""``init-db.sql`` creates three roles, each with its own database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = ("airflow", "mlflow", "vigie")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """Return a server of its own: roles belong to all of its databases."""
+    """Return a separate server, because roles belong to all databases of a server."""
     folder = tmp_path_factory.mktemp("init db") / "data"
     server = EmbeddedPostgres(folder, secrets.token_hex(8), durable=False)
     server.start()

@@ -1,4 +1,4 @@
-"""The schema: migrations give what the code declares, from any number of processes."""
+"""Migrations create the declared schema, also when several processes run them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vigie.testing.contracts import together
 
 @pytest.fixture
 def empty_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """Return the URL of a database without tables; its name has blanks and a percent sign."""
+    """Return the URL of a database without tables; its name contains blanks and a percent sign."""
     name = f"empty 100% {secrets.token_hex(4)}"
     admin = open_engine(postgres.url("postgres"), pool_size=0)
     autocommit = admin.execution_options(isolation_level="AUTOCOMMIT")
@@ -37,7 +37,7 @@ def test_migrations_give_the_declared_schema(empty_url: str) -> None:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_upgrading_again_keeps_what_is_there(empty_url: str) -> None:
+def test_upgrading_again_keeps_the_rows(empty_url: str) -> None:
     upgrade(empty_url)
     engine = open_engine(empty_url, pool_size=0)
     with engine.begin() as connection:
@@ -47,11 +47,11 @@ def test_upgrading_again_keeps_what_is_there(empty_url: str) -> None:
         assert connection.scalar(sa.text("SELECT next FROM counters")) == 7
 
 
-def test_processes_may_upgrade_at_once(empty_url: str) -> None:
+def test_concurrent_upgrades_succeed(empty_url: str) -> None:
     assert together([lambda: upgrade(empty_url)] * 4) == [None] * 4
 
 
-def test_a_database_tells_whether_it_is_current(empty_url: str) -> None:
+def test_is_current_compares_the_revision(empty_url: str) -> None:
     engine = open_engine(empty_url, pool_size=0)
     assert not is_current(engine)
     upgrade(empty_url)

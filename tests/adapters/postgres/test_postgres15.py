@@ -76,7 +76,7 @@ def template(server: sa.Engine) -> Iterator[str]:
 
 @pytest.fixture
 def engine(server: sa.Engine, template: str) -> Iterator[sa.Engine]:
-    """Return an engine on a fresh copy of the migrated database."""
+    """Return an engine for a new copy of the migrated database."""
     name = f"t_{secrets.token_hex(6)}"
     execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     engine = sql.open_engine(server.url.set(database=name).render_as_string(hide_password=False))
@@ -135,7 +135,7 @@ ROLES = ("airflow", "mlflow", "vigie")
 def fresh_server(
     require_service: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[sa.Engine]:
-    """Return a server of this module alone: the roles and databases of the script are fixed."""
+    """Return a separate server, because the script creates roles and databases of fixed names."""
     require_service("postgres")
     root = tmp_path_factory.mktemp("postgres15")
     postgres = SERVERS["postgres"]
@@ -171,7 +171,7 @@ def may_enter(server: sa.Engine, role: str, password: str, database: str) -> boo
         engine.dispose()
 
 
-def test_init_db_makes_roles_and_databases_and_changes_passwords(
+def test_init_db_creates_roles_and_databases_and_changes_passwords(
     fresh_server: sa.Engine, project_root: Path
 ) -> None:
     first = {name: f"first {name} '\"\\$" for name in ROLES}
@@ -184,9 +184,7 @@ def test_init_db_makes_roles_and_databases_and_changes_passwords(
     assert not any(may_enter(fresh_server, name, first[name], name) for name in ROLES)
 
 
-def test_our_tables_are_made_as_the_role_that_init_db_made(
-    fresh_server: sa.Engine, project_root: Path
-) -> None:
+def test_migrations_run_as_the_role_of_init_db(fresh_server: sa.Engine, project_root: Path) -> None:
     passwords = {name: secrets.token_hex(8) for name in ROLES}
     psql(fresh_server, project_root / "init-db.sql", passwords)
     mine = fresh_server.url.set(username="vigie", password=passwords["vigie"], database="vigie")

@@ -1,4 +1,4 @@
-"""Writers in processes of their own on one real PostgreSQL: threads of one would share a pool."""
+"""Concurrent writers in separate processes, because threads would share a connection pool."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ print(*(store.add(prediction(number)) for number in [*range(first, first + n), 1
 """
 
 
-def test_eight_processes_leave_no_gap_lose_nothing_and_share_what_is_equal(
+def test_eight_processes_write_every_prediction_once_without_gaps(
     database_url: str,
 ) -> None:
     command = [sys.executable, "-I", "-c", WRITER, database_url]

@@ -66,14 +66,14 @@ def test_login_variables_are_settings() -> None:
 
 
 @pytest.mark.parametrize("code", [401, 403])
-def test_a_refused_artifact_is_a_matter_of_settings(code: int) -> None:
+def test_a_refused_artifact_is_a_settings_error(code: int) -> None:
     answer = requests.Response()
     answer.status_code = code
     with pytest.raises(SettingsError, match=NAMES), translated("http://mlflow"):
         answer.raise_for_status()
 
 
-def test_a_name_that_the_server_does_not_know_is_no_matter_of_the_login() -> None:
+def test_an_unknown_host_name_is_not_reported_as_a_login_error() -> None:
     told = str(refused("http://mlflow", "403 Invalid Host header - possible DNS rebinding attack"))
     assert "--allowed-hosts" in told
     assert "PASSWORD" not in told
@@ -86,7 +86,7 @@ class LoginServer(ThreadingHTTPServer):
 
 @pytest.fixture
 def server() -> Iterator[LoginServer]:
-    """Answer as MLflow does, and note the header ``Authorization``; refuse who sends none."""
+    """Answer like MLflow and record the ``Authorization`` header; deny requests without one."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,6 +1,6 @@
-"""The tracker's contract on real MLflow servers, whose stores are databases of PostgreSQL 15.
+"""The contract of the tracker on real MLflow servers with databases of PostgreSQL 15.
 
-One lets everybody in, the other asks for a login (``--app-name basic-auth``).
+One server has no authentication, the other requires a login (``--app-name basic-auth``).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def mlflow_url(postgres15_url: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def guarded_url(postgres15_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a server that asks for a login, of every call and of artifacts."""
+    """Return the address of a server that requires a login for calls and artifacts."""
     folder = tmp_path_factory.mktemp("mlflow-guarded")
     with database(postgres15_url) as store:
         (folder / "auth.ini").write_text(
@@ -90,7 +90,7 @@ def served(
     environment: Mapping[str, str] | None = None,
     login: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """Run an MLflow server, and yield its address when it answers a real question."""
+    """Run an MLflow server and yield its address once it answers a query."""
     port = next(port for port in range(15000, 16000) if is_free(port))
     given = dict(environment or {}) | {
         "MLFLOW_BACKEND_STORE_URI": store,
@@ -142,10 +142,10 @@ def test_tracker(
     check(TrackerSubject(tracker, f"model_{secrets.token_hex(6)}", *fitted, tmp_path))
 
 
-def test_a_model_comes_back_from_the_registry_by_its_alias(
+def test_a_model_is_loaded_from_the_registry_by_its_alias(
     mlflow_url: str, fitted: tuple[Any, Any], tmp_path: Path
 ) -> None:
-    """Through the server's artifact store: the client has no folder in common with it."""
+    """The client shares no folder with the server, so the artifact store is used."""
     import mlflow
 
     model, rows = fitted
@@ -164,14 +164,14 @@ def test_a_model_comes_back_from_the_registry_by_its_alias(
 
 
 def connection(url: str, **fields: str) -> dict[str, str]:
-    """Return what a task makes of a Connection to this server."""
+    """Return the settings that a task reads from a Connection to this server."""
     conn = Connection(conn_id="mlflow_default", conn_type="http", host=url, **fields)
     return overrides({"mlflow_default": conn})
 
 
 @pytest.fixture
 def in_a_task(guarded_url: str) -> Iterator[MlflowTracker]:
-    """Return the tracker of a task: a Connection has the login, the environment another one."""
+    """Return the tracker of a task whose Connection has another login than the environment."""
     values = connection(guarded_url, login=_USER, password=_PASSWORD)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in _login("for another server").items():
@@ -200,7 +200,7 @@ def test_a_tracker_with_a_login(
 @pytest.mark.parametrize(
     "fields", [{}, {"login": _USER, "password": "CANARY"}], ids=["no login", "wrong password"]
 )
-def test_a_login_that_is_refused_is_a_matter_of_settings(
+def test_a_refused_login_is_a_settings_error(
     guarded_url: str,
     fields: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
@@ -224,10 +224,10 @@ def test_a_login_that_is_refused_is_a_matter_of_settings(
     assert "CANARY" not in repr(settings) + caplog.text
 
 
-def test_an_artifact_that_is_refused_is_a_matter_of_settings(
+def test_a_refused_artifact_is_a_settings_error(
     guarded_url: str, in_a_task: MlflowTracker, tmp_path: Path
 ) -> None:
-    """A password that is changed during a run: MLflow's client tells it with another error."""
+    """If the password changes during a run, MLflow's client raises another error."""
     (tmp_path / "note.txt").write_text("x")
     with in_a_task.run("e", "n") as run:
         in_a_task._login = _login("changed")
@@ -247,7 +247,7 @@ def test_check_passes_the_login(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The other roles are down here; what waiting does not mend is told first."""
+    """The other roles are down; permanent problems are reported first."""
     for name, value in ({"MLFLOW_TRACKING_URI": guarded_url} | _login(password)).items():
         monkeypatch.setenv(name, value)
     [found] = [s for s in check_roles(Settings.from_env()).statuses if s.role == "tracking"]
