@@ -7,55 +7,55 @@ from __future__ import annotations
 
 
 def collector_cursor(source: str) -> str:
-    """Cursor of the collector in one source of API log lines."""
+    """Return the key of the collector's cursor in one source of API log lines."""
     return f"collector:{source}"
 
 
 def ingested_file(topic: str, file: str = "") -> str:
-    """Read position of ``ingest`` in one log file; without ``file``, the prefix of all files."""
+    """Return the key of the read position in a log file; without ``file``, the keys' prefix."""
     return f"ingest:{topic}:{file}"
 
 
 def pending_incidents(index: str, topic: str, partition: int) -> str:
-    """Earliest anomaly of a partition that belongs to no incident yet, and the change number."""
+    """Return the key of the earliest anomaly of a partition that belongs to no incident yet."""
     return f"incidents:{index}:{topic}:{partition}"
 
 
 def grouped_incidents(index: str, topic: str, partition: int) -> str:
-    """Number of the last change of a partition that ``group_incidents`` has processed."""
+    """Return the key of the last change of a partition that ``group_incidents`` processed."""
     return f"{pending_incidents(index, topic, partition)}:done"
 
 
 def pushed_groups(dag_id: str) -> str:
-    """Models whose metrics a DAG has pushed, and its count of failed pushes."""
+    """Return the key of the models whose metrics a DAG pushed, and of its failed pushes."""
     return f"pushed_groups:{dag_id}"
 
 
 def trigger_streaks(model: str) -> str:
-    """Number of consecutive checks in which each retraining trigger fired."""
+    """Return the key of the consecutive checks in which each trigger of a model fired."""
     return f"retrain:{model}:streaks"
 
 
 def last_training(model: str) -> str:
-    """Time at which the gate judged the last training; the cool-down starts there."""
+    """Return the key of the time of the last gate decision; the cool-down starts there."""
     return f"retrain:{model}:last_training"
 
 
 def rollback_target(model: str) -> str:
-    """Version that the last retraining verified as a target for rollback."""
+    """Return the key of the version that the last retraining verified as rollback target."""
     return f"retrain:{model}:rollback_target"
 
 
 def merged_table(model: str, run_id: str) -> str:
-    """Number of rows in the training table of a run; set once the table is complete."""
+    """Return the key of the row count of a training table; set when the table is complete."""
     return f"retrain:{model}:merged:{run_id}"
 
 
 def model_version(model: str, run_id: str) -> str:
-    """Version number allocated to a run of the retraining DAG."""
+    """Return the key of the version number allocated to a retraining run."""
     return f"retrain:{model}:version:{run_id}"
 
 
 def detector_version(detector: str, run_id: str) -> str:
-    """Version number allocated to a run of the detector training DAG."""
+    """Return the key of the version number allocated to a detector training run."""
     return f"detector-version:{detector}:{run_id}"

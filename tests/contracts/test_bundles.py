@@ -90,7 +90,7 @@ def test_a_damaged_champion_copy_is_refused_and_replaced_by_the_next_one(
     store.write_champion(DEPLOYMENT)
     (store.root / "fraud" / "champion.json").write_bytes(b'{"number": 9')
 
-    with pytest.raises(DataError, match=r"champion\.json: not the copy of a deployment"):
+    with pytest.raises(DataError, match=r"champion\.json: invalid copy of a deployment"):
         store.read_champion("fraud")
     store.write_champion(DEPLOYMENT)
     assert store.read_champion("fraud") == DEPLOYMENT

@@ -47,7 +47,7 @@ def retrain_model(
     thresholds: Mapping[str, Threshold] | None = None,
     actor: str = "vigie",
 ) -> RetrainResult:
-    """Run every step of ``ml_retrain_pipeline`` under the lock that its promotion takes too.
+    """Run every step of ``ml_retrain_pipeline``, holding the model's promotion lock.
 
     A second call with the same ``run_id`` continues where the first one stopped.
 
