@@ -110,7 +110,7 @@ class StreamScorer:
         crash_point("before_bulk")
         stored = self._store(batch)
         crash_point("after_bulk")
-        self._note_anomalies(batch)
+        self._mark_anomalies(batch)
         consumer.commit(self._positions(records, batch.thresholds))
         crash_point("after_commit")
         run.thresholds = batch.thresholds
@@ -176,7 +176,7 @@ class StreamScorer:
         )
         return Document(document_id(record), letter.body)
 
-    def _note_anomalies(self, batch: ScoredBatch) -> None:
+    def _mark_anomalies(self, batch: ScoredBatch) -> None:
         found: Mapping[int, str] = batch.first_anomalies()
         for partition, since in found.items():
             mark_pending(self.services.state, self.index, self.topic, partition, since)
