@@ -74,7 +74,7 @@ def test_a_threshold_of_the_command_line_overrides_the_environment(
 
 def test_an_unknown_model_is_refused_with_the_list_of_models(vigie: Invoke) -> None:
     with pytest.raises(PermanentError, match=NAME):
-        vigie("retrain", "--model", "nobody")
+        vigie("retrain", "--model", "unknown")
 
 
 def test_rollback_prints_both_versions(vigie: Invoke, services: FakeServices) -> None:

@@ -81,8 +81,8 @@ def test_a_rollback_deploys_the_previous_champion(services: FakeServices, model:
     assert services.deployments.champion(NAME).version == 1
     assert services.bundles.read_champion(NAME).version == 1
     assert services.tracker.alias(NAME, "champion") == 1
-    told = services.ledger.decisions(kind="rollback")[0]
-    assert (told.actor, told.reasons[0], told.evidence["from"]) == ("ana", "latency", 2)
+    decision = services.ledger.decisions(kind="rollback")[0]
+    assert (decision.actor, decision.reasons[0], decision.evidence["from"]) == ("ana", "latency", 2)
 
 
 def test_a_second_rollback_goes_further_back(services: FakeServices, model: ModelFile) -> None:

@@ -45,7 +45,7 @@ def test_eight_processes_write_every_prediction_once_without_gaps(
     answers = [[int(word) for word in w.communicate(timeout=60)[0].split()] for w in writers]
     assert {writer.returncode for writer in writers} == {0}
     shared = {offsets.pop() for offsets in answers}
-    assert len(shared) == 1, "one transaction id is one event, whoever adds it"
+    assert len(shared) == 1, "a transaction id is stored once"
     offsets = sorted([offset for own in answers for offset in own] + [*shared])
     assert offsets == list(range(N_WRITERS * N_EACH + 1))
     engine = open_engine(database_url)

@@ -74,9 +74,11 @@ def test_a_refused_artifact_is_a_settings_error(code: int) -> None:
 
 
 def test_an_unknown_host_name_is_not_reported_as_a_login_error() -> None:
-    told = str(refused("http://mlflow", "403 Invalid Host header - possible DNS rebinding attack"))
-    assert "--allowed-hosts" in told
-    assert "PASSWORD" not in told
+    message = str(
+        refused("http://mlflow", "403 Invalid Host header - possible DNS rebinding attack")
+    )
+    assert "--allowed-hosts" in message
+    assert "PASSWORD" not in message
 
 
 class LoginServer(ThreadingHTTPServer):
@@ -96,8 +98,8 @@ def server() -> Iterator[LoginServer]:
             self.send_response(200 if login else 401)
             self.send_header("Content-Type", "text/html" if is_version else "application/json")
             self.end_headers()
-            told = b"3.17.0" if is_version else b"{}"
-            self.wfile.write(told if login else b"who?")
+            body = b"3.17.0" if is_version else b"{}"
+            self.wfile.write(body if login else b"who?")
 
         def log_message(self, *_: object) -> None: ...
 

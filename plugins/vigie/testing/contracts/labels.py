@@ -33,9 +33,9 @@ def _rows(rows: Iterable[LabelledPrediction]) -> list[tuple[str, str | None]]:
 
 @CHECKS
 def a_label_for_an_unknown_transaction_is_refused(records: Records) -> None:
-    error = raised(UnknownTransactionError, lambda: records.labels.add("nobody", "YES"))
-    assert "nobody" in str(error)
-    assert records.labels.history("nobody") == []
+    error = raised(UnknownTransactionError, lambda: records.labels.add("unknown", "YES"))
+    assert "unknown" in str(error)
+    assert records.labels.history("unknown") == []
 
 
 @CHECKS

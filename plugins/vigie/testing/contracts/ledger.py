@@ -56,7 +56,7 @@ def decisions_are_filtered(records: Records) -> None:
     assert keys(model="fraud") == ["d", "b", "a"]
     assert keys(model="fraud", kind="gate") == ["d", "a"]
     assert keys(run_id="r1") == ["c", "b", "a"]
-    assert keys(model="nobody") == []
+    assert keys(model="unknown") == []
 
 
 @LEDGER_CHECKS

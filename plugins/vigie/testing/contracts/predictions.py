@@ -27,7 +27,7 @@ def optional_measurements_may_be_absent(records: Records) -> None:
 
 @CHECKS
 def an_unknown_transaction_is_none(records: Records) -> None:
-    assert records.predictions.get("nobody") is None
+    assert records.predictions.get("unknown") is None
     assert records.predictions.get(UGLY) is None
 
 
