@@ -204,7 +204,7 @@ def test_a_file_calls_nothing_that_reads_writes_or_evaluates(tree: ast.Module) -
         (n.module or "").split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)
     }
     assert imported & FORBIDDEN_IMPORTS == set()
-    assert imported <= {"__future__", "datetime", "pathlib", "airflow", "vigie"}
+    assert imported <= {"__future__", "datetime", "functools", "pathlib", "airflow", "vigie"}
 
 
 def test_a_file_reads_no_airflow_variable_or_connection(tree: ast.Module) -> None:
