@@ -29,8 +29,7 @@ BaseDir = Annotated[
 ]
 MaxLines = Annotated[int, typer.Option(min=50, help="Maximum number of sampled lines.")]
 Epochs = Annotated[
-    int | None,
-    typer.Option(min=1, help="Maximum number of epochs; ignored by detectors without epochs."),
+    int | None, typer.Option(min=1, help="Maximum epochs; detectors without epochs ignore it.")
 ]
 Promote = Annotated[bool, typer.Option(help="Promote the detectors that pass the gate.")]
 

@@ -16,9 +16,7 @@ SCHEMA = 1
 N_BINS = 10
 #: A sample of k order statistics determines the distribution function within 1/(2k).
 MAX_SAMPLE = 1000
-#: Rarer categories are counted together.
-MAX_CATEGORIES = 200
-
+MAX_CATEGORIES = 200  # rarer categories are counted together
 NUMERIC_TYPES = frozenset({"float", "integer"})
 
 
@@ -53,25 +51,19 @@ def build_profile(
         raise DataError(f"the reference table lacks the columns {', '.join(missing)}")
     if frame.empty or not types:
         raise DataError("a reference profile needs at least one row and one feature")
-    columns = {
-        name: (
-            _numeric(column(frame, name), max_sample)
-            if kind in NUMERIC_TYPES
-            else _category(column(frame, name))
-        )
-        for name, kind in types.items()
-    }
+    columns = {}
+    for name, kind in types.items():
+        series = column(frame, name)
+        is_numeric = kind in NUMERIC_TYPES
+        columns[name] = _numeric(series, max_sample) if is_numeric else _category(series)
     return {"schema": SCHEMA, "n_rows": len(frame), "columns": columns}
 
 
 def _numeric(series: pd.Series, max_sample: int) -> dict[str, Any]:
     values = usable_numbers(series)
-    body: dict[str, Any] = {
-        "kind": "numeric",
-        "n": int(values.size),
-        "n_missing": len(series) - int(values.size),
-    }
-    if not values.size:
+    n = int(values.size)
+    body: dict[str, Any] = {"kind": "numeric", "n": n, "n_missing": len(series) - n}
+    if not n:
         return body
     edges = bin_edges(values)
     is_constant = values[0] == values[-1]

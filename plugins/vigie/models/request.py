@@ -32,8 +32,7 @@ def validate_features(model: ModelFile, features: Mapping[str, Any]) -> dict[str
         With one message per feature that is missing, unknown, of the wrong type, not finite or out
         of range.
     """
-    clean: dict[str, Any] = {}
-    fields: dict[str, str] = {}
+    clean, fields = dict[str, Any](), dict[str, str]()
     for feature in model.features:
         _take(feature, features, clean, fields, needed=feature.required)
     for feature in model.accepted:
@@ -56,16 +55,15 @@ def _take(
     needed: bool,
 ) -> None:
     value = features.get(feature.name)
-    if value is None:
-        if needed:
-            fields[feature.name] = f"required; expected {describe(feature)}"
-        else:
-            clean[feature.name] = None
-        return
-    try:
-        clean[feature.name] = _converted(feature, value)
-    except ValueError:
-        fields[feature.name] = f"expected {describe(feature)}, found {_shown(value)}"
+    if value is None and needed:
+        fields[feature.name] = f"required; expected {describe(feature)}"
+    elif value is None:
+        clean[feature.name] = None
+    else:
+        try:
+            clean[feature.name] = _converted(feature, value)
+        except (ValueError, OverflowError):
+            fields[feature.name] = f"expected {describe(feature)}, found {_shown(value)}"
 
 
 def _converted(feature: Feature, value: Any) -> Any:
@@ -74,10 +72,7 @@ def _converted(feature: Feature, value: Any) -> Any:
     if feature.type == "boolean":
         return _known(value, isinstance(value, bool))
     _known(value, isinstance(value, int | float) and not isinstance(value, bool))
-    try:
-        number = float(value)
-    except OverflowError as exc:
-        raise ValueError(value) from exc
+    number = float(value)
     low = -math.inf if feature.min is None else feature.min
     high = math.inf if feature.max is None else feature.max
     _known(value, math.isfinite(number) and low <= number <= high)
@@ -117,9 +112,7 @@ def describe(feature: Feature) -> str:
 
 def _unknown(model: ModelFile, name: str) -> str:
     close = difflib.get_close_matches(name, model.feature_names, n=1)
-    return (
-        f"unknown; did you mean {close[0]}?" if close else f"unknown; not a feature of {model.name}"
-    )
+    return f"unknown; {f'did you mean {close[0]}?' if close else f'not a feature of {model.name}'}"
 
 
 def _shown(value: Any) -> str:

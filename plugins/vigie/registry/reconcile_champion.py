@@ -89,11 +89,7 @@ def _open(bundles: BundleStore, champion: Deployment, problems: list[str]) -> Bu
 
 
 def _repair_alias(
-    tracker: Tracker,
-    champion: Deployment,
-    bundle: Bundle,
-    repaired: list[str],
-    problems: list[str],
+    tracker: Tracker, champion: Deployment, bundle: Bundle, repaired: list[str], problems: list[str]
 ) -> None:
     found, problem = read_alias(tracker, champion.model)
     if problem:

@@ -42,10 +42,17 @@ def gate_candidate(services: Services, *, model: ModelFile, run_id: str) -> Gate
     evidence contains the number of the deployment that was compared; the promotion is refused if
     another deployment is the newest one by then.
     """
-    recorded = decided(services.ledger, model.name, "gate", run_id)
-    if recorded is None:
-        recorded = _decide(services, model, run_id)
-    return _result(recorded, run_id)
+    decision = decided(services.ledger, model.name, "gate", run_id)
+    decision = decision or _decide(services, model, run_id)
+    promote = decision.verdict == "yes"
+    return GateResult(
+        metrics=[Sample(RETRAIN_GATE_PASSED, float(promote), {"model": decision.model})],
+        model=decision.model,
+        run_id=run_id,
+        candidate=str(decision.evidence["candidate"]),
+        promote=promote,
+        reasons=tuple(decision.reasons),
+    )
 
 
 def _decide(services: Services, model: ModelFile, run_id: str) -> Decision:
@@ -111,15 +118,3 @@ def _contender(name: str, servable: ServableModel, rows: pd.DataFrame) -> Conten
             "hold-out does not have: the model file has changed since it was trained"
         )
     return Contender(name, servable.predict_frame(rows), servable.threshold)
-
-
-def _result(decision: Decision, run_id: str) -> GateResult:
-    promote, labels = decision.verdict == "yes", {"model": decision.model}
-    return GateResult(
-        metrics=[Sample(RETRAIN_GATE_PASSED, float(promote), labels)],
-        model=decision.model,
-        run_id=run_id,
-        candidate=str(decision.evidence["candidate"]),
-        promote=promote,
-        reasons=tuple(decision.reasons),
-    )

@@ -101,10 +101,7 @@ _PREDICT_BODY: dict[str, Any] = {
     "required": ["features"],
     "additionalProperties": False,
     "properties": {
-        "features": {
-            "type": "object",
-            "description": "A value for each name of GET /feature-names.",
-        },
+        "features": {"type": "object", "description": "A value per name of GET /feature-names."},
         "model": {"type": "string", "description": "Default: the model of GET /model."},
     },
 }

@@ -97,22 +97,12 @@ MEANINGS: Mapping[int, type[VigieError]] = {
 
 def meaning(error: KafkaError) -> type[VigieError]:
     """Return the error class of a Kafka error; an unknown code is transient if it is retriable."""
-    kind = MEANINGS.get(error.code())
-    if kind is None:
-        return TransientError if error.retriable() else PermanentError
-    return kind
+    unknown = TransientError if error.retriable() else PermanentError
+    return MEANINGS.get(error.code(), unknown)
 
 
 def explain(error: KafkaError, what: str) -> VigieError:
-    """Return the error to raise for a Kafka error.
-
-    Parameters
-    ----------
-    error
-        The error of Kafka.
-    what
-        The first half of the message: what failed, and where.
-    """
+    """Return the error to raise; the message starts with ``what``: what failed, and where."""
     return meaning(error)(f"{what}: {error.str()} ({error.name()})")
 
 

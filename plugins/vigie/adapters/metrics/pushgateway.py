@@ -92,7 +92,6 @@ class Pushgateway:
         The default handler of prometheus_client would use the proxy of the environment. The
         credentials are passed separately from the URL, because httpx logs each URL.
         """
-
         transport = httpx.HTTPTransport(retries=_CONNECT_RETRIES, trust_env=False)
         limits = httpx.Timeout(timeout, connect=min(timeout or _CONNECT_S, _CONNECT_S))
 
@@ -103,10 +102,8 @@ class Pushgateway:
                 ) as client:
                     response = client.request(method, url, headers=list(headers), content=data)
             except (httpx.HTTPError, httpx.InvalidURL) as exc:
-                name = type(exc).__name__
-                raise TransientError(
-                    f"Pushgateway at {self._url} did not respond ({name})"
-                ) from exc
+                text = f"Pushgateway at {self._url} did not respond ({type(exc).__name__})"
+                raise TransientError(text) from exc
             self._check(response)
 
         return send

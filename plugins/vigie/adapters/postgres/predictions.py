@@ -18,12 +18,10 @@ from vigie.stored_records import storable_prediction
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Prediction))
 COLUMNS = tuple(predictions.c[name] for name in _FIELDS)
-#: Rows per fetch of a streaming query.
-PAGE = 1000
+PAGE = 1000  # rows per fetch of a streaming query
 
 # One statement allocates the offset and writes the prediction. The row lock of the counter is held
-# until the commit, so no reader sees offset n+1 before n. A duplicate is rolled back, so it leaves
-# no gap.
+# until the commit, so no reader sees offset n+1 before n. A rolled back duplicate leaves no gap.
 _BUMP = (
     update(counters)
     .where(counters.c.name == "predictions")
