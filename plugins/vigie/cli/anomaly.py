@@ -44,13 +44,13 @@ def train(
     """Sample log lines, train and evaluate every detector, and promote those that pass the gate."""
     with services() as opened:
         run_id = f"cli-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-        report = _train(opened, run_id, base_dir, max_lines, epochs)
-        console.print(evaluation_table(report))
+        result = _train(opened, run_id, base_dir, max_lines, epochs)
+        console.print(evaluation_table(result))
         if promote:
             from vigie.anomaly.training.register_detectors import register_detectors
 
             registered = register_detectors(
-                opened, evaluation=Path(report.evaluation), actor="vigie anomaly train"
+                opened, evaluation=Path(result.evaluation), actor="vigie anomaly train"
             )
             for line in register_lines(registered):
                 console.print(escape(line), highlight=False)
@@ -89,9 +89,9 @@ def evaluate(
     from vigie.anomaly.scoring.champion_detector import measure_champion
 
     with services() as opened:
-        report = measure_champion(opened, detector=detector, base_dir=base_dir, max_lines=max_lines)
-        console.print(f"{escape(report.detector)} v{report.model_version}", highlight=False)
-        for name, value in report.measured.items():
+        result = measure_champion(opened, detector=detector, base_dir=base_dir, max_lines=max_lines)
+        console.print(f"{escape(result.detector)} v{result.model_version}", highlight=False)
+        for name, value in result.measured.items():
             console.print(f"  {name:24} {value:.4g}", highlight=False)
 
 
@@ -111,10 +111,10 @@ def explain(
     if len(given) > 1000:
         raise DataError(f"got {len(given)} lines; the maximum is 1000")
     with services() as opened:
-        report = explain_anomaly(opened, lines=given, detector=detector)
+        result = explain_anomaly(opened, lines=given, detector=detector)
         console.print(
-            f"{escape(report.detector)} v{report.model_version}, threshold {report.threshold:.4f}",
+            f"{escape(result.detector)} v{result.model_version}, threshold {result.threshold:.4f}",
             highlight=False,
         )
-        for found in report.explanations:
+        for found in result.explanations:
             console.print(explanation_table(found))
