@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vigie.errors import PermanentError
-from vigie.models.catalog import State, get_model, load_models, model_states
+from vigie.models.catalog import State, get_model, model_states
 from vigie.models.loading import ModelFileError, load_model_file
 from vigie.models.model_file import ModelFile
 from vigie.models.names import METRICS, model_names
@@ -167,12 +167,13 @@ def test_a_value_instead_of_a_table_is_rejected(tmp_path: Path) -> None:
 
 
 def test_the_shipped_files_are_valid(project_root: Path) -> None:
-    models = load_models(project_root / "models")
+    models = [load_model_file(path) for path in sorted((project_root / "models").glob("*.toml"))]
 
-    assert list(models) == ["breast_cancer", "fraud", "lung_cancer", "student_depression"]
-    assert all(isinstance(m, ModelFile) for m in models.values())
-    assert all(m.training.metric in METRICS for m in models.values())
-    assert all(m.training.metric != "accuracy" for m in models.values())
+    names = [model.name for model in models]
+    assert names == ["breast_cancer", "fraud", "lung_cancer", "student_depression"]
+    assert all(isinstance(m, ModelFile) for m in models)
+    assert all(m.training.metric in METRICS for m in models)
+    assert all(m.training.metric != "accuracy" for m in models)
 
 
 def test_lung_cancer_has_the_14_features_of_the_api(project_root: Path) -> None:

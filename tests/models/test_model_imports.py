@@ -32,8 +32,8 @@ def test_the_names_that_dag_files_use_do_not_load_pydantic() -> None:
 
 def test_validation_imports_no_heavy_library(project_root: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from vigie.models.catalog import load_models;"
-        f"load_models(Path(sys.argv[1])); print([m for m in {HEAVY} if m in sys.modules])"
+        "import sys; from pathlib import Path; from vigie.models.catalog import get_model;"
+        f"get_model(Path(sys.argv[1]), 'fraud'); print([m for m in {HEAVY} if m in sys.modules])"
     )
 
     command = [sys.executable, "-Ic", code, str(project_root / "models")]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from vigie.errors import DataError, NotEnoughDataError, SettingsError, TransientError
 from vigie.models.reference import unseen_rows
+from vigie.models.tables import plain
 from vigie.records import JobResult
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 MAX_FIRST_FAILURES = 5  # failures without a single prediction that end the simulation
 MAX_ERRORS = 5  # errors that the result quotes
-_KINDS = {"float": float, "integer": int, "boolean": bool, "category": str}
 
 
 class Service(Protocol):
@@ -62,20 +62,9 @@ def simulate_traffic(
 ) -> SimulationResult:
     """Send ``n`` real rows and count the responses; the same seed sends the same rows.
 
-    Parameters
-    ----------
-    data_dir
-        The folder of the reference table.
-    service
-        The client that sends the requests.
-    model, n, seed
-        The model, the number of rows, and the seed of their order.
-    shifts
-        Amounts to add, by feature name; the result is limited to the allowed range.
-    feedback
-        Share of the rows whose label is sent, 0 to 1.
-    on_progress
-        Called after each row.
+    ``shifts`` are amounts to add, by feature name; the result is limited to the allowed range.
+    ``feedback`` is the share of the rows whose label is sent, 0 to 1. ``on_progress`` is called
+    after each row.
 
     Raises
     ------
@@ -136,13 +125,8 @@ def _places(available: int, n: int, chance: random.Random) -> Iterator[int]:
 
 def _request(model: ModelFile, row: pd.Series) -> tuple[dict[str, Any], str]:
     """Return a row's features as JSON values, without missing ones, and its label."""
-    import pandas as pd
-
-    features: dict[str, Any] = {}
-    for feature in model.features:
-        value = row[feature.name]
-        if not pd.isna(value):
-            features[feature.name] = _KINDS[feature.type](value)
+    values = {feature.name: plain(feature, row[feature.name]) for feature in model.features}
+    features = {name: value for name, value in values.items() if value is not None}
     return features, str(row[model.target])
 
 

@@ -28,26 +28,6 @@ class ModelState:
     model: ModelFile | None = None
 
 
-def load_models(folder: Path) -> dict[str, ModelFile]:
-    """Load every model of a folder, by name.
-
-    Raises
-    ------
-    ModelFileError
-        With the mistakes of all invalid files.
-    """
-    models: dict[str, ModelFile] = {}
-    problems: list[str] = []
-    for path in sorted(Path(folder).glob("*.toml")):
-        try:
-            models[path.stem] = load_model_file(path)
-        except ModelFileError as exc:
-            problems.extend(exc.problems)
-    if problems:
-        raise ModelFileError(problems)
-    return models
-
-
 def get_model(folder: Path, name: str) -> ModelFile:
     """Load one model by name.
 

@@ -32,60 +32,43 @@ def validate_features(model: ModelFile, features: Mapping[str, Any]) -> dict[str
         With one message per feature that is missing, unknown, of the wrong type, not finite or out
         of range.
     """
-    clean, fields = dict[str, Any](), dict[str, str]()
-    for feature in model.features:
-        _take(feature, features, clean, fields, needed=feature.required)
-    for feature in model.accepted:
-        if feature.name in features:
-            _take(feature, features, clean, fields, needed=False)
-    for name in features:
-        if name not in clean and name not in fields:
-            fields[str(name)] = _unknown(model, str(name))
+    clean: dict[str, Any] = {}
+    fields: dict[str, str] = {}
+    sent = [feature for feature in model.accepted if feature.name in features]
+    for feature in (*model.features, *sent):
+        value = features.get(feature.name)
+        clean[feature.name] = None if value is None else _converted(feature, value)
+        if value is None and feature.required and feature not in sent:
+            fields[feature.name] = f"required; expected {describe(feature)}"
+        elif value is not None and clean[feature.name] is None:
+            fields[feature.name] = f"expected {describe(feature)}, found {_shown(value)}"
+    for name in map(str, features):
+        if name not in clean:
+            fields[name] = _unknown(model, name)
     if fields:
         raise FeatureError(fields)
     return clean
 
 
-def _take(
-    feature: Feature,
-    features: Mapping[str, Any],
-    clean: dict[str, Any],
-    fields: dict[str, str],
-    *,
-    needed: bool,
-) -> None:
-    value = features.get(feature.name)
-    if value is None and needed:
-        fields[feature.name] = f"required; expected {describe(feature)}"
-    elif value is None:
-        clean[feature.name] = None
-    else:
-        try:
-            clean[feature.name] = _converted(feature, value)
-        except (ValueError, OverflowError):
-            fields[feature.name] = f"expected {describe(feature)}, found {_shown(value)}"
-
-
 def _converted(feature: Feature, value: Any) -> Any:
+    """Return the value with the feature's type; None if the feature does not accept it."""
     if feature.type == "category":
-        return _known(value, isinstance(value, str) and value in feature.categories)
+        return value if isinstance(value, str) and value in feature.categories else None
     if feature.type == "boolean":
-        return _known(value, isinstance(value, bool))
-    _known(value, isinstance(value, int | float) and not isinstance(value, bool))
-    number = float(value)
+        return value if isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
     low = -math.inf if feature.min is None else feature.min
     high = math.inf if feature.max is None else feature.max
-    _known(value, math.isfinite(number) and low <= number <= high)
+    if not (math.isfinite(number) and low <= number <= high):
+        return None
     if feature.type == "float":
         return number
-    _known(value, number.is_integer() and abs(number) <= 2**53)
-    return int(value)
-
-
-def _known(value: Any, holds: bool) -> Any:
-    if not holds:
-        raise ValueError(value)
-    return value
+    return int(value) if number.is_integer() and abs(number) <= 2**53 else None
 
 
 def describe(feature: Feature) -> str:
@@ -112,7 +95,9 @@ def describe(feature: Feature) -> str:
 
 def _unknown(model: ModelFile, name: str) -> str:
     close = difflib.get_close_matches(name, model.feature_names, n=1)
-    return f"unknown; {f'did you mean {close[0]}?' if close else f'not a feature of {model.name}'}"
+    return (
+        f"unknown; did you mean {close[0]}?" if close else f"unknown; not a feature of {model.name}"
+    )
 
 
 def _shown(value: Any) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from vigie.models.model_file import Feature, ModelFile
 
 
+_JSON_TYPES = {"float": float, "integer": int, "boolean": bool, "category": str}
+
+
 def frame_of(model: ModelFile, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a typed table with one row per request, in the model's feature order.
 
@@ -27,6 +30,13 @@ def frame_of(model: ModelFile, rows: Iterable[Mapping[str, Any]]) -> pd.DataFram
 
     names = list(model.feature_names)
     return typed(model, pd.DataFrame([[r.get(n) for n in names] for r in rows], columns=names))
+
+
+def plain(feature: Feature, value: Any) -> Any:
+    """Return a cell of a typed table as a JSON value; None if it is missing."""
+    import pandas as pd
+
+    return None if pd.isna(value) else _JSON_TYPES[feature.type](value)
 
 
 def typed(model: ModelFile, frame: pd.DataFrame) -> pd.DataFrame:

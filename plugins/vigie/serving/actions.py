@@ -45,10 +45,7 @@ class Actions:
         served = [s.model.name for s in self._serving.served]
         forms = [f for f in self._forms if not served or f.model.name in served]
         if not forms:
-            return [
-                gr.Dropdown(choices=[]),
-                fragments.error_card("There is no model file in models/."),
-            ]
+            return [gr.Dropdown(choices=[]), fragments.error_card("models/ has no model file.")]
         try:
             name = self._serving.slot().model.name
         except VigieError:
@@ -86,13 +83,11 @@ class Actions:
         try:
             served = self._serving.champion(model.name)
             result = self._serving.predict(model.name, form.features(values))
-        except FeatureError as exc:
-            return self._failed(fragments.error_card(str(exc), exc.fields), model.name)
         except VigieError as exc:
-            return self._failed(fragments.error_card(str(exc)), model.name)
+            fields = exc.fields if isinstance(exc, FeatureError) else {}
+            return self._failed(fragments.error_card(str(exc), fields), model.name)
         card = fragments.result_card(result, served.servable.threshold, model.positive_label)
-        choices = [model.positive_label, model.negative_label]
-        actual = gr.Radio(choices=choices, value=None, interactive=True)
+        actual = gr.Radio(choices=list(reversed(model.labels)), value=None, interactive=True)
         transaction = result.prediction.transaction_id
         button = gr.Button(interactive=True, variant="primary")
         return [card, transaction, actual, button, "", self._version(model.name)]
@@ -114,9 +109,8 @@ class Actions:
         services = self._serving.services
         try:
             start = max(services.predictions.count() - HISTORY, 0)
-            events = services.predictions.page(start, HISTORY)
             rows = []
-            for event in reversed(events):
+            for event in reversed(services.predictions.page(start, HISTORY)):
                 labels = services.labels.history(event.prediction.transaction_id)
                 rows.append((event.prediction, labels[-1].actual if labels else None))
         except VigieError as exc:

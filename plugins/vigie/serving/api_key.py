@@ -10,10 +10,7 @@ from fastapi import HTTPException, Request
 class ApiKey:
     """A FastAPI dependency that requires the header ``X-API-Key`` if a key is configured.
 
-    Parameters
-    ----------
-    key
-        The valid key; None: no key is required (the default on loopback).
+    If ``key`` is None, which is the default on loopback, no key is required.
     """
 
     def __init__(self, key: str | None) -> None:

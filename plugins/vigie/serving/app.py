@@ -122,14 +122,13 @@ def _load_servable() -> None:
     them torch if it is installed: 560 MB and 3 s that no prediction needs. scikit-learn skips a
     back end that cannot be imported. Call this function before threads run.
     """
-    if _BACK_END in sys.modules:
-        importlib.import_module("vigie.training.servable_files")
-        return
-    sys.modules[_BACK_END] = None  # type: ignore[assignment]
+    is_loaded = _BACK_END in sys.modules
+    sys.modules.setdefault(_BACK_END, None)  # type: ignore[arg-type]
     try:
         importlib.import_module("vigie.training.servable_files")
     finally:
-        del sys.modules[_BACK_END]
+        if not is_loaded:
+            del sys.modules[_BACK_END]
 
 
 def _models(services: Services, default_model: str | None) -> Mapping[str, ModelFile]:

@@ -59,14 +59,10 @@ class Slot:
         self._failed: tuple[int, float] | None = None  # deployment number, time of the retry
 
     def follow(self, deployment: Deployment | None, *, certain: bool) -> bool:
-        """Serve this deployment; return False if its bundle cannot be loaded.
+        """Serve this deployment, if any; return False if its bundle cannot be loaded.
 
-        Parameters
-        ----------
-        deployment
-            The champion; None: there is none.
-        certain
-            False while SQL is down; a copy older than the served version is then ignored.
+        ``certain`` is False while SQL is down. A copy older than the served version is then
+        ignored.
         """
         served = self.served
         if deployment is None or (served and served.number == deployment.number):
@@ -150,16 +146,9 @@ def _contract(model: ModelFile, schema: Mapping[str, Any]) -> ModelFile:
 
 
 class Champions:
-    """The champions of all models, as the last read of the deployments found them.
+    """The champions of all models, as of the last read of the deployments.
 
-    Parameters
-    ----------
-    services
-        Provides ``deployments``, ``bundles`` and the clock.
-    models
-        The model files that may be served.
-    on_failure
-        Called with the model's name when a version cannot be loaded.
+    ``on_failure`` is called with the model's name when a version cannot be loaded.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ import gradio as gr
 
 from vigie.models.reference import load_reference, unseen_rows
 from vigie.models.request import describe
+from vigie.models.tables import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,12 +54,7 @@ def title_of(feature: Feature) -> str:
 class ModelForm:
     """The inputs of one model's form, in the order of its features.
 
-    Parameters
-    ----------
-    model
-        The model file.
-    data_dir
-        The folder of the reference table, which contains the examples.
+    The examples come from the reference table below ``data_dir``.
     """
 
     def __init__(self, model: ModelFile, data_dir: Path) -> None:
@@ -75,7 +71,11 @@ class ModelForm:
     def features(self, values: Sequence[Any]) -> dict[str, Any]:
         """Return the features of a request from the form's values, without empty inputs."""
         pairs = zip(self.model.features, values, strict=True)
-        return {f.name: _typed(f, value) for f, value in pairs if value is not None}
+        return {
+            feature.name: str(value) if feature.type == "category" else value
+            for feature, value in pairs
+            if value is not None
+        }
 
     def example(self, place: int) -> tuple[list[Any], str]:
         """Return the values and the label of a real row that the first training did not use.
@@ -86,7 +86,7 @@ class ModelForm:
             If the reference table does not exist.
         """
         row = self._rows.iloc[place % len(self._rows)]
-        return [_plain(f, row[f.name]) for f in self.model.features], str(row[self.model.target])
+        return [plain(f, row[f.name]) for f in self.model.features], str(row[self.model.target])
 
     @cached_property
     def _rows(self) -> pd.DataFrame:
@@ -112,18 +112,3 @@ def _step(feature: Feature) -> float:
     if feature.type == "integer" or feature.min is None or feature.max is None:
         return 1
     return 10.0 ** math.floor(math.log10((feature.max - feature.min) or 1.0) - 2)
-
-
-def _typed(feature: Feature, value: Any) -> Any:
-    """Return a category as text and other values unchanged."""
-    return str(value) if feature.type == "category" else value
-
-
-def _plain(feature: Feature, value: Any) -> Any:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if feature.type == "boolean":
-        return bool(value)
-    if feature.type == "category":
-        return str(value)
-    return int(value) if feature.type == "integer" else float(value)

@@ -1,15 +1,4 @@
-"""Map errors of vigie to HTTP responses.
-
-::
-
-    FeatureError             422, with a message for each invalid field
-    UnknownModelError        404
-    UnknownTransactionError  404
-    other PermanentError     422
-    TransientError           503 with Retry-After: nothing was stored
-    ConflictError            409
-    a full disk              507, of the database or of serving
-"""
+"""Map errors of vigie to HTTP responses; a full disk of serving is 507 as well."""
 
 from __future__ import annotations
 
@@ -38,12 +27,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 RETRY_AFTER_S = 5
 _STATUS: dict[type[VigieError], int] = {  # the first match counts, so subclasses come first
-    FeatureError: 422,
+    FeatureError: 422,  # with a message for each invalid field
     UnknownModelError: 404,
     UnknownTransactionError: 404,
     PermanentError: 422,
-    DiskFullError: 507,
-    TransientError: 503,
+    DiskFullError: 507,  # of the database
+    TransientError: 503,  # with Retry-After; nothing was stored
     NotEnoughDataError: 503,
     ConflictError: 409,
 }

@@ -27,14 +27,7 @@ _HEADERS = [
 class RequestMiddleware:
     """Record each request in the metrics and add the security headers to its response.
 
-    Parameters
-    ----------
-    app
-        The wrapped app.
-    telemetry
-        Counts the requests.
-    mounts
-        Path prefixes of mounted apps, whose routes have no template here.
+    ``mounts`` are the path prefixes of mounted apps, whose routes have no template here.
     """
 
     def __init__(self, app: ASGIApp, *, telemetry: Telemetry, mounts: tuple[str, ...] = ()) -> None:

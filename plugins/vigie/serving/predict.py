@@ -47,16 +47,8 @@ def predict(
 ) -> PredictResult:
     """Validate the features, make the prediction and store it; on failure nothing is stored.
 
-    Parameters
-    ----------
-    predictions, now
-        The store of the prediction, and the clock.
-    model, version, servable
-        One model version: its model file, number and fitted pipeline.
-    features
-        The features of the request, not yet validated.
-    usage
-        CPU and memory of the process, for the API log.
+    ``model``, ``version`` and ``servable`` belong to one model version. ``features`` are those of
+    the request, not yet validated. ``usage`` is recorded in the API log.
 
     Raises
     ------
@@ -83,6 +75,5 @@ def predict(
         memory_mb=usage.memory_mb,
     )
     offset = predictions.add(prediction)
-    return PredictResult(
-        prediction=prediction, label=int(output.label == model.positive_label), offset=offset
-    )
+    label = int(output.label == model.positive_label)
+    return PredictResult(prediction=prediction, label=label, offset=offset)

@@ -41,20 +41,8 @@ def record_feedback(
 ) -> FeedbackResult:
     """Store the label of a prediction; a different second label corrects the first.
 
-    Both labels are kept and the latest one counts. On failure nothing is stored.
-
-    Parameters
-    ----------
-    predictions, labels
-        The store that has the prediction, and the store of the label.
-    models
-        The model files, by name.
-    transaction_id
-        The id that ``POST /predict`` returned.
-    actual
-        One of the model's labels, or 1 / 0, true / false, yes / no for positive / negative.
-    source
-        Where the label comes from, e.g. ``api`` or ``page``.
+    Both labels are kept and the latest one counts. On failure nothing is stored. :func:`read_label`
+    describes the values of ``actual``; ``source`` is the label's origin, e.g. ``api`` or ``page``.
 
     Raises
     ------

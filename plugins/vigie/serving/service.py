@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vigie.errors import PermanentError, TransientError
@@ -27,6 +28,7 @@ class NotServedError(TransientError):
     """No version of the model is served yet."""
 
 
+@dataclass(frozen=True, eq=False)
 class Serving:
     """The prediction service without HTTP.
 
@@ -34,30 +36,17 @@ class Serving:
     ----------
     services
         All roles; ``tracker``, ``index`` and ``stream`` are not used.
-    champions
-        The served versions.
-    telemetry
-        Counts predictions and feedback.
     default_model
         The model of a request that names none; None: the first served model by name.
     usage
         Returns the CPU and memory use of the process.
     """
 
-    def __init__(
-        self,
-        services: Services,
-        champions: Champions,
-        telemetry: Telemetry,
-        *,
-        default_model: str | None = None,
-        usage: Callable[[], Usage] = Usage,
-    ) -> None:
-        self.services = services
-        self.champions = champions
-        self.telemetry = telemetry
-        self._default_model = default_model
-        self._usage = usage
+    services: Services
+    champions: Champions
+    telemetry: Telemetry
+    default_model: str | None = None
+    usage: Callable[[], Usage] = Usage
 
     @property
     def models(self) -> dict[str, ModelFile]:
@@ -80,7 +69,7 @@ class Serving:
         NotServedError
             If no model is named and none is served.
         """
-        name = name or self._default_model or next((s.model.name for s in self.served), None)
+        name = name or self.default_model or next((s.model.name for s in self.served), None)
         if name is None:
             raise NotServedError(self._nothing())
         slot = self.champions.slot(name)
@@ -114,7 +103,7 @@ class Serving:
             version=served.version,
             servable=served.servable,
             features=features,
-            usage=self._usage(),
+            usage=self.usage(),
         )
         self.telemetry.predictions.labels(served.model.name, result.prediction.prediction).inc()
         return result

@@ -16,7 +16,8 @@ from vigie.serving.strict_json import JsonResponse
 
 if TYPE_CHECKING:
     from vigie.models.model_file import Feature, ModelFile
-    from vigie.roles import BundleStore, DeploymentStore
+    from vigie.records import Deployment
+    from vigie.roles import BundleStore
     from vigie.serving.champion import Served, Slot
     from vigie.serving.service import Serving
 
@@ -73,31 +74,23 @@ class _Routes:
     def anomalies(self) -> JsonResponse:
         """Return the champion of each log detector with its training metrics."""
         services = self._serving.services
-        return JsonResponse({"models": _detectors(services.deployments, services.bundles)})
+        found = [services.deployments.champion(name) for name in DETECTORS]
+        return JsonResponse({"models": [_detector(services.bundles, d) for d in found if d]})
 
 
-def _detectors(deployments: DeploymentStore, bundles: BundleStore) -> list[dict[str, Any]]:
-    """Return the champion of each detector that has one.
-
-    The metrics are those of the bundle, so the route works while MLflow is down.
-    """
-    found = []
-    for name in DETECTORS:
-        deployment = deployments.champion(name)
-        if deployment is None:
-            continue
-        entry: dict[str, Any] = {
-            "name": name,
-            "version": deployment.version,
-            "deployed_at": deployment.deployed_at,
-            "reason": deployment.reason,
-        }
-        try:
-            info = bundles.open(name, deployment.version).info
-            found.append({**entry, "metrics": info.get("metrics", {})})
-        except DataError as exc:
-            found.append({**entry, "metrics": None, "error": str(exc)})
-    return found
+def _detector(bundles: BundleStore, deployment: Deployment) -> dict[str, Any]:
+    """Return a detector's champion with the metrics of its bundle, so MLflow may be down."""
+    entry: dict[str, Any] = {
+        "name": deployment.model,
+        "version": deployment.version,
+        "deployed_at": deployment.deployed_at,
+        "reason": deployment.reason,
+    }
+    try:
+        info = bundles.open(deployment.model, deployment.version).info
+        return entry | {"metrics": info.get("metrics", {})}
+    except DataError as exc:
+        return entry | {"metrics": None, "error": str(exc)}
 
 
 def _state(slot: Slot) -> dict[str, Any]:
@@ -115,24 +108,21 @@ def _state(slot: Slot) -> dict[str, Any]:
 def _details(served: Served | None) -> dict[str, Any]:
     if served is None:
         return {}
+    model, info = served.model, dict(served.info)
     return {
         "deployed_at": served.deployed_at,
         "loaded_at": served.loaded_at,
         "sha256": served.sha256,
         "threshold": served.servable.threshold,
-        "labels": {
-            "positive": served.model.positive_label,
-            "negative": served.model.negative_label,
-        },
-        "metrics": served.info.get("metrics", {}),
-        "info": {key: value for key, value in served.info.items() if key != "metrics"},
+        "labels": {"positive": model.positive_label, "negative": model.negative_label},
+        "metrics": info.pop("metrics", {}),
+        "info": info,
     }
 
 
 def _schema(model: ModelFile) -> list[dict[str, Any]]:
-    return [_feature(feature, used=True) for feature in model.features] + [
-        _feature(feature, used=False) for feature in model.accepted
-    ]
+    features = (*model.features, *model.accepted)
+    return [_feature(feature, used=feature in model.features) for feature in features]
 
 
 def _feature(feature: Feature, *, used: bool) -> dict[str, Any]:
