@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vigie.collection.index_lines import ensure_api_log_indices
-from vigie.collection.index_specs import RAW, api_log_specs
-from vigie.dead_letters.letters import DEAD_LETTERS
+from vigie.collection.index_specs import RAW
 from vigie.errors import PermanentError, TransientError
 from vigie.records import IndexSpec, JobResult
 
@@ -24,16 +23,16 @@ class PrerequisitesResult(JobResult):
 
 
 def check_prerequisites(services: Services, *, raw_index: str = RAW.name) -> PrerequisitesResult:
-    """Check that the API and the log index answer, and create missing indices.
+    """Check that the API and the log index respond, and create missing indices.
 
-    Both are checked, so that one message lists every problem.
+    The error message contains the problems of both.
 
     Raises
     ------
     PermanentError
-        A setting is wrong.
+        A setting is invalid.
     TransientError
-        The API or the index did not answer.
+        The API or the log index did not respond.
     """
     problems: list[PermanentError | TransientError] = []
     source, documents = "", {}
@@ -42,9 +41,8 @@ def check_prerequisites(services: Services, *, raw_index: str = RAW.name) -> Pre
     except (PermanentError, TransientError) as exc:
         problems.append(exc)
     try:
-        ensure_api_log_indices(services.index, raw_index)
-        names = [spec.name for spec in (*api_log_specs(raw_index), DEAD_LETTERS)]
-        documents = {name: services.index.count(name) for name in names}
+        specs = ensure_api_log_indices(services.index, raw_index)
+        documents = {spec.name: services.index.count(spec.name) for spec in specs}
     except (PermanentError, TransientError) as exc:
         problems.append(exc)
     if problems:
@@ -56,7 +54,7 @@ def check_prerequisites(services: Services, *, raw_index: str = RAW.name) -> Pre
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """An index; ``problems`` has one entry per field whose mapping differs from the expected."""
+    """The state of one index; ``problems`` lists the fields with an unexpected mapping."""
 
     name: str
     documents: int
@@ -66,7 +64,7 @@ class IndexState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndicesResult(JobResult):
-    """The state of the four indices."""
+    """The states of the three API log indices and of the dead-letter index."""
 
     indices: tuple[IndexState, ...]
 
@@ -76,9 +74,8 @@ class IndicesResult(JobResult):
 
 
 def check_indices(services: Services, *, raw_index: str = RAW.name) -> IndicesResult:
-    """Create missing indices and compare each mapping with the expected one; delete nothing."""
-    ensure_api_log_indices(services.index, raw_index)
-    specs = (*api_log_specs(raw_index), DEAD_LETTERS)
+    """Create missing indices and compare the mapping of each index with the expected mapping."""
+    specs = ensure_api_log_indices(services.index, raw_index)
     return IndicesResult(indices=tuple(_state(services.index, spec) for spec in specs))
 
 

@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The next offset to read, and the digest of the line before it.
+    """The next offset to read, and the digest of the last line that was read.
 
-    A source that restarted may contain any number of lines. The digest of the last line shows
-    whether the offset still refers to the same log, so it is compared before reading continues.
+    The digest detects a source that was reset and has collected new lines since. Before reading
+    continues, it is compared with the line at the previous offset.
     """
 
     offset: int = 0
@@ -48,7 +48,7 @@ class Cursor:
 
     @classmethod
     def after(cls, offset: int, line: str) -> Self:
-        """Return the cursor that follows ``line``."""
+        """Return the cursor after ``line`` was read; ``offset`` is the next offset."""
         return cls(offset, digest(line))
 
     def follows(self, line: str) -> bool:
@@ -61,7 +61,7 @@ class Cursor:
 
 @dataclass(slots=True)
 class SourcePosition:
-    """The position of a collector in one source, with the stored state that it corresponds to."""
+    """The cursor of a collector in one source, and the stored state from which it was loaded."""
 
     state: StateStore
     source_id: str
@@ -71,7 +71,7 @@ class SourcePosition:
 
     @classmethod
     def load(cls, api_logs: ApiLogSource, state: StateStore, source_id: str) -> Self:
-        """Return the position at which collection continues."""
+        """Load the stored cursor, and discard it if it is invalid or the source was reset."""
         stored = state.get(state_keys.collector_cursor(source_id))
         return cls(state, source_id, stored, *_resume(api_logs, source_id, stored))
 
@@ -90,18 +90,18 @@ class SourcePosition:
 def _resume(
     api_logs: ApiLogSource, source_id: str, stored: Mapping[str, Any] | None
 ) -> tuple[Cursor, bool]:
-    """Return the cursor to continue from, and whether a stored cursor had to be discarded."""
+    """Return the cursor to continue from, and whether the stored cursor was discarded."""
     if stored is None:
         return Cursor(), False
     cursor = Cursor.from_state(stored)
     if cursor is None:
-        log.warning("the cursor of %s is invalid (%r): start at offset 0", source_id, stored)
+        log.warning("the cursor of %s is invalid (%r); starting at offset 0", source_id, stored)
         return Cursor(), True
     if cursor.offset == 0 or _is_same_log(api_logs, cursor):
         return cursor, False
     log.warning(
-        "line %d of %s differs from the last collected line: the source was reset, start at "
-        "offset 0",
+        "line %d of %s differs from the last collected line: the source was reset; "
+        "starting at offset 0",
         cursor.offset - 1,
         source_id,
     )
@@ -111,20 +111,20 @@ def _resume(
 def _is_same_log(api_logs: ApiLogSource, cursor: Cursor) -> bool:
     last = api_logs.read(cursor.offset - 1, 1)
     if last.lines and last.offset != cursor.offset - 1:
-        # The source returned another offset than requested, which does not show a reset.
+        # The source returned a different line than requested, so a reset cannot be detected.
         return True
     return bool(last.lines) and cursor.follows(last.lines[0])
 
 
 def reset_state() -> dict[str, Any]:
-    """Return the state of a source that is to be read from the beginning.
+    """Return a stored cursor with which collection starts from the beginning of the source.
 
-    The random value makes it differ from every earlier state, so that a running collector notices
-    the reset.
+    It contains a random value, so that it differs from every earlier state and a running collector
+    detects the reset.
     """
     return {**Cursor().as_state(), "reset": uuid4().hex}
 
 
 def lock_name(source_id: str) -> str:
-    """Return the lock that is held while documents are written and the cursor moves."""
+    """Return the name of the lock that protects the writing of documents and of the cursor."""
     return f"collector:{source_id}"

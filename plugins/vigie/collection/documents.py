@@ -1,4 +1,4 @@
-"""Convert an API log line to its documents: one raw, and at most one in each other index."""
+"""Convert an API log line to its documents in the three indices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vigie.records import Document, IndexSpec
 
 DEFAULT_PATTERN = "API Call - POST /predict"
 _CALL = re.compile(r"\b(?P<method>GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (?P<path>/\S*)")
-#: A larger difference between event and collection means a wrong clock or a long outage.
+#: A larger difference between call and collection indicates a wrong clock or a long outage.
 _SKEW = timedelta(hours=24)
 
 
@@ -26,8 +26,8 @@ _SKEW = timedelta(hours=24)
 class LineFilter:
     """Select the entries that are predictions.
 
-    The message must contain ``pattern``. If the pattern contains a METHOD and a /path, they must
-    equal those of the call.
+    The message must contain ``pattern``. If the pattern contains an HTTP method and a path, the
+    method and path of the call must be equal to them.
 
     Examples
     --------
@@ -42,7 +42,7 @@ class LineFilter:
     pattern: str
 
     def matches(self, entry: ApiLogEntry) -> bool:
-        """Return whether an entry matches; the empty pattern matches every API call."""
+        """Return whether an entry is selected; the empty pattern selects every API call."""
         if entry.http_method is None or self.pattern not in entry.message:
             return False
         call = _CALL.search(self.pattern)
@@ -54,8 +54,9 @@ class LineFilter:
 class LineDocuments:
     """The documents of one line.
 
-    With ``error``, the line becomes a dead letter; the raw index stores it too. Otherwise, a
-    document that is None means that the filter excluded the line from that index.
+    If the line is malformed, ``error`` contains the reason. The line then becomes a dead letter and
+    has a document in the raw index only. ``message`` and ``perfs`` are None if the filter does not
+    select the line or if it lacks the values of that index.
     """
 
     line: str
@@ -69,11 +70,11 @@ class LineDocuments:
 def to_documents(
     line: str, *, source: str, offset: int, ingested_at: datetime, line_filter: LineFilter
 ) -> LineDocuments:
-    """Parse one line and return its documents; a malformed line sets ``error``.
+    """Parse one line and return its documents; if the line is malformed, set ``error``.
 
-    The id of the raw document depends on the source and the line, the ids of the others on the
-    source and the transaction. Neither depends on the time or the offset, so collecting a line
-    again writes no second document.
+    The id of the raw document is a digest of the source and the line. The id of the other documents
+    is a digest of the source and the transaction id. A line that is collected again therefore has
+    the same ids and is not stored twice.
     """
     now = iso_utc(ingested_at)
     origin = {"ingested_at": now, "source": source, "source_offset": offset}
@@ -101,7 +102,7 @@ def to_documents(
 
 
 def _original(line: str) -> dict[str, str]:
-    """Return the line, and its bytes if a store would change it (NUL, undecodable bytes)."""
+    """Return the line, and its bytes if it contains characters that a store would change."""
     if clean(line) == line:
         return {"raw_log": line}
     return {"raw_log": line, "raw_b64": base64.b64encode(line_to_bytes(line)).decode("ascii")}
@@ -119,7 +120,7 @@ def _fields(entry: ApiLogEntry, ingested_at: datetime) -> dict[str, Any]:
 
 
 def _document(spec: IndexSpec, document_id: str, values: Mapping[str, Any]) -> Document:
-    """Return the document with the known fields of the index; unknown fields are absent."""
+    """Return a document with those fields of the index that have a value."""
     body = {name: values[name] for name in spec.fields if values.get(name) is not None}
     return Document(document_id, clean(body))
 
@@ -133,12 +134,12 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 def _has_message(entry: ApiLogEntry) -> bool:
-    """Return whether an entry has input and result; a refused call has neither.
+    """Return whether an entry contains input and result; that of a refused call does not.
 
     Raises
     ------
     DataError
-        The result is not a prediction with a probability between 0 and 1.
+        The result has no predicted label, or its probability is not between 0 and 1.
     """
     if entry.input_data is None or entry.result is None:
         return False

@@ -37,7 +37,7 @@ _ARROW_TYPES = {"float": "float64", "integer": "int64", "boolean": "bool", "cate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportResult(JobResult):
-    """The export of one model: ``documents == rows + unusable``."""
+    """The result of exporting one model; ``documents`` equals ``rows + unusable``."""
 
     model: str
     path: Path
@@ -52,16 +52,17 @@ class ExportResult(JobResult):
 def export_dataset(
     services: Services, *, model: ModelFile, output: Path | None = None, only_if_new: bool = False
 ) -> ExportResult:
-    """Write base features, derived features and ``target`` (the prediction of the model, 0 or 1).
+    """Write the predictions of a model to a Parquet file.
 
-    The metadata of the file contains ``label_source = model_prediction``. The file is replaced
-    atomically; on failure the old one remains. Rows are read and written in batches.
+    The columns are the base features, the derived features and ``target``, the predicted label as 0
+    or 1. The metadata of the file contains ``label_source = model_prediction``. The file is
+    replaced atomically; if the export fails, the previous file remains.
 
     Raises
     ------
     NotEnoughDataError
-        The index contains no prediction of the model; with ``only_if_new``, none was added since
-        the last export.
+        The index contains no usable prediction of the model. With ``only_if_new``, also if the
+        index and the model file are the same as for the last export.
     """
     path = output or default_path(services, model.name)
     metadata = _metadata(services, model)
@@ -91,7 +92,7 @@ def export_dataset(
 
 
 def _metadata(services: Services, model: ModelFile) -> dict[str, str]:
-    """Return the metadata of the file; if it is unchanged, an export would write the same table."""
+    """Return the metadata of the file; while it is equal, the exported table is the same."""
     return {
         "label_source": LABEL_SOURCE,
         "model": model.name,
@@ -131,7 +132,10 @@ class _Usable:
 
 
 def _is_of(model: ModelFile, body: Mapping[str, Any]) -> bool:
-    """Return whether a prediction belongs to the model; without a name the features decide."""
+    """Return whether a document is a prediction of the model.
+
+    A document without a model name is assigned to each model whose required features it contains.
+    """
     if "model" in body:
         return bool(body["model"] == model.name)
     required = {feature.name for feature in model.features if feature.required}
@@ -193,13 +197,13 @@ def _read_metadata(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportsResult(JobResult):
-    """One entry per exported model."""
+    """The results of exporting several models."""
 
     exports: tuple[ExportResult, ...]
 
 
 def export_datasets(services: Services) -> ExportsResult:
-    """Export each model with new predictions; models with an invalid file are logged and skipped.
+    """Export each model that has new predictions; log and skip invalid model files.
 
     Raises
     ------

@@ -12,13 +12,13 @@ from vigie.errors import TransientError
 if TYPE_CHECKING:
     from vigie.collection.ingest_logs import IngestResult
 
-_LONGEST_WAIT_S = 60.0  # a service that recovers is used again within a minute
+_LONGEST_WAIT_S = 60.0  # so that collection resumes soon after a service recovers
 _JITTER = 0.25  # fraction of the wait, so that several collectors do not retry at the same time
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A service did not answer; the next attempt is in ``wait_s`` seconds."""
+    """A service did not respond; the next attempt is in ``wait_s`` seconds."""
 
     reason: str
     wait_s: float
@@ -33,11 +33,11 @@ def follow_logs(
     sleep: Callable[[float], None],
     jitter: Callable[[], float] = random.random,
 ) -> Iterator[IngestResult | Waiting]:
-    """Collect in rounds and yield the result of each; the generator does not end.
+    """Call ``collect`` in rounds and yield the result of each; the generator does not end.
 
-    After a full round (``limit`` lines) the next one follows at once, otherwise after
-    ``interval_s``. While a service does not answer, the wait doubles up to one minute. The cursor
-    does not move during the wait, so no line is lost. Permanent errors are raised.
+    After a round with ``limit`` lines the next round starts at once, otherwise after ``interval_s``
+    seconds. After a TransientError, yield a :class:`Waiting` and retry after a wait that doubles up
+    to one minute. Other errors are raised.
 
     Examples
     --------

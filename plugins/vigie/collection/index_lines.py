@@ -20,7 +20,7 @@ from vigie.dead_letters.letters import (
 )
 from vigie.dead_letters.replay import ReplayHandler, batches
 from vigie.dead_letters.write import write_letters
-from vigie.records import Document, IndexOutcome, LineCounts
+from vigie.records import Document, IndexOutcome, IndexSpec, LineCounts
 
 if TYPE_CHECKING:
     from vigie.roles import LogIndex, Services
@@ -30,16 +30,18 @@ UNREADABLE = "unreadable_line"
 
 @dataclass(frozen=True, slots=True)
 class IndexedLines:
-    """The counts by index, and the positions of the lines that became dead letters."""
+    """The counts of each index, and the positions of the lines that became dead letters."""
 
     counts: dict[str, LineCounts]
     dead: frozenset[int]
 
 
-def ensure_api_log_indices(index: LogIndex, raw_index: str = RAW.name) -> None:
-    """Create the three indices and the dead-letter index unless they exist."""
-    for spec in (*api_log_specs(raw_index), DEAD_LETTERS):
+def ensure_api_log_indices(index: LogIndex, raw_index: str = RAW.name) -> tuple[IndexSpec, ...]:
+    """Create the three API log indices and the dead-letter index if missing; return their specs."""
+    specs = (*api_log_specs(raw_index), DEAD_LETTERS)
+    for spec in specs:
         index.ensure(spec)
+    return specs
 
 
 def index_lines(
@@ -50,14 +52,14 @@ def index_lines(
     now: datetime,
     raw_index: str = RAW.name,
 ) -> IndexedLines:
-    """Write every document of ``lines``; on return each line is indexed or a dead letter.
+    """Write the documents of ``lines``, and a dead letter for each line that cannot be indexed.
 
-    After a TransientError any part may be written; the same call completes it.
+    Idempotent: after a TransientError, a repeated call writes the documents that are missing.
 
     Raises
     ------
     DataError
-        A line is not counted, or the dead-letter index refused a letter even when truncated.
+        The counts do not add up, or the index refuses a dead letter even when truncated.
     """
     letter = partial(_letter, source=source, now=now)
     letters = {

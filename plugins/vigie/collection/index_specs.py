@@ -2,7 +2,7 @@
 
 The mapping is strict; ``input_data``, ``result`` and ``extra`` are flattened, so a new feature or
 an unknown key does not change it. ``@timestamp`` is the time of the call, ``ingested_at`` the time
-of the collection. A field with the name of a field of ``ApiLogEntry`` is filled from it.
+of the collection. A field with the same name as a field of ``ApiLogEntry`` has its value.
 """
 
 from __future__ import annotations
@@ -47,5 +47,5 @@ PERFS = IndexSpec("ml-api-perfs", {**_WHEN, **_ORIGIN, **_CALL, **_USAGE})
 
 
 def api_log_specs(raw_index: str = RAW.name) -> tuple[IndexSpec, IndexSpec, IndexSpec]:
-    """Return the three indices; ``ELASTICSEARCH_INDEX`` sets the name of the raw index."""
+    """Return the specs of the three indices; ``ELASTICSEARCH_INDEX`` names the raw index."""
     return replace(RAW, name=raw_index), MESSAGE, PERFS

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: A constant, because the same API at another address has the same transactions.
+#: The id of the source is constant, because an API keeps its transactions if its address changes.
 SOURCE = "api"
 BATCH_SIZE = 500
 _LOCK_WAIT_S = 60.0  # a batch takes about a second, unless the index is busy
@@ -34,7 +34,7 @@ class IngestResult(JobResult):
 
     read: int
     offset: int  # the next offset to read
-    restarted: bool  # read from the beginning: the cursor was invalid or the source was reset
+    restarted: bool  # started at offset 0: the cursor was invalid or the source was reset
     lost: int  # lines that the source deleted before they were collected
     lag: int | None  # lines not yet collected; None: the source does not report a total
     counts: Mapping[str, LineCounts]
@@ -53,13 +53,13 @@ def ingest_logs(
 
     The cursor moves after the documents and dead letters of a batch are stored. After a crash or a
     TransientError the next run reads the batch again and counts stored documents as
-    ``already_there``. If another process moved the cursor (a second collector, or ``vigie logs
-    clear``), the batch is discarded and collection continues at the new position.
+    ``already_there``. If another process changed the cursor (a second collector, or ``vigie logs
+    clear``), the batch is discarded and collection continues at the new cursor.
 
     Raises
     ------
     ConflictError
-        Another process holds the lock for longer than ``_LOCK_WAIT_S``.
+        Another process held the lock of the source for longer than ``_LOCK_WAIT_S``.
     """
     collector = _Collector(services, source_id, LineFilter(filter_pattern), raw_index)
     while collector.read < limit and not collector.at_end:
@@ -72,7 +72,7 @@ def ingest_logs(
 
 
 class _Collector:
-    """Collect batches of one source; the attributes are the totals of the run."""
+    """Collect batches from one source and add up their counts."""
 
     def __init__(
         self, services: Services, source_id: str, line_filter: LineFilter, raw_index: str

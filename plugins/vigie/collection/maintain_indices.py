@@ -32,26 +32,16 @@ def require_confirmation(
     expect_cluster: str | None,
     only: str = "",
 ) -> None:
-    """Require explicit confirmation before deleting documents.
+    """Require explicit confirmation before deleting documents from the indices ``names``.
 
-    Parameters
-    ----------
-    index
-        The log index that contains the documents.
-    names
-        The indices from which documents are deleted.
-    confirmed
-        Whether the user confirmed the deletion.
-    expect_cluster
-        The cluster that the user named; None for the embedded index.
-    only
-        Restriction on the deleted documents, inserted into the message; empty: all documents.
+    ``expect_cluster`` is the name of the Elasticsearch cluster, or None for the embedded index.
+    ``only`` describes the documents to delete in the message; empty: all documents.
 
     Raises
     ------
     PermanentError
-        ``confirmed`` is false, or the log index is not on the cluster that the user named. The
-        message lists what would be deleted.
+        ``confirmed`` is false, or the log index is not on the expected cluster. The message lists
+        the documents that would be deleted.
     """
     cluster = index.cluster_name()
     if confirmed and expect_cluster == cluster:
@@ -74,7 +64,7 @@ def require_confirmation(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearResult(JobResult):
-    """Number of deleted documents by index."""
+    """The number of deleted documents by index."""
 
     deleted: dict[str, int]
 
@@ -90,7 +80,7 @@ def clear_indices(
     """Delete the three indices and reset the cursor, so that the next run collects every line.
 
     Dead letters are kept. The cursor is reset first: after a crash the next run reads from the
-    beginning and counts the remaining documents as ``already_there``. A running collector notices
+    beginning and counts the remaining documents as ``already_there``. A running collector detects
     the reset and starts again from the beginning.
 
     Raises
@@ -98,7 +88,7 @@ def clear_indices(
     PermanentError
         The deletion is not confirmed; see :func:`require_confirmation`.
     ConflictError
-        A collector holds the lock for longer than ``_LOCK_WAIT_S``.
+        A collector held the lock of the source for longer than ``_LOCK_WAIT_S``.
     """
     names = [spec.name for spec in api_log_specs(raw_index)]
     require_confirmation(services.index, names, confirmed=confirmed, expect_cluster=expect_cluster)
@@ -110,7 +100,7 @@ def clear_indices(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryResult(JobResult):
-    """Number of deleted documents by index; all were older than ``before``."""
+    """The number of deleted documents by index; each was older than ``before``."""
 
     before: datetime
     deleted: dict[str, int]
@@ -119,8 +109,8 @@ class ExpiryResult(JobResult):
 def expire_documents(services: Services, *, indices: Sequence[str], days: int) -> ExpiryResult:
     """Delete the documents of ``indices`` whose ``@timestamp`` is more than ``days`` days ago.
 
-    On failure only the oldest documents are deleted; the same call completes the deletion. The
-    cursor does not move, so deleted lines are not collected again.
+    The oldest documents are deleted first; after a failure, a repeated call deletes the remaining
+    ones. The cursor does not move, so deleted lines are not collected again.
 
     Raises
     ------
@@ -144,7 +134,7 @@ def _expire(index: LogIndex, name: str, before: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Deduplicated:
-    """Number of documents in an index before and after the deduplication."""
+    """The number of documents in an index before and after deduplication."""
 
     before: int
     removed: int
@@ -153,7 +143,7 @@ class Deduplicated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeduplicationResult(JobResult):
-    """Counts by index."""
+    """The counts of each deduplicated index."""
 
     indices: dict[str, Deduplicated]
 

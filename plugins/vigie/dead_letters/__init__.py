@@ -1,1 +1,1 @@
-"""Records that could not be processed: write, list, replay."""
+"""Write, list and replay dead letters, the records that could not be processed."""

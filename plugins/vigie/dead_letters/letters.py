@@ -17,7 +17,7 @@ STREAM = "stream"
 DEAD_LETTERS = IndexSpec(
     "vigie-dead-letters",
     {
-        "@timestamp": "date",  # when it was dead-lettered
+        "@timestamp": "date",  # when processing failed
         "source_kind": "keyword",  # api_log, stream
         "source": "keyword",
         "source_partition": "integer",
@@ -31,9 +31,9 @@ DEAD_LETTERS = IndexSpec(
     },
 )
 _REASON_LIMIT = 2_000  # characters; the error of a store may quote the whole document
-#: Producers choose the headers; without limits the index could refuse the letter itself.
+#: Producers choose the headers; without limits the index could refuse the dead letter.
 _HEADERS, _NAME_LIMIT, _VALUE_LIMIT = 50, 200, 1_000
-#: Numbers of original bytes to try in turn when a store refuses the whole.
+#: Sizes, in bytes, to which the original is truncated in turn while the index refuses it.
 TRUNCATED_SIZES = (MAX_LINE, 16 * 1024, 1024, 0)
 _OWN_HEADERS = frozenset({"source", "line_id", "sha256", "original_length"})
 
@@ -51,25 +51,11 @@ def dead_letter(
     at: datetime,
     extra: Mapping[str, Any] | None = None,
 ) -> Document:
-    """Return the document that stores ``original``.
+    """Return the dead letter of a record with the bytes ``original``.
 
-    Its id depends on the bytes, the source and the target index, so repeating a write changes
-    nothing.
-
-    Parameters
-    ----------
-    original
-        The bytes as they were read.
-    source_kind, source, partition, offset
-        The kind of source (``api_log`` or ``stream``), its name, and the position in it.
-    target_index
-        The index for which it was intended.
-    error_type, reason
-        The type of the error, as reported by the store or the parser, and a message.
-    at
-        When processing failed, UTC.
-    extra
-        Further values to store.
+    Its id is a digest of the bytes, the source and the target index, so it is not stored twice.
+    ``target_index`` is the index to which the record would have been written. ``error_type`` and
+    ``reason`` are the error that the index or the parser reported.
     """
     body: dict[str, Any] = {
         "@timestamp": iso_utc(at),
@@ -90,7 +76,7 @@ def dead_letter(
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the headers of a record within limits; those that vigie sets take precedence.
+    """Limit the number and size of a record's headers; keep those that vigie sets first.
 
     Examples
     --------
@@ -103,9 +89,9 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def truncate(letter: Document, size: int) -> Document:
-    """Return the letter with the first ``size`` bytes of its original.
+    """Return a dead letter that contains only the first ``size`` bytes of the original.
 
-    ``extra`` records the length and the SHA-256 of the whole original.
+    Its ``extra`` contains the length and the SHA-256 of the whole original.
 
     Examples
     --------
@@ -127,17 +113,17 @@ def truncate(letter: Document, size: int) -> Document:
 
 
 def is_truncated(body: Mapping[str, Any]) -> bool:
-    """Return whether a letter contains only the start of its original."""
+    """Return whether a dead letter contains only the start of the original."""
     return "original_length" in body.get("extra", {})
 
 
 def original_bytes(body: Mapping[str, Any]) -> bytes:
-    """Return the original bytes in a dead letter."""
+    """Decode the original bytes in a dead letter."""
     return base64.b64decode(body["original_b64"])
 
 
 def line_to_bytes(line: str) -> bytes:
-    """Encode a line; bytes that its source could not decode (lone surrogates) are preserved."""
+    """Encode a line; lone surrogates become the undecodable bytes that they stand for."""
     try:
         return line.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -145,5 +131,5 @@ def line_to_bytes(line: str) -> bytes:
 
 
 def bytes_to_line(raw: bytes) -> str:
-    """Reverse :func:`line_to_bytes`."""
+    """Decode a line that :func:`line_to_bytes` encoded."""
     return raw.decode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Replay dead letters after the cause of their failure was fixed."""
+"""Process dead letters again after the cause of the failure was fixed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ReplayHandler:
     Parameters
     ----------
     is_readable
-        Return whether the original can be parsed now. Changes nothing.
+        Returns whether the original can be parsed now; writes nothing.
     replay
-        Process the letters and yield, batch by batch, the ids of those whose documents are stored.
+        Processes dead letters in batches; for each batch, yields the ids of those that succeeded.
     """
 
     is_readable: Callable[[Document], bool]
@@ -34,11 +34,11 @@ class ReplayHandler:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayResult(JobResult):
-    """The outcome of a replay: ``tried == replayed + still_dead``.
+    """The result of a replay; ``tried`` equals ``replayed + still_dead``.
 
-    ``by_kind`` splits ``tried`` by the kind of letter. ``others`` counts the letters that were left
-    unchanged: their kind has no handler, or only the start of the original was kept. After a dry
-    run, ``replayed`` counts the letters that can be parsed now; the index may still refuse them.
+    ``by_kind`` splits ``tried`` by ``source_kind``. ``others`` counts the dead letters that cannot
+    be replayed: no handler exists for their kind, or the original is truncated. After a dry run,
+    ``replayed`` counts the dead letters that can be parsed; the index may still refuse them.
     """
 
     tried: int
@@ -58,19 +58,10 @@ def replay_dead_letters(
 ) -> ReplayResult:
     """Process dead letters again and delete those that succeed.
 
-    A letter is deleted after its documents are stored. After a crash between the two the letter
-    remains, and the next replay finds its documents already there.
-
-    Parameters
-    ----------
-    index
-        The log index with the dead letters.
-    handlers
-        The handler of each ``source_kind``.
-    limit
-        Number of letters to try, the oldest first; None: all.
-    dry_run
-        Count the letters that can be parsed and change nothing.
+    A dead letter is deleted after its documents are stored. After a crash between these steps, the
+    next replay processes it again; its documents are not stored twice. ``handlers`` contains a
+    handler per ``source_kind``. At most ``limit`` dead letters are tried, oldest first. A dry run
+    counts the dead letters that can be parsed, and writes and deletes nothing.
     """
     by_kind, others = _by_kind(index, handlers, limit)
     replayed = 0
@@ -94,7 +85,7 @@ def replay_dead_letters(
 
 
 def batches(letters: Sequence[Document]) -> Iterator[Sequence[Document]]:
-    """Split letters into batches that are processed and deleted together."""
+    """Split dead letters into batches; each batch is processed, then deleted."""
     for start in range(0, len(letters), _BATCH_SIZE):
         yield letters[start : start + _BATCH_SIZE]
 
@@ -102,7 +93,7 @@ def batches(letters: Sequence[Document]) -> Iterator[Sequence[Document]]:
 def _by_kind(
     index: LogIndex, handlers: Mapping[str, ReplayHandler], limit: int | None
 ) -> tuple[dict[str, list[Document]], int]:
-    """Return the letters to try by kind, read before any is deleted, and the number of others."""
+    """Return the dead letters to try, grouped by kind, and the number of the other ones."""
     found: dict[str, list[Document]] = defaultdict(list)
     others = taken = 0
     for letter in index.scan(DEAD_LETTERS.name):

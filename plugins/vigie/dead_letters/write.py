@@ -22,16 +22,15 @@ _PREVIEW = 120  # characters
 
 
 def write_letters(index: LogIndex, letters: Sequence[Document]) -> None:
-    """Store every letter.
+    """Write dead letters to the log index.
 
-    A letter is larger than the line in it, so an index that refuses a line for its size refuses
-    the letter too. Then only the start of the line is stored, with the length and digest of the
-    whole line, which remains in its source.
+    If the index refuses a dead letter, for example because of its size, only the start of the
+    original is stored, with the length and the SHA-256 of the whole original.
 
     Raises
     ------
     DataError
-        The index refuses a letter even when truncated. The caller must not commit its position.
+        The index refuses a dead letter even when truncated. The caller must not commit its offset.
     """
     if not letters:
         return
@@ -56,7 +55,7 @@ def write_letters(index: LogIndex, letters: Sequence[Document]) -> None:
 def _write_truncated(
     index: LogIndex, letters: Sequence[Document], refused: Sequence[Rejection], size: int
 ) -> tuple[Rejection, ...]:
-    """Write the refused letters with ``size`` bytes of the original; return what is refused."""
+    """Write the refused dead letters with ``size`` bytes of the original; return rejections."""
     ids = {rejection.id for rejection in refused}
     shorter = [truncate(letter, size) for letter in letters if letter.id in ids]
     return index.create(DEAD_LETTERS.name, shorter).rejected if shorter else ()
@@ -64,7 +63,7 @@ def _write_truncated(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLettersResult(JobResult):
-    """The number of dead letters by error type, and the oldest of them in full."""
+    """The number of dead letters by error type, and the oldest dead letters."""
 
     total: int
     by_error: dict[str, int]
@@ -72,7 +71,7 @@ class DeadLettersResult(JobResult):
 
 
 def list_dead_letters(index: LogIndex, *, limit: int = 20) -> DeadLettersResult:
-    """Count all dead letters and return the oldest ``limit``, each with a ``preview``."""
+    """Count all dead letters; return the oldest ``limit`` with a ``preview`` of the original."""
     scan = index.scan(DEAD_LETTERS.name)
     letters = [
         {"id": d.id, **d.body, "preview": _preview(d.body)} for d in islice(scan, max(0, limit))
