@@ -7,6 +7,7 @@ docstring. ``make docs`` writes the page; ``tests/docs/test_pages.py`` compares 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,8 @@ def _modules(folder: Path) -> Iterator[str]:
 def _summary(path: Path) -> str:
     """Return the first paragraph of a module's docstring as one line."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else None
-    return " ".join((text or "").split("\n\n")[0].replace("``", "`").split())
+    summary = " ".join((text or "").split("\n\n")[0].replace("``", "`").split())
+    return re.sub(r":\w+:`(?:[\w.]*\.)?(\w+)`", r"`\1`", summary)  # cross-references
 
 
 main()

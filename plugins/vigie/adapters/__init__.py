@@ -1,1 +1,1 @@
-"""The only place where a byte leaves the process."""
+"""Implementations of the roles, one package per technology."""

@@ -1,1 +1,1 @@
-"""Thin Airflow operators, sensors, triggers and assets over jobs."""
+"""Airflow operators, sensors, triggers and Assets, which call the use cases."""

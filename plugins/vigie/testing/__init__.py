@@ -1,4 +1,4 @@
-"""Shipped fakes of every role, and the contract suites that they and the real adapters pass."""
+"""Fakes of every role, and the contract suites that fakes and real adapters pass."""
 
 from vigie.testing.services import Clock, FakeServices
 

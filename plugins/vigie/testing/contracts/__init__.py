@@ -1,4 +1,4 @@
-"""One contract a role: checks that every implementation passes, fakes included.
+"""One contract per role: checks that every implementation passes, fakes included.
 
 A check is a function of the implementation under test; its name is the fact that it shows.
 A test runs ``CHECKS × IMPLEMENTATIONS``; a new implementation adds one line.
