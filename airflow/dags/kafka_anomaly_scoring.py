@@ -28,6 +28,9 @@ from vigie.operators.base import DEFAULT_ARGS
 from vigie.operators.monitoring import PushMetricsOperator
 
 SCHEDULE = "@continuous"
+DYNAMIC = "Dynamic threshold: mean + factor * std of the scores so far."
+UPDATE_RULES = {"type": "string", "enum": ["all", "winsorised", "skip-anomalies"]}
+WORKERS = "Number of workers. Empty: VIGIE_STREAM_WORKERS."
 
 
 @dag(
@@ -40,37 +43,12 @@ SCHEDULE = "@continuous"
     tags=["vigie", "anomaly"],
     doc_md=__doc__,
     params={
-        "factor": Param(
-            3.0,
-            type="number",
-            minimum=0,
-            maximum=100,
-            description="Dynamic threshold: mean + factor * std of the scores so far.",
-        ),
-        "threshold": Param(
-            None, type=["null", "number"], description="Fixed threshold. Empty: dynamic."
-        ),
-        "update": Param(
-            "all",
-            type="string",
-            enum=["all", "winsorised", "skip-anomalies"],
-            description="Scores that update the dynamic threshold.",
-        ),
-        "max_lines": Param(
-            1_000_000,
-            type="integer",
-            minimum=1,
-            description="Maximum number of lines per run and worker.",
-        ),
-        "workers": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            description="Number of workers. Empty: VIGIE_STREAM_WORKERS.",
-        ),
-        "allow_gap": Param(
-            False, type="boolean", description="Skip lines that retention deleted unread."
-        ),
+        "factor": Param(3.0, DYNAMIC, type="number", minimum=0, maximum=100),
+        "threshold": Param(None, "Fixed threshold. Empty: dynamic.", type=["null", "number"]),
+        "update": Param("all", "Scores that update the dynamic threshold.", **UPDATE_RULES),
+        "max_lines": Param(1_000_000, "Per run and worker.", type="integer", minimum=1),
+        "workers": Param(None, WORKERS, type=["null", "integer"], minimum=1),
+        "allow_gap": Param(False, "Skip lines that retention deleted unread.", type="boolean"),
     },
 )
 def kafka_anomaly_scoring() -> None:
