@@ -35,7 +35,7 @@ class SqlLocks:
 
 
 def acquire(session: Connection, name: str, wait_s: float = 0.0) -> bool:
-    """Acquire a session lock; retry for ``wait_s``, because a wait in the server blocks signals."""
+    """Acquire a session lock; poll for ``wait_s``, because a wait in the server delays signals."""
     attempt = select(func.pg_try_advisory_lock(lock_key(name)))
     deadline, pause_s = time.monotonic() + wait_s, 0.02
     with translated():
