@@ -1,5 +1,7 @@
 """The first schema: records, the embedded log index, the embedded stream."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
@@ -9,6 +11,10 @@ down_revision = None
 
 _ID = sa.Text(collation="C")
 _INSTANT = sa.DateTime(timezone=True)
+
+
+def _not_null(kind: Any, *names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=False) for name in names]
 
 
 def upgrade() -> None:
@@ -27,16 +33,13 @@ def upgrade() -> None:
 def _claims() -> None:
     op.create_table(
         "claimed_rows",
-        sa.Column("model", _ID, nullable=False),
-        sa.Column("run_id", _ID, nullable=False),
-        sa.Column("transaction_id", _ID, nullable=False),
+        *_not_null(_ID, "model", "run_id", "transaction_id"),
         sa.Column("label_seq", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("model", "run_id", "transaction_id"),
     )
     op.create_table(
         "claims",
-        sa.Column("model", _ID, nullable=False),
-        sa.Column("run_id", _ID, nullable=False),
+        *_not_null(_ID, "model", "run_id"),
         sa.Column("archives_before", sa.BigInteger(), nullable=False),
         sa.Column("archive", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("model", "run_id"),
@@ -46,8 +49,7 @@ def _claims() -> None:
 def _used_rows() -> None:
     op.create_table(
         "used_rows",
-        sa.Column("transaction_id", _ID, nullable=False),
-        sa.Column("model", _ID, nullable=False),
+        *_not_null(_ID, "transaction_id", "model"),
         sa.Column("archive", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("transaction_id"),
     )
@@ -58,12 +60,9 @@ def _decisions() -> None:
     op.create_table(
         "decisions",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column("key", _ID, nullable=False),
-        sa.Column("model", _ID, nullable=False),
-        sa.Column("kind", _ID, nullable=False),
+        *_not_null(_ID, "key", "model", "kind"),
         sa.Column("verdict", sa.Text(), nullable=False),
-        sa.Column("reasons", JSONB(), nullable=False),
-        sa.Column("facts", JSONB(), nullable=False),
+        *_not_null(JSONB(), "reasons", "facts"),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("run_id", _ID, nullable=True),
         sa.Column("at", _INSTANT, nullable=False),
@@ -77,12 +76,10 @@ def _deployments() -> None:
     op.create_table(
         "deployments",
         sa.Column("model", _ID, nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
+        *_not_null(sa.Integer(), "number", "version"),
         sa.Column("previous_version", sa.Integer(), nullable=True),
         sa.Column("deployed_at", _INSTANT, nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        *_not_null(sa.Text(), "actor", "reason"),
         sa.Column("run_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("model", "number"),
     )
@@ -91,8 +88,7 @@ def _deployments() -> None:
 def _log_index() -> None:
     op.create_table(
         "documents",
-        sa.Column("index_name", _ID, nullable=False),
-        sa.Column("id", _ID, nullable=False),
+        *_not_null(_ID, "index_name", "id"),
         sa.Column("at", _INSTANT, nullable=False),
         sa.Column("body", JSONB(), nullable=False),
         sa.PrimaryKeyConstraint("index_name", "id"),
@@ -110,8 +106,7 @@ def _predictions() -> None:
     op.create_table(
         "predictions",
         sa.Column("log_offset", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("transaction_id", _ID, nullable=False),
-        sa.Column("model", _ID, nullable=False),
+        *_not_null(_ID, "transaction_id", "model"),
         sa.Column("model_version", sa.Integer(), nullable=False),
         sa.Column("features", JSONB(), nullable=False),
         sa.Column("prediction", sa.Text(), nullable=False),
@@ -138,10 +133,7 @@ def _labels() -> None:
         sa.Column("actual", sa.Text(), nullable=False),
         sa.Column("at", _INSTANT, nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["transaction_id"],
-            ["predictions.transaction_id"],
-        ),
+        sa.ForeignKeyConstraint(["transaction_id"], ["predictions.transaction_id"]),
         sa.PrimaryKeyConstraint("transaction_id", "seq"),
     )
     op.create_index("labels_by_model", "labels", ["model", "seq"], unique=False)
@@ -178,8 +170,7 @@ def _stream() -> None:
         "stream_partitions",
         sa.Column("topic", _ID, nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
-        sa.Column("first", sa.BigInteger(), nullable=False),
-        sa.Column("next", sa.BigInteger(), nullable=False),
+        *_not_null(sa.BigInteger(), "first", "next"),
         sa.PrimaryKeyConstraint("topic", "partition"),
     )
     # Batches are compressed by the writer.
@@ -189,8 +180,7 @@ def _stream() -> None:
 def _stream_positions() -> None:
     op.create_table(
         "stream_positions",
-        sa.Column("group_name", _ID, nullable=False),
-        sa.Column("topic", _ID, nullable=False),
+        *_not_null(_ID, "group_name", "topic"),
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("metadata", sa.Text(), nullable=False),
