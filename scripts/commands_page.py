@@ -41,15 +41,15 @@ run `. .venv/bin/activate` to use the short form. Every command has `--help`.
 
 | code | meaning | what to do |
 |---|---|---|
-| 0 | success, or nothing to do (the output says so) | |
-| 1 | a bug in vigie, with a traceback | report it |
+| 0 | success, or there was nothing to do | |
+| 1 | a bug in vigie; a traceback is printed | report the bug |
 | 2 | wrong usage, input or settings; a failed assertion of `vigie demo` | correct the cause |
 | 3 | a required service did not answer, or the disk is full | retry later; a retry is safe |
-| 4 | a concurrent change won, or the gate refused `vigie promote` | run `vigie why` |
+| 4 | another process changed the same data, or the gate refused `vigie promote` | `vigie why` |
 | 130 | Ctrl-C | |
 
-If the gate refuses a version during `vigie retrain`, the exit code is 0, because this is a regular
-result. `vigie airflow` returns Airflow's exit code. `make` returns 2 for every failed command.
+If the gate refuses the challenger of `vigie retrain`, the exit code is 0: the command succeeded.
+`vigie airflow` returns Airflow's exit code. `make` returns 2 for every failed command.
 """
 
 

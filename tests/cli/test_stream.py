@@ -53,7 +53,7 @@ def run(app: Any, *arguments: object) -> str:
 
 def test_topic_creates_the_topic_and_prints_it(opened: FakeServices) -> None:
     assert "created (2 partitions)" in run(stream.app, "topic", "--partitions", 2)
-    assert "already there" in run(stream.app, "topic")
+    assert "already exists" in run(stream.app, "topic")
     assert opened.stream.partitions(TOPIC) == 2
 
 
@@ -70,7 +70,7 @@ def test_recreating_counts_the_existing_lines(opened: FakeServices, logs: Path) 
     with opened.stream.consumer("vigie-scorer", TOPIC) as consumer:
         consumer.commit({0: Position(200)})
     assert opened.stream.trim(TOPIC) == 200
-    with pytest.raises(DataError, match="delete 40 lines"):
+    with pytest.raises(DataError, match="deletes 40 lines"):
         run(stream.app, "topic", "--recreate")
     assert " 40 lines deleted" in run(stream.app, "topic", "--recreate", "--yes")
 
@@ -139,7 +139,7 @@ def test_consume_takes_a_fixed_threshold(opened: FakeServices, logs: Path) -> No
 
 def test_train_promotes_and_a_second_evaluation_measures(opened: FakeServices, logs: Path) -> None:
     output = run(anomaly.app, "train", "--base-dir", logs, "--epochs", 2)
-    assert "log_lstm_autoencoder v1 scores now." in output
+    assert "log_lstm_autoencoder v1 is champion." in output
     assert opened.ledger.decisions(kind="gate")[0].actor == "vigie anomaly train"
     assert "auc" in run(anomaly.app, "evaluate", "--base-dir", logs)
 

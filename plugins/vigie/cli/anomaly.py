@@ -1,4 +1,4 @@
-"""Commands ``vigie anomaly``: train, evaluate and explain detectors of log lines."""
+"""``vigie anomaly``: train and evaluate detectors of log lines, and explain their scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from vigie.anomaly.detectors.registry import DETECTORS, LSTM_AUTOENCODER
 from vigie.cli.stream_text import evaluation_table, explanation_table, register_lines
-from vigie.cli.support import console, errors, services
+from vigie.cli.support import BaseDir, Detector, console, errors, services
 from vigie.errors import DataError, NotEnoughDataError
 
 if TYPE_CHECKING:
@@ -21,15 +21,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-BaseDir = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of the logs. [default: data/kafka if it contains logs, else data/local/logs]"
-    ),
-]
 MaxLines = Annotated[int, typer.Option(min=50, help="Maximum number of sampled lines.")]
 Epochs = Annotated[
-    int | None, typer.Option(min=1, help="Maximum epochs; detectors without epochs ignore it.")
+    int | None, typer.Option(min=1, help="Maximum number of epochs, if the detector has epochs.")
 ]
 Promote = Annotated[bool, typer.Option(help="Promote the detectors that pass the gate.")]
 
@@ -81,11 +75,11 @@ def _train(
 
 @app.command()
 def evaluate(
-    detector: Annotated[str, typer.Argument(help="Detector to measure.")] = LSTM_AUTOENCODER,
+    detector: Annotated[str, typer.Argument(help="Detector to evaluate.")] = LSTM_AUTOENCODER,
     base_dir: BaseDir = None,
     max_lines: MaxLines = 5000,
 ) -> None:
-    """Measure the deployed version of a detector on a new sample of log lines."""
+    """Evaluate the deployed version of a detector on a new sample of log lines."""
     from vigie.anomaly.scoring.champion_detector import measure_champion
 
     with services() as opened:
@@ -100,7 +94,7 @@ def explain(
     lines: Annotated[
         list[str] | None, typer.Argument(help="Log lines. [default: standard input]")
     ] = None,
-    detector: Annotated[str, typer.Option(help="Detector that scores.")] = LSTM_AUTOENCODER,
+    detector: Detector = LSTM_AUTOENCODER,
 ) -> None:
     """Print the tokens that contribute most to the score of each line."""
     from vigie.anomaly.scoring.champion_detector import explain_anomaly
@@ -116,5 +110,5 @@ def explain(
             f"{escape(result.detector)} v{result.model_version}, threshold {result.threshold:.4f}",
             highlight=False,
         )
-        for found in result.explanations:
-            console.print(explanation_table(found))
+        for explanation in result.explanations:
+            console.print(explanation_table(explanation))

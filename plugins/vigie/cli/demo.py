@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PlatformKind(StrEnum):
-    """The platform that the demo uses."""
+    """Platforms on which the demo can run."""
 
     LOCAL = "local"
     COMPOSE = "compose"
@@ -27,16 +27,16 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    model: Annotated[str, typer.Option(help="The model of the demo.")] = ("breast_cancer"),
+    model: Annotated[str, typer.Option(help="Model to serve and retrain.")] = "breast_cancer",
     rows: Annotated[int, typer.Option(min=100, help="Number of predictions to request.")] = 240,
     platform: Annotated[
         PlatformKind,
         typer.Option(
-            help="local: start it here; compose: use the running stack (docs/compose.md)."
+            help="local: start the local platform; compose: use the running Compose stack."
         ),
     ] = PlatformKind.LOCAL,
 ) -> None:
-    """Run the closed loop through Airflow and assert each step; exit 0 if all assertions hold."""
+    """Run the closed loop in Airflow and assert the result of each step; exit 2 if any fails."""
     from vigie.demo.run_demo import run_demo
 
     console.rule("The platform")
@@ -48,7 +48,7 @@ def demo(
 
 
 def _local() -> tuple[Settings, Target]:
-    """Start the local platform."""
+    """Start the local platform; return its settings and addresses."""
     from vigie.demo.stage import Target
     from vigie.local.lifecycle import bring_up
     from vigie.local.state import make_platform
@@ -71,7 +71,7 @@ def _local() -> tuple[Settings, Target]:
 
 
 def _compose() -> tuple[Settings, Target]:
-    """Return the running Compose stack at its published ports."""
+    """Return the settings and addresses of the running Compose stack."""
     from vigie.demo import compose
     from vigie.settings import project_root
 
@@ -79,5 +79,5 @@ def _compose() -> tuple[Settings, Target]:
     settings = compose.stack_settings(variables)
     compose.require_ports(variables)
     target = compose.stack_target(project_root(), variables)
-    console.print(f"The Compose stack: Airflow at {target.airflow_url}", highlight=False)
+    console.print(f"Using the Compose stack with Airflow at {target.airflow_url}", highlight=False)
     return settings, target

@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True)
 ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="Name of a model file.")]
 ShareOption = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="The data has drifted if more than this share of columns has."),
+    typer.Option(min=0, max=1, help="Share of drifted columns above which the data has drifted."),
 ]
 
 
@@ -59,21 +59,21 @@ def report(
 def analyze(
     reference: Annotated[
         Path | None,
-        typer.Option(help="CSV or Parquet. Default: the model's reference table."),
+        typer.Option(help="CSV or Parquet file. Default: the model's reference table."),
     ] = None,
     current: Annotated[
         Path | None,
-        typer.Option(help="CSV or Parquet. Default: the model's exported dataset."),
+        typer.Option(help="CSV or Parquet file. Default: the model's exported dataset."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Default: data_drift_report.html in the reports folder."),
+        typer.Option(help="HTML file. Default: data_drift_report.html in the reports folder."),
     ] = None,
     model: ModelOption = None,
-    target: Annotated[str, typer.Option(help="Target column, if no model is given.")] = "target",
+    target: Annotated[str, typer.Option(help="Target column, used without --model.")] = "target",
     drift_share: ShareOption = None,
 ) -> None:
-    """Compare two tables: print a summary and write a report. Needs no service, no database."""
+    """Compare two tables: print a summary and write a report. Needs no database or service."""
     from vigie.cli.drift_text import analysis_text
     from vigie.models.catalog import get_model
     from vigie.reports.analyze_drift import analyze_drift

@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from vigie.reports.decide_drift import ModelReportsResult
 
 LINE = "=" * 60
-#: All columns that drifted or are unknown are shown, then those with the largest effect up to this
-#: number.
+#: Drifted and unknown columns are always shown. Columns with the largest effect fill up the list to
+#: this number.
 MAIN_FEATURES = 10
-#: A smaller change of the positive share is acceptable.
+#: A change of the share of positives is acceptable below this limit.
 TARGET_LIMIT = 0.05
 
 
 def analysis_text(result: AnalysisResult) -> str:
-    """Return the summary of a comparison of two tables."""
+    """Format the result of the comparison of two tables."""
     return "\n".join([*_head(result), *_target(result), *_features(result), *_conclusion(result)])
 
 
@@ -96,13 +96,13 @@ def _conclusion(result: AnalysisResult) -> list[str]:
 
 
 def decision_text(result: ModelReportsResult) -> str:
-    """Return the verdicts on a served model and the paths of its reports."""
+    """Format the verdicts on a served model and the paths of its reports."""
     words = {True: "yes", False: "no", None: "unknown"}
     decision = result.decision
     return "\n".join(
         [
             f"{decision.model} v{decision.model_version}: {decision.n_current:,} predictions, "
-            f"{decision.n_labelled:,} of this version with a label",
+            f"{decision.n_labelled:,} labelled predictions of this version",
             f"drift: {words[decision.is_drifted]} ({'; '.join(decision.drift_reasons)})",
             f"performance degraded: {words[decision.is_degraded]} "
             f"({'; '.join(decision.performance_reasons)})",

@@ -1,4 +1,4 @@
-"""The commands of the local platform: init, up, status, down, check, backup, airflow."""
+"""``vigie init | up | status | down | check | backup | airflow``: the local platform."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to ``vigie``."""
+    """Add the commands to the top level of ``vigie``."""
     app.command()(init)
     app.command()(up)
     app.command()(status)
@@ -40,7 +40,7 @@ def init(
 ) -> None:
     """Choose ports, generate passwords and keys, and write data/local/platform.toml.
 
-    If VIGIE_DATABASE_URL is set, that database is migrated to this version.
+    If VIGIE_DATABASE_URL is set, also migrate the schema of that database.
     """
     from vigie.local.database import external_database
     from vigie.settings import Settings
@@ -49,13 +49,13 @@ def init(
     platform = _init(new_ports=new_ports)
     if (external := external_database(Settings.from_env())) is not None:
         upgrade_database(external)
-        console.print("The database of VIGIE_DATABASE_URL is migrated to this version.")
+        console.print("Migrated the database of VIGIE_DATABASE_URL to the schema of this version.")
     ports = ", ".join(f"{name} {port}" for name, port in platform.ports.items())
     console.print(f"Ports: {ports}. Start with: vigie up", highlight=False)
 
 
 def _init(*, new_ports: bool = False) -> Platform:
-    """Return the platform; print the generated password if it is new."""
+    """Return the platform; if it is new, print the generated password."""
     from vigie.local.state import make_platform
     from vigie.settings import project_root
 
@@ -70,7 +70,7 @@ def _init(*, new_ports: bool = False) -> Platform:
 
 
 def up() -> None:
-    """Start all programs and wait until they are ready; can be repeated."""
+    """Start all programs and wait until they are ready. Idempotent."""
     from vigie.local.lifecycle import bring_up
 
     platform = _init()
@@ -100,7 +100,7 @@ def down() -> None:
     with console.status("Stopping the platform …"):
         killed = take_down(platform, echo=errors.print)
     console.print(
-        "The platform is down." + (f" ({killed} processes were killed.)" if killed else "")
+        "The platform is stopped." + (f" ({killed} processes were killed.)" if killed else "")
     )
 
 
@@ -168,7 +168,7 @@ def _print_statuses(found: list[ServiceStatus]) -> None:
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Folder for the files NAME.dump.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for the files DATABASE.dump.")],
 ) -> None:
     """Back up the local platform's databases with pg_dump, while they are in use."""
     from vigie.local.database import back_up

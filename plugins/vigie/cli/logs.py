@@ -1,4 +1,4 @@
-"""``vigie logs``: collect the API's prediction logs into the log index."""
+"""``vigie logs``: collect the API log in the log index and maintain its documents."""
 
 from __future__ import annotations
 
@@ -28,27 +28,26 @@ app = typer.Typer(no_args_is_help=True)
 
 Limit = Annotated[int, typer.Option(min=1, help="Maximum number of lines per round.")]
 GradioUrl = Annotated[
-    str | None, typer.Option(help="Address of the served model (default: GRADIO_URL).")
+    str | None, typer.Option(help="Address of the serving page (default: GRADIO_URL).")
 ]
 Confirmed = Annotated[bool, typer.Option("--yes", help="Confirm the deletion.")]
 ExpectCluster = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Name of the Elasticsearch cluster; required to delete from one."
+        metavar="NAME", help="Name of the Elasticsearch cluster; required if one is used."
     ),
 ]
 HfToken = Annotated[
     str | None,
     typer.Option(
-        help="Token for a private Space (default: HF_TOKEN, which does not appear in the "
-        "process list)."
+        help="Token of a private Space; visible in the process list, unlike HF_TOKEN (the default)."
     ),
 ]
 
 
 @app.command()
 def once(limit: Limit = 100, gradio_url: GradioUrl = None, hf_token: HfToken = None) -> None:
-    """Check the prerequisites, then collect new lines once."""
+    """Check the prerequisites and collect the new lines once."""
     from vigie.collection.check_prerequisites import check_prerequisites
 
     with services({"GRADIO_URL": gradio_url, "HF_TOKEN": hf_token}) as opened:
@@ -62,12 +61,12 @@ def run(
     limit: Limit = 100,
     interval: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Seconds between rounds (default: PIPELINE_POLL_INTERVAL)."),
+        typer.Option(min=0.1, help="Seconds between two rounds (default: PIPELINE_POLL_INTERVAL)."),
     ] = None,
     gradio_url: GradioUrl = None,
     hf_token: HfToken = None,
 ) -> None:
-    """Collect continuously until Ctrl-C; wait for services that are unavailable."""
+    """Collect new lines until Ctrl-C; wait while a service is unavailable."""
     from vigie.collection.follow_logs import Waiting, follow_logs
 
     with services({"GRADIO_URL": gradio_url, "HF_TOKEN": hf_token}) as opened:
@@ -91,7 +90,7 @@ def run(
 
 @app.command("check-indices")
 def check() -> None:
-    """Compare the mappings of the log indices with the expected ones; create missing indices."""
+    """Check the mappings of the log indices; create missing indices."""
     from vigie.collection.check_prerequisites import check_indices
 
     with services() as opened:
@@ -103,7 +102,7 @@ def check() -> None:
 
 @app.command()
 def clear(yes: Confirmed = False, expect_cluster: ExpectCluster = None) -> None:
-    """Delete the three log indices; the next run collects every line again."""
+    """Delete the three log indices; the next collection reads every line again."""
     from vigie.collection.maintain_indices import clear_indices
 
     with services() as opened:
@@ -154,7 +153,7 @@ def expire(
 
 @app.command()
 def deduplicate() -> None:
-    """Keep only the newest document of each transaction; duplicates are not expected."""
+    """Delete duplicates (not expected): keep the newest document of each transaction."""
     from vigie.collection.maintain_indices import deduplicate_indices
 
     with services() as opened:
@@ -167,14 +166,14 @@ def export(
     model: Annotated[str | None, typer.Option(help="Name of the model (default: all).")] = None,
     output: Annotated[Path | None, typer.Option(help="Output file; requires --model.")] = None,
 ) -> None:
-    """Export predictions to Parquet: base and derived features, and the prediction as target."""
+    """Export base and derived features to Parquet, with the prediction as target."""
     from vigie.collection.export_dataset import export_dataset
     from vigie.errors import NotEnoughDataError, PermanentError
     from vigie.models.catalog import get_model
     from vigie.models.names import model_names
 
     if output and not model:
-        raise PermanentError("--output requires --model: one file holds the table of one model")
+        raise PermanentError("--output requires --model: a file contains one model's table")
     with services() as opened:
         folder = opened.paths.models
         names = [model] if model else model_names(folder)
@@ -191,10 +190,10 @@ def export(
 
 @app.command("dead-letters")
 def dead_letters(
-    limit: Annotated[int, typer.Option(min=0, help="Number of dead letters to show.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Number of dead letters to list.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
-    """List the dead letters with the reason for each."""
+    """List the dead letters with their reasons."""
     from vigie.dead_letters.write import list_dead_letters
 
     with services() as opened:
@@ -211,7 +210,7 @@ def replay(
         int | None, typer.Option(min=1, help="Maximum number of dead letters to replay.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be replayed and change nothing.")
+        bool, typer.Option("--dry-run", help="Print the outcome of a replay; change nothing.")
     ] = False,
 ) -> None:
     """Process dead letters of the API log and of the stream again; delete those that succeed."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def ingest_table(result: IngestResult) -> Table:
-    """Return the number of lines by index and outcome."""
+    """Return a table with the number of lines per index and outcome."""
     more = {None: "there may be more", 0: "none remain"}.get(result.lag, f"{result.lag} remain")
     table = Table(title=f"{result.read} lines collected, {more}", title_justify="left")
     table.add_column("index")
@@ -30,14 +30,14 @@ def ingest_table(result: IngestResult) -> Table:
 
 
 def ingest_line(result: IngestResult) -> str:
-    """Return the outcome of a round in one line."""
+    """Format the counts of one round in one line."""
     indexed = ", ".join(f"{index} +{c.indexed}" for index, c in result.counts.items())
     dead = max((c.dead_lettered for c in result.counts.values()), default=0)
     return f"{result.read} lines: {indexed}" + (f", {dead} dead letters" if dead else "")
 
 
 def indices_table(result: IndicesResult) -> Table:
-    """Return each index with the problems of its mapping."""
+    """Return a table of the indices with the problems of their mappings."""
     table = Table("index", "documents", "fields", "mapping")
     for index in result.indices:
         state = escape("\n".join(index.problems)) if index.problems else "[green]as expected[/]"
@@ -46,7 +46,7 @@ def indices_table(result: IndicesResult) -> Table:
 
 
 def deduplication_text(result: DeduplicationResult) -> str:
-    """Return the counts of each index."""
+    """Format the number of documents and removed duplicates per index."""
     return "\n\n".join(
         f"{name}\nDocuments before: {d.before}\nDuplicates removed: {d.removed}\n"
         f"Documents after: {d.after}"
@@ -55,7 +55,7 @@ def deduplication_text(result: DeduplicationResult) -> str:
 
 
 def export_text(result: ExportResult) -> str:
-    """Return the counts of an export and the meaning of its target."""
+    """Format the counts and the file of an export."""
     unusable = f" ({result.unusable} do not match the model file)" if result.unusable else ""
     return (
         f"Documents extracted: {result.documents}{unusable}\n"
@@ -67,7 +67,7 @@ def export_text(result: ExportResult) -> str:
 
 
 def replay_text(result: ReplayResult) -> str:
-    """Return the outcome of a replay or of its dry run."""
+    """Format the outcome of a replay or of a dry run."""
     others = (
         f" ({result.others} truncated or from other sources, unchanged)" if result.others else ""
     )
@@ -84,7 +84,7 @@ def replay_text(result: ReplayResult) -> str:
 
 
 def letters_table(result: DeadLettersResult) -> Table:
-    """Return the dead letters, oldest first; the title counts them by error type."""
+    """Return a table of the dead letters, oldest first, titled with the number per error type."""
     reasons = ", ".join(f"{n} {kind}" for kind, n in result.by_error.items())
     title = f"{result.total} dead letters" + (f": {reasons}" if reasons else "")
     table = Table(title=escape(title), title_justify="left")

@@ -14,11 +14,11 @@ from vigie.errors import NotEnoughDataError, VigieError
 
 app = typer.Typer(
     name="vigie",
-    help="An MLOps platform on Apache Airflow: collect, score, report, retrain, explain.",
+    help="Command line of vigie, an MLOps platform on Apache Airflow.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 success or nothing to do · 2 wrong usage, input or settings · 3 a service"
-    " is unavailable, try again later · 4 conflict with another process, or refused by the gate."
+    " is unavailable, retry later · 4 conflict with another process, or refused by the gate."
     " See docs/commands.md.",
 )
 
@@ -43,14 +43,14 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Define the options that precede a command."""
+    """Define the options before the command."""
 
 
-app.add_typer(logs.app, name="logs", help="Collect the API's prediction logs into the log index.")
-app.add_typer(stream.app, name="stream", help="Write log lines to the stream, score them.")
-app.add_typer(anomaly.app, name="anomaly", help="Train, evaluate and explain log detectors.")
-app.add_typer(drift.app, name="drift", help="Reports and drift analysis.")
-app.add_typer(models.app, name="models", help="The model files.")
+app.add_typer(logs.app, name="logs", help="Collect the API log in the log index.")
+app.add_typer(stream.app, name="stream", help="Write log lines to the stream and score them.")
+app.add_typer(anomaly.app, name="anomaly", help="Train and evaluate detectors of log lines.")
+app.add_typer(drift.app, name="drift", help="Write reports and analyze drift.")
+app.add_typer(models.app, name="models", help="List, show and check model files.")
 for module in (local, demo, serve, retrain):
     module.register(app)
 
@@ -58,7 +58,7 @@ for module in (local, demo, serve, retrain):
 def main() -> None:
     """Run a command; print errors of vigie and exit with their code (see :mod:`vigie.errors`)."""
     try:
-        app()  # raises SystemExit: 0, the command's code, 2 for wrong usage, 130 after Ctrl-C
+        app()  # raises SystemExit: the code of the command, 2 for wrong usage, 130 after Ctrl-C
     except NotEnoughDataError as exc:
         errors.print(f"[yellow]Nothing to do:[/] {escape(str(exc))}", highlight=False)
         sys.exit(exc.exit_code)

@@ -39,7 +39,7 @@ def list_models() -> None:
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="Name of the model.")]) -> None:
-    """Show a model's features, training, retraining and promotion rules."""
+    """Show the features of a model and its rules for training, retraining and promotion."""
     from vigie.models.catalog import get_model
     from vigie.models.reference import is_ready, where_to_put
     from vigie.settings import Settings
@@ -57,10 +57,10 @@ def show(name: Annotated[str, typer.Argument(help="Name of the model.")]) -> Non
 @app.command()
 def check(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Model files; default: all files of the project.")
+        list[Path] | None, typer.Argument(help="Model files. [default: all files in models/]")
     ] = None,
 ) -> None:
-    """Validate model files and existing reference tables; exit 2 if there is a mistake."""
+    """Validate model files and their existing reference tables; exit 2 if there is a mistake."""
     from vigie.models.catalog import check_model
     from vigie.models.loading import ModelFileError
     from vigie.settings import Settings
@@ -84,7 +84,7 @@ def _row(state: ModelState, champion: str) -> tuple[str, ...]:
 
 
 def _champions(names: list[str]) -> Mapping[str, str]:
-    """Return each model's champion, or its copy in the artifacts if the database is down."""
+    """Return each champion from the database, or from ``champion.json`` if the database is down."""
     from vigie.errors import VigieError
     from vigie.settings import Settings
     from vigie.wiring import open_services
@@ -118,7 +118,7 @@ def _details(model: ModelFile, extra: Mapping[str, str]) -> Table:
         f"{training.holdout_share:.0%} hold-out",
         "retraining triggers": f"{retrain.min_rows} new rows, {retrain.drift_share:.0%} drifted "
         f"features, {_floor(retrain)}",
-        "gate": f"gain of at least {gate.min_gain:g}, no loss above {gate.tolerance:g} with "
+        "gate": f"gain of at least {gate.min_gain:g}; loss of at most {gate.tolerance:g} with "
         f"{gate.confidence:.0%} confidence; {guards}",
         "cost": f"miss {model.cost.miss:g}, false alarm {model.cost.false_alarm:g}",
     }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vigie.settings import Settings
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Name of the model file.")]
-Reason = Annotated[str, typer.Option("--reason", help="Reason for the ledger.")]
+Reason = Annotated[str, typer.Option("--reason", help="Reason to record with the decision.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -33,10 +33,12 @@ def retrain(
         int | None, typer.Option(min=1, help="Unused labelled rows that trigger a training.")
     ] = None,
     drift_share: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of drifted columns that triggers one.")
+        float | None,
+        typer.Option(min=0, max=1, help="A larger share of drifted columns triggers a training."),
     ] = None,
     performance_floor: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Performance below which one is triggered.")
+        float | None,
+        typer.Option(min=0, max=1, help="A lower performance metric triggers a training."),
     ] = None,
     run_id: Annotated[
         str | None, typer.Option(help="Continue the interrupted run with this id.")
@@ -72,13 +74,13 @@ def retrain(
 
 def promote(
     model: Model,
-    to: Annotated[int, typer.Option("--to", help="The published version to promote.", min=1)],
+    to: Annotated[int, typer.Option("--to", help="Published version to promote.", min=1)],
     force: Annotated[
-        bool, typer.Option("--force", help="Promote even if the gate refuses.")
+        bool, typer.Option("--force", help="Promote even if the gate refuses the version.")
     ] = False,
     reason: Reason = "",
 ) -> None:
-    """Promote a published version by hand; exit code 4 if the gate refuses it."""
+    """Promote a published version; exit 4 if the gate refuses it."""
     from vigie.models.catalog import get_model
     from vigie.retraining.promotion import promote_version
 
@@ -100,11 +102,11 @@ def rollback(
     model: Model,
     to: Annotated[
         int | None,
-        typer.Option("--to", min=1, help="Target version; default: the previous champion."),
+        typer.Option("--to", min=1, help="Version to deploy. [default: the previous champion]"),
     ] = None,
     reason: Reason = "",
 ) -> None:
-    """Roll back to an earlier version; works while MLflow is down."""
+    """Deploy an earlier champion again; works while MLflow is down."""
     from vigie.registry.rollback_model import rollback_model
 
     with services() as opened:
@@ -119,11 +121,11 @@ def rollback(
 def why(
     model: Model,
     at: Annotated[
-        str | None, typer.Option(help="Date (end of the day) or time, ISO 8601, UTC.")
+        str | None, typer.Option(help="Time, or date for the end of that day (ISO 8601, UTC).")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Number of decisions to print.")] = 12,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of decisions to print.")] = 12,
 ) -> None:
-    """Print the champion (now or at a time), its deployments, and all decisions with reasons."""
+    """Print the champion, the deployments, and the newest decisions with their reasons."""
     from vigie.cli.why_text import print_explanation
     from vigie.registry.explain_decisions import explain_decisions
 
@@ -132,7 +134,7 @@ def why(
 
 
 def _instant(text: str | None) -> datetime | None:
-    """Parse a time, or a date as its last instant; the default time zone is UTC."""
+    """Parse a time, by default in UTC; a date means the end of that day."""
     if text is None:
         return None
     try:

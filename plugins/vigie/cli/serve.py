@@ -13,7 +13,7 @@ from vigie.errors import SettingsError
 if TYPE_CHECKING:
     from vigie.demo.simulate_traffic import SimulationResult
 
-GRACE_S = 3  # an open page keeps a stream open, so the shutdown needs a limit
+GRACE_S = 3  # An open page keeps its connection open, so the shutdown needs a time limit.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -63,14 +63,14 @@ def simulate(
         typer.Option(help="FEATURE=+X: add X to a numeric feature, within its range; repeatable."),
     ] = None,
     feedback: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of rows whose label is sent.")
+        float, typer.Option(min=0, max=1, help="Share of rows with feedback (the true label).")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Seed of the order of rows.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the order of the rows.")] = 0,
     url: Annotated[
-        str | None, typer.Option(help="Default: the service of the local platform.")
+        str | None, typer.Option(help="URL of the service. [default: the local platform's]")
     ] = None,
 ) -> None:
-    """Send real rows that no training used to POST /predict, with feedback for a share of them."""
+    """Send rows that were not used in training to POST /predict, and labels for a share of them."""
     from rich.progress import Progress
 
     from vigie.demo.serving_client import client_of

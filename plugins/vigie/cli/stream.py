@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,14 +16,15 @@ import typer
 from rich.markup import escape
 
 from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
-from vigie.cli.stream_text import incidents_line, ingest_line, lost_line, score_table
-from vigie.cli.support import console, errors, services
+from vigie.cli.stream_text import incidents_line, ingest_line, score_table
+from vigie.cli.support import BaseDir, Detector, console, errors, services
 from vigie.errors import DataError, VigieError
 
 if TYPE_CHECKING:
     from vigie.anomaly.ingest.ingest_log_files import IngestResult
     from vigie.anomaly.scoring.follow_stream import FollowOptions
     from vigie.anomaly.scoring.result import ScoreResult
+    from vigie.settings import StreamSettings
     from vigie.wiring import LazyServices
 
 log = logging.getLogger(__name__)
@@ -30,23 +32,22 @@ log = logging.getLogger(__name__)
 app = typer.Typer(no_args_is_help=True)
 
 Topic = Annotated[str | None, typer.Option(help="Topic. [default: VIGIE_STREAM_TOPIC]")]
-BaseDir = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of the logs. [default: data/kafka if it contains logs, else data/local/logs]"
-    ),
-]
 Pattern = Annotated[
     list[str] | None,
-    typer.Option(help="Pattern of the files; repeatable. [default: log-*/**/*.txt, **/*.log]"),
+    typer.Option(
+        help="Glob pattern of the log files; repeatable. [default: log-*/**/*.txt, **/*.log]"
+    ),
 ]
 Delay = Annotated[float, typer.Option(min=0.0, help="Pause after each batch, in seconds.")]
 Batch = Annotated[int, typer.Option(min=1, help="Lines per batch.")]
 Factor = Annotated[
-    float, typer.Option(min=0.0, help="Dynamic threshold: mean + FACTOR * std of the scores.")
+    float,
+    typer.Option(
+        min=0.0, help="Factor of the dynamic threshold: mean + FACTOR * std of the scores."
+    ),
 ]
 Threshold = Annotated[
-    float | None, typer.Option(help="Fixed threshold. [default: the dynamic one]")
+    float | None, typer.Option(help="Fixed threshold. [default: the dynamic threshold]")
 ]
 Update = Annotated[
     str, typer.Option(help="Scores that update the threshold: all, winsorised, skip-anomalies.")
@@ -56,7 +57,6 @@ AllowGap = Annotated[
     bool,
     typer.Option("--allow-gap", help="Skip lines that retention deleted before they were read."),
 ]
-Detector = Annotated[str, typer.Option(help="Detector that scores.")]
 
 
 @app.command()
@@ -66,7 +66,7 @@ def topic(
         int, typer.Option(min=1, help="Number of partitions of a new topic.")
     ] = 1,
     recreate: Annotated[
-        bool, typer.Option(help="Delete the topic with its lines and offsets first.")
+        bool, typer.Option(help="First delete the topic with its lines and offsets.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Confirm the deletion.")] = False,
 ) -> None:
@@ -77,12 +77,12 @@ def topic(
         wanted = opened.settings.stream.topic
         if recreate and not yes:
             lines = readable_lines(opened.stream, wanted)
-            raise DataError(f"this would delete {lines} lines of {wanted!r}; add --yes to do it")
-        report = ensure_topic(opened, topic=wanted, partitions=partitions, recreate=recreate)
-        verb = "created" if report.created else "was already there"
-        deleted = f", {report.lines_deleted} lines deleted" if report.lines_deleted else ""
+            raise DataError(f"this deletes {lines} lines of {wanted!r}; confirm with --yes")
+        result = ensure_topic(opened, topic=wanted, partitions=partitions, recreate=recreate)
+        verb = "created" if result.created else "already exists"
+        deleted = f", {result.lines_deleted} lines deleted" if result.lines_deleted else ""
         console.print(
-            f"Topic {escape(wanted)} {verb} ({report.partitions} partitions{deleted}).",
+            f"Topic {escape(wanted)} {verb} ({result.partitions} partitions{deleted}).",
             highlight=False,
         )
 
@@ -95,13 +95,10 @@ def ingest(
     batch: Batch = 1000,
     topic: Topic = None,
 ) -> None:
-    """Write the new complete lines of log files to the topic.
-
-    Exit code 2: some files could not be read.
-    """
+    """Write new complete lines of log files to the topic; exit 2 if a file could not be read."""
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
-        report = _ingest(opened, base_dir, pattern, delay, batch)
-    _fail_if_unreadable(report)
+        result = _ingest(opened, base_dir, pattern, delay, batch)
+    _fail_if_unreadable(result)
 
 
 @app.command()
@@ -115,36 +112,30 @@ def consume(
     topic: Topic = None,
     follow: Annotated[bool, typer.Option(help="Keep running until Ctrl-C or SIGTERM.")] = False,
     interval: Annotated[
-        float, typer.Option(min=0.1, help="With --follow: seconds without a line before a report.")
+        float,
+        typer.Option(
+            min=0.1, help="With --follow: print the counts after this many seconds without a line."
+        ),
     ] = 2.0,
     member: Annotated[
         str | None,
-        typer.Option(help="Name of this follower in its metrics. [default: the host name]"),
+        typer.Option(
+            help="With --follow: name of this process in its metrics. [default: the host name]"
+        ),
     ] = None,
     allow_gap: AllowGap = False,
 ) -> None:
     """Score and index the waiting lines, and group anomalies into incidents."""
-    from vigie.anomaly.scoring.follow_stream import CALL_WAIT_S, FollowOptions
+    from vigie.anomaly.scoring.follow_stream import CALL_WAIT_S
 
     call_wait_s = CALL_WAIT_S if follow else None
     with services({"VIGIE_STREAM_TOPIC": topic}, call_wait_s) as opened:
+        options = _options(opened.settings.stream, detector, factor, threshold, update, batch)
         if not follow:
-            _consume(opened, factor, threshold, update, batch, max_lines, detector, allow_gap)
+            _consume(opened, options, max_lines, allow_gap)
             return
-        names = opened.settings.stream
         if allow_gap:
             _skip_lost(opened)
-        options = FollowOptions(
-            topic=names.topic,
-            group=names.group,
-            index=names.index,
-            detector=detector,
-            factor=factor,
-            threshold=threshold,
-            update=update,
-            batch_size=batch,
-            dead_letter_topic=names.dead_letter_topic,
-        )
         _follow(opened, options, member or f"vigie-{socket.gethostname()}", interval)
 
 
@@ -162,14 +153,15 @@ def run(
     topic: Topic = None,
     allow_gap: AllowGap = False,
 ) -> None:
-    """Run topic, ingest and consume."""
+    """Run the commands topic, ingest and consume in this order."""
     from vigie.anomaly.scoring.stream_lag import ensure_topic
 
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
         ensure_topic(opened, topic=opened.settings.stream.topic)
-        report = _ingest(opened, base_dir, pattern, delay, batch)
-        _consume(opened, factor, threshold, update, batch, max_lines, detector, allow_gap)
-    _fail_if_unreadable(report)
+        result = _ingest(opened, base_dir, pattern, delay, batch)
+        options = _options(opened.settings.stream, detector, factor, threshold, update, batch)
+        _consume(opened, options, max_lines, allow_gap)
+    _fail_if_unreadable(result)
 
 
 def _ingest(
@@ -180,7 +172,7 @@ def _ingest(
 
     base = base_dir or log_folder(opened.paths.data, opened.paths.local)
     errors.print(f"Reading log files below {escape(str(base))}", highlight=False)
-    report = ingest_log_files(
+    result = ingest_log_files(
         opened,
         topic=opened.settings.stream.topic,
         base_dir=base,
@@ -188,32 +180,26 @@ def _ingest(
         batch=batch,
         delay_s=delay,
     )
-    console.print(ingest_line(report), highlight=False)
-    return report
+    console.print(ingest_line(result), highlight=False)
+    return result
 
 
-def _fail_if_unreadable(report: IngestResult) -> None:
-    """Exit with code 2 at the end if files could not be read."""
-    if report.unreadable:
+def _fail_if_unreadable(result: IngestResult) -> None:
+    if result.unreadable:
         raise typer.Exit(2)
 
 
-def _consume(
-    opened: LazyServices,
+def _options(
+    names: StreamSettings,
+    detector: str,
     factor: float,
     threshold: float | None,
     update: str,
     batch: int,
-    max_lines: int,
-    detector: str,
-    allow_gap: bool,
-) -> None:
-    from vigie.anomaly.scoring.group_incidents import group_incidents
-    from vigie.anomaly.scoring.score_stream import score_stream
+) -> FollowOptions:
+    from vigie.anomaly.scoring.follow_stream import FollowOptions
 
-    names = opened.settings.stream
-    report = score_stream(
-        opened,
+    return FollowOptions(
         topic=names.topic,
         group=names.group,
         index=names.index,
@@ -221,13 +207,18 @@ def _consume(
         factor=factor,
         threshold=threshold,
         update=update,
-        max_lines=max_lines,
         batch_size=batch,
         dead_letter_topic=names.dead_letter_topic,
-        allow_gap=allow_gap,
     )
-    console.print(score_table(report))
-    incidents = group_incidents(opened, topic=names.topic, index=names.index)
+
+
+def _consume(opened: LazyServices, options: FollowOptions, max_lines: int, allow_gap: bool) -> None:
+    from vigie.anomaly.scoring.group_incidents import group_incidents
+    from vigie.anomaly.scoring.score_stream import score_stream
+
+    result = score_stream(opened, **asdict(options), max_lines=max_lines, allow_gap=allow_gap)
+    console.print(score_table(result))
+    incidents = group_incidents(opened, topic=options.topic, index=options.index)
     console.print(incidents_line(incidents), highlight=False)
 
 
@@ -236,35 +227,35 @@ def _skip_lost(opened: LazyServices) -> None:
 
     names = opened.settings.stream
     lost = skip_lost_lines(opened.stream, topic=names.topic, group=names.group)
-    console.print(lost_line(lost), highlight=False)
+    console.print(f"Skipped {lost} lines that retention deleted before they were read.")
 
 
 def _follow(opened: LazyServices, options: FollowOptions, member: str, interval_s: float) -> None:
-    """Follow the topic until a signal; group incidents and push metrics at every report.
+    """Follow the topic until a signal; print counts, group incidents and push metrics at intervals.
 
-    A failure of either is logged, and does not end the follower. The metrics are deleted at a
-    regular end, because nothing updates them afterwards.
+    A failure to group or to push is logged and does not end the process. After a signal, the
+    metrics are deleted, because no process updates them any more.
     """
     from vigie.anomaly.scoring.follow_stream import follow_stream
     from vigie.monitoring.push_metrics import delete_metrics, push_metrics
 
     job, printed = f"stream_follow_{member}", 0
 
-    def report(result: ScoreResult) -> None:
+    def publish(result: ScoreResult) -> None:
         nonlocal printed
         if result.read > printed:
             printed = result.read
             console.print(score_table(result))
-        reports = [result.as_xcom()]
-        failed = not _group(opened, options, result, reports)
-        push_metrics(opened, dag_id=job, results=reports, failed_tasks=int(failed))
+        results = [result.as_xcom()]
+        failed = not _group(opened, options, result, results)
+        push_metrics(opened, dag_id=job, results=results, failed_tasks=int(failed))
 
     with _first_signal() as stop:
         errors.print(
             f"Following {options.topic} as {member}; press Ctrl-C to stop", highlight=False
         )
         result = follow_stream(
-            opened, options, should_stop=stop.is_set, on_result=report, wait_s=interval_s
+            opened, options, should_stop=stop.is_set, on_result=publish, wait_s=interval_s
         )
         console.print(score_table(result))
         _group(opened, options, result, [])
@@ -272,27 +263,27 @@ def _follow(opened: LazyServices, options: FollowOptions, member: str, interval_
 
 
 def _group(
-    opened: LazyServices, options: FollowOptions, result: ScoreResult, reports: list[dict[str, Any]]
+    opened: LazyServices, options: FollowOptions, result: ScoreResult, results: list[dict[str, Any]]
 ) -> bool:
-    """Group incidents and append the result; return False if that failed and is left to later."""
+    """Group anomalies and append the result; return False if this failed and has to be retried."""
     from vigie.anomaly.scoring.group_incidents import group_incidents
 
-    if result.lag is None:  # a service is away, and a stop must not wait for it
+    if result.lag is None:  # a service is unavailable, and a stop must not wait for it
         return False
     try:
         incidents = group_incidents(opened, topic=options.topic, index=options.index)
     except VigieError as exc:
-        log.warning("incidents are grouped later: %s", exc)
+        log.warning("cannot group incidents now; the next attempt groups them: %s", exc)
         return False
     if incidents.written:
         console.print(incidents_line(incidents), highlight=False)
-    reports.append(incidents.as_xcom())
+    results.append(incidents.as_xcom())
     return True
 
 
 @contextmanager
 def _first_signal() -> Iterator[Event]:
-    """Yield an event that the first Ctrl-C or SIGTERM sets; the second ends the process."""
+    """Yield an event that the first Ctrl-C or SIGTERM sets; a second one ends the process."""
     stop = Event()
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in numbers}

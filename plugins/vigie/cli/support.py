@@ -1,11 +1,13 @@
-"""Shared by the commands: the consoles, and services that start the database if needed."""
+"""Provide the consoles, common options and services of the commands."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
@@ -14,17 +16,25 @@ if TYPE_CHECKING:
 console = Console()
 errors = Console(stderr=True)
 
+BaseDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the logs. [default: data/kafka if it contains logs, else data/local/logs]"
+    ),
+]
+Detector = Annotated[str, typer.Option(help="Detector that scores the lines.")]
+
 
 @contextmanager
 def services(
     overrides: Mapping[str, str | None] | None = None, call_wait_s: float | None = None
 ) -> Iterator[LazyServices]:
-    """Open services; start the embedded PostgreSQL if it is used and not running.
+    """Open the services; start the embedded PostgreSQL if it is used and not running.
 
     Parameters
     ----------
     overrides
-        Options of the command by the name of their variable; None: not given.
+        Values of command-line options by the name of their variable; None if not given.
     call_wait_s
         See :class:`vigie.wiring.LazyServices`.
     """

@@ -1,4 +1,4 @@
-"""``vigie why``: print the ledger."""
+"""Print the output of ``vigie why``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLOURS = {"yes": "green", "no": "yellow", "unknown": "magenta"}
 
 
 def print_explanation(explanation: ExplainResult) -> None:
-    """Print the champion, its deployment history and the decisions."""
+    """Print the champion, the deployments and the decisions of a model."""
     champion, model = explanation.champion, explanation.model
     when = f" at {explanation.at:%Y-%m-%d %H:%M} UTC" if explanation.at else ""
     if champion is None:
@@ -34,7 +34,7 @@ def print_explanation(explanation: ExplainResult) -> None:
 
 
 def _never(model: str) -> str:
-    return f"[bold]{model}[/] has no champion: vigie retrain --model {model}"
+    return f"[bold]{model}[/] has no champion. Train one: vigie retrain --model {model}"
 
 
 def _deployments(rows: tuple[Deployment, ...]) -> Table:

@@ -188,7 +188,7 @@ def test_recreating_a_topic_needs_two_options(
     monkeypatch.setenv("VIGIE_STREAM_TOPIC", topic)
     stream.produce(topic, [Message(b"a")] * 5)
     run = CliRunner().invoke
-    assert "was already there" in run(app, ["stream", "topic"]).output
+    assert "already exists" in run(app, ["stream", "topic"]).output
     refused = run(app, ["stream", "topic", "--recreate"])
     assert isinstance(refused.exception, DataError)
     assert stream.end_offsets(topic) == {0: 5}
