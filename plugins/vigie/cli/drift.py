@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="Name of a model file.")]
+MODEL = typer.Option("--model", "-m", help="Name of a model file.")
 ShareOption = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Share of drifted columns above which the data has drifted."),
@@ -27,7 +27,7 @@ ShareOption = Annotated[
 
 @app.command()
 def report(
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a model file.")],
+    model: Annotated[str, MODEL],
     hours: Annotated[float, typer.Option(min=0.01, help="Hours to look back.")] = 6.0,
     drift_share: ShareOption = None,
 ) -> None:
@@ -69,7 +69,7 @@ def analyze(
         Path | None,
         typer.Option(help="HTML file. Default: data_drift_report.html in the reports folder."),
     ] = None,
-    model: ModelOption = None,
+    model: Annotated[str | None, MODEL] = None,
     target: Annotated[str, typer.Option(help="Target column, used without --model.")] = "target",
     drift_share: ShareOption = None,
 ) -> None:
@@ -83,11 +83,11 @@ def analyze(
     with open_services(Settings.from_env()) as opened:
         name = model or _exported_model(opened, reference, current)
         which = get_model(opened.paths.models, name) if name else None
-        tables = _tables(opened, which, reference, current)
+        before, now = _tables(opened, which, reference, current)
         result = analyze_drift(
             opened,
-            reference=tables[0],
-            current=tables[1],
+            reference=before,
+            current=now,
             output=output or opened.paths.reports / "data_drift_report.html",
             model=which,
             target=target,
@@ -110,9 +110,7 @@ def _exported_model(opened: Services, reference: Path | None, current: Path | No
             "or give --reference and --current"
         )
     if len(names) > 1:
-        raise DataError(
-            f"several models have an export; choose one with --model: {', '.join(names)}"
-        )
+        raise DataError(f"there are several exports; choose one with --model: {', '.join(names)}")
     return names[0]
 
 

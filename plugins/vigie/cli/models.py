@@ -48,9 +48,8 @@ def show(name: Annotated[str, typer.Argument(help="Name of the model.")]) -> Non
     model = get_model(paths.models, name)
     ready = is_ready(model, paths.data)
     state = "ready" if ready else f"waiting for data: {where_to_put(model, paths.data)}"
-    console.print(
-        _details(model, {"state": state, "champion": _champions([name]).get(name, "none")})
-    )
+    champion = _champions([name]).get(name, "none")
+    console.print(_details(model, {"state": state, "champion": champion}))
     console.print(_features(model))
 
 

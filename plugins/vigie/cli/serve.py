@@ -33,19 +33,16 @@ def serve(
     from vigie.serving.app import create_app
     from vigie.settings import Settings
 
-    overrides = {
-        "VIGIE_SERVING_HOST": host,
-        "VIGIE_SERVING_PORT": None if port is None else str(port),
-    }
-    given = {name: value for name, value in overrides.items() if value is not None}
+    options = {"VIGIE_SERVING_HOST": host, "VIGIE_SERVING_PORT": port}
+    given = {name: str(value) for name, value in options.items() if value is not None}
     settings = Settings.from_env(given).serving
     if settings.host not in LOOPBACK and settings.api_key is None:
         errors.print(
             f"[yellow]Every client that reaches {settings.host} can request predictions and send "
             "feedback; set VIGIE_API_KEY to require a key.[/]"
         )
-    console.print(f"Page     http://{settings.host}:{settings.port}/ui/", highlight=False)
-    console.print(f"API      http://{settings.host}:{settings.port}/docs", highlight=False)
+    address = f"http://{settings.host}:{settings.port}"
+    console.print(f"Page     {address}/ui/\nAPI      {address}/docs", highlight=False)
     uvicorn.run(
         create_app(),
         host=settings.host,
@@ -97,12 +94,7 @@ def simulate(
 
 
 def parse_shifts(texts: list[str]) -> dict[str, float]:
-    """Parse shifts of the form ``FEATURE=+X``.
-
-    Raises
-    ------
-    SettingsError
-        If a shift cannot be parsed.
+    """Parse shifts of the form ``FEATURE=+X``. Raises SettingsError for another form.
 
     Examples
     --------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -48,12 +47,7 @@ class AirflowApi:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def dag_ids(self) -> list[str]:
@@ -92,9 +86,8 @@ class AirflowApi:
     def task_states(self, run: DagRun) -> dict[str, str]:
         """Return the state of each task; a mapped task has the state of its last instance."""
         path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances?limit=200"
-        return {
-            task["task_id"]: str(task["state"]) for task in self._ask("GET", path)["task_instances"]
-        }
+        tasks = self._ask("GET", path)["task_instances"]
+        return {task["task_id"]: str(task["state"]) for task in tasks}
 
     def wait(
         self, run: DagRun, timeout_s: float, on_progress: Callable[[str], None] = lambda _: None
@@ -126,9 +119,8 @@ class AirflowApi:
             text = exc.response.text[:500]
             raise TransientError(f"Airflow at {self.url} rejected {method} {path}: {text}") from exc
         except httpx.HTTPError as exc:
-            raise TransientError(
-                f"Airflow at {self.url} did not respond ({exc}); see: vigie status"
-            ) from exc
+            reason = f"did not respond ({exc}); see: vigie status"
+            raise TransientError(f"Airflow at {self.url} {reason}") from exc
         return response.json()
 
 

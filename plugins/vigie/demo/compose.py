@@ -47,8 +47,8 @@ def stack_variables(root: Path, shell: Mapping[str, str] | None = None) -> dict[
     SettingsError
         If a secret is missing, because ``make secrets`` has not been run.
     """
-    file = {name: value for name, value in read_dotenv(root).items() if value}
-    known = file | {name: v for name, v in (os.environ if shell is None else shell).items() if v}
+    layers = (read_dotenv(root), os.environ if shell is None else shell)
+    known = {name: value for layer in layers for name, value in layer.items() if value}
     missing = [name for name in _SECRETS if name not in known]
     if missing:
         raise SettingsError(
@@ -58,12 +58,7 @@ def stack_variables(root: Path, shell: Mapping[str, str] | None = None) -> dict[
 
 
 def port(service: str, variables: Mapping[str, str]) -> int:
-    """Return the port on which a service of the stack is published.
-
-    Raises
-    ------
-    SettingsError
-        If the variable is not a port.
+    """Return the published port of a service. Raises SettingsError if it is not a port.
 
     Examples
     --------
@@ -114,18 +109,12 @@ def stack_target(root: Path, variables: Mapping[str, str]) -> Target:
 
 def require_ports(variables: Mapping[str, str], timeout_s: float = 3) -> None:
     """Raise TransientError with the published ports that do not accept connections."""
-    silent = [
-        f"{name} at {HOST}:{port(name, variables)}"
-        for name in PORTS
-        if not _answers(port(name, variables), timeout_s)
-    ]
-    if silent:
-        raise TransientError(f"cannot connect to {', '.join(silent)}; start it: {FILES} up -d")
-
-
-def _answers(number: int, timeout_s: float) -> bool:
-    try:
-        socket.create_connection((HOST, number), timeout=timeout_s).close()
-    except OSError:
-        return False
-    return True
+    closed = []
+    for name in PORTS:
+        number = port(name, variables)
+        try:
+            socket.create_connection((HOST, number), timeout=timeout_s).close()
+        except OSError:
+            closed.append(f"{name} at {HOST}:{number}")
+    if closed:
+        raise TransientError(f"cannot connect to {', '.join(closed)}; start it: {FILES} up -d")

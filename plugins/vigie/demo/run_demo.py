@@ -91,13 +91,10 @@ def _summary(checks: Checks) -> Table:
     for check in checks:
         mark = "[green]✓[/]" if check.ok else "[bold red]✗[/]"
         step = "" if check.step == last else check.step
-        table.add_row(step, check.claim, _short(check.expected), _short(check.found), mark)
+        values = [v if len(v) <= 60 else f"{v[:57]}…" for v in (check.expected, check.found)]
+        table.add_row(step, check.claim, *values, mark)
         last = check.step
     return table
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _notes(stage: Stage, target: Target, settings: Settings) -> Table:

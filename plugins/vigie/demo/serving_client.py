@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
@@ -31,29 +31,22 @@ class ServingClient:
     """
 
     def __init__(
-        self,
-        url: str,
-        *,
-        api_key: str | None = None,
-        transport: httpx.BaseTransport | None = None,
+        self, url: str, *, api_key: str | None = None, transport: httpx.BaseTransport | None = None
     ) -> None:
-        headers = {"X-API-Key": api_key} if api_key else {}
         self._url = url.rstrip("/")
         self._http = httpx.Client(
             base_url=self._url,
-            headers=headers,
+            headers={"X-API-Key": api_key} if api_key else {},
             timeout=TIMEOUT_S,
             transport=transport,
-            trust_env=httpx.URL(self._url).host
-            not in _THIS_MACHINE,  # a proxy cannot reach this machine
+            # A proxy cannot reach this machine.
+            trust_env=httpx.URL(self._url).host not in _THIS_MACHINE,
         )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._http.close()
 
     def predict(self, model: str, features: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,15 +86,10 @@ class ServingClient:
         raise DataError(detail) if response.status_code == 422 else PermanentError(detail)
 
     def _object(self, response: httpx.Response) -> dict[str, Any]:
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            raise DataError(
-                f"{self._url} is not the prediction service: it returned no JSON object"
-            )
-        return body
+        with suppress(ValueError):
+            if isinstance(body := response.json(), dict):
+                return body
+        raise DataError(f"{self._url} is not the prediction service: it returned no JSON object")
 
 
 def client_of(settings: Settings, url: str) -> ServingClient:

@@ -68,17 +68,13 @@ class Checks:
     def __iter__(self) -> Iterator[Check]:
         return iter(self._all)
 
-    def equal(self, claim: str, found: object, expected: object) -> bool:
+    def equal(self, claim: str, found: object, expected: object) -> None:
         """Assert that two values from different sources are equal."""
-        return self._add(claim, str(expected), str(found), found == expected)
+        self._all.append(Check(self.step, claim, str(expected), str(found), found == expected))
 
-    def holds(self, claim: str, ok: bool, found: object) -> bool:
+    def holds(self, claim: str, ok: bool, found: object) -> None:
         """Assert a condition; the summary shows ``found``."""
-        return self._add(claim, "yes", str(found), ok)
-
-    def _add(self, claim: str, expected: str, found: str, ok: bool) -> bool:
-        self._all.append(Check(self.step, claim, expected, found, ok))
-        return ok
+        self._all.append(Check(self.step, claim, "yes", str(found), ok))
 
     @property
     def failed(self) -> list[Check]:
@@ -114,23 +110,19 @@ class Stage:
 
     def run_dag(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> DagRun:
         """Trigger a DAG, wait for the run, and assert that it succeeded."""
-        run = self.airflow.trigger(dag_id, conf)
-        return self.finish(run)
+        return self.finish(self.airflow.trigger(dag_id, conf))
 
     def finish(self, run: DagRun) -> DagRun:
         """Wait for a run and assert that it succeeded; the assertion names the failed tasks."""
         run = self.airflow.wait(run, RUN_TIMEOUT_S, self.report_progress)
         states = self.airflow.task_states(run) if run.state != "success" else {}
         failed = [task for task, state in states.items() if state == "failed"]
-        found = run.state if not failed else f"{run.state}: {', '.join(failed)}"
+        found = f"{run.state}: {', '.join(failed)}" if failed else run.state
         self.checks.equal(f"{run.dag_id} ({run.run_type} run) succeeded", found, "success")
         return run
 
     def wait_until_idle(self, dag_id: str, started_within_s: float = 0) -> None:
-        """Wait until no run of a DAG is active.
-
-        First wait up to ``started_within_s`` for a run to start.
-        """
+        """Wait up to ``started_within_s`` for a run of a DAG, then until no run is active."""
         wait_until(lambda: bool(self.airflow.runs(dag_id)), started_within_s)
         for run in self.airflow.runs(dag_id):
             if not run.is_ended:

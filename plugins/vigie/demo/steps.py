@@ -104,13 +104,12 @@ def score(stage: Stage) -> None:
     report = ingest_log_files(services, topic=topic, base_dir=stage.logs)
     stage.airflow.unpause(SCORING)
     failed_before = set(_failed_runs(stage))
-    wait_until(
-        lambda: (
-            services.stream.lag(names.group, topic) == 0
-            or bool(set(_failed_runs(stage)) - failed_before)
-        ),
-        RUN_TIMEOUT_S,
-    )
+
+    def is_over() -> bool:
+        lag = services.stream.lag(names.group, topic)
+        return lag == 0 or bool(set(_failed_runs(stage)) - failed_before)
+
+    wait_until(is_over, RUN_TIMEOUT_S)
     produced = sum(services.stream.end_offsets(topic).values())
     scored = services.index.count(names.index)
     dead = services.index.count(DEAD_LETTERS.name)
@@ -144,8 +143,7 @@ def report(stage: Stage) -> None:
 def retrain(stage: Stage) -> None:
     """Retrain after the drift; the challenger passes the gate and is promoted."""
     asset_run = wait_until(
-        lambda: any(run.run_type == "asset_triggered" for run in stage.airflow.runs(RETRAINING)),
-        30,
+        lambda: any(run.run_type == "asset_triggered" for run in stage.airflow.runs(RETRAINING)), 30
     )
     stage.checks.holds("the drift asset started ml_retrain_pipeline", asset_run, asset_run)
     stage.wait_until_idle(RETRAINING)

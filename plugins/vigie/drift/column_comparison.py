@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vigie.drift.column_tests import (
+    Counts,
     chi_squared,
     ks_p_value,
     ks_statistic,
@@ -83,9 +84,8 @@ def _shift(body: Mapping[str, Any], sample: Floats, values: Floats) -> float | N
         reference, current = (sample - mean) / std, (values - mean) / std
         distance = wasserstein(reference, current)
         noise = wasserstein_noise(reference, body["n"], int(values.size))
-    return float(
-        np.clip(np.nan_to_num(distance - noise, nan=np.inf), 0.0, np.finfo(np.float64).max)
-    )
+    shift = np.nan_to_num(distance - noise, nan=np.inf)
+    return float(np.clip(shift, 0.0, np.finfo(np.float64).max))
 
 
 def _only_missing(
@@ -93,8 +93,6 @@ def _only_missing(
 ) -> ColumnVerdict:
     """Compare only the shares of missing values; an unchanged share leaves the column unknown."""
     shares = np.array([body["n_missing"], body["n"]]), np.array([n_missing, n])
-    statistic, p_value = chi_squared(*shares)
-    psi = population_stability(*shares)
     usable = min(n, body["n"])
     notes = (
         f"{usable} usable values, at least {min_rows} are needed" if usable else "",
@@ -102,11 +100,7 @@ def _only_missing(
     )
     return ColumnVerdict(
         **common,
-        test="chi2",
-        statistic=statistic,
-        p_value=p_value,
-        psi=psi,
-        effect=psi,
+        **_histogram_change(*shares),
         is_partial=max(n, body["n"]) > 0,
         reason="; ".join(filter(None, notes)),
     )
@@ -121,8 +115,6 @@ def _category(
     reference = np.array([body["n_missing"], *known.values(), body["n_other"]])
     n_new = sum(counts[key] for key in new)
     current = np.array([n_missing, *(counts.get(key, 0) for key in known), n_new])
-    statistic, p_value = chi_squared(reference, current)
-    psi = population_stability(reference, current)
     notes = [_missing_note(body, n_missing, n_rows)]
     if new and not body["n_other"]:
         notes.append("new categories: " + ", ".join(key[:40] for key in new[:5]))
@@ -131,19 +123,19 @@ def _category(
         kind="category",
         n_current=n_rows,
         missing_share=n_missing / n_rows,
-        test="chi2",
-        statistic=statistic,
-        p_value=p_value,
-        psi=psi,
-        effect=psi,
+        **_histogram_change(reference, current),
         reason="; ".join(filter(None, notes)),
     )
+
+
+def _histogram_change(reference: Counts, current: Counts) -> dict[str, Any]:
+    statistic, p_value = chi_squared(reference, current)
+    psi = population_stability(reference, current)
+    return {"test": "chi2", "statistic": statistic, "p_value": p_value, "psi": psi, "effect": psi}
 
 
 def _missing_note(body: Mapping[str, Any], n_missing: int, n_rows: int) -> str:
     if not n_missing:
         return ""
-    before = body["n_missing"] / (body["n"] + body["n_missing"])
-    return (
-        f"{n_missing / n_rows:.1%} of the values are missing or unusable (reference: {before:.1%})"
-    )
+    share, before = n_missing / n_rows, body["n_missing"] / (body["n"] + body["n_missing"])
+    return f"{share:.1%} of the values are missing or unusable (reference: {before:.1%})"

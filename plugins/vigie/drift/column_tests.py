@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-Floats = npt.NDArray[np.float64]
+from vigie.drift.values import Floats
+
 Counts = npt.NDArray[np.int64]
 
 #: Cochran's rule: chi-squared cells with a smaller expected count are pooled.

@@ -76,9 +76,8 @@ def detect_drift(
     ('3 rows are too few; at least 50 are needed',)
     """
     _check(profile, drift_share, min_rows)
-    compared = [
-        _compare(name, body, current, min_rows) for name, body in profile["columns"].items()
-    ]
+    bodies = profile["columns"].items()
+    compared = [_compare(name, body, current, min_rows) for name, body in bodies]
     columns = _decide_columns(compared, alpha, min_effect)
     return _conclude(columns, profile["n_rows"], len(current), drift_share, min_rows)
 

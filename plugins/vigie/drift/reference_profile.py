@@ -25,16 +25,9 @@ def build_profile(
 ) -> dict[str, Any]:
     """Summarise a reference table as JSON types.
 
-    Parameters
-    ----------
-    frame
-        The reference rows; columns that ``types`` does not name are ignored.
-    types
-        The type of each feature by name: ``float`` and ``integer`` are numeric, all others are
-        categories.
-    max_sample
-        Largest number of values kept of a numeric column. If all values fit, the KS statistic is
-        exact.
+    ``types`` has the type of each feature by name: ``float`` and ``integer`` are numeric, all
+    others are categories; other columns are ignored. At most ``max_sample`` values of a numeric
+    column are kept. If all values fit, the KS statistic is exact.
 
     Raises
     ------

@@ -53,18 +53,9 @@ def push_metrics(
     erase it. The groups of models whose file was removed are deleted. A failing sink does not fail
     the run: the result reports it, and later runs report it in ``vigie_push_failures_total``.
 
-    Parameters
-    ----------
-    services
-        ``metrics``, ``state``, the models folder and the clock are used.
-    dag_id
-        The job label of every group.
-    results
-        The results of the run's tasks as XCom returned them (``JobResult.as_xcom``).
-    failed_tasks
-        The number of failed tasks of the run; 0 marks the run as a success.
-    permanent
-        Names that have no model file (the detectors): their groups are never deleted.
+    ``dag_id`` is the job label of every group. ``results`` are the results of the run's tasks as
+    XCom returned them (``JobResult.as_xcom``). If ``failed_tasks`` is 0, the run is a success.
+    ``permanent`` are names without a model file (the detectors) whose groups are never deleted.
     """
     pushed = _PushedGroups.load(services.state, dag_id)
     by_model = _by_model(results)
@@ -117,12 +108,7 @@ class _PushedGroups:
         return cls(dag_id, frozenset(stored.get("models", ())), int(stored.get("failures", 0)))
 
     def save(
-        self,
-        state: StateStore,
-        *,
-        pushed: Collection[str],
-        retired: Collection[str],
-        failures: int,
+        self, state: StateStore, *, pushed: Collection[str], retired: Collection[str], failures: int
     ) -> None:
         """Store the current groups; do nothing if the earlier ones could not be read."""
         if self.failures is None:
@@ -203,5 +189,4 @@ def _delete_groups(services: Services, dag_id: str, models: Iterable[str]) -> li
 
 def _latest(samples: Iterable[Sample]) -> list[Sample]:
     """Keep the last value of each series, because two tasks may report the same one."""
-    series = {(s.name, tuple(sorted(s.labels.items()))): s for s in samples}
-    return list(series.values())
+    return list({(s.name, tuple(sorted(s.labels.items()))): s for s in samples}.values())

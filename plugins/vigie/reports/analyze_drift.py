@@ -62,23 +62,11 @@ def analyze_drift(
     target: str = EXPORTED_TARGET,
     drift_share: float | None = None,
 ) -> AnalysisResult:
-    """Write a report to ``output`` and a JSON file of the same name.
+    """Write a report to ``output`` and a JSON file of the same name; no database is needed.
 
-    Parameters
-    ----------
-    services
-        Only the renderer is used; no database is needed.
-    reference, current
-        The two tables.
-    output
-        The HTML file.
-    model
-        Defines the columns to compare. None: the columns that both tables have, typed by the values
-        of the reference.
-    target
-        The target column if ``model`` is None; it is not compared.
-    drift_share
-        None: the share of the model file.
+    ``model`` defines the columns to compare. If it is None, the columns that both tables have are
+    compared, typed by the values of the reference and without ``target``. If ``drift_share`` is
+    None, the share of the model file applies.
 
     Raises
     ------
@@ -113,17 +101,14 @@ def analyze_drift(
 
 
 def _change(verdict: ColumnVerdict, reference: pd.DataFrame, current: pd.DataFrame) -> ColumnChange:
-    means = [
-        _mean(frame[verdict.name])
-        if verdict.kind == "numeric" and verdict.name in frame.columns
-        else None
-        for frame in (reference, current)
-    ]
-    return ColumnChange(verdict=verdict, mean_reference=means[0], mean_current=means[1])
+    before, now = (_mean(verdict, frame) for frame in (reference, current))
+    return ColumnChange(verdict=verdict, mean_reference=before, mean_current=now)
 
 
-def _mean(series: pd.Series) -> float | None:
-    values = usable_numbers(series)
+def _mean(verdict: ColumnVerdict, frame: pd.DataFrame) -> float | None:
+    if verdict.kind != "numeric" or verdict.name not in frame.columns:
+        return None
+    values = usable_numbers(frame[verdict.name])
     return float(values.mean()) if values.size else None
 
 
@@ -149,13 +134,9 @@ def _infer_model(reference: pd.DataFrame, current: pd.DataFrame, target: str) ->
     DataError
         No column can be compared.
     """
-    features = [
-        Feature(str(name), kind)
-        for name in reference.columns
-        if name in current.columns
-        and name != target
-        and (kind := _kind(reference[name])) is not None
-    ]
+    common = [name for name in reference.columns if name in current.columns and name != target]
+    kinds = {str(name): _kind(reference[name]) for name in common}
+    features = [Feature(name, kind) for name, kind in kinds.items() if kind is not None]
     if not features:
         raise DataError(
             f"the tables have no column in common that can be compared; reference: "

@@ -85,9 +85,8 @@ def _load(services: Services, run: ReportRun) -> Window:
     try:
         return load_window(services, run)
     except NotEnoughDataError as exc:
-        _recorder(services, run)(
-            kind="report", verdict="skipped", reasons=[str(exc)], evidence=_bounds(run)
-        )
+        record = _recorder(services, run)
+        record(kind="report", verdict="skipped", reasons=[str(exc)], evidence=_bounds(run))
         raise
 
 

@@ -105,16 +105,9 @@ def evaluate_window(
 ) -> Evaluation:
     """Compare a window with the champion's frozen profile and with the performance floor.
 
-    Parameters
-    ----------
-    model, bundle
-        The model and its champion version.
-    current
-        The features of all predictions of the window.
-    labelled
-        The labelled predictions of this version.
-    thresholds
-        ``drift_share`` and ``performance_floor``; the model file sets those that are absent.
+    ``current`` has the features of all predictions of the window, ``labelled`` the labelled
+    predictions of this version. ``thresholds`` may contain ``drift_share`` and
+    ``performance_floor``; the model file sets those that are absent.
     """
     share, floor = (
         thresholds.get(name) or Threshold(getattr(model.retrain, name), "model file")

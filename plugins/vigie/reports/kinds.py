@@ -21,15 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportKind:
-    """A kind of report.
+    """A kind of report: its name, with which its files begin, and the selection of its data.
 
-    Parameters
-    ----------
-    name
-        The renderer draws the report under this name, and its files begin with it.
-    data
-        Function that selects what the report shows. It raises NotEnoughDataError if the window does
-        not have it.
+    ``data`` raises NotEnoughDataError if the window does not have what the report shows.
     """
 
     name: str

@@ -99,10 +99,8 @@ class Window:
     @cached_property
     def labelled_table(self) -> pd.DataFrame:
         """Columns ``target``, ``prediction`` and ``probability`` of the labelled predictions."""
-        cells = [
-            (row.actual, row.prediction.prediction, row.prediction.probability)
-            for row in self.labelled
-        ]
+        rows = ((row.actual, row.prediction) for row in self.labelled)
+        cells = [(actual, made.prediction, made.probability) for actual, made in rows]
         return pd.DataFrame(cells, columns=["target", "prediction", "probability"])
 
     @cached_property
@@ -133,9 +131,8 @@ def load_window(services: Services, run: ReportRun) -> Window:
     period = run.period
     rows = tuple(services.predictions.window(run.model.name, period.since, period.until))
     if not rows:
-        raise NotEnoughDataError(
-            f"{run.model.name}: no prediction from {period}", found=0, needed=1
-        )
+        reason = f"{run.model.name}: no prediction from {period}"
+        raise NotEnoughDataError(reason, found=0, needed=1)
     return Window(run=run, bundle=bundle, rows=rows, data=services.paths.data)
 
 

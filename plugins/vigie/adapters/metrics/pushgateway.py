@@ -56,15 +56,10 @@ class Pushgateway:
         TransientError
             If the gateway does not respond; the group is then unchanged.
         """
-        labels = {**(grouping or {}), "job": job}
-        registry = Families(families(samples, labels))
+        group = dict(grouping or {})
+        registry = Families(families(samples, group | {"job": job}))
         push_to_gateway(
-            self._url,
-            job,
-            registry,
-            dict(grouping or {}),
-            timeout=self._timeout_s,
-            handler=self._handler,
+            self._url, job, registry, group, timeout=self._timeout_s, handler=self._handler
         )
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None:

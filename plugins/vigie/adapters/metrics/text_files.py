@@ -56,9 +56,8 @@ class MetricsFiles:
         try:
             write_atomic(self._path(job, grouping), generate_latest(group).decode())
         except OSError as exc:
-            raise TransientError(
-                f"cannot write the metrics of {job} below {self._folder}: {exc}"
-            ) from exc
+            where = f"the metrics of {job} below {self._folder}"
+            raise TransientError(f"cannot write {where}: {exc}") from exc
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None:
         """Delete the file of the group, if it exists."""

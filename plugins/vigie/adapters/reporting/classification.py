@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -40,24 +41,12 @@ class Classification:
         if missing := [name for name in COLUMNS if name not in frame.columns]:
             raise DataError(f"the labelled rows lack the columns {', '.join(missing)}")
         probability = pd.to_numeric(frame["probability"], errors="coerce")
-        is_usable = (
-            frame["target"].isin(labels)
-            & frame["prediction"].isin(labels)
-            & probability.between(0, 1)
-        )
-        rows = pd.DataFrame(
-            {
-                "target": frame["target"].astype(object),
-                "prediction": frame["prediction"].astype(object),
-                "probability": probability.astype("float64"),
-            }
-        )[is_usable].reset_index(drop=True)
-        found = rows.groupby(["target", "prediction"]).size().to_dict() if len(rows) else {}
-        counts = {
-            (label, prediction): int(found.get((label, prediction), 0))
-            for label in labels
-            for prediction in labels
-        }
+        names = ["target", "prediction"]
+        is_usable = frame[names].isin(labels).all(axis=1) & probability.between(0, 1)
+        rows = frame[names].astype(object).assign(probability=probability.astype("float64"))
+        rows = rows[is_usable].reset_index(drop=True)
+        found = rows.groupby(names).size().to_dict() if len(rows) else {}
+        counts = {(n, p): int(found.get((n, p), 0)) for n, p in product(labels, labels)}
         return cls(rows, labels, counts, _notes(rows, len(frame), labels))
 
     @property
@@ -95,14 +84,11 @@ class Classification:
 
 def _notes(rows: pd.DataFrame, n_all: int, labels: tuple[str, str]) -> tuple[str, ...]:
     notes = []
-    if n_all > len(rows):
-        notes.append(
-            f"{n_all - len(rows):,} of {n_all:,} rows have no usable label and are left out"
-        )
+    if n_unusable := n_all - len(rows):
+        notes.append(f"{n_unusable:,} of {n_all:,} rows have no usable label and are left out")
     found = set(rows["target"])
     if len(found) == 1:
         absent = next(label for label in labels if label not in found)
-        notes.append(
-            f"all labels are {found.pop()}: predictions for {absent} rows cannot be assessed"
-        )
+        only = found.pop()
+        notes.append(f"all labels are {only}: predictions for {absent} rows cannot be assessed")
     return tuple(notes)

@@ -54,16 +54,11 @@ class Frames:
         return self.without({c: "" for c in self.names if c != name})
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """Tables of bounded length, and notes on the samples that were taken."""
-
-    frames: dict[str, pd.DataFrame]
-    notes: tuple[str, ...]
+Tables = dict[str, pd.DataFrame]
 
 
-def sampled(frames: dict[str, pd.DataFrame]) -> Sampled:
-    """Replace each table longer than ``MAX_ROWS`` by a sample with a fixed seed."""
+def sampled(frames: Tables) -> tuple[Tables, tuple[str, ...]]:
+    """Replace each table longer than ``MAX_ROWS`` by a sample with a fixed seed; add notes."""
     notes = tuple(
         f"charts show a sample of {MAX_ROWS:,} of the {len(frame):,} {side} rows"
         for side, frame in frames.items()
@@ -73,17 +68,17 @@ def sampled(frames: dict[str, pd.DataFrame]) -> Sampled:
         side: frame.sample(min(len(frame), MAX_ROWS), random_state=SEED).sort_index()
         for side, frame in frames.items()
     }
-    return Sampled({side: frame.reset_index(drop=True) for side, frame in short.items()}, notes)
+    return {side: frame.reset_index(drop=True) for side, frame in short.items()}, notes
 
 
 def prepare(model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame) -> Frames:
     """Cast and align the features of both tables; sample long tables."""
-    rows = sampled({"current": current, "reference": reference})
+    tables, notes = sampled({"current": current, "reference": reference})
     known = {*model.feature_names, model.target}
     left_out = {str(c): "not a feature of the model" for c in current.columns if c not in known}
     columns: dict[str, list[pd.Series]] = {}
     for feature in model.features:
-        pair = _pair(rows.frames, feature.name, feature.type in NUMBERS)
+        pair = _pair(tables, feature.name, feature.type in NUMBERS)
         if isinstance(pair, str):
             left_out[feature.name] = pair
         else:
@@ -95,11 +90,11 @@ def prepare(model: ModelFile, current: pd.DataFrame, reference: pd.DataFrame) ->
         numeric=tuple(name for name in columns if name in numeric),
         categories=tuple(name for name in columns if name not in numeric),
         left_out=left_out,
-        notes=rows.notes,
+        notes=notes,
     )
 
 
-def _pair(frames: dict[str, pd.DataFrame], name: str, is_number: bool) -> list[pd.Series] | str:
+def _pair(frames: Tables, name: str, is_number: bool) -> list[pd.Series] | str:
     """Return a column of both tables, or the reason why it is left out."""
     if absent := [side for side, frame in frames.items() if name not in frame.columns]:
         return f"absent from the {' and the '.join(absent)} rows"

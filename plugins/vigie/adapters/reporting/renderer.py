@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ class Content:
 
     page: Page
     drawing: Drawing
-    numbers: dict[str, Any] = field(default_factory=dict)
+    numbers: dict[str, Any]
 
 
 class EvidentlyRenderer:
@@ -130,14 +130,15 @@ def draw_performance(data: ReportData) -> Content:
     before = None if reference is None else Classification.of(reference, labels)
     if not current.n_rows:
         raise NotEnoughDataError("no row has a label", found=0, needed=1)
-    rows = sampled({"current": current.rows} | ({"reference": before.rows} if before else {}))
-    drawing = draw_classification(*rows.frames.values(), positive_label=data.model.positive_label)
+    rows = {"current": current.rows} | ({"reference": before.rows} if before else {})
+    tables, notes = sampled(rows)
+    drawing = draw_classification(*tables.values(), positive_label=data.model.positive_label)
     page = Page(
         title=f"Model performance: {data.model.title}",
         subtitle=f"{current.n_rows:,} labelled predictions",
         verdict=_verdict(PERFORMANCE_HEADINGS, data),
         word=data.verdict,
-        notes=(*current.notes, *rows.notes, *_refusal(drawing)),
+        notes=(*current.notes, *notes, *_refusal(drawing)),
         tables=current.tables() + (() if before is None else before.tables("Reference: ")),
     )
     numbers = {"current": current.as_dict(), "reference": before and before.as_dict()}

@@ -14,13 +14,7 @@ from vigie.errors import DataError, SettingsError, TransientError
 
 REFUSED = frozenset({401, 403})
 REFUSED_CODES = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
-SETTINGS_CODES = frozenset(
-    {
-        "ENDPOINT_NOT_FOUND",
-        "FEATURE_DISABLED",
-        "NOT_IMPLEMENTED",
-    }
-)
+SETTINGS_CODES = frozenset({"ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED"})
 DATA_CODES = frozenset(
     {
         "BAD_REQUEST",
@@ -95,7 +89,6 @@ def probe(uri: str, timeout_s: float) -> None:
     try:
         socket.create_connection((url.raw_host.decode(), port), timeout=timeout_s).close()
     except OSError as exc:
-        raise TransientError(
-            f"MLflow at {without_login(uri)} did not answer ({exc}); run `vigie up`, "
-            "or set MLFLOW_ENABLED=false"
-        ) from exc
+        advice = "run `vigie up`, or set MLFLOW_ENABLED=false"
+        where = f"MLflow at {without_login(uri)}"
+        raise TransientError(f"{where} did not answer ({exc}); {advice}") from exc

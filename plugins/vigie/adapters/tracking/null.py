@@ -36,9 +36,7 @@ class NullTracker:
     """A tracker without a server."""
 
     def __init__(self) -> None:
-        log.info(
-            "MLflow is off (MLFLOW_ENABLED=false): runs and registry versions are not recorded"
-        )
+        log.info("MLFLOW_ENABLED=false: tracked runs and registry versions are not recorded")
 
     @contextmanager
     def run(

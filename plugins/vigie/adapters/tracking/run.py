@@ -139,9 +139,7 @@ def trusted_types(model: Any) -> list[str]:
     types = skops_files.unknown_types(skops_files.dump(model))
     foreign = [name for name in types if not name.startswith(TRUSTED_PREFIXES)]
     if foreign:
-        raise DataError(
-            f"a model with the types {foreign} cannot be logged: only {TRUSTED_PREFIXES}"
-        )
+        raise DataError(f"cannot log a model with the types {foreign}: only {TRUSTED_PREFIXES}")
     return types
 
 

@@ -90,8 +90,7 @@ class MlflowTracker:
 
     def register(self, model: str, version: int, run_id: str) -> str | None:
         with self._connection():
-            known = self._registered(model, version)
-            if known is not None:
+            if (known := self._registered(model, version)) is not None:
                 return str(known.version)
             self._ensure_registered_model(model)
             logged = self._newest_model(run_id)
@@ -143,10 +142,8 @@ class MlflowTracker:
             yield
 
     def _end(self, run_id: str, status: str) -> None:
-        with (
-            self._connection(),
-            redirect_stdout(io.StringIO()),
-        ):  # the client prints the run's address
+        # The client prints the address of the run.
+        with self._connection(), redirect_stdout(io.StringIO()):
             self._client.set_terminated(run_id, status)
 
     def _experiment(self, name: str) -> str:
@@ -166,9 +163,8 @@ class MlflowTracker:
     def _find_run(self, experiment_id: str, key: str | None) -> str | None:
         if key is None:
             return None
-        runs = self._client.search_runs(
-            [experiment_id], f"tags.`{KEY_TAG}` = '{digest(key)}'", max_results=1
-        )
+        tagged = f"tags.`{KEY_TAG}` = '{digest(key)}'"
+        runs = self._client.search_runs([experiment_id], tagged, max_results=1)
         if not runs:
             return None
         self._client.update_run(runs[0].info.run_id, status="RUNNING")
@@ -180,10 +176,8 @@ class MlflowTracker:
 
     def _registered(self, model: str, version: int) -> ModelVersion | None:
         """Return the registry version that is tagged with the bundle version."""
-        for found in self._client.search_model_versions(f"name='{model}'"):
-            if found.tags.get(BUNDLE_TAG) == str(version):
-                return found
-        return None
+        found = self._client.search_model_versions(f"name='{model}'")
+        return next((v for v in found if v.tags.get(BUNDLE_TAG) == str(version)), None)
 
     def _newest_model(self, run_id: str) -> LoggedModel:
         from vigie.adapters.tracking.run import logged_models
