@@ -45,7 +45,7 @@ run `. .venv/bin/activate` to use the short form. Every command has `--help`.
 | 1 | a bug in vigie; a traceback is printed | report the bug |
 | 2 | wrong usage, input or settings; a failed assertion of `vigie demo` | correct the cause |
 | 3 | a required service did not answer, or the disk is full | retry later; a retry is safe |
-| 4 | another process changed the same data, or the gate refused `vigie promote` | `vigie why` |
+| 4 | another process changed the data first, or `vigie promote` was refused | run `vigie why` |
 | 130 | Ctrl-C | |
 
 If the gate refuses the challenger of `vigie retrain`, the exit code is 0: the command succeeded.

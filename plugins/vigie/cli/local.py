@@ -123,8 +123,8 @@ def status(
     changed = differences(platform)
     if changed:
         errors.print(
-            f"[yellow]This shell differs from the running platform in {', '.join(changed)}; "
-            "apply with: vigie up[/]"
+            "[yellow]Settings that differ between this shell and the running platform: "
+            f"{', '.join(changed)}. Apply them with: vigie up[/]"
         )
 
 

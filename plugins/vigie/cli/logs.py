@@ -33,9 +33,7 @@ GradioUrl = Annotated[
 Confirmed = Annotated[bool, typer.Option("--yes", help="Confirm the deletion.")]
 ExpectCluster = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME", help="Name of the Elasticsearch cluster; required if one is used."
-    ),
+    typer.Option(metavar="NAME", help="Name of the cluster; required if Elasticsearch is used."),
 ]
 HfToken = Annotated[
     str | None,

@@ -121,7 +121,7 @@ def rollback(
 def why(
     model: Model,
     at: Annotated[
-        str | None, typer.Option(help="Time, or date for the end of that day (ISO 8601, UTC).")
+        str | None, typer.Option(help="Time, or a date as the end of that day; ISO 8601, UTC.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of decisions to print.")] = 12,
 ) -> None:

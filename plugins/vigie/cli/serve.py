@@ -24,8 +24,8 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Default: VIGIE_SERVING_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(help="Default: VIGIE_SERVING_PORT.")] = None,
+    host: Annotated[str | None, typer.Option(help="Host (default: VIGIE_SERVING_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port (default: VIGIE_SERVING_PORT).")] = None,
 ) -> None:
     """Run the prediction service in the foreground; `vigie up` runs it in the background."""
     import uvicorn
@@ -57,7 +57,7 @@ def simulate(
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of rows.")] = 100,
     shift: Annotated[
         list[str] | None,
-        typer.Option(help="FEATURE=+X: add X to a numeric feature, within its range; repeatable."),
+        typer.Option(help="FEATURE=+X: add X to a feature, limited to its range; repeatable."),
     ] = None,
     feedback: Annotated[
         float, typer.Option(min=0, max=1, help="Share of rows with feedback (the true label).")

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 app = typer.Typer(no_args_is_help=True)
 
-Topic = Annotated[str | None, typer.Option(help="Topic. [default: VIGIE_STREAM_TOPIC]")]
+Topic = Annotated[str | None, typer.Option(help="Name of the topic. [default: VIGIE_STREAM_TOPIC]")]
 Pattern = Annotated[
     list[str] | None,
     typer.Option(
