@@ -20,14 +20,8 @@ _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 class ServingClient:
     """Request predictions and send feedback over HTTP.
 
-    Parameters
-    ----------
-    url
-        The root URL of the service, e.g. ``http://127.0.0.1:8080``.
-    api_key
-        Sent as ``X-API-Key``; None: no header.
-    transport
-        The transport of httpx; tests pass their own.
+    ``url`` is the root of the service, e.g. ``http://127.0.0.1:8080``. If ``api_key`` is not None,
+    it is sent in the header ``X-API-Key``.
     """
 
     def __init__(

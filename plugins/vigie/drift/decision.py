@@ -44,26 +44,17 @@ def detect_drift(
     alpha: float = ALPHA,
     min_effect: float = MIN_EFFECT,
 ) -> DriftVerdict:
-    """Compare current rows with a reference profile.
+    """Compare current rows with a profile of :func:`vigie.drift.reference_profile.build_profile`.
 
-    Parameters
-    ----------
-    profile
-        The result of :func:`vigie.drift.reference_profile.build_profile`.
-    current
-        Current rows; columns that are not in the profile are ignored.
-    drift_share
-        The table has drifted if more than this share of columns (0 to 1) has drifted.
-    min_rows
-        With fewer usable values on either side, the verdict on a column is unknown.
-    alpha, min_effect
-        Limits of a significant and of a large change.
+    Columns that are not in the profile are ignored. The table has drifted if more than
+    ``drift_share`` (0 to 1) of the columns have. With fewer than ``min_rows`` usable values on
+    either side, the verdict on a column is unknown. ``alpha`` and ``min_effect`` are the limits of
+    a significant and of a large change.
 
     Raises
     ------
     DataError
-        The profile has another schema, ``drift_share`` is outside 0 to 1, or ``min_rows`` is below
-        1.
+        The profile has another schema, or ``drift_share`` or ``min_rows`` is out of range.
 
     Examples
     --------

@@ -63,8 +63,5 @@ def usable_keys(series: pd.Series) -> dict[str, int]:
 
 
 def _key(value: Any) -> str:
-    if isinstance(value, bool | np.bool_):
-        return str(int(value))
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+    is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value)) if is_whole or isinstance(value, bool | np.bool_) else str(value)

@@ -62,11 +62,8 @@ def _whole(model: ModelFile, data_dir: Path) -> pd.DataFrame:
     if not is_ready(model, data_dir):
         where = where_to_put(model, data_dir)
         raise NotEnoughDataError(f"{model.name} is waiting for data: {where}")
-    raw = (
-        _read_dataset()
-        if model.reference.startswith(_DATASET)
-        else read_table(reference_path(model, data_dir))
-    )
+    is_dataset = model.reference.startswith(_DATASET)
+    raw = _read_dataset() if is_dataset else read_table(reference_path(model, data_dir))
     return _shaped(model, raw.rename(columns=lambda c: str(c).strip()))
 
 
@@ -90,9 +87,8 @@ def _shaped(model: ModelFile, raw: pd.DataFrame) -> pd.DataFrame:
 
 def _meant(feature: Feature, values: pd.Series) -> pd.Series:
     """Replace the values that the feature's ``values`` lists; keep the others."""
-    if not feature.values:
-        return values
-    return values.map(lambda v: feature.values.get(written(v), v))
+    known = feature.values
+    return values.map(lambda v: known.get(written(v), v)) if known else values
 
 
 def _labels(model: ModelFile, values: pd.Series) -> pd.Series:
@@ -116,14 +112,12 @@ def _check_ranges(model: ModelFile, frame: pd.DataFrame) -> None:
     for feature in model.features:
         low = -float("inf") if feature.min is None else feature.min
         high = float("inf") if feature.max is None else feature.max
-        values = frame[feature.name]
-        if not feature.is_number or values.empty or values.dropna().between(low, high).all():
-            continue
-        bad = values.dropna()[~values.dropna().between(low, high)]
-        raise DataError(
-            f"{model.reference}: column {feature.column or feature.name} holds {bad.iloc[0]:g} "
-            f"({len(bad)} of {len(values)} rows); {model.name} expects {low:g} to {high:g}"
-        )
+        values = frame[feature.name].dropna()
+        if feature.is_number and not (bad := values[~values.between(low, high)]).empty:
+            raise DataError(
+                f"{model.reference}: column {feature.column or feature.name} holds {bad.iloc[0]:g} "
+                f"({len(bad)} of {len(frame)} rows); {model.name} expects {low:g} to {high:g}"
+            )
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -68,21 +68,11 @@ def create_app_with(
 ) -> FastAPI:
     """Return the FastAPI app that uses the given services.
 
-    Parameters
-    ----------
-    services
-        All roles. Only records and bundles are used, so MLflow, Elasticsearch, Kafka and the
-        Pushgateway may be down.
-    default_model
-        The model of a request that names none; None: the first served model by name.
-    api_key
-        Required by ``/predict``, ``/feedback`` and the buttons of the page; None: not required.
-    page
-        Whether to mount the Gradio page, whose import takes seconds.
-    poll_s
-        Seconds between two reads of the deployments.
-    closing
-        Closed when the app shuts down.
+    Only records and bundles are used, so MLflow, Elasticsearch, Kafka and the Pushgateway may be
+    down. ``default_model`` is the model of a request that names none; None: the first served model
+    by name. ``/predict``, ``/feedback`` and the buttons of the page require ``api_key``, unless it
+    is None. ``page`` mounts the Gradio page, whose import takes seconds. The deployments are read
+    every ``poll_s`` seconds. The app closes ``closing`` when it shuts down.
 
     Raises
     ------

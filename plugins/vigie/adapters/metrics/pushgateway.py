@@ -63,13 +63,7 @@ class Pushgateway:
         )
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None:
-        """Delete the group, if it exists.
-
-        Raises
-        ------
-        TransientError
-            If the gateway does not respond.
-        """
+        """Delete the group, if it exists. Raises TransientError if the gateway does not respond."""
         delete_from_gateway(
             self._url, job, dict(grouping or {}), timeout=self._timeout_s, handler=self._handler
         )

@@ -27,12 +27,7 @@ PUSH_TIME = "push_time_seconds"  # The Pushgateway's own name, so that alerts ho
 class MetricsFiles:
     """A :class:`vigie.roles.MetricsSink` on a folder; readers never see a partial group.
 
-    Parameters
-    ----------
-    folder
-        Folder of the ``*.prom`` files; created by the first push.
-    clock
-        Returns the Unix time in seconds; tests inject their own.
+    The first push creates the folder. ``clock`` returns the Unix time in seconds.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:

@@ -23,12 +23,8 @@ class Table:
 class Page:
     """The summary of a report.
 
-    Parameters
-    ----------
-    word
-        yes, no, unknown or skipped: the colour of the verdict.
-    left_out
-        Column names with the reasons why they are not shown.
+    ``word`` (yes, no, unknown or skipped) selects the colour of the verdict. ``left_out`` maps the
+    names of omitted columns to reasons.
     """
 
     title: str

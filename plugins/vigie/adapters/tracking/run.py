@@ -35,12 +35,9 @@ MlflowCall = Callable[[], AbstractContextManager[None]]
 
 
 class MlflowRun:
-    """An open run.
+    """An open tracked run.
 
-    Parameters
-    ----------
-    call
-        Context of each call of the client: sets the login and translates errors.
+    Each call of the client runs in ``call()``, which sets the login and translates errors.
     """
 
     def __init__(

@@ -105,8 +105,7 @@ class MlflowTracker:
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
         with self._connection():
-            known = self._registered(model, version)
-            if known is None:
+            if (known := self._registered(model, version)) is None:
                 raise DataError(f"the registry has no {model} tagged {BUNDLE_TAG}={version}")
             self._client.set_registered_model_alias(model, alias, known.version)
 
