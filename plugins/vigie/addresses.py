@@ -24,7 +24,7 @@ def without_login(url: str) -> str:
 def checked_url(url: str, variable: str) -> httpx.URL:
     """Parse an ``http`` or ``https`` URL from an environment variable.
 
-    The error names only the variable: the errors of client libraries would repeat the password.
+    The error message contains the variable but not the URL, which may contain a password.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def checked_url(url: str, variable: str) -> httpx.URL:
     try:
         urlsplit(url)  # httpx accepts "[" as a host
         parsed = httpx.URL(url)
-        # The socket encodes the host this way and raises an error that no caller expects.
+        # A connection encodes the host in this way; an error there would not be translated.
         parsed.raw_host.decode().encode("idna")
     except (httpx.InvalidURL, ValueError):
         raise invalid from None

@@ -23,10 +23,10 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def clean(value: Any) -> Any:
-    r"""Return ``value`` as every store accepts it.
+    r"""Replace the parts of a value that a store would refuse.
 
-    NUL and lone surrogates, which neither ``jsonb`` nor Elasticsearch accepts, become visible
-    escapes. NaN and infinities become None (unknown). Keys become strings.
+    NUL and lone surrogates, which ``jsonb`` and Elasticsearch refuse, become visible escapes. NaN
+    and infinities become None. Keys become strings.
 
     Examples
     --------
@@ -60,11 +60,11 @@ def dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(clean(value), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z)
     except (TypeError, ValueError) as exc:
-        raise DataError(f"not representable as JSON: {exc}") from exc
+        raise DataError(f"cannot encode the value as JSON: {exc}") from exc
 
 
 def as_stored(value: Any) -> Any:
-    """Return a value as it comes back from a JSON column.
+    """Return the value that a JSON column returns after ``value`` was stored in it.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def as_stored(value: Any) -> Any:
 
 
 def utcnow() -> datetime:
-    """Return the current time; the default clock of every store."""
+    """Return the current time in UTC; the default clock of every store."""
     return datetime.now(UTC)
 
 
@@ -85,7 +85,7 @@ def aware(value: datetime, what: str) -> datetime:
     Raises
     ------
     DataError
-        The time has no zone; ``what`` names it in the message.
+        The time has no time zone. The message begins with ``what``.
     """
     if value.tzinfo is None:
         raise DataError(f"{what} has no time zone: {value.isoformat()}; use an aware UTC datetime")
@@ -104,7 +104,7 @@ def iso_utc(at: datetime) -> str:
 
 
 def digest(*parts: str | bytes) -> str:
-    """Return the SHA-256 of the parts, including the boundaries between them.
+    """Return the SHA-256 of the parts and their lengths, as hexadecimal digits.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Check documents against the strict mapping of a log index, as Elasticsearch does.
 
-A field accepts one value, None or a list of values of its type. Numbers as text are accepted,
-because Elasticsearch converts them. Booleans are not numbers.
+A field accepts None, a value of its type, or a list of such values. A numeric field accepts numbers
+as text, which Elasticsearch converts, but no booleans.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from vigie.encoding import clean, dumps
 from vigie.errors import DataError
 from vigie.records import Document, IndexSpec, Rejection
 
-#: Sort key of documents without ``@timestamp``: before all others.
+#: The sort key of documents without ``@timestamp``, which come before all others.
 NO_TIMESTAMP = datetime.min.replace(tzinfo=UTC)
-#: The limit of Elasticsearch.
+#: The longest ``_id`` that Elasticsearch accepts.
 MAX_ID_BYTES = 512
 
 
@@ -88,7 +88,7 @@ def check_spec(spec: IndexSpec) -> None:
 def extend_fields(
     name: str, existing: Mapping[str, str], wanted: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return ``existing`` with the missing fields added.
+    """Add the fields of ``wanted`` that are missing in ``existing``.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def _accepts(kind: str, value: Any) -> bool:
 
 
 def _sort_time(value: Any) -> datetime:
-    """Return the time by which a document is ordered; the first of several."""
+    """Return the time by which a document is ordered; the first time of a list."""
     while isinstance(value, list | tuple):
         value = value[0] if value else None
     is_null = value is None or isinstance(value, float)  # an accepted float is NaN or infinite

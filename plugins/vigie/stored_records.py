@@ -10,11 +10,10 @@ from vigie.encoding import as_stored, aware, clean
 from vigie.errors import DataError
 from vigie.records import Decision, Prediction
 
-#: Kafka refuses 4096 bytes of offset metadata; 3 KB leaves room for what it adds.
+#: Kafka refuses more than 4 KB of offset metadata, in which vigie also stores a fencing token.
 MAX_METADATA_BYTES = 3072
 
-#: Bytes of records after which one poll returns, so that a thousand large records are never in
-#: memory at once.
+#: A poll returns after this many bytes of records, which limits the memory of a consumer.
 MAX_POLL_BYTES = 16 << 20
 
 ALLOW_GAP_ADVICE = "to continue after the gap: vigie stream consume --allow-gap"
@@ -22,12 +21,12 @@ ALLOW_GAP_ADVICE = "to continue after the gap: vigie stream consume --allow-gap"
 
 
 def storable_prediction(prediction: Prediction) -> Prediction:
-    """Return a prediction as every store accepts it.
+    """Return the prediction with values that every store accepts.
 
     Raises
     ------
     DataError
-        The probability is not finite, or the time has no zone.
+        The probability is not finite, or the time has no time zone.
     """
     if not math.isfinite(prediction.probability):
         raise DataError(
@@ -45,7 +44,7 @@ def storable_prediction(prediction: Prediction) -> Prediction:
 
 
 def storable_decision(decision: Decision, at: datetime) -> Decision:
-    """Return a decision as every ledger stores it; ``at`` is its time unless it has one."""
+    """Return the decision with values that every ledger accepts; ``at`` is its default time."""
     return dataclasses.replace(
         decision,
         verdict=clean(decision.verdict),
@@ -57,13 +56,12 @@ def storable_decision(decision: Decision, at: datetime) -> Decision:
 
 
 def check_metadata(metadata: str) -> None:
-    """Check a consumer's state before it is committed with an offset.
+    """Check the state of a consumer, which is committed with an offset.
 
     Raises
     ------
     DataError
-        It is longer than ``MAX_METADATA_BYTES``, or contains characters that some store would
-        change.
+        The state is longer than ``MAX_METADATA_BYTES``, or contains NUL or lone surrogates.
     """
     if clean(metadata) != metadata:
         raise DataError(
@@ -71,6 +69,6 @@ def check_metadata(metadata: str) -> None:
         )
     if (size := len(metadata.encode())) > MAX_METADATA_BYTES:
         raise DataError(
-            f"the consumer's state has {size} bytes, an offset takes at most {MAX_METADATA_BYTES}; "
+            f"the consumer's state has {size} bytes; the limit is {MAX_METADATA_BYTES} bytes; "
             "keep the rest in the state store"
         )

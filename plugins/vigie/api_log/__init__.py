@@ -1,1 +1,1 @@
-"""The API log line: rendered by serving, parsed by collection."""
+"""Render and parse the API log line."""

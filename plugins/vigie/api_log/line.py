@@ -59,18 +59,18 @@ class ApiLogEntry:
     extra: Mapping[str, str] = field(default_factory=dict)  # segments with an unknown key
 
     def to_prediction(self) -> Prediction:
-        """Return the prediction in the line. Raises DataError if a part of it is missing."""
+        """Return the prediction in the line; raise DataError if it is incomplete."""
         try:
             return Prediction(
-                transaction_id=_present(self.transaction_id),
-                model=_present(self.model),
-                model_version=_present(self.model_version),
-                features=_present(self.input_data),
-                prediction=_present(self.result)["prediction"],
-                probability=_present(self.result)["probability"],
-                message=_present(self.result)["message"],
+                transaction_id=_required(self, "transaction_id"),
+                model=_required(self, "model"),
+                model_version=_required(self, "model_version"),
+                features=_required(self, "input_data"),
+                prediction=_required(self, "result")["prediction"],
+                probability=_required(self, "result")["probability"],
+                message=_required(self, "result")["message"],
                 created_at=self.timestamp,
-                latency_ms=_present(self.execution_time_ms),
+                latency_ms=_required(self, "execution_time_ms"),
                 cpu_percent=self.cpu_percent,
                 memory_mb=self.memory_mb,
             )
@@ -79,7 +79,7 @@ class ApiLogEntry:
 
 
 def render(prediction: Prediction) -> str:
-    """Return the log line of an answered prediction; line breaks in values are escaped.
+    """Return the log line of a prediction; escape line breaks in values.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def render(prediction: Prediction) -> str:
 
 
 def parse(line: str) -> ApiLogEntry:
-    """Parse a line; the entry of another endpoint or logger has no fields of a call.
+    """Parse a line; if it does not record an API call, leave the fields of the call None.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def _parse_call(message: str) -> dict[str, Any]:
 
 
 def _timestamp(text: str) -> datetime:
-    """Parse an ISO 8601 timestamp; without a zone it is UTC."""
+    """Parse an ISO 8601 timestamp; assume UTC if it has no zone."""
     try:
         at = datetime.fromisoformat(text)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
@@ -173,13 +173,14 @@ def _one_line_json(value: Any) -> str:
     return _LINE_BREAKS.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
-def _present(value: Any) -> Any:
+def _required(entry: ApiLogEntry, name: str) -> Any:
+    value = getattr(entry, name)
     if value is None:
-        raise KeyError("value")
+        raise KeyError(name)
     return value
 
 
-#: Takes key, message and position; returns the parsed fields and the position after them.
+#: Function of key, message and position that returns the fields and the position after them.
 _Reader = Callable[[str, str, int], tuple[dict[str, Any], int]]
 
 

@@ -88,7 +88,7 @@ def run(
 
 @app.command("check-indices")
 def check() -> None:
-    """Check the mappings of the log indices; create missing indices."""
+    """Create missing log indices and compare each mapping with the expected mapping."""
     from vigie.collection.check_prerequisites import check_indices
 
     with services() as opened:
@@ -116,7 +116,7 @@ def clear(yes: Confirmed = False, expect_cluster: ExpectCluster = None) -> None:
 def expire(
     days: Annotated[
         int | None,
-        typer.Option(min=1, help="Days to keep (default: ELASTICSEARCH_RETENTION_DAYS)."),
+        typer.Option(min=1, help="Retention in days (default: ELASTICSEARCH_RETENTION_DAYS)."),
     ] = None,
     yes: Confirmed = False,
     expect_cluster: ExpectCluster = None,
@@ -151,7 +151,7 @@ def expire(
 
 @app.command()
 def deduplicate() -> None:
-    """Delete duplicates (not expected): keep the newest document of each transaction."""
+    """Delete all documents of each transaction except the newest."""
     from vigie.collection.maintain_indices import deduplicate_indices
 
     with services() as opened:
@@ -183,7 +183,7 @@ def export(
             except NotEnoughDataError as exc:
                 empty.append(exc)
     if len(empty) == len(names):
-        raise NotEnoughDataError("; ".join(map(str, empty)) or f"there is no model in {folder}")
+        raise NotEnoughDataError("; ".join(map(str, empty)) or f"no model file in {folder}")
 
 
 @app.command("dead-letters")
@@ -208,7 +208,7 @@ def replay(
         int | None, typer.Option(min=1, help="Maximum number of dead letters to replay.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the outcome of a replay; change nothing.")
+        bool, typer.Option("--dry-run", help="Count the readable dead letters; change nothing.")
     ] = False,
 ) -> None:
     """Process dead letters of the API log and of the stream again; delete those that succeed."""

@@ -213,7 +213,7 @@ def export_datasets(services: Services) -> ExportsResult:
     exports: list[ExportResult] = []
     for state in model_states(services.paths.models, services.paths.data):
         if state.model is None:
-            log.warning("skipped %s: %s", state.name, state.detail)
+            log.warning("skipped the export of %s: %s", state.name, state.detail)
             continue
         try:
             exports.append(export_dataset(services, model=state.model, only_if_new=True))

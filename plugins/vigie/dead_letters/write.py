@@ -39,12 +39,12 @@ def write_letters(index: LogIndex, letters: Sequence[Document]) -> None:
         refused = _write_truncated(index, letters, refused, size)
     if refused:
         raise DataError(
-            f"{DEAD_LETTERS.name} refused {len(refused)} documents, the first because: "
-            f"{refused[0].reason}; nothing is lost, the next run reads the same lines again"
+            f"{DEAD_LETTERS.name} refused {len(refused)} documents; reason of the first: "
+            f"{refused[0].reason}; no line is lost, the next run reads the same lines again"
         )
     first = letters[0].body
     log.warning(
-        "%d lines were written to %s, the first because: %s: %.200s",
+        "%d lines were written to %s; reason of the first: %s: %.200s",
         len(letters),
         DEAD_LETTERS.name,
         first["error_type"],

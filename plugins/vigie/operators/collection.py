@@ -1,4 +1,4 @@
-"""Operators of ``logs_to_elasticsearch``."""
+"""Operators of the DAG ``logs_to_elasticsearch``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class CheckPrerequisitesOperator(JobOperator):
-    """Check that the API and the log index answer, and create missing indices."""
+    """Check that the API and the log index respond, and create missing indices."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.collection.check_prerequisites import check_prerequisites
@@ -34,7 +34,7 @@ class IngestLogsOperator(JobOperator):
     limit
         Maximum number of lines per run.
     filter_pattern
-        Text that selects the predictions; empty: ``PIPELINE_FILTER_PATTERN``.
+        Text that selects the predictions; empty: the value of ``PIPELINE_FILTER_PATTERN``.
     """
 
     template_fields = ("limit", "filter_pattern")
@@ -66,11 +66,13 @@ def _expire(services: Services, raw_index: str, days: int) -> None:
 
     names = [spec.name for spec in api_log_specs(raw_index)]
     result = expire_documents(services, indices=names, days=days)
-    log.info("documents before %s deleted: %s", result.before, result.deleted)
+    log.info(
+        "deleted the documents older than %s; number by index: %s", result.before, result.deleted
+    )
 
 
 class ExportDatasetOperator(JobOperator):
-    """Export every model with new predictions; skip the task if there is none."""
+    """Export each model that has new predictions; skip the task if no model has any."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.collection.export_dataset import export_datasets

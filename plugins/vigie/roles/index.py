@@ -10,17 +10,17 @@ from vigie.records import Document, IndexOutcome, IndexSpec
 
 
 class LogIndex(Protocol):
-    """Documents in named indices; writing an id that exists changes nothing."""
+    """Store documents in named indices; a document whose id exists is not changed."""
 
     def ensure(self, spec: IndexSpec) -> None:
         """Create the index unless it exists, and add missing fields to its mapping."""
 
     def create(self, index: str, documents: Sequence[Document]) -> IndexOutcome:
-        """Store a batch before returning.
+        """Store a batch of documents durably.
 
         A document with an unknown top-level field or a value of the wrong type is rejected; the
-        others are stored. Raises TransientError if the outcome is unknown, and DataError if the
-        index does not exist.
+        other documents are stored. Raise TransientError if the outcome is unknown, and DataError if
+        the index does not exist.
         """
 
     def count(self, index: str) -> int:
@@ -37,7 +37,7 @@ class LogIndex(Protocol):
         """
 
     def delete(self, index: str, ids: Sequence[str]) -> int:
-        """Delete documents by id and return the number of deleted ones."""
+        """Delete documents by id; return the number of deleted documents."""
 
     def drop(self, index: str) -> int:
         """Delete an index and return the number of its documents."""
@@ -49,4 +49,4 @@ class LogIndex(Protocol):
         """Return the seconds spent waiting for a busy server since the last call; 0 if none."""
 
     def cluster_name(self) -> str | None:
-        """Return the name of the cluster that others may share; None for an embedded index."""
+        """Return the name of the Elasticsearch cluster; None for the embedded index."""

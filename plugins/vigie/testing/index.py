@@ -34,7 +34,7 @@ class FakeIndex:
     def create(self, index: str, documents: Sequence[Document]) -> IndexOutcome:
         fields = self.fields(index)
         if fields is None:
-            raise DataError(f"no index {index!r}; create it with ensure first")
+            raise DataError(f"the index {index!r} does not exist; call ensure first")
         accepted, rejected = split_documents(fields, documents)
         with self.lock:
             before = len(self.documents[index])

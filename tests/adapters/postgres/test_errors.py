@@ -100,7 +100,7 @@ def test_a_broken_connection_is_transient() -> None:
 
 
 def test_a_vigie_error_inside_a_statement_is_unchanged() -> None:
-    ours = DataError("not representable as JSON")
+    ours = DataError("cannot encode the value as JSON")
     wrapped = sqlalchemy.exc.StatementError("failed", "INSERT", {}, ours)
     assert translate(wrapped) is ours
 

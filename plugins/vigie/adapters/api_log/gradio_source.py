@@ -19,7 +19,7 @@ from vigie.records import LogBatch
 
 TIMEOUT_S = 15.0
 API = "/logs_api"
-#: Limit of the characters in a batch; a larger answer does not come from this API.
+#: Maximum number of characters in a batch.
 MAX_CHARS = 20_000_000
 _TRY = (
     "start it with `vigie up`, or set GRADIO_URL to the page of a served model "
@@ -28,7 +28,7 @@ _TRY = (
 
 
 class _QuietClient(gradio_client.Client):  # type: ignore[misc]
-    """A client without telemetry and heartbeat.
+    """A Gradio client without telemetry and heartbeat.
 
     ``analytics_enabled=False`` alone does not disable the telemetry. The heartbeat is an endless
     stream for page state, which the log endpoint does not have.
@@ -41,19 +41,12 @@ class _QuietClient(gradio_client.Client):  # type: ignore[misc]
 
 
 class GradioSource:
-    """A :class:`vigie.roles.ApiLogSource` that connects on first use and keeps the connection.
+    """Implement :class:`vigie.roles.ApiLogSource`; connect on first use and keep the connection.
 
-    The token is sent to the configured host only: redirects are not followed, a token in the
-    user's home folder is never sent, and plain HTTP is refused outside the private network.
-
-    Parameters
-    ----------
-    url
-        Address of the Gradio app, e.g. ``http://127.0.0.1:8080/ui``.
-    token
-        Hugging Face token for a private Space.
-    timeout_s
-        Timeout of connecting and of reading one batch.
+    ``url`` is the address of the Gradio app, e.g. ``http://127.0.0.1:8080/ui``; ``token`` is a
+    Hugging Face token for a private Space. The token is sent to the configured host only: redirects
+    are not followed, and plain HTTP is refused outside private networks. A token in the home folder
+    of the user is never sent.
     """
 
     def __init__(self, url: str, *, token: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
@@ -74,9 +67,9 @@ class GradioSource:
         Raises
         ------
         TransientError
-            The source does not answer; the next call reconnects.
+            The source does not respond; the next call reconnects.
         SettingsError
-            The address is not that of a served model.
+            The app at the address does not serve a model.
         DataError
             The response is not a batch of lines.
         """
@@ -91,10 +84,8 @@ class GradioSource:
     def _connected(self) -> gradio_client.Client:
         if self._client is None:
             client = self._translated(self._connect)
-            if (
-                API
-                not in client.view_api(print_info=False, return_format="dict")["named_endpoints"]
-            ):
+            endpoints = client.view_api(print_info=False, return_format="dict")
+            if API not in endpoints["named_endpoints"]:
                 raise SettingsError(
                     f"GRADIO_URL: the app at {self.url} has no endpoint {API}; "
                     "expected the page of `vigie serve`, which is below /ui"
@@ -124,7 +115,9 @@ class GradioSource:
             raise TransientError(f"the log at {self.url} cannot be read: {exc}") from exc
         except (concurrent.futures.TimeoutError, concurrent.futures.CancelledError) as exc:
             self._client = None
-            raise TransientError(f"{self.url} did not answer in {self._timeout_s:g} s") from exc
+            raise TransientError(
+                f"{self.url} did not respond within {self._timeout_s:g} s"
+            ) from exc
         except _FOREIGN as exc:
             self._client = None
             reason = str(exc).partition("\n")[0][:300] or type(exc).__name__
@@ -157,7 +150,7 @@ def checked_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError("GRADIO_URL: expected http://… or https://…, with a host")
     if parts.username or parts.password:
-        raise SettingsError("GRADIO_URL: expected no user or password in it; use HF_TOKEN")
+        raise SettingsError("GRADIO_URL must not contain a user or password; use HF_TOKEN")
     if parts.scheme == "http" and not _is_private(parts.hostname):
         raise SettingsError(
             f"GRADIO_URL: {parts.hostname} is not in a private network; use https://"
@@ -170,7 +163,7 @@ def _is_private(host: str) -> bool:
     try:
         found = {info[4][0] for info in socket.getaddrinfo(host, None)}
     except OSError as exc:
-        raise TransientError(f"the host {host} of GRADIO_URL cannot be resolved now") from exc
+        raise TransientError(f"GRADIO_URL: cannot resolve the host {host}") from exc
     addresses = [ipaddress.ip_address(str(address).partition("%")[0]) for address in found]
     return all((a.is_loopback or a.is_private) and not a.is_link_local for a in addresses)
 
@@ -187,7 +180,7 @@ def checked_batch(answer: Any, offset: int, limit: int) -> LogBatch:
         raise DataError(f"{API}: expected an object with the list 'lines', found {_kind(answer)}")
     lines = answer["lines"]
     if not all(isinstance(line, str) for line in lines):
-        raise DataError(f"{API}: expected lines of text")
+        raise DataError(f"{API}: expected each line to be a string")
     if len(lines) > limit or sum(map(len, lines)) > MAX_CHARS:
         raise DataError(f"{API}: expected up to {limit} lines of {MAX_CHARS} characters in all")
     start, following = answer.get("offset", offset), answer.get("next_offset")

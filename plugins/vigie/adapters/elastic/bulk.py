@@ -1,4 +1,4 @@
-"""Send bulk requests and retry the items that the server was too busy to process."""
+"""Send bulk requests and retry the items that a busy server did not process."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from vigie.records import IndexOutcome, Rejection
 #: The response contains only the statuses and errors, in the order of the request.
 _FILTER = {"filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason"}
 
-
 #: Called with an entry, the status of its item, and the type and reason of its error.
 Settle = Callable[[Entry, int, str, str], None]
 
 
 @dataclass(slots=True)
 class Tally:
-    """The outcome of the documents in one ``create``."""
+    """Count the outcomes of the documents in one ``create``."""
 
     created: int = 0
     already_there: int = 0
@@ -46,10 +45,10 @@ class Tally:
 def send(
     client: EsClient, index: str, entries: Sequence[Entry], settle: Settle, waits: Waits
 ) -> None:
-    """Send one chunk until every entry is settled; each is settled exactly once.
+    """Send one chunk and call ``settle`` once with the final status of each entry.
 
-    Entries that the server was too busy to process are sent again. If the response is truncated or
-    missing, every entry is sent again; those that were applied then return a conflict.
+    Entries that a busy server did not process are sent again. If the response is truncated or
+    missing, every entry is sent again; entries that were already stored then return a conflict.
     """
     waits = waits.of_next_part()
     pending = entries
@@ -88,7 +87,7 @@ def _halve(
 def _settled(
     entries: Sequence[Entry], response: Any, settle: Settle
 ) -> tuple[Sequence[Entry], TransientError | None]:
-    """Settle the entries with a final status; return the others and the reason to retry."""
+    """Settle the entries with a final status; return the remaining entries and the last error."""
     items = response.get("items") if isinstance(response, dict) else None
     if not isinstance(items, list) or len(items) != len(entries):
         raise TransientError("the response of Elasticsearch does not have one item per document")

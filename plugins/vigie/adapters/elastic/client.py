@@ -40,8 +40,8 @@ class Access:
         Raises
         ------
         SettingsError
-            A user without a password, both kinds of login, or a CA file that does not exist or
-            is not used.
+            The password is missing, a user and an API key are both set, or the CA file does not
+            exist or is not used.
         """
         self._check(url)
         found: dict[str, Any] = {}
@@ -61,7 +61,7 @@ class Access:
         if self.ca_certs and not url.startswith("https:"):
             raise SettingsError("ELASTICSEARCH_CA_CERTS needs ELASTICSEARCH_SCHEME=https")
         if self.ca_certs and not Path(self.ca_certs).is_file():
-            raise SettingsError(f"ELASTICSEARCH_CA_CERTS: there is no file {self.ca_certs}")
+            raise SettingsError(f"ELASTICSEARCH_CA_CERTS: the file {self.ca_certs} does not exist")
         if self.api_key and self.user:
             raise SettingsError("set ELASTICSEARCH_API_KEY or ELASTICSEARCH_USER, not both")
         if self.user and not self.password:
@@ -69,10 +69,10 @@ class Access:
 
 
 class EsClient:
-    """Send requests to one cluster and retry them.
+    """Send requests to one cluster and retry them while it is busy or unavailable.
 
-    Until the cluster has responded once, an unavailable server raises within seconds. Afterwards a
-    request waits for it as long as ``patience`` allows.
+    ``patience`` limits the retries. Until the cluster has responded once, the limit is a few
+    seconds.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class EsClient:
         *,
         params: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Send a request and return the decoded response; retry while the server is unavailable.
+        """Send a request and return the decoded response; retry transient errors.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class EsClient:
         *,
         params: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Send a request without retries; the first one checks that the server is reachable."""
+        """Send a request without retries; before the first, check that the server responds."""
         self._check_reachable()
         headers = NDJSON if isinstance(body, bytes) else JSON if body is not None else _NO_BODY
         return self._perform(self._client, method, path, body, headers, params)
@@ -150,7 +150,7 @@ class EsClient:
         self.backoff_s += self.patience.clock() - began
 
     def _check_reachable(self) -> None:
-        """Check within seconds that the server responds, whatever the response is."""
+        """Check within seconds that the server responds; ignore an error status."""
         if self._has_responded:
             return
         try:
@@ -158,7 +158,7 @@ class EsClient:
         except TransientError:
             raise
         except VigieError:
-            pass  # It responded; the request itself will report the problem.
+            pass  # The server responded; the request itself will raise the error.
         self._has_responded = True
 
     def _perform(

@@ -28,10 +28,7 @@ class Entry(NamedTuple):
 
 
 def encode(document: Document) -> Entry | Rejection:
-    """Return the two lines that create a document, or the reason why it cannot be sent.
-
-    Most documents need no cleaning and are encoded directly, with the same result.
-    """
+    """Return the two lines that create a document, or the reason why it cannot be sent."""
     key = document.id
     if not key.isascii() or "\x00" in key:
         key = clean(key)
@@ -55,12 +52,10 @@ def encode(document: Document) -> Entry | Rejection:
 
 
 def _source(document: Document) -> bytes:
+    """Encode the body; clean it, which is slow, only if it has values that stores refuse."""
     try:
         encoded = orjson.dumps(document.body, option=_OPTION)
-    except (
-        TypeError,
-        ValueError,
-    ):  # lone surrogates, keys that are not strings, other mapping types
+    except (TypeError, ValueError):  # lone surrogates, keys that are not strings
         return dumps(document.body)
     return dumps(document.body) if b"\\u0000" in encoded else encoded
 
@@ -77,7 +72,7 @@ def _below_millisecond(document: Document) -> int:
 
 
 def encoded(documents: Iterable[Document], rejected: list[Rejection]) -> Iterator[Entry]:
-    """Yield the entries to send; append the other documents to ``rejected``."""
+    """Yield the entry of each document; append those that cannot be sent to ``rejected``."""
     for document in documents:
         entry = encode(document)
         if isinstance(entry, Entry):
@@ -87,7 +82,7 @@ def encoded(documents: Iterable[Document], rejected: list[Rejection]) -> Iterato
 
 
 def deletions(ids: Iterable[str]) -> Iterator[Entry]:
-    """Yield the entries that delete documents; skip ids that no document can have."""
+    """Yield the entries that delete documents; skip invalid ids."""
     for key in map(clean, ids):
         if 0 < len(key.encode()) <= MAX_ID_BYTES:
             yield Entry(key, b'{"delete":{"_id":%b}}\n' % orjson.dumps(key))
@@ -96,7 +91,7 @@ def deletions(ids: Iterable[str]) -> Iterator[Entry]:
 def chunks(
     entries: Iterable[Entry], max_bytes: int = MAX_BYTES, max_count: int = MAX_COUNT
 ) -> Iterator[list[Entry]]:
-    """Split entries into chunks within both limits, in order; a larger entry is sent alone.
+    """Split entries into chunks within both limits; an entry above a limit is a chunk alone.
 
     Examples
     --------

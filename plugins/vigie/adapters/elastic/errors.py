@@ -1,4 +1,4 @@
-"""Translate the errors of Elasticsearch, of a request or of one item, to errors of vigie."""
+"""Translate the errors of Elasticsearch requests and bulk items to errors of vigie."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ _BY_STATUS: dict[int, tuple[type[VigieError], str]] = {
     400: (DataError, "Elasticsearch rejected the request"),
     401: (SettingsError, _LOGIN),
     403: (SettingsError, f"this login lacks the permission; {_LOGIN}"),
-    404: (DataError, "there is no such index or document"),
+    404: (DataError, "the index or document does not exist"),
     405: (PermanentError, "this server does not support the request"),
     406: (SettingsError, _VERSION),
-    409: (ConflictError, "another process changed it first"),
+    409: (ConflictError, "another process changed the document first"),
     410: (DataError, "the resource no longer exists"),
     415: (SettingsError, _VERSION),
 }
-
 
 #: A 400 that affects every document of the index: type, start of the reason, advice.
 _OF_THE_INDEX = (
@@ -44,11 +43,11 @@ _OF_THE_INDEX = (
 
 
 class DiskBlockedError(TransientError):
-    """The cluster refuses writes because a disk is full, which waiting does not fix."""
+    """The cluster refuses writes because a disk is full; retries rarely succeed."""
 
 
 class RequestTooLargeError(DataError):
-    """The request was larger than the server accepts; it may accept half of it."""
+    """The request is larger than the server accepts; the caller may split it."""
 
 
 def translate(exc: elastic_transport.ApiError | elastic_transport.TransportError) -> VigieError:
@@ -99,7 +98,7 @@ def of_status(status: int, kind: str, reason: str) -> VigieError:
 
 
 def of_the_index(kind: str, reason: str) -> str:
-    """Return advice if the index accepts no document at all; empty if one document is invalid.
+    """Return advice if the index accepts no document; empty if only this document is invalid.
 
     Examples
     --------
@@ -119,7 +118,7 @@ def _blocked(status: int, reason: str, message: str) -> VigieError:
 
 
 def _cause(body: Any) -> tuple[str, str]:
-    """Return the type and reason in an error body, which a proxy may have replaced."""
+    """Return the type and reason in an error body; a proxy may send a body of another form."""
     error = body.get("error", body) if isinstance(body, Mapping) else body
     if not isinstance(error, Mapping):
         return "error", str(error or "no reason given")[:200]

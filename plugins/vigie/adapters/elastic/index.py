@@ -35,16 +35,8 @@ _IF_THERE = {"ignore_unavailable": "true"}
 class EsIndex:
     """Implement :class:`vigie.roles.LogIndex` on an Elasticsearch cluster.
 
-    Parameters
-    ----------
-    url
-        ``http(s)://host:port`` of a node or of a proxy.
-    access
-        Credentials and TLS options.
-    replicas
-        Copies of each shard; None: one if the cluster has a second node.
-    patience
-        Limits of the waits for a busy or unavailable server.
+    ``url`` is the address of a node or a proxy. ``replicas`` is the number of copies of each shard;
+    None: one if the cluster has a second node.
     """
 
     def __init__(
@@ -97,7 +89,7 @@ class EsIndex:
     def create(self, index: str, documents: Sequence[Document]) -> IndexOutcome:
         name = checked_name(index)
         if name not in self._known and self._mapping(name) is None:
-            raise DataError(f"no index {index!r}; create it with ensure first")
+            raise DataError(f"the index {index!r} does not exist; call ensure first")
         self._known.add(name)
         tally, waits = Tally(), Waits(self.client.patience)
         for chunk in chunks(encoded(documents, tally.rejected)):

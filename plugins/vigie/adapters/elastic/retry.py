@@ -21,9 +21,9 @@ class Patience:
 
     first_s: float = 0.25
     longest_s: float = 10.0  # upper limit of one wait
-    total_s: float = 90.0  # waits without progress until TransientError is raised
-    is_absolute: bool = False  # progress does not restart ``total_s``
-    disk_s: float = 60.0  # limit for a full disk, which waiting does not fix
+    total_s: float = 90.0  # limit of the time without progress; then TransientError is raised
+    is_absolute: bool = False  # whether ``total_s`` also limits the time with progress
+    disk_s: float = 60.0  # limit while a disk is full
     first_response_s: float = 1.0  # limit until the server has responded once
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
@@ -31,7 +31,7 @@ class Patience:
 
 
 class Waits:
-    """The waits of one operation: doubling, with jitter, and limited in total.
+    """Exponential backoff with jitter and a total limit for one operation.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class Waits:
             self.began = self.patience.clock()
 
     def of_next_part(self) -> Waits:
-        """Return the waits for the next part of an operation, after a success."""
+        """Return the backoff for the next part of the operation, after a part succeeded."""
         return self if self.patience.is_absolute else Waits(self.patience, self.total_s)
 
     def wait(self, problem: TransientError, limit_s: float | None = None) -> None:

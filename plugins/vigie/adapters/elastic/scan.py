@@ -16,7 +16,7 @@ from vigie.records import Document
 
 log = logging.getLogger(__name__)
 PAGE = 1000
-#: Time that the caller has to process one page.
+#: Elasticsearch keeps the point in time open this long while the caller processes one page.
 _KEEP_ALIVE = "5m"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE = {
@@ -47,9 +47,9 @@ class Window:
         return {"range": {"@timestamp": bounds}}
 
     def holds(self, body: dict[str, Any]) -> bool:
-        """Return whether a document is in the window, to the microsecond.
+        """Return whether a document is in the window, with microsecond precision.
 
-        Values other than a single date are accepted, because the server has compared them.
+        Values that are not a single date are accepted, because the server has compared them.
         """
         try:
             at = parse_date(body.get("@timestamp"))
@@ -59,10 +59,10 @@ class Window:
 
 
 def scan(client: EsClient, index: str, window: Window, *, page: int = PAGE) -> Iterator[Document]:
-    """Yield the current documents ordered by time, then id; those without a time first.
+    """Yield the documents without a time, then the others ordered by time and id.
 
-    Documents without a time are read in a separate pass, because ``search_after`` cannot continue
-    from a missing value.
+    The first are read by a separate query, because ``search_after`` cannot continue from a missing
+    value.
     """
     client.request("POST", f"/{index}/_refresh", params={"ignore_unavailable": "true"})
     by_order = {ORDER: {"order": "asc", "missing": "_first", "unmapped_type": "keyword"}}
@@ -107,7 +107,7 @@ def _pages(
 
 def _document(hit: dict[str, Any]) -> Document:
     body = hit["_source"]
-    body.pop(ORDER, None)  # stored if the index was created without our template
+    body.pop(ORDER, None)  # stored if another program created the index
     return Document(hit["_id"], body)
 
 
@@ -123,13 +123,13 @@ def _open(client: EsClient, index: str) -> str | None:
 
 
 def _close(client: EsClient, pit: str | None) -> None:
-    """Close the point in time; ignore one that has expired."""
+    """Close the point in time; ignore errors, because it expires."""
     if pit is None:
         return
     try:
         client.once("DELETE", "/_pit", {"id": pit})
     except VigieError as exc:
-        log.info("could not close the point in time, it will expire: %s", exc)
+        log.info("could not close the point in time; it will expire: %s", exc)
 
 
 def _millis(at: datetime) -> int:

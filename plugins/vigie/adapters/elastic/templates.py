@@ -21,7 +21,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
 
 
 def checked_name(index: str) -> str:
-    """Return the name of one index.
+    """Return ``index`` if it is the name of one index.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def checked_name(index: str) -> str:
 
 
 def mapping_of(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Return a mapping that is strict at the top level, so that no document adds a field."""
+    """Return a strict mapping, so that documents cannot add top-level fields."""
     return {
         "dynamic": "strict",
         "_source": {"excludes": [ORDER]},
@@ -46,7 +46,7 @@ def mapping_of(fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def properties_of(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Return the properties of the mapping, including the sort field.
+    """Return the properties of a mapping, including the sort field.
 
     Examples
     --------
@@ -66,15 +66,9 @@ def _property(kind: str) -> dict[str, Any]:
 def template_of(spec: IndexSpec, replicas: int | None) -> dict[str, Any]:
     """Return the index template of one index.
 
-    The template applies its mapping however the index is created, and prevents a write from
-    recreating a deleted index with a guessed mapping.
-
-    Parameters
-    ----------
-    spec
-        Name and fields of the index.
-    replicas
-        Copies of each shard; None: one if the cluster has a second node.
+    The template ensures that every client creates the index with this mapping. It also prevents a
+    write from recreating a deleted index with a guessed mapping. ``replicas`` is the number of
+    copies of each shard; None: one if the cluster has a second node.
     """
     copies: dict[str, Any] = (
         {"auto_expand_replicas": "0-1"} if replicas is None else {"number_of_replicas": replicas}
@@ -100,7 +94,7 @@ def fields_of(mapping: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_complete(mapping: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
-    """Return whether a mapping is strict and contains all fields."""
+    """Return whether a mapping is strict and contains all fields and the sort field."""
     properties = mapping.get("properties", {})
     wanted = {*fields, ORDER}
     return mapping.get("dynamic") == "strict" and wanted <= properties.keys()

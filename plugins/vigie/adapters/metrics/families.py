@@ -1,4 +1,4 @@
-"""Convert samples to Prometheus metric families, with the checks that both sinks share."""
+"""Convert samples to Prometheus metric families and check them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vigie.catalogue import METRICS
 from vigie.errors import DataError
 from vigie.records import Sample
 
-# Label values are names of our own (models, columns, partitions). A larger number of series
-# indicates that input became a label value.
+# Label values are names of models, columns or partitions. More series than this indicate that
+# input became a label value.
 MAX_SERIES = 100
 
 
 class Families:
-    """A Prometheus collector of given families."""
+    """A Prometheus collector that returns the given families."""
 
     def __init__(self, families: Iterable[Family]) -> None:
         self._families = list(families)
@@ -28,12 +28,12 @@ class Families:
 
 
 def families(samples: Sequence[Sample], group: Mapping[str, str]) -> list[Family]:
-    """Group samples into families; the labels of the group win, as in a Pushgateway.
+    """Group samples into families and add the labels ``group``, which take precedence.
 
     Raises
     ------
     DataError
-        If a name is not in the catalogue, a series is given twice, or a name has more than
+        A name is not in the catalogue, a series occurs twice, or a name has more than
         ``MAX_SERIES`` series.
     """
     made: dict[str, Family] = {}
@@ -43,7 +43,7 @@ def families(samples: Sequence[Sample], group: Mapping[str, str]) -> list[Family
         labels = {**sample.labels, **group}
         series = (sample.name, tuple(sorted(labels.items())))
         if series in seen:
-            raise DataError(f"metric {sample.name} is given twice with the labels {labels}")
+            raise DataError(f"metric {sample.name} occurs twice with the labels {labels}")
         seen.add(series)
         family.add_sample(sample.name, labels, sample.value)
     for name, n in Counter(name for name, _ in seen).items():

@@ -16,22 +16,17 @@ from vigie.addresses import checked_url
 from vigie.errors import DataError, SettingsError, TransientError
 from vigie.records import Sample
 
-_CONNECT_RETRIES = 2  # At once and after half a second, in case the gateway is restarting.
+_CONNECT_RETRIES = 2  # immediately and after 0.5 s, because the gateway may be restarting
 _CONNECT_S = 2.0
 _OVERLOADED = frozenset({408, 429})
 _NOT_ALLOWED = frozenset({401, 403, 404, 405})
 
 
 class Pushgateway:
-    """A :class:`vigie.roles.MetricsSink` on a Pushgateway.
+    """Implement :class:`vigie.roles.MetricsSink` on a Pushgateway.
 
-    Parameters
-    ----------
-    url
-        ``http://host:port`` or ``host:port``, optionally with user and password. Error messages
-        do not contain the password.
-    timeout_s
-        Limit for connecting and for the response, because the push is the last task of a run.
+    ``url`` is ``http://host:port`` or ``host:port``, optionally with user and password. Error
+    messages do not contain the password.
     """
 
     def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
@@ -44,17 +39,17 @@ class Pushgateway:
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
     ) -> None:
-        """Replace the group.
+        """Replace the samples of the group.
 
         Raises
         ------
         DataError
-            If a name is not in the catalogue, a series is given twice, or the gateway rejects the
-            push (for example because another group has the family with another type).
+            A name is not in the catalogue, a series occurs twice, or the gateway rejects the push,
+            for example because another group contains the family with a different type.
         SettingsError
-            If the gateway refuses the request's method, path or credentials.
+            The gateway refuses the method, path or credentials of the request.
         TransientError
-            If the gateway does not respond; the group is then unchanged.
+            The gateway does not respond; the group is unchanged.
         """
         group = dict(grouping or {})
         registry = Families(families(samples, group | {"job": job}))
@@ -63,7 +58,7 @@ class Pushgateway:
         )
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None:
-        """Delete the group, if it exists. Raises TransientError if the gateway does not respond."""
+        """Delete the group, if it exists."""
         delete_from_gateway(
             self._url, job, dict(grouping or {}), timeout=self._timeout_s, handler=self._handler
         )

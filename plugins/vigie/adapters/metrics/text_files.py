@@ -1,8 +1,8 @@
 """Embedded metrics sink: one Prometheus text file per group.
 
 Serving's ``/metrics`` merges the files. The semantics are those of a Pushgateway: a push replaces
-its whole group, every series carries the labels of the group, and ``push_time_seconds`` is the time
-of the last push.
+its whole group, every series has the labels of the group, and ``push_time_seconds`` is the time of
+the last push.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from vigie.encoding import digest, write_atomic
 from vigie.errors import TransientError
 from vigie.records import Sample
 
-PUSH_TIME = "push_time_seconds"  # The Pushgateway's own name, so that alerts hold for both sinks.
+PUSH_TIME = "push_time_seconds"  # as in a Pushgateway, so that alert rules apply to both sinks
 
 
 class MetricsFiles:
-    """A :class:`vigie.roles.MetricsSink` on a folder; readers never see a partial group.
+    """Implement :class:`vigie.roles.MetricsSink` on a folder of ``*.prom`` files.
 
-    The first push creates the folder. ``clock`` returns the Unix time in seconds.
+    The first push creates the folder. Files are replaced atomically. ``clock`` returns the Unix
+    time in seconds.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
@@ -42,9 +43,9 @@ class MetricsFiles:
         Raises
         ------
         DataError
-            If a name is not in the catalogue, or a series is given twice.
+            A name is not in the catalogue, or a series occurs twice.
         TransientError
-            If the file cannot be written; the group is then unchanged.
+            The file cannot be written; the group is unchanged.
         """
         labels = {**(grouping or {}), "job": job}
         group = Families([*families(samples, labels), _push_time(labels, self._clock())])

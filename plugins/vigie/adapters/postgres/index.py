@@ -130,5 +130,5 @@ def _lock(connection: Connection, index: str) -> dict[str, str]:
     query = _fields(index).with_for_update(read=True, key_share=True)
     fields = connection.execute(query).scalar_one_or_none()
     if fields is None:
-        raise DataError(f"no index {index!r}; create it with ensure first")
+        raise DataError(f"the index {index!r} does not exist; call ensure first")
     return fields

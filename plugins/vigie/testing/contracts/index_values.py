@@ -1,4 +1,4 @@
-"""The contract of :class:`vigie.roles.LogIndex` on values: stored, escaped or refused."""
+"""The contract of :class:`vigie.roles.LogIndex` for the values in documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of replaying stream records that a log index refused."""
+"""The contract of replaying dead letters of stream records that a log index refused."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def dead_lettered(services: FakeServices, index: LogIndex) -> Refusing:
     messages = [Message(b"unit accepted request 1"), Message(b"\x00\x01"), Message(BAD.encode())]
     messages += [Message(BAD.encode(), headers) for headers in ids]
     services.stream.produce(TOPIC, messages)
-    report = score(services)
-    assert (report.indexed, report.dead_lettered) == (1, 4)
+    result = score(services)
+    assert (result.indexed, result.dead_lettered) == (1, 4)
     return refusing
 
 
@@ -96,7 +96,7 @@ def a_repeated_replay_writes_no_second_document(services: FakeServices, index: L
     dead_lettered(services, index).is_repaired = True
     letters = list(index.scan(DEAD_LETTERS.name))
     replay(services)
-    index.create(DEAD_LETTERS.name, letters)  # as after a crash before they were deleted
+    index.create(DEAD_LETTERS.name, letters)  # as if the replay crashed before it deleted them
     assert counts(replay(services)) == (4, 4, 3, 1)
     assert index.count(INDEX) == 4
 
