@@ -29,8 +29,8 @@ def checked_url(url: str, variable: str) -> httpx.URL:
     Raises
     ------
     SettingsError
-        The URL has no host, an invalid port, a character that a URL cannot contain, or a login
-        with an unescaped ``/``, which would turn the rest of the password into a path.
+        The URL has no host, an invalid port or an invalid character, or its login contains an
+        unescaped ``/``.
 
     Examples
     --------

@@ -25,7 +25,7 @@ class PrerequisitesResult(JobResult):
 def check_prerequisites(services: Services, *, raw_index: str = RAW.name) -> PrerequisitesResult:
     """Check that the API and the log index respond, and create missing indices.
 
-    The error message contains the problems of both.
+    If both checks fail, one error contains both messages.
 
     Raises
     ------

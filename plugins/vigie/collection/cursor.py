@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 class Cursor:
     """The next offset to read, and the digest of the last line that was read.
 
-    The digest detects a source that was reset and has collected new lines since. Before reading
-    continues, it is compared with the line at the previous offset.
+    The digest detects that the source was reset and contains new lines. Before reading continues,
+    it is compared with the line at ``offset - 1``.
     """
 
     offset: int = 0
@@ -45,15 +45,6 @@ class Cursor:
         if type(offset) is not int or offset < 0 or not isinstance(last_line, str):
             return None
         return cls(offset, last_line)
-
-    @classmethod
-    def after(cls, offset: int, line: str) -> Self:
-        """Return the cursor after ``line`` was read; ``offset`` is the next offset."""
-        return cls(offset, digest(line))
-
-    def follows(self, line: str) -> bool:
-        """Return whether ``line`` is the last line that was read."""
-        return digest(line) == self.last_line
 
     def as_state(self) -> dict[str, Any]:
         return {"offset": self.offset, "last_line": self.last_line}
@@ -82,7 +73,7 @@ class SourcePosition:
     def advance(self, batch: LogBatch) -> None:
         """Move the cursor past a batch whose lines are stored."""
         if batch.next_offset > self.cursor.offset:
-            self.cursor = Cursor.after(batch.next_offset, batch.lines[-1])
+            self.cursor = Cursor(batch.next_offset, digest(batch.lines[-1]))
             self.stored = self.cursor.as_state()
             self.state.put(state_keys.collector_cursor(self.source_id), self.stored)
 
@@ -113,7 +104,7 @@ def _is_same_log(api_logs: ApiLogSource, cursor: Cursor) -> bool:
     if last.lines and last.offset != cursor.offset - 1:
         # The source returned a different line than requested, so a reset cannot be detected.
         return True
-    return bool(last.lines) and cursor.follows(last.lines[0])
+    return bool(last.lines) and digest(last.lines[0]) == cursor.last_line
 
 
 def reset_state() -> dict[str, Any]:

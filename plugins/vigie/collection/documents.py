@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeGuard
+from typing import Any
 
 from vigie.api_log.line import ApiLogEntry, parse
 from vigie.collection.index_specs import MESSAGE, PERFS, RAW
@@ -86,7 +86,7 @@ def to_documents(
         entry = parse(line)
         values |= _fields(entry, ingested_at)
         wanted = line_filter.matches(entry)
-        has_perfs = wanted and _has_perfs(entry)
+        has_perfs = wanted and None not in (entry.status_code, entry.execution_time_ms)
         message = wanted and _has_message(entry)
     except DataError as exc:
         error = values["parse_error"] = str(exc)
@@ -125,14 +125,6 @@ def _document(spec: IndexSpec, document_id: str, values: Mapping[str, Any]) -> D
     return Document(document_id, clean(body))
 
 
-def _has_perfs(entry: ApiLogEntry) -> bool:
-    return entry.status_code is not None and entry.execution_time_ms is not None
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _has_message(entry: ApiLogEntry) -> bool:
     """Return whether an entry contains input and result; that of a refused call does not.
 
@@ -146,6 +138,6 @@ def _has_message(entry: ApiLogEntry) -> bool:
     label, probability = entry.result.get("prediction"), entry.result.get("probability")
     if not isinstance(label, str) or not label:
         raise DataError(f"Result: expected a label under 'prediction', found {label!r}")
-    if not _is_number(probability) or not 0 <= probability <= 1:
+    if type(probability) not in (int, float) or not 0 <= probability <= 1:
         raise DataError(f"Result: expected a 'probability' from 0 to 1, found {probability!r}")
     return True

@@ -64,7 +64,8 @@ def export_dataset(
         The index contains no usable prediction of the model. With ``only_if_new``, also if the
         index and the model file are the same as for the last export.
     """
-    path = output or default_path(services, model.name)
+    folder = services.paths.data / "exports" / model.name
+    path = output or folder / "inference_dataset.parquet"
     metadata = _metadata(services, model)
     if only_if_new and _read_metadata(path).items() >= metadata.items():
         raise NotEnoughDataError(f"{model.name}: nothing was indexed since the last export")
@@ -92,18 +93,13 @@ def export_dataset(
 
 
 def _metadata(services: Services, model: ModelFile) -> dict[str, str]:
-    """Return the metadata of the file; while it is equal, the exported table is the same."""
+    """Return the metadata of the file; exports with equal metadata contain the same table."""
     return {
         "label_source": LABEL_SOURCE,
         "model": model.name,
         "index_documents": str(services.index.count(MESSAGE.name)),
         "model_file": digest(repr(model)),
     }
-
-
-def default_path(services: Services, model: str) -> Path:
-    """Return the default path of a model's export."""
-    return services.paths.data / "exports" / model / "inference_dataset.parquet"
 
 
 class _Usable:

@@ -30,7 +30,7 @@ _LOCK_WAIT_S = 60.0  # a batch takes about a second, unless the index is busy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestResult(JobResult):
-    """The outcome of a collection; ``counts`` has one entry per index."""
+    """The result of a collection; ``counts`` has one entry per index."""
 
     read: int
     offset: int  # the next offset to read

@@ -76,7 +76,7 @@ def dead_letter(
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, Any]:
-    """Limit the number and size of a record's headers; keep those that vigie sets first.
+    """Limit the number and length of a record's headers; headers of vigie take precedence.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def original_bytes(body: Mapping[str, Any]) -> bytes:
 
 
 def line_to_bytes(line: str) -> bytes:
-    """Encode a line; lone surrogates become the undecodable bytes that they stand for."""
+    """Encode a line as UTF-8; restore bytes that could not be decoded (lone surrogates)."""
     try:
         return line.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -55,7 +55,7 @@ def write_letters(index: LogIndex, letters: Sequence[Document]) -> None:
 def _write_truncated(
     index: LogIndex, letters: Sequence[Document], refused: Sequence[Rejection], size: int
 ) -> tuple[Rejection, ...]:
-    """Write the refused dead letters with ``size`` bytes of the original; return rejections."""
+    """Write the refused dead letters with ``size`` original bytes; return new rejections."""
     ids = {rejection.id for rejection in refused}
     shorter = [truncate(letter, size) for letter in letters if letter.id in ids]
     return index.create(DEAD_LETTERS.name, shorter).rejected if shorter else ()

@@ -135,7 +135,7 @@ class EsClient:
         *,
         params: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Send a request without retries; before the first, check that the server responds."""
+        """Send a request without retries; before the first request, check the connection."""
         self._check_reachable()
         headers = NDJSON if isinstance(body, bytes) else JSON if body is not None else _NO_BODY
         return self._perform(self._client, method, path, body, headers, params)

@@ -61,7 +61,7 @@ def _source(document: Document) -> bytes:
 
 
 def _below_millisecond(document: Document) -> int:
-    """Return the microseconds below the millisecond, which Elasticsearch's ``date`` drops."""
+    """Return the microseconds modulo 1000; the index stores dates in milliseconds."""
     at = document.body.get("@timestamp")
     if isinstance(at, str):
         try:
@@ -91,7 +91,7 @@ def deletions(ids: Iterable[str]) -> Iterator[Entry]:
 def chunks(
     entries: Iterable[Entry], max_bytes: int = MAX_BYTES, max_count: int = MAX_COUNT
 ) -> Iterator[list[Entry]]:
-    """Split entries into chunks within both limits; an entry above a limit is a chunk alone.
+    """Split entries into chunks within both limits; an entry above the limit is sent alone.
 
     Examples
     --------

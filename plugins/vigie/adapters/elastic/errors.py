@@ -43,7 +43,7 @@ _OF_THE_INDEX = (
 
 
 class DiskBlockedError(TransientError):
-    """The cluster refuses writes because a disk is full; retries rarely succeed."""
+    """The cluster refuses writes because a disk is full."""
 
 
 class RequestTooLargeError(DataError):

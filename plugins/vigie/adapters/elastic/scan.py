@@ -36,7 +36,7 @@ class Window:
     until: datetime | None
 
     def query(self) -> dict[str, Any]:
-        """Return a query for slightly more than the window: Elasticsearch compares milliseconds."""
+        """Return a query for the window, extended to milliseconds, the precision of the index."""
         bounds: dict[str, Any] = {"format": "epoch_millis"}
         if self.since is not None:
             bounds["gte"] = _millis(self.since)
@@ -61,8 +61,8 @@ class Window:
 def scan(client: EsClient, index: str, window: Window, *, page: int = PAGE) -> Iterator[Document]:
     """Yield the documents without a time, then the others ordered by time and id.
 
-    The first are read by a separate query, because ``search_after`` cannot continue from a missing
-    value.
+    Documents without a time are read by a separate query, because ``search_after`` cannot continue
+    from a missing value.
     """
     client.request("POST", f"/{index}/_refresh", params={"ignore_unavailable": "true"})
     by_order = {ORDER: {"order": "asc", "missing": "_first", "unmapped_type": "keyword"}}
