@@ -135,7 +135,8 @@ def _has_message(entry: ApiLogEntry) -> bool:
     """
     if entry.input_data is None or entry.result is None:
         return False
-    label, probability = entry.result.get("prediction"), entry.result.get("probability")
+    label: Any = entry.result.get("prediction")
+    probability: Any = entry.result.get("probability")
     if not isinstance(label, str) or not label:
         raise DataError(f"Result: expected a label under 'prediction', found {label!r}")
     if type(probability) not in (int, float) or not 0 <= probability <= 1:
