@@ -11,7 +11,6 @@ from vigie.cli.support import console, errors
 
 if TYPE_CHECKING:
     from vigie.local.state import Platform
-    from vigie.local.supervision import StatusRow
     from vigie.records import ServiceStatus
 
 
@@ -111,6 +110,8 @@ def status(
     ] = False,
 ) -> None:
     """Print the state, process id, uptime, port and memory of each program."""
+    from rich.table import Table
+
     from vigie.local.environments import differences
     from vigie.local.supervision import status_rows
 
@@ -118,26 +119,18 @@ def status(
     if password:
         console.print(platform.secrets["airflow_admin_password"], highlight=False, markup=False)
         return
-    _print_rows(status_rows(platform))
+    table = Table("program", "state", "pid", "uptime", "port", "memory", box=None, pad_edge=False)
+    colours = {"RUNNING": "green", "STARTING": "yellow", "STOPPED": "dim"}
+    for row in status_rows(platform):
+        state = f"[{colours.get(row.state, 'red')}]{row.state.lower()}[/]"
+        table.add_row(row.name, state, row.pid, row.uptime, row.port, row.memory)
+    console.print(table)
     console.print(f"Logs: {platform.folder / 'logs'}/PROGRAM.log", soft_wrap=True, highlight=False)
-    changed = differences(platform)
-    if changed:
+    if changed := differences(platform):
         errors.print(
             "[yellow]Settings that differ between this shell and the running platform: "
             f"{', '.join(changed)}. Apply them with: vigie up[/]"
         )
-
-
-def _print_rows(rows: list[StatusRow]) -> None:
-    from rich.table import Table
-
-    table = Table("program", "state", "pid", "uptime", "port", "memory", box=None, pad_edge=False)
-    colours = {"RUNNING": "green", "STARTING": "yellow", "STOPPED": "dim"}
-    for row in rows:
-        colour = colours.get(row.state, "red")
-        state = f"[{colour}]{row.state.lower()}[/]"
-        table.add_row(row.name, state, row.pid, row.uptime, row.port, row.memory)
-    console.print(table)
 
 
 def check() -> None:

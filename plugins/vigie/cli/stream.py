@@ -98,7 +98,8 @@ def ingest(
     """Write new complete lines of log files to the topic; exit 2 if a file could not be read."""
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
         result = _ingest(opened, base_dir, pattern, delay, batch)
-    _fail_if_unreadable(result)
+    if result.unreadable:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -161,7 +162,8 @@ def run(
         result = _ingest(opened, base_dir, pattern, delay, batch)
         options = _options(opened.settings.stream, detector, factor, threshold, update, batch)
         _consume(opened, options, max_lines, allow_gap)
-    _fail_if_unreadable(result)
+    if result.unreadable:
+        raise typer.Exit(2)
 
 
 def _ingest(
@@ -182,11 +184,6 @@ def _ingest(
     )
     console.print(ingest_line(result), highlight=False)
     return result
-
-
-def _fail_if_unreadable(result: IngestResult) -> None:
-    if result.unreadable:
-        raise typer.Exit(2)
 
 
 def _options(

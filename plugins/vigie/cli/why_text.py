@@ -22,7 +22,8 @@ def print_explanation(explanation: ExplainResult) -> None:
     champion, model = explanation.champion, explanation.model
     when = f" at {explanation.at:%Y-%m-%d %H:%M} UTC" if explanation.at else ""
     if champion is None:
-        console.print(f"[bold]{model}[/] had no champion{when}." if when else _never(model))
+        verb, hint = ("had", "") if when else ("has", f" Train one: vigie retrain --model {model}")
+        console.print(f"[bold]{model}[/] {verb} no champion{when}.{hint}")
     else:
         verb = "was" if when else "is"
         console.print(f"[bold]{model} v{champion.version}[/] {verb} champion{when}.")
@@ -31,10 +32,6 @@ def print_explanation(explanation: ExplainResult) -> None:
         _print_decision(decision)
     if not explanation.decisions:
         console.print("No decisions.")
-
-
-def _never(model: str) -> str:
-    return f"[bold]{model}[/] has no champion. Train one: vigie retrain --model {model}"
 
 
 def _deployments(rows: tuple[Deployment, ...]) -> Table:
