@@ -57,7 +57,7 @@ def kafka_anomaly_scoring() -> None:
         task_id="score_stream",
         factor="{{ params.factor }}",
         threshold="{{ params.threshold }}",
-        update="{{ params['update'] }}",  # params.update is the mapping's own method
+        update="{{ params['update'] }}",  # params.update would be the method of dict
         max_lines="{{ params.max_lines }}",
     ).expand(partitions=wait.output)
     group = GroupIncidentsOperator(task_id="group_incidents")

@@ -72,12 +72,12 @@ class WaitForLagOperator(JobOperator):
         except PermanentError as exc:
             raise AirflowFailException(str(exc)) from exc
         except TransientError as exc:
-            log.warning("no answer, treated as no lag: %s", exc)
+            log.warning("a service did not answer; waiting for lines: %s", exc)
         else:
             if lag.is_ready:
                 return lag.workers(workers or settings.stream.workers)
             if lag.lag:
-                log.warning("%d records wait, but no %s is deployed", lag.lag, self.detector)
+                log.warning("%d records wait, but %s is not deployed", lag.lag, self.detector)
         self._wait(workers)
 
     def _wait(self, workers: int | None) -> NoReturn:
@@ -101,7 +101,7 @@ class WaitForLagOperator(JobOperator):
         return int(given)
 
     def resume(self, context: Context, event: dict[str, Any]) -> list[list[int]]:
-        """Return the result of the event that the trigger fired."""
+        """Return the workers' partitions from the trigger's event, or end the task."""
         if event["status"] == "error":
             raise AirflowFailException(event["message"])
         if event["status"] == "timeout":
@@ -111,7 +111,7 @@ class WaitForLagOperator(JobOperator):
 
 
 class ScoreStreamOperator(JobOperator):
-    """Score and index the lines of some partitions; mapped over workers.
+    """Score and index the lines of some partitions; the DAG maps it over the workers.
 
     Parameters
     ----------
@@ -287,4 +287,4 @@ def optional_number(value: float | str | None) -> float | None:
     try:
         return float(value)
     except ValueError as exc:
-        raise DataError(f"expected a number or nothing, found {value!r}") from exc
+        raise DataError(f"expected a number or an empty value, not {value!r}") from exc

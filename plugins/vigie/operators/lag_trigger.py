@@ -1,6 +1,6 @@
-"""The trigger that waits, in the triggerer of Airflow, for lines to score.
+"""Trigger that waits for lines to score; it runs in the triggerer of Airflow.
 
-It reads the Connections itself, so that no password is stored with it in Airflow's database. Other
+It reads the Connections when it runs, so that Airflow's database stores no password with it. Other
 settings come from the environment, ``.env`` and ``platform.toml``, as in any process.
 """
 
@@ -25,8 +25,8 @@ MAX_BACK_OFF_S = 60.0
 class LagTrigger(BaseTrigger):
     """Fire when a group has lines to score and a detector is deployed.
 
-    If a service does not answer, the pause is doubled, up to a minute. Wrong settings end the wait
-    with an ``error`` event.
+    If a service does not answer, the next pause is twice as long, at most a minute. Wrong settings
+    end the wait with an ``error`` event.
 
     Parameters
     ----------
@@ -44,12 +44,7 @@ class LagTrigger(BaseTrigger):
     connections = staticmethod(connection_overrides_of_trigger)
 
     def __init__(
-        self,
-        *,
-        detector: str,
-        workers: int | None,
-        poll_interval_s: float,
-        max_wait_s: float,
+        self, *, detector: str, workers: int | None, poll_interval_s: float, max_wait_s: float
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.detector = detector
@@ -58,7 +53,6 @@ class LagTrigger(BaseTrigger):
         self.max_wait_s = max_wait_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the path of the class and its arguments."""
         names = ("detector", "workers", "poll_interval_s", "max_wait_s")
         kwargs = {name: getattr(self, name) for name in names}
         return "vigie.operators.lag_trigger.LagTrigger", kwargs
@@ -76,7 +70,7 @@ class LagTrigger(BaseTrigger):
             except TransientError as exc:
                 overrides = None  # the Connection may have been corrected
                 pause = min(2 * pause, max(MAX_BACK_OFF_S, self.poll_interval_s))
-                log.warning("no answer, next check in %.0f s: %s", pause, exc)
+                log.warning("a service did not answer; next check in %.0f s: %s", pause, exc)
             except VigieError as exc:
                 yield _event({"status": "error", "message": str(exc)})
                 return

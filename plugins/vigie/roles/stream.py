@@ -9,14 +9,14 @@ from typing import Protocol
 from vigie.records import Message, Position, StreamRecord
 
 TAKEOVER_S = 0.5
-"""Default wait for a lease: the lease of a killed process ends within milliseconds."""
+"""Default wait for a lease; the lease of a killed process ends within milliseconds."""
 
 
 class StreamConsumer(Protocol):
-    """Reads and commits the partitions whose leases it holds.
+    """Read and commit the partitions whose leases the consumer holds.
 
-    After an error other than ConflictError of ``commit``, close the consumer and open a new one:
-    it starts at the committed positions.
+    After an error, close the consumer and open a new one, which starts at the committed positions.
+    Only after a ConflictError of ``commit`` may the same consumer be used again.
     """
 
     @property
@@ -36,13 +36,13 @@ class StreamConsumer(Protocol):
         Raises
         ------
         DataError
-            Retention dropped records before the group read them.
+            Retention deleted records before the group read them.
         """
 
     def commit(self, positions: Mapping[int, Position]) -> None:
         """Commit positions with their metadata, atomically per partition.
 
-        Call it only after the records are stored.
+        Call it only after the documents of the records are stored.
 
         Raises
         ------
@@ -55,7 +55,7 @@ class LogStream(Protocol):
     """Topics of log lines."""
 
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
-        """Create a topic; return False if it exists, whatever its number of partitions."""
+        """Create a topic; return False if it exists, even with another number of partitions."""
 
     def delete_topic(self, topic: str) -> None: ...
 
@@ -72,7 +72,7 @@ class LogStream(Protocol):
         """
 
     def first_offsets(self, topic: str) -> dict[int, int]:
-        """Return the offset of the oldest record of each partition; of an empty one, its end."""
+        """Return the offset of the oldest record of each partition, or its end if it is empty."""
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return the offset that the next record of each partition gets."""
@@ -101,11 +101,11 @@ class LogStream(Protocol):
     ) -> AbstractContextManager[StreamConsumer]:
         """Hold the leases of partitions (None: all) for a group while the block runs.
 
-        A lease ends with the block or with its process. Every commit checks a fencing token, so a
-        consumer that lost its lease without noticing cannot commit.
+        A lease ends with the block or with its process. Every commit checks a fencing token, so
+        the commits of a consumer that lost its lease fail.
 
         Raises
         ------
         ConflictError
-            After ``wait_s`` another live consumer still holds one of the leases.
+            Another live consumer still holds one of the leases after ``wait_s``.
         """

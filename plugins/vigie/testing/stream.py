@@ -1,4 +1,4 @@
-"""A stream in memory: a partition is a list, an offset its index."""
+"""In-memory stream: a partition is a list, and an offset is an index of the list."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Key = tuple[str, str, int]  # group, topic, partition
 
 
 class FakeStream:
-    """Satisfies :class:`vigie.roles.LogStream`."""
+    """Implement :class:`vigie.roles.LogStream` in memory."""
 
     def __init__(self, now: Callable[[], datetime] = utcnow) -> None:
         self.now = now
@@ -52,14 +52,11 @@ class FakeStream:
                     raise RefusedMessageError(
                         f"{topic} refuses a message", first=offset - base, is_too_large=True
                     )
-                headers = as_stored(message.headers)
-                log.append(
-                    StreamRecord(topic, partition, offset, message.value, headers, self.now())
-                )
+                place, headers = (topic, partition, offset), as_stored(message.headers)
+                log.append(StreamRecord(*place, message.value, headers, self.now()))
             return base
 
     def log_of(self, topic: str, partition: int) -> list[StreamRecord | None]:
-        """Return the records of a partition; raise DataError if it does not exist."""
         logs = self.topics.get(topic)
         if logs is None or not 0 <= partition < len(logs):
             raise DataError(
@@ -74,7 +71,6 @@ class FakeStream:
         return {p: self.first_offset(topic, p) for p in range(self.partitions(topic))}
 
     def first_offset(self, topic: str, partition: int) -> int:
-        """Return the offset of the oldest record."""
         log = self.log_of(topic, partition)
         return next((i for i, record in enumerate(log) if record is not None), len(log))
 
@@ -89,7 +85,6 @@ class FakeStream:
         return sum(self.lags(group, topic).values())
 
     def trim(self, topic: str) -> int:
-        """Delete the records that every group has committed; return their number."""
         dropped = 0
         for p, log in enumerate(self.topics.get(topic, [])):
             offsets = [
@@ -101,7 +96,7 @@ class FakeStream:
         return dropped
 
     def expel(self, group: str, topic: str) -> None:
-        """End the leases of a group, as lost database sessions do."""
+        """End the leases of a group, as the loss of its database sessions would."""
         for key in [key for key in self.owners if key[:2] == (group, topic)]:
             del self.owners[key]
 
@@ -123,7 +118,7 @@ class FakeStream:
 
 
 class FakeConsumer:
-    """Satisfies :class:`vigie.roles.StreamConsumer`."""
+    """Implement :class:`vigie.roles.StreamConsumer` in memory."""
 
     def __init__(self, stream: FakeStream, keys: list[_Key]) -> None:
         self.stream, self.keys = stream, keys

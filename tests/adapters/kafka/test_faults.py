@@ -227,7 +227,7 @@ def test_a_position_past_the_end_is_an_error(mock: KafkaMock, stream: MockKafkaS
         consumer.commit({0: Position(25)})
     with (
         stream.consumer(GROUP, TOPIC) as consumer,
-        pytest.raises(DataError, match=r"line 25 .* is not there: its log is 0 to 9"),
+        pytest.raises(DataError, match=r"line 25 .* does not exist: the log is 0 to 9"),
     ):
         consumer.poll(10)
 

@@ -82,20 +82,20 @@ def test_the_batch_size_does_not_matter(size: int) -> None:
 
 
 def test_before_the_warm_up_the_verdict_is_unknown() -> None:
-    verdicts, _ = DynamicThreshold().judge([1.0] * WARM_UP + [50.0])
+    verdicts, _ = DynamicThreshold().classify([1.0] * WARM_UP + [50.0])
     assert {v.is_anomaly for v in verdicts[:WARM_UP]} == {None}
     assert {v.threshold for v in verdicts[:WARM_UP]} == {None}
     assert verdicts[WARM_UP].is_anomaly is True
 
 
 def test_a_score_is_judged_before_it_updates_the_state() -> None:
-    verdicts, after = DynamicThreshold(state=Welford(100, 1.0, 99.0)).judge([100.0])
+    verdicts, after = DynamicThreshold(state=Welford(100, 1.0, 99.0)).classify([100.0])
     assert verdicts[0].threshold == 4.0
     assert after.state.mean > 1.9
 
 
 def test_rounding_errors_of_a_constant_stream_are_no_anomalies() -> None:
-    verdicts, _ = DynamicThreshold().judge(
+    verdicts, _ = DynamicThreshold().classify(
         [1.0] * 200 + [1.0 + 2 * STD_FLOOR, 1.0 + 10 * STD_FLOOR]
     )
     assert [v.is_anomaly for v in verdicts[-2:]] == [False, True]
@@ -105,18 +105,20 @@ def test_rounding_errors_of_a_constant_stream_are_no_anomalies() -> None:
 @pytest.mark.parametrize("update", UPDATES)
 def test_scores_that_are_not_finite_are_refused(bad: float, update: str) -> None:
     with pytest.raises(DataError):
-        DynamicThreshold(update=update).judge([1.0, bad])
+        DynamicThreshold(update=update).classify([1.0, bad])
 
 
 def test_a_fixed_threshold_applies_from_the_first_score() -> None:
-    verdicts, after = DynamicThreshold(fixed=3.5).judge([3.5, 3.6])
+    verdicts, after = DynamicThreshold(fixed=3.5).classify([3.5, 3.6])
     assert [v.is_anomaly for v in verdicts] == [False, True]
     assert after.state.n == 2
 
 
 def test_the_factor_changes_the_threshold() -> None:
     state = Welford(100, 1.0, 99.0)
-    found = [DynamicThreshold(factor=f, state=state).judge([0.0])[0][0].threshold for f in (0, 5)]
+    found = [
+        DynamicThreshold(factor=f, state=state).classify([0.0])[0][0].threshold for f in (0, 5)
+    ]
     assert found == [1.0, 6.0]
 
 
@@ -127,7 +129,7 @@ def recall(update: str, share: float) -> float:
     is_burst = np.zeros(20_000, dtype=bool)
     is_burst[10_000 : 10_000 + int(20_000 * share)] = True
     values = np.where(is_burst, normal.mean() + 6 * normal.std(), normal)
-    verdicts, _ = DynamicThreshold(update=update).judge(values.tolist())
+    verdicts, _ = DynamicThreshold(update=update).classify(values.tolist())
     return float(np.mean([v.is_anomaly is True for v in np.asarray(verdicts)[is_burst]]))
 
 
@@ -139,17 +141,17 @@ def test_a_burst_of_anomalies_raises_the_threshold_of_the_default_rule_only() ->
 
 
 def test_skip_anomalies_does_not_adapt_to_a_new_level() -> None:
-    verdicts, _ = DynamicThreshold(update="skip-anomalies").judge([1.0, 1.1] * 100 + [5.0] * 500)
+    verdicts, _ = DynamicThreshold(update="skip-anomalies").classify([1.0, 1.1] * 100 + [5.0] * 500)
     assert all(v.is_anomaly for v in verdicts[200:])
 
 
 def test_one_score_at_a_time_gives_the_same_for_every_rule() -> None:
     values = np.random.default_rng(5).lognormal(0.0, 1.0, 400).tolist()
     for update in UPDATES:
-        whole, after = DynamicThreshold(update=update).judge(values)
+        whole, after = DynamicThreshold(update=update).classify(values)
         rule, single = DynamicThreshold(update=update), []
         for value in values:
-            verdicts, rule = rule.judge([value])
+            verdicts, rule = rule.classify([value])
             single += verdicts
         assert [v.is_anomaly for v in whole] == [v.is_anomaly for v in single]
         assert abs(after.state.mean - rule.state.mean) < 1e-9
@@ -178,5 +180,5 @@ def test_another_version_starts_a_new_state() -> None:
 
 
 def test_metadata_of_another_program_is_refused() -> None:
-    with pytest.raises(DataError, match="no threshold state"):
+    with pytest.raises(DataError, match="not a threshold state"):
         unpack_state('{"offset": 3}', 1, "a")

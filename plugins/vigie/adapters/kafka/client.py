@@ -67,9 +67,9 @@ class KafkaCluster:
     security
         Options of librdkafka for TLS and SASL; never printed.
     outage_s
-        Seconds that writing waits for brokers to come back before it raises TransientError.
+        Seconds that a write waits for unavailable brokers before it raises TransientError.
     patience_s
-        Seconds that reading and committing wait for them; None: ``outage_s``.
+        Seconds that reads and commits wait for unavailable brokers; None: ``outage_s``.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class KafkaCluster:
         self.servers = servers
         self.outage_s = outage_s
         self.patience_s = outage_s if patience_s is None else patience_s
-        self.ask_s = min(CONNECT_S, self.patience_s)  # of one request
+        self.ask_s = min(CONNECT_S, self.patience_s)  # time limit of one request
         self._security = dict(security)
         self._errors: list[KafkaError] = []  # errors of the connections of the admin client
 
     def options(self, *kinds: Mapping[str, Any], **own: Any) -> dict[str, Any]:
-        """Return the common options, those of the kinds, and ``own`` (``_`` for ``.``)."""
+        """Merge the common options, ``kinds`` and ``own`` (where ``_`` stands for ``.``)."""
         found = {"bootstrap.servers": self.servers, **COMMON, **self._security}
         for kind in kinds:
             found |= kind
@@ -102,8 +102,8 @@ class KafkaCluster:
     def _asking(self, what: str) -> Iterator[AdminClient]:
         """Yield the admin client and translate its errors; after an outage, drop the client.
 
-        Seen with librdkafka 2.16: after a restart of a broker, a client never receives the offsets
-        of a group again. A refused login or certificate is reported to the callback only; the call
+        With librdkafka 2.16, a client never receives the offsets of a group again after a broker
+        was restarted. A refused login or certificate is reported to ``error_cb`` only; the request
         itself fails with "transport failure".
 
         The block holds a reference to the client: another thread may replace it, and requests of a
@@ -124,14 +124,14 @@ class KafkaCluster:
             raise
 
     def _again(self, what: str, ask: Callable[[AdminClient], dict[int, int]]) -> dict[int, int]:
-        """Repeat a request with a new client: the metadata of the old one may be outdated."""
-        give_up = time.monotonic() + CONNECT_S / 2
+        """Retry a request with a new client, as the old one may have outdated metadata."""
+        deadline = time.monotonic() + CONNECT_S / 2
         while True:
             try:
                 with self._asking(what) as admin:
                     return ask(admin)
             except TransientError:
-                if time.monotonic() > give_up:
+                if time.monotonic() > deadline:
                     raise
             time.sleep(0.1)
 
@@ -165,7 +165,7 @@ class KafkaCluster:
             return _done(future, *MISSING)
 
     def bounds(self, topic: str, *, oldest: bool) -> dict[int, int]:
-        """Return the oldest offset of each partition, or the next one to be written."""
+        """Return the first offset of each partition; if not ``oldest``, its end offset."""
         spec = OffsetSpec.earliest() if oldest else OffsetSpec.latest()
         n_partitions = self.partitions(topic, self.ask_s)
         wanted = {TopicPartition(topic, p): spec for p in range(n_partitions)}
@@ -176,7 +176,7 @@ class KafkaCluster:
             asked = admin.list_offsets(
                 wanted,
                 request_timeout=self.ask_s,
-                # as consumers read: without the records of open transactions
+                # Consumers read only committed transactions, so the end must match.
                 isolation_level=IsolationLevel.READ_COMMITTED,
             )
             return {place.partition: _answer(future).offset for place, future in asked.items()}
@@ -234,5 +234,5 @@ def is_refusal(error: KafkaError) -> bool:
 
 
 def is_passing(error: KafkaError) -> bool:
-    """Return whether librdkafka recovers from an error by itself."""
+    """Return whether librdkafka retries after the error, so that a reader can ignore it."""
     return not error.fatal() and MEANINGS.get(error.code()) is TransientError

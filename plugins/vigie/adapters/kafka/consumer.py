@@ -1,9 +1,10 @@
-"""Reads and commits the partitions whose leases a worker or a follower holds.
+"""Read and commit the partitions whose leases a worker or a follower holds.
 
-Partitions are assigned directly: there is no membership of a Kafka group, so a successor of a
-killed process starts at once (0.06 s; a subscription waits for the session of the dead member).
-Kafka itself does not keep two such consumers apart. The lease does, and every consumer writes a
-token when it starts: a consumer that lost its lease finds another token and cannot commit.
+Partitions are assigned directly, without membership in a Kafka group. The successor of a killed
+process therefore starts within 0.06 s; a subscription would wait until the session of the dead
+member expires. Kafka allows two such consumers of one partition; the lease prevents them. In
+addition, every consumer commits a fencing token when it starts. A consumer that lost its lease
+reads another token and cannot commit.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from vigie.stored_records import check_metadata
 
 
 class KafkaConsumer:
-    """Satisfies :class:`vigie.roles.StreamConsumer`."""
+    """Implement :class:`vigie.roles.StreamConsumer` on Kafka."""
 
     def __init__(
         self, cluster: KafkaCluster, group: str, topic: str, partitions: Sequence[int]
@@ -34,7 +35,10 @@ class KafkaConsumer:
             raise
 
     def _enter(self, partitions: Sequence[int]) -> None:
-        """Take the partitions over: commit the committed positions again, under our token."""
+        """Commit the stored positions again with this consumer's fencing token.
+
+        The commits of the previous consumer of these partitions then fail.
+        """
         reader = self._reader
         stored = reader.positions.stored(partitions, CONNECT_S)
         self._done = {partition: position for partition, (_, position) in stored.items()}
@@ -64,7 +68,7 @@ class KafkaConsumer:
         return records
 
     def _commit_past_markers(self) -> None:
-        """Commit past offsets that hold transaction markers, so that they do not count as lag."""
+        """Commit past transaction markers, so that their offsets do not count as lag."""
         ends = self._reader.next
         past = {
             p: Position(ends[p], at.metadata)
@@ -75,10 +79,11 @@ class KafkaConsumer:
             self.commit(past)
 
     def commit(self, positions: Mapping[int, Position]) -> None:
-        """Commit if the token of the last commit is ours.
+        """Commit if the stored token is still the token of this consumer.
 
-        Another consumer may take over between the check and the write. Its next commit then fails;
-        nothing is lost, because a position always has its own state and its lines are stored.
+        If another consumer takes over between the check and the write, the next commit of that
+        consumer fails. No line is lost, because lines are stored before their position is
+        committed.
         """
         self._check(positions)
         stored = self._reader.positions.stored(sorted(positions), self._cluster.patience_s)
@@ -96,7 +101,7 @@ class KafkaConsumer:
             check_metadata(position.metadata)
         if foreign := sorted(positions.keys() - self._done.keys()):
             raise ConflictError(
-                f"no lease on the partitions {foreign} of {self._topic!r} is held; "
+                f"this consumer holds no lease of the partitions {foreign} of {self._topic!r}; "
                 "nothing was committed"
             )
 

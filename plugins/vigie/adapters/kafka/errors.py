@@ -1,7 +1,7 @@
-"""Translates Kafka errors into errors of vigie.
+"""Translate Kafka errors into errors of vigie.
 
-One table contains every code of librdkafka and of the broker; a test fails if a new version adds a
-code that is missing.
+One table contains every error code of librdkafka and of the broker; a test fails if a new version
+of librdkafka adds one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vigie.errors import (
 )
 
 _NAMES: Mapping[type[VigieError], str] = {
-    # Trouble of a broker, its network, its coordinator or its disks: the call may succeed later.
+    # A failure of a broker, its network, its coordinator or its disks: a retry may succeed.
     TransientError: """
         _ALL_BROKERS_DOWN _TRANSPORT _TIMED_OUT _TIMED_OUT_QUEUE _MSG_TIMED_OUT _RESOLVE _WAIT_COORD
         _WAIT_CACHE _NODE_UPDATE _ISR_INSUFF _QUEUE_FULL _RETRY _INTR _IN_PROGRESS _PREV_IN_PROGRESS
@@ -37,7 +37,7 @@ _NAMES: Mapping[type[VigieError], str] = {
         UNKNOWN_LEADER_EPOCH UNSTABLE_OFFSET_COMMIT REBOOTSTRAP_REQUIRED UNKNOWN_CONTROLLER_ID
         GROUP_MAX_SIZE_REACHED SHARE_SESSION_LIMIT_REACHED UNKNOWN _FAIL
     """,
-    # Another client has the partition, the generation or the producer's name.
+    # Another client owns the partition, the generation or the producer's name.
     ConflictError: """
         ILLEGAL_GENERATION UNKNOWN_MEMBER_ID REBALANCE_IN_PROGRESS MEMBER_ID_REQUIRED
         STALE_MEMBER_EPOCH NON_EMPTY_GROUP GROUP_SUBSCRIBED_TO_TOPIC _ASSIGNMENT_LOST _CONFLICT
@@ -102,7 +102,7 @@ def meaning(error: KafkaError) -> type[VigieError]:
 
 
 def explain(error: KafkaError, what: str) -> VigieError:
-    """Return the error to raise; the message starts with ``what``: what failed, and where."""
+    """Return the error to raise; its message starts with ``what``, the failed operation."""
     return meaning(error)(f"{what}: {error.str()} ({error.name()})")
 
 

@@ -1,4 +1,4 @@
-"""Converts Kafka messages to stream records, and consumer state to offset metadata."""
+"""Convert Kafka messages to stream records, and consumer state to offset metadata."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def records_of(topic: str, messages: Sequence[Message]) -> list[StreamRecord]:
 def _headers_of(message: Message) -> Mapping[str, str]:
     """Decode headers; return a marker if the client cannot decode their keys.
 
-    The client reports that with a SystemError, which would stop the group at this message.
+    The client raises SystemError then. Without the marker, no group could read past this message.
     """
     try:
         pairs = message.headers()
@@ -57,7 +57,7 @@ def _text(value: bytes | None) -> str:
 
 
 def pack(token: str, state: str) -> str:
-    """Return offset metadata: the token of the consumer that commits, and its state.
+    """Encode offset metadata: the token of the consumer that commits, and its state.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def pack(token: str, state: str) -> str:
 
 
 def unpack(metadata: str | None) -> tuple[str, str]:
-    """Return token and state; the commits of other tools have no token.
+    """Decode offset metadata into token and state; the commits of other tools have no token.
 
     Examples
     --------

@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 
 class KafkaPositions:
-    """Reads and commits the positions of a group through one client.
+    """Read and commit the positions of a group through one client.
 
-    Each call waits ``wait_s`` for brokers that are away, then raises TransientError.
+    Each call waits up to ``wait_s`` for unavailable brokers, then raises TransientError.
 
     Attributes
     ----------
     token
-        Written with every commit: it shows which consumer committed last.
+        Fencing token, stored with every commit: it shows which consumer committed last.
     """
 
     def __init__(self, cluster: KafkaCluster, client: Consumer, group: str, topic: str) -> None:
@@ -45,10 +45,10 @@ class KafkaPositions:
         return self._retried(lambda: self._watermarks(place), wait_s, what)
 
     def _watermarks(self, place: TopicPartition) -> tuple[int, int] | None:
-        """Ask once; return None if only this broker, or the client, does not know the partition.
+        """Request the offsets once; return None if an existing partition is reported as unknown.
 
-        A client reports a partition without a leader as unknown. So does a broker that has not
-        received the metadata of a new topic yet.
+        A client does so for a partition without a leader, and a broker until it has received the
+        metadata of a new topic.
         """
         try:
             found: tuple[int, int] | None = self._client.get_watermark_offsets(
@@ -63,7 +63,7 @@ class KafkaPositions:
             raise self._deleted() from exc
 
     def stored(self, partitions: Sequence[int], wait_s: float) -> dict[int, tuple[str, Position]]:
-        """Return token and position of each partition; without a commit, the oldest offset."""
+        """Return token and position of each partition; the oldest offset if none is stored."""
         places = [TopicPartition(self.topic, p) for p in partitions]
         ask_s = self._cluster.ask_s
         found = self._retried(
@@ -105,8 +105,8 @@ class KafkaPositions:
         self._last_write.result()
 
     def _retried(self, ask: Callable[[], T | None], wait_s: float, what: str) -> T:
-        """Return the first answer; repeat the call while brokers are away, up to ``wait_s``."""
-        give_up = time.monotonic() + wait_s
+        """Repeat a call for up to ``wait_s`` while brokers are unavailable; return its answer."""
+        deadline = time.monotonic() + wait_s
         pause_s = 0.05
         where = f"{what} at {self._cluster.servers}"
         while True:
@@ -117,16 +117,13 @@ class KafkaPositions:
                     return answer
                 raise TransientError(where)
             except TransientError:
-                if time.monotonic() + pause_s > give_up:
+                if time.monotonic() + pause_s > deadline:
                     raise
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, 1.0)
 
     def _of_topic(self, ask: Callable[[], list[TopicPartition]]) -> list[TopicPartition]:
-        """Return an answer without errors.
-
-        The positions of a group are deleted with their topic.
-        """
+        """Return the answer, or raise its first error; a missing topic is a ConflictError."""
         try:
             answer = ask()
             for place in answer:
@@ -142,7 +139,7 @@ class KafkaPositions:
         return ConflictError(f"topic {self.topic!r} was deleted while group {self.group!r} read it")
 
     def close(self) -> None:
-        """Close the client; during a commit that would block, so it happens after the commit."""
+        """Close the client after a commit in progress; closing it earlier would block."""
         self._is_closed = True
         if self._last_write is None:
             self._client.close()

@@ -1,4 +1,4 @@
-"""Writes to Kafka; a call returns after the brokers confirmed every message."""
+"""Write messages to Kafka and wait until the brokers have confirmed each of them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _TOO_LARGE = frozenset(
 
 
 class KafkaWriter:
-    """An idempotent producer (``acks=all``), created by the first call.
+    """Write with an idempotent producer (``acks=all``), which the first call creates.
 
-    A retry inside the client never repeats or reorders a message. After a failed call some of its
-    messages may have arrived. The caller writes the batch again; the ids of the lines keep the
-    documents unique.
+    A retry inside the client never repeats or reorders a message. After a failed call, some of its
+    messages may be stored. The caller writes the batch again; the ids of the lines prevent
+    duplicate documents.
     """
 
     def __init__(self, cluster: KafkaCluster) -> None:
@@ -42,15 +42,15 @@ class KafkaWriter:
     def write(self, topic: str, partition: int, messages: Sequence[Message]) -> int:
         """Append messages in order; return the offset of the first.
 
-        A topic with a low limit may refuse messages that were sent as one batch, although none is
-        too large. They are sent again one by one, after those that were accepted.
+        A topic with a low size limit may refuse a batch although no message exceeds the limit. The
+        refused messages are then sent again one by one, after the accepted ones.
 
         Raises
         ------
         RefusedMessageError
-            Brokers refuse a message: it is too large, or the user may not write.
+            A broker refused a message, because it is too large or the user may not write.
         UndeliveredError
-            Brokers did not answer in time.
+            The brokers did not answer in time.
         """
         call = _Call(len(messages))
         self._send(topic, partition, messages, range(len(messages)), call)
@@ -81,32 +81,28 @@ class KafkaWriter:
     def _enqueue(
         self, topic: str, partition: int, message: Message, answered: Callable[..., None]
     ) -> None:
-        kept = clean(message.headers)  # the name of a file may not be UTF-8
+        kept = clean(message.headers)  # a file name can be invalid UTF-8
         headers = [(key, str(value).encode()) for key, value in kept.items()]
         options: dict[str, Any] = {"headers": headers} if headers else {}
         while True:
             try:
                 self._producer.produce(
-                    topic,
-                    message.value,
-                    partition=partition,
-                    on_delivery=answered,
-                    **options,
+                    topic, message.value, partition=partition, on_delivery=answered, **options
                 )
                 return
-            except BufferError:  # the queue of the client is full: wait until messages were sent
+            except BufferError:  # the client's queue is full: wait until messages are delivered
                 self._producer.poll(_POLL_S)
             except KafkaException as exc:
                 answered(exc.args[0], None)
                 return
 
     def _failure(self, topic: str, messages: Sequence[Message], call: _Call) -> VigieError:
-        """Return the error of the first failure; drop the producer, as a fatal error ends it."""
+        """Return the first failure; drop the producer, which a fatal error makes unusable."""
         first, error = call.first_failure()
         self._drop()
         what = (
             f"{call.delivered} of {len(messages)} messages reached topic {topic!r} at "
-            f"{self._cluster.servers}; the first that did not is number {first}"
+            f"{self._cluster.servers}; the first failure is number {first}"
         )
         if error is None:
             return UndeliveredError(f"{what}: no answer", first=first)
@@ -115,7 +111,7 @@ class KafkaWriter:
             return UndeliveredError(f"{what}: {error.str()} ({error.name()})", first=first)
         is_too_large = error.code() in _TOO_LARGE
         if error.code() == KafkaError._UNKNOWN_PARTITION:
-            what += ": there is no such partition; create the topic first"
+            what += ": the partition does not exist; create the topic first"
         elif is_too_large:
             what += (
                 f" ({len(messages[first].value)} bytes); raise max.message.bytes of the topic, or "
@@ -131,12 +127,12 @@ class KafkaWriter:
         del self._producer
 
     def close(self) -> None:
-        """Close the producer; no message is pending, because every call waited for its messages."""
+        """Close the producer; no message is pending, because each call waits for its messages."""
         self.__dict__.pop("_producer", None)
 
 
 class _Call:
-    """The confirmations of the messages of one call."""
+    """Confirmations of the messages of one ``write``."""
 
     def __init__(self, n: int) -> None:
         self.missing = n

@@ -1,4 +1,4 @@
-"""Reads partitions of one topic up to the end of their log."""
+"""Read partitions of one topic up to the end of their log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vigie.records import StreamRecord
 from vigie.stored_records import ALLOW_GAP_ADVICE, MAX_POLL_BYTES
 
 PIECE = 64
-"""Messages taken from the client at once, before their bytes are counted; 64 of the longest lines
+"""Number of messages taken from the client before their bytes are counted. 64 of the longest lines
 that vigie writes are 16 MB."""
 
 _GATHER_S = 0.02  # one wait for records that exist and have not arrived
@@ -25,17 +25,11 @@ _SLICE_S = 0.5  # one wait at the end of the log: Python handles signals between
 
 
 class KafkaReader:
-    """Returns each record once, in offset order within a partition.
-
-    Parameters
-    ----------
-    cluster, group, topic
-        What to read, for which group.
-    """
+    """Read each record once, in offset order within a partition."""
 
     def __init__(self, cluster: KafkaCluster, group: str, topic: str) -> None:
         self.cluster, self.group, self.topic = cluster, group, topic
-        self.next: dict[int, int] = {}  # of each partition: the offset to return next
+        self.next: dict[int, int] = {}  # partition → offset of the next record to return
         with translated("the settings of Kafka are wrong"):
             self.client = Consumer(
                 cluster.options(CONSUMER, group_id=group, enable_partition_eof=True)
@@ -57,7 +51,7 @@ class KafkaReader:
         DataError
             Retention deleted records before they were read.
         TransientError
-            Records exist, but brokers are away for longer than the cluster allows.
+            Records exist, but did not arrive within the cluster's ``patience_s``.
         """
         deadline = time.monotonic() + timeout_s
         give_up = time.monotonic() + self.cluster.patience_s
@@ -80,10 +74,10 @@ class KafkaReader:
         return records
 
     def _consume(self, max_records: int, wait_s: float, more: int = 0) -> list[StreamRecord]:
-        """Take records; after the first one that was waited for, up to ``more`` that are ready.
+        """Take records that arrive within ``wait_s``, then up to ``more`` that are ready.
 
-        After an error the position is what it was before: records that came with the error are
-        read again, otherwise a later commit would skip them.
+        After an error the positions are reset, so that records received with the error are read
+        again. Otherwise a later commit would skip them.
         """
         before = dict(self.next)
         messages: list[Any] = []
@@ -112,7 +106,7 @@ class KafkaReader:
         self.next[partition] = max(self.next[partition], offset)
 
     def _handle(self, message: Any) -> None:
-        """Handle a message that may be no record: the end of a partition, or an error."""
+        """Handle a message that may be an end of partition or an error instead of a record."""
         error: KafkaError | None = message.error()
         if error is None or is_passing(error):
             return
@@ -125,7 +119,7 @@ class KafkaReader:
             raise explain(error, f"cannot read {self.topic!r} from Kafka at {self.cluster.servers}")
 
     def _is_behind(self) -> bool:
-        """Ask the brokers whether a partition has records that were not returned."""
+        """Return whether the brokers have records that were not returned yet."""
         for partition, position in self.next.items():
             low, high = self.positions.bounds(partition, self.cluster.patience_s)
             if position < low:
@@ -135,12 +129,12 @@ class KafkaReader:
         return False
 
     def _lost(self, partition: int, low: int, high: int) -> DataError:
-        """Return the error that names the records between the position and the log."""
+        """Return the error for a position outside the log; it names the lost lines."""
         position, where = self.next[partition], f"{self.topic!r}/{partition}"
         if position < low:
             gone = f"lines {position} to {low - 1} of {where} were dropped by retention"
         else:
-            gone = f"line {position} of {where} is not there: its log is {low} to {high - 1} now"
+            gone = f"line {position} of {where} does not exist: the log is {low} to {high - 1} now"
         return DataError(
             f"{gone} before group {self.group!r} read them; nothing was skipped; {ALLOW_GAP_ADVICE}"
         )
@@ -150,8 +144,8 @@ def _take(client: Consumer, messages: list[Any], wanted: int, wait_s: float) -> 
     """Append up to ``wanted`` messages that arrive within ``wait_s``; fewer if they are long.
 
     The client does not report the size of the messages that it holds: a call for a thousand could
-    return hundreds of megabytes, which a broker sent as one compressed batch. When this raises,
-    the messages appended so far were taken from the client.
+    return hundreds of megabytes, which a broker sent as one compressed batch. If this raises, the
+    messages appended so far are no longer in the client.
     """
     until, n_bytes = time.monotonic() + wait_s, 0
     while wanted > 0 and n_bytes < MAX_POLL_BYTES:

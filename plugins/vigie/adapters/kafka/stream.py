@@ -18,22 +18,22 @@ _OUTAGE_S = 90.0
 
 
 class KafkaStream:
-    """Satisfies :class:`vigie.roles.LogStream`.
+    """Implement :class:`vigie.roles.LogStream` on Kafka.
 
     Parameters
     ----------
     servers
         Bootstrap servers, ``host:port,…``.
     locks
-        Store of the leases. None: a later consumer takes a partition over, and the commits of the
-        earlier one fail.
+        Store of the leases. None: no leases; the commits of a consumer fail as soon as another
+        one starts on its partition.
     security
         librdkafka's options for TLS and SASL.
     outage_s
-        Seconds that a call waits for brokers to come back.
+        Seconds that a write waits for unavailable brokers.
     patience_s
-        Seconds that reading and committing wait for them; None: ``outage_s``. A process that must
-        stop soon after a signal passes a short time.
+        Seconds that reads and commits wait for them; None: ``outage_s``. A process that must stop
+        soon after a signal passes a short time.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class KafkaStream:
             self._await(topic, lambda n: n == 0)
 
     def _await(self, topic: str, is_done: Callable[[int], bool]) -> None:
-        """Wait until a change that the controller made is visible on the brokers."""
+        """Wait until the brokers report a change that the controller has made."""
         deadline = time.monotonic() + CONNECT_S
         while not is_done(self.partitions(topic)):
             if time.monotonic() > deadline:

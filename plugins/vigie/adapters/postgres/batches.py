@@ -10,7 +10,7 @@ import orjson
 from vigie.encoding import dumps
 from vigie.records import Message
 
-#: Limits of a batch, because a reader decodes whole batches; a longer line is a batch of its own.
+#: Limits of a batch, because a reader decodes whole batches. A longer line is a separate batch.
 MAX_LINES = 1000
 MAX_BYTES = 1 << 20
 _HEADER_SIZE = 4
@@ -30,7 +30,7 @@ def split(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
 
 
 def pack(messages: Sequence[Message]) -> bytes:
-    r"""Encode a batch; any bytes are kept exactly.
+    r"""Encode a batch of messages with arbitrary bytes.
 
     Examples
     --------

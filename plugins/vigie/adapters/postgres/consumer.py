@@ -1,4 +1,4 @@
-"""Reads and commits partitions of the embedded stream; a fencing number guards each commit."""
+"""Read and commit partitions of the embedded stream; each commit checks a fencing number."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from vigie.stored_records import ALLOW_GAP_ADVICE, MAX_POLL_BYTES, check_metadat
 _IDLE_S = 0.1
 _theirs = stream_positions.c
 
-# Select the batch that contains the position, and as many of the next ones as the caller wants. A
-# sum over at most 512 rows limits them before any payload is read.
+# Select the batch that contains the position, and as many later batches as the caller wants. Sums
+# over at most 512 rows limit the number of batches before any payload is read.
 _PAGE = text("""
     SELECT base, at, payload FROM (
         SELECT *, sum(count) OVER (ORDER BY base) - count AS lines_before,
@@ -42,7 +42,7 @@ _PAGE = text("""
 def enter(
     engine: Engine, group: str, topic: str, partitions: Sequence[int]
 ) -> dict[int, tuple[int, int]]:
-    """Take over partitions whose leases are held; return the offset and new fence of each.
+    """Increment the fencing number of each leased partition; return its offset and new number.
 
     A new group starts at the oldest line. From then on, its position limits ``trim``.
     """
@@ -64,7 +64,7 @@ def _enter(connection: Connection, group: str, topic: str, partition: int) -> tu
 
 
 class PgConsumer:
-    """Satisfies :class:`vigie.roles.StreamConsumer`."""
+    """Implement :class:`vigie.roles.StreamConsumer` on PostgreSQL."""
 
     def __init__(
         self, engine: Engine, group: str, topic: str, entered: Mapping[int, tuple[int, int]]
@@ -100,9 +100,7 @@ class PgConsumer:
         return records
 
     def _read(self, max_records: int) -> list[StreamRecord]:
-        """Return up to ``max_records``, fewer if they are long; each call starts with another
-        partition.
-        """
+        """Return up to ``max_records``, fewer if they are long; rotate the first partition."""
         self._turn += 1
         order = self.partitions
         found: list[StreamRecord] = []
@@ -118,10 +116,7 @@ class PgConsumer:
         return found
 
     def _fetch(self, partition: int, wanted: int) -> bool:
-        """Decode the next batches, about as many as one poll returns; keep the rest for the next.
-
-        Return False at the end of the log.
-        """
+        """Decode about as many batches as one poll returns; return False at the end of the log."""
         position, ready = self._next[partition], self._ready[partition]
         place = {"topic": self._topic, "partition": partition, "position": position}
         with connected(self._engine) as connection:
@@ -135,7 +130,7 @@ class PgConsumer:
             )
         n_bytes = 0
         for row in rows:
-            if n_bytes >= MAX_POLL_BYTES:  # a batch of repeated lines may expand a thousandfold
+            if n_bytes >= MAX_POLL_BYTES:  # compressed batches may expand a thousandfold
                 break
             for offset, (value, headers) in enumerate(unpack(row.payload), row.base):
                 n_bytes += len(value)

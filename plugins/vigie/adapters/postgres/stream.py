@@ -23,11 +23,11 @@ _parts = stream_partitions.c
 
 
 class PgStream:
-    """Satisfies :class:`vigie.roles.LogStream`.
+    """Implement :class:`vigie.roles.LogStream` on PostgreSQL.
 
     Base offsets come from ``UPDATE stream_partitions … RETURNING``, which holds a row lock until
-    the commit: offsets have no gaps and become visible in order. The lease of a partition is a
-    session lock, which ends with its process, and a fencing number, which every commit checks.
+    the commit, so offsets have no gaps and become visible in order. The lease of a partition is a
+    session lock, which ends with its process. Every commit also checks a fencing number.
     """
 
     def __init__(self, engine: Engine, now: Callable[[], datetime] = utcnow) -> None:
@@ -55,9 +55,8 @@ class PgStream:
         return len(self.end_offsets(topic))
 
     def produce(self, topic: str, messages: Sequence[Message], partition: int = 0) -> int:
-        batches = [
-            (len(batch), pack(batch)) for batch in split(messages)
-        ]  # compress before taking the row lock
+        # Compress before the row lock is acquired.
+        batches = [(len(batch), pack(batch)) for batch in split(messages)]
         place = {"topic": topic, "partition": partition, "at": self._now()}
         mine = (_parts.topic == topic, _parts.partition == partition)
         grown = update(stream_partitions).where(*mine).values(next=_parts.next + len(messages))

@@ -25,9 +25,9 @@ lines gives the many rare normal lines too much weight: on BGL its ranking was w
 (area under the curve .28 instead of .93)."""
 
 ANCHORS = 64
-"""Training rows between the rarest line and a line of unseen words. Trees split only where their
-rows differ, so without anchors a line beyond all training lines would score like the rarest of
-them."""
+"""Artificial training rows between the rarest line and a line of unseen words. Trees split only
+where their rows differ. Without these rows, a line that is rarer than all training lines would get
+the score of the rarest one."""
 
 TRUSTED = ("numpy.dtype", "sklearn.tree._tree.Tree")
 """Types that a stored forest may contain in addition to those that skops trusts by default."""
@@ -57,7 +57,6 @@ class LogIsolationForest:
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """Return the settings, including the constants of this module."""
         return {**self._settings, "buckets": BUCKETS, "sample": SAMPLE}
 
     @property
@@ -148,9 +147,7 @@ class LogIsolationForest:
 
 
 def _hashed(lines: Sequence[str], size: int) -> Any:
-    """Return the hashed words (size 1) or word pairs (size 2) of each line, as a sparse
-    (n, BUCKETS) matrix of zeros and ones.
-    """
+    """Return the hashed words (or pairs, for size 2) of each line: a sparse (n, BUCKETS) matrix."""
     texts = [" ".join(tokens(line)) for line in lines]
     vectorizer = HashingVectorizer(
         n_features=BUCKETS, ngram_range=(size, size), token_pattern=r"\S+", lowercase=False,

@@ -73,12 +73,10 @@ class LstmAutoencoder:
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """Return the network sizes, the training settings and the size of the vocabulary."""
         return {**self._sizes, **self._training, "vocabulary": len(self._vocabulary)}
 
     @property
     def losses(self) -> Sequence[float]:
-        """Return the training loss of each epoch."""
         return self._losses
 
     def fit(self, lines: Sequence[str], weights: Sequence[float] | None = None) -> Self:
@@ -143,7 +141,6 @@ class LstmAutoencoder:
 
     @classmethod
     def unpack(cls, files: Mapping[str, bytes]) -> Self:
-        """Rebuild the detector from the files of :meth:`pack`."""
         settings = orjson.loads(files["network.json"])
         detector = cls(**settings["sizes"], **settings["training"])
         detector._vocabulary = Vocabulary.unpack(files["vocab.json"])

@@ -54,9 +54,7 @@ class LineAutoencoder(nn.Module):
         self.projection = nn.Linear(hidden, vocabulary)
 
     def states(self, lines: Tensor) -> Tensor:
-        """Return the decoder's states (n, length, hidden) for word numbers (n, length), padded on
-        the right.
-        """
+        """Return the decoder states (n, length, hidden) of right-padded lines (n, length)."""
         embedded = self.embedding(lines)
         encoded, _ = self.encoder(embedded)
         last = (lines != PAD).sum(dim=1).clamp(min=1) - 1
@@ -107,9 +105,7 @@ def one_thread(seed: int | None = None) -> Iterator[None]:
 def epochs_within(
     work: float, lines: Sequence[Sequence[int]], network: LineAutoencoder, epochs: int
 ) -> int:
-    """Return the number of epochs that fit into ``work``: at least ``MIN_EPOCHS`` and at most
-    ``epochs``.
-    """
+    """Return the number of epochs that ``work`` allows, from ``MIN_EPOCHS`` to ``epochs``."""
     weights = sum(p.numel() for name, p in network.named_parameters() if name != "embedding.weight")
     # Per weight and token, the forward pass takes 2 operations and the backward pass 4.
     epoch_work = 6.0 * weights * sum(map(len, lines))
@@ -127,8 +123,8 @@ def train(
 ) -> Iterator[float]:
     """Train the network; yield the mean cross-entropy per token after each epoch.
 
-    A line weighs ``1 + log(weight)``, so that a line seen a million times does not hide the rare
-    normal lines.
+    A line has the weight ``1 + log(weight)`` in the loss, so that a line seen a million times does
+    not dominate the rare normal lines.
     """
     deadline = time.monotonic() + time_limit_s
     batch = max(1, min(BATCH, len(lines) // STEPS))

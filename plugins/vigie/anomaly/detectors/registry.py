@@ -45,7 +45,7 @@ class TokenLoss:
 
 
 class Detector(Protocol):
-    """Scores normalised log lines; **higher is more anomalous**.
+    """Score normalised log lines; **higher is more anomalous**.
 
     A line is a template (see ``anomaly.scoring.normalise``) with at least one token; a blank line
     raises DataError. The score of a line does not depend on the other lines of the call, because a
@@ -108,7 +108,7 @@ def build_detector(name: str, *, epochs: int | None = None, **params: Any) -> De
 
 def _class_of(name: str) -> Any:
     if name not in DETECTORS:
-        raise DataError(f"there is no detector {name!r}; the detectors are {', '.join(DETECTORS)}")
+        raise DataError(f"unknown detector {name!r}; available detectors: {', '.join(DETECTORS)}")
     return pkgutil.resolve_name(DETECTORS[name])
 
 

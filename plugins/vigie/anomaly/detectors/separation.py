@@ -23,8 +23,8 @@ class Separation:
     """Metrics of one detector on held-out lines.
 
     The corrupted lines are **synthetic**: their tokens are shuffled or replaced by unseen tokens.
-    The metrics show that a detector notices lines that differ from its training data. They do not
-    show that it detects the faults of a real system, because there are no labels of such faults.
+    The metrics show that a detector recognises lines that differ from its training data. They do
+    not show that it detects the faults of a real system, because such faults have no labels here.
     """
 
     auc: float  # share of pairs in which the corrupted line scores higher than the normal one
@@ -38,7 +38,6 @@ class Separation:
     n_corrupted: int
 
     def as_metrics(self) -> dict[str, Any]:
-        """Return the metrics as JSON types."""
         return asdict(self)
 
 
@@ -78,9 +77,7 @@ def separation(
 
 
 def shuffle_tokens(line: str, draw: random.Random) -> str:
-    """Return the line with shuffled tokens; reversed if the shuffled order is the original
-    one.
-    """
+    """Shuffle the tokens of a line; reverse them if shuffling does not change their order."""
     tokens = line.split()
     other = draw.sample(tokens, len(tokens))
     return " ".join(other if other != tokens else reversed(tokens))
@@ -95,5 +92,5 @@ def put_unseen_tokens(line: str, draw: random.Random) -> str:
 
 
 def _auc(normal: NDArray[np.float64], corrupted: NDArray[np.float64]) -> float:
-    truth = np.concatenate([np.zeros(len(normal)), np.ones(len(corrupted))])
-    return float(roc_auc_score(truth, np.concatenate([normal, corrupted])))
+    labels = np.concatenate([np.zeros(len(normal)), np.ones(len(corrupted))])
+    return float(roc_auc_score(labels, np.concatenate([normal, corrupted])))

@@ -34,7 +34,7 @@ def tokens(line: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Numbers of words, starting at 2; 0 is padding and 1 is a word not seen in training.
+    """Map words to numbers from 2 on; 0 is padding and 1 is a word not seen in training.
 
     Examples
     --------
@@ -67,7 +67,6 @@ class Vocabulary:
         return len(self.words) + FIRST
 
     def pack(self) -> bytes:
-        """Return the vocabulary as JSON."""
         return orjson.dumps(self.words)
 
     @classmethod

@@ -44,10 +44,10 @@ _ERROR_TYPES = (TransientError, ConflictError, SettingsError, DataError, Permane
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestResult(JobResult):
-    """Numbers of lines that were written, and of ``blank`` lines that were left out.
+    """Numbers of lines that were written, and of ``blank`` lines that were skipped.
 
-    ``unreadable`` files (no permission, deleted meanwhile) were skipped, completely or from some
-    line on; the next run tries them again.
+    ``unreadable`` files (no permission, deleted meanwhile) were skipped in whole or in part. The
+    next run tries to read them again.
     """
 
     topic: str
@@ -73,10 +73,10 @@ def ingest_log_files(
 
     A file that cannot be read is logged, counted and skipped.
 
-    The position of a file is saved after its batch is durable. A crash in between writes that batch
-    again with the same line ids, so the index does not store a line twice; no line is skipped.
-    Lines that are appended during the run (for example to the platform's own logs) are left to the
-    next run.
+    The position of a file is saved after its batch is durable. After a crash in between, the next
+    run writes that batch again with the same line ids: no line is lost, and the index stores each
+    line once. Lines that are appended during the run (for example to the platform's own logs) are
+    written by the next run.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def ingest_log_files(
         If no file matches.
     """
     if batch < 1 or delay_s < 0:
-        raise DataError(f"batch must be at least 1 and delay not negative, not {batch}, {delay_s}")
+        raise DataError(f"batch must be at least 1 and delay at least 0, not {batch}, {delay_s}")
     files = find_files(base_dir, patterns)
     if not files:
         raise NotEnoughDataError(f"no file below {base_dir} matches {', '.join(patterns)}", found=0)
@@ -112,7 +112,7 @@ def ingest_log_files(
             for lines in writer.write_file(path, end):
                 tally.add(lines)
                 sleep(delay_s)
-        except OSError as exc:  # raised by the file: stores raise errors of vigie.errors
+        except OSError as exc:  # from the file only: stores raise errors of vigie.errors
             tally.unreadable += 1
             _warn(path, exc)
     log.info("wrote %d lines of %d files to %s", tally.lines, len(files), topic)
@@ -156,9 +156,7 @@ class _Writer:
         self._partitions = stream.partitions(topic)
 
     def write_file(self, path: Path, end: int) -> Iterator[list[LogLine]]:
-        """Write the new lines of a file and save its position after each batch; yield the
-        batches.
-        """
+        """Write the new lines of a file; yield each batch after its position is saved."""
         file = file_key(path)
         if file is None:
             return
@@ -177,7 +175,7 @@ class _Writer:
     def _produce(self, path: Path, position: ReadPosition, lines: Sequence[LogLine]) -> None:
         """Write lines of a file; an error names the first line that was not written.
 
-        Lines after it may have been written. Writing them again gives them the same ids.
+        Lines after it may have been written. If they are written again, they get the same ids.
         """
         if not lines:
             return
@@ -208,7 +206,7 @@ def _message(position: ReadPosition, source: str, line: LogLine) -> Message:
 
 
 def partition_of(file: str, partitions: int) -> int:
-    """Return the partition of a file; it is stable while the number of partitions is.
+    """Return the partition of a file; it changes only with the number of partitions.
 
     Examples
     --------

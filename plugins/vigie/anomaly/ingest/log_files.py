@@ -20,9 +20,7 @@ HEAD = 1024
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A complete line of a file: its first ``MAX_LINE`` bytes without the line end, and its
-    offsets.
-    """
+    """The first ``MAX_LINE`` bytes of a complete line, without the line end, and its position."""
 
     raw: bytes
     offset: int
@@ -32,7 +30,7 @@ class LogLine:
 
     @property
     def is_blank(self) -> bool:
-        """Whether the line holds only white space."""
+        """Whether the line contains only white space."""
         return not self.raw.strip()
 
 
@@ -51,9 +49,7 @@ class ReadPosition:
     generation: int = 0
 
     def line_id(self, offset: int, raw: bytes) -> str:
-        """Return the id of a line, derived from the file, its generation, the offset and the
-        bytes.
-        """
+        """Return the id of a line: a digest of file, generation, offset and bytes."""
         return digest(f"{self.file}.{self.generation}", str(offset), raw)
 
     def as_state(self) -> dict[str, Any]:
@@ -76,11 +72,11 @@ def find_files(base: Path, patterns: Sequence[str] = PATTERNS) -> list[Path]:
     Raises
     ------
     DataError
-        If a pattern leads out of ``base``.
+        If a pattern is absolute or contains ``..``.
     """
     for pattern in patterns:
         if pattern.startswith("/") or ".." in Path(pattern).parts:
-            raise DataError(f"the pattern {pattern!r} leaves {base}; use one below it")
+            raise DataError(f"pattern {pattern!r} must be relative to {base}, without '..'")
     root = base.resolve()
     found = {path for pattern in patterns for path in base.glob(pattern)}
     real = {path.resolve(): path for path in sorted(found, reverse=True)}

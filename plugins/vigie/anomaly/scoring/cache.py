@@ -9,9 +9,9 @@ V = TypeVar("V")
 
 
 class GenerationCache(Generic[K, V]):
-    """Keeps recently used entries, at most ``2 * capacity``, at the speed of a dict.
+    """Cache the recently used entries, at most ``2 * capacity``, in two dictionaries.
 
-    When the young generation is full it replaces the old one, whose entries are dropped. An entry
+    When the young generation is full, it replaces the old one, whose entries are dropped. An entry
     that is read from the old generation moves to the young one, so entries in use are kept.
 
     Parameters
@@ -33,7 +33,6 @@ class GenerationCache(Generic[K, V]):
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
-        """Return the value of ``key``, or None."""
         value = self._young.get(key)
         if value is None:
             value = self._old.pop(key, None)

@@ -1,4 +1,4 @@
-"""Open the detector that scores now; explain its scores, measure it on fresh lines."""
+"""Open the deployed detector, explain its scores, and measure it on log lines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ class ChampionDetector:
 
     @property
     def version(self) -> int:
-        """The version of its bundle."""
         return self.deployment.version
 
 
@@ -41,7 +40,7 @@ def champion_detector(services: Services, name: str) -> ChampionDetector:
     NotEnoughDataError
         No version is deployed.
     DataError
-        The bundle is damaged, or its golden lines get other scores.
+        The bundle is damaged, or the scores of its golden lines differ from those at training.
     """
     from vigie.anomaly.detectors.registry import read_manifest, unpack
 
@@ -57,7 +56,10 @@ def champion_detector(services: Services, name: str) -> ChampionDetector:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Template, score and tokens of a line, highest loss first; a blank line has no score."""
+    """Template, score and tokens of a line.
+
+    The tokens are sorted by loss, highest first. The score of a blank line is None.
+    """
 
     line: str
     template: str
@@ -68,7 +70,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplanationResult(JobResult):
-    """Explanations of lines by one detector, with the threshold of its training."""
+    """Explanations of lines by one detector, and the threshold that its training set."""
 
     detector: str
     model_version: int
@@ -79,7 +81,7 @@ class ExplanationResult(JobResult):
 def explain_anomaly(
     services: Services, *, lines: Sequence[bytes], detector: str = LSTM_AUTOENCODER
 ) -> ExplanationResult:
-    """Return the tokens that contribute most to the score of each line. Changes nothing."""
+    """Return the tokens that contribute most to the score of each line."""
     champion = champion_detector(services, detector)
     threshold = float(champion.manifest["threshold"])
     found: list[Explanation] = []
@@ -111,7 +113,7 @@ class ChampionResult(JobResult):
 def measure_champion(
     services: Services, *, detector: str, base_dir: Path | None = None, max_lines: int = 5000
 ) -> ChampionResult:
-    """Compare sampled lines with synthetic corruptions of them. Changes nothing.
+    """Measure how well the champion separates sampled lines from corruptions of them.
 
     The sample may contain lines that the detector was trained on.
     """

@@ -1,4 +1,4 @@
-"""Publishes copies of dead letters in a topic, for other consumers of the stream."""
+"""Publish copies of dead letters to a topic, for other consumers of the stream."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def publish_copies(stream: LogStream, topic: str, dead: Sequence[DeadRecord]) ->
     """Write each record, byte for byte, to the dead-letter topic; create the topic if missing.
 
     The headers of a copy are those of the record, ``kind``, ``reason``, and the coordinates
-    ``topic``, ``partition`` and ``offset``. If a record is too large for the topic, its copy has
-    only the start, without the headers of the record, and the headers ``original_length`` and
-    ``sha256``. The index keeps the whole record.
+    ``topic``, ``partition`` and ``offset``. If a record is too large for the topic, its value is
+    truncated, and ``original_length`` and ``sha256`` replace the headers of the record. The index
+    contains the whole record.
 
-    After a crash a repeated batch is written again; a consumer recognises duplicates by their
-    coordinates.
+    After a crash, the copies of the repeated batch are published again. A consumer can recognise
+    duplicates by their coordinates.
     """
     stream.create_topic(topic)
     try:
@@ -54,11 +54,11 @@ def _publish_alone(stream: LogStream, topic: str, dead: DeadRecord) -> None:
             problem = exc
         else:
             return
-    log.warning("no copy of a dead letter fits into topic %s; the index has it: %s", topic, problem)
+    log.warning("topic %s refused a dead letter; only the index contains it: %s", topic, problem)
 
 
 def _copies(record: StreamRecord, kind: str, reason: str) -> Iterator[Message]:
-    """Yield the whole record, then shorter and shorter copies of it."""
+    """Yield a copy of the whole record, then shorter and shorter copies."""
     yield _copy(record, kind, reason)
     whole = {
         "original_length": str(len(record.value)),

@@ -1,8 +1,8 @@
-"""Score the lines of the stream as they arrive, until asked to stop.
+"""Score the lines of the stream as they arrive, until a stop is requested.
 
-A follower repeats rounds. In a round it takes the lease of each free partition that has lines, one
-after the other, drains it for a few batches, and releases it. Several followers, and the workers of
-the DAG, therefore share the partitions of a group without knowing each other.
+A follower works in rounds. In a round it visits each free partition that has lines: it acquires the
+lease, scores a few batches, and releases the lease. Several followers and the workers of the DAG
+can therefore share the partitions of a group without any other coordination.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CALL_WAIT_S = 10.0
-"""Seconds that the index of a follower waits inside one call: a stop request waits as long."""
+"""Maximum seconds that one call of a follower to the index waits; a stop is delayed as long."""
 
 BATCHES_PER_LEASE = 5
-"""Batches after which a follower releases a partition, so that others get their share."""
+"""Batches after which a follower releases a partition, so that other scorers get a share."""
 
 MAX_LOST_LEASES = 5
-"""Leases lost in a row, without a committed batch between them, before a follower gives up."""
+"""Consecutive lost leases, without a committed batch between them, that a follower tolerates."""
 
 _SLICE_S = 0.5  # longest time between two checks of should_stop while waiting
 _MAX_PAUSE_S = 30.0
@@ -48,7 +48,7 @@ _CHAMPION_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowOptions:
-    """What to read, for which group, and how to judge it; see :func:`score_stream`."""
+    """Options of :func:`follow_stream`, with the meaning that they have in ``score_stream``."""
 
     topic: str
     group: str
@@ -71,22 +71,22 @@ def follow_stream(
 ) -> ScoreResult:
     """Score lines as they arrive; return the counts when ``should_stop`` returns True.
 
-    A position is committed after its lines are stored. While the index or the brokers are away the
-    follower releases its partition and tries again after a pause, twice as long each time, at most
-    30 s. When it loses a lease, the commit is refused: the next owner reads the lines again, and
-    documents that exist stay one.
+    A position is committed after its lines are stored. During an outage of the index or the brokers
+    the follower releases its partition and retries with exponential backoff, at most 30 s. If it
+    lost a lease, its commit fails. The next owner reads the lines again, and the index still
+    stores each line once.
 
     Parameters
     ----------
     services
         ``services.index`` should wait no longer than ``CALL_WAIT_S`` inside one call.
     options
-        What to read and how to judge it.
+        Topic, group, index, and options of the scoring.
     should_stop
         Checked at least twice a second while waiting, and before each batch.
     on_result
-        Called with the counts so far: after lines were scored and no more arrived for ``wait_s``,
-        at the latest every 30 s, and before a stop that leaves lines uncommitted.
+        Called with the counts so far: when no line arrived for ``wait_s`` after lines were scored,
+        at least every 30 s, and before a TransientError at the end.
     wait_s
         Seconds without a line until ``on_result`` is called; also the first pause in an outage.
 
@@ -95,13 +95,13 @@ def follow_stream(
     ConflictError
         Leases were lost several times in a row without a committed batch.
     TransientError
-        Stopped while a service was away, with lines that were read and not committed. They are
-        read again.
+        The stop was requested during an outage, and lines that were read are not committed. The
+        next scorer reads them again.
     """
     if options.batch_size < 1:
         raise DataError(f"batch must be at least 1, not {options.batch_size}")
     if not services.stream.partitions(options.topic):
-        raise DataError(f"there is no topic {options.topic!r}; create it: vigie stream topic")
+        raise DataError(f"no topic {options.topic!r}; create it with `vigie stream topic`")
     for spec in (anomaly_index(options.index), DEAD_LETTERS):
         services.index.ensure(spec)
     champion = champion_detector(services, options.detector)
@@ -141,8 +141,7 @@ class _Follower:
         if left := sum(self.uncommitted.values()):
             self.on_result(result)
             raise TransientError(
-                f"stopped with {left} lines that are not committed; they are read again: "
-                f"{self.trouble}"
+                f"stopped with {left} uncommitted lines, which will be read again: {self.trouble}"
             )
         return result
 
@@ -181,14 +180,14 @@ class _Follower:
         return due
 
     def _visit(self, partition: int) -> None:
-        """Hold one partition for a few batches, if it is free."""
+        """Score a few batches of a partition if its lease is free."""
         names = self.options
         with ExitStack() as leases:
             try:
                 consumer = leases.enter_context(
                     self.services.stream.consumer(names.group, names.topic, [partition], 0.0)
                 )
-            except ConflictError as exc:  # its owner reads the lines
+            except ConflictError as exc:  # the owner of the lease reads them
                 self.uncommitted.pop(partition, None)
                 log.debug("partition %d is not free: %s", partition, exc)
                 return
@@ -216,7 +215,7 @@ class _Follower:
         self.uncommitted.pop(partition, None)
 
     def _count_lost_lease(self, error: ConflictError) -> None:
-        """Log a lost lease; give up if no batch was committed since several lost ones."""
+        """Log a lost lease; raise if too many were lost without a committed batch."""
         read = self.total.counts.read
         self.lost = self.lost + 1 if read == self.read_at_loss else 1
         self.read_at_loss = read
@@ -226,7 +225,7 @@ class _Follower:
             raise error
 
     def _report_if_due(self) -> None:
-        """Report when it is quiet after lines were scored, or every 30 s; not in an outage."""
+        """Call ``on_result`` if it is due; never during an outage."""
         now, read = time.monotonic(), self.total.counts.read
         is_quiet = read > self.reported and now - self.active_at >= self.wait_s
         if self.trouble is None and (is_quiet or now - self.reported_at >= _REPORT_S):
@@ -244,7 +243,7 @@ class _Follower:
                 self.champion = champion_detector(self.services, self.options.detector)
                 self.scorer = self._scorer()
         except TransientError as exc:
-            log.warning("version %d keeps scoring: %s", self.champion.version, exc)
+            log.warning("still scoring with version %d: %s", self.champion.version, exc)
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -252,12 +251,12 @@ class _Follower:
             time.sleep(min(left_s, _SLICE_S))
 
     def _lag(self) -> int | None:
-        """Trim the stream and count the uncommitted lines; None while a service is away."""
+        """Trim the stream and count the uncommitted lines; return None during an outage."""
         names, stream = self.options, self.services.stream
         if self.trouble is not None:
             return None
         try:
-            stream.trim(names.topic)  # keeps the embedded stream from growing without end
+            stream.trim(names.topic)  # limits the size of the embedded stream
             return stream.lag(names.group, names.topic)
         except TransientError as exc:
             log.warning("the lag is unknown: %s", exc)
@@ -285,7 +284,7 @@ class _Follower:
 
 
 def pause_s(first_s: float, failures: int) -> float:
-    """Return the pause after a failed round: twice as long each time, up to half a minute.
+    """Return the exponential backoff after failed rounds, at most 30 s.
 
     Examples
     --------

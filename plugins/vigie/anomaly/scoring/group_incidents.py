@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WINDOW = timedelta(minutes=10)
-"""Windows are fixed, not gaps between lines: a late line changes one incident and merges none."""
+"""Windows have fixed limits, so that a late line changes one incident and never merges two."""
 
 MAX_SOURCES = 20
 
@@ -46,7 +46,7 @@ INCIDENTS = IndexSpec(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentsResult(JobResult):
-    """Number of incidents since the earliest new anomaly, and of those written or rewritten."""
+    """Numbers of incidents since the earliest new anomaly, and of those that were written."""
 
     incidents: int
     written: int
@@ -54,10 +54,10 @@ class IncidentsResult(JobResult):
 
 
 def group_incidents(services: Services, *, topic: str, index: str) -> IncidentsResult:
-    """Write one incident per template and ten minutes, from the earliest anomaly not grouped yet.
+    """Write one incident per template and ten-minute window, from the earliest new anomaly on.
 
-    An incident that has grown is rewritten under the same id. A crash may leave it missing; the
-    pending spans make the next run write it again.
+    An incident with new lines is deleted and written again under the same id. After a crash in
+    between, the next run writes it, because its span is still pending.
     """
     services.index.ensure(INCIDENTS)
     with services.locks.hold(f"incidents:{index}", wait_s=30.0):
@@ -89,7 +89,7 @@ def _write(log_index: LogIndex, incidents: list[Document]) -> int:
     log_index.delete(INCIDENTS.name, [incident.id for incident in changed])
     outcome = log_index.create(INCIDENTS.name, changed)
     if outcome.rejected:
-        raise DataError(f"an incident was refused: {outcome.rejected[0].reason}")
+        raise DataError(f"the index refused an incident: {outcome.rejected[0].reason}")
     return len(changed)
 
 
@@ -98,7 +98,7 @@ def _is_same(stored: dict[str, object] | None, incident: Document) -> bool:
 
 
 def window_start(at: datetime) -> datetime:
-    """Return the start of the window that an instant falls into.
+    """Return the start of the window that contains an instant.
 
     Examples
     --------
@@ -109,10 +109,10 @@ def window_start(at: datetime) -> datetime:
 
 
 def group(index: str, documents: Iterable[Document]) -> list[Document]:
-    """Return the incidents of documents in order of time; skip documents that are no anomalies.
+    """Group documents, which are sorted by time, into incidents; skip normal documents.
 
-    The id is a digest of index, template and window: the same lines give the same incident, and
-    more lines extend it.
+    The id of an incident is a digest of index, template and window, so that more lines of the same
+    template extend the same incident.
     """
     found: dict[str, dict[str, Any]] = {}
     for document in documents:

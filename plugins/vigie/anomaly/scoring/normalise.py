@@ -1,9 +1,9 @@
-r"""Turns log lines into templates: variable parts become named masks.
+r"""Convert log lines to templates: named masks replace the variable parts.
 
-The masks are applied in order; each is an expression that runs in linear time. **No mask contains
-a literal digit or keeps one.** Therefore a line and its *digit shape* (every digit replaced by 0)
-have the same template, and a cache from shape to template is exact. Log lines differ mostly in
-their digits, so most lines need one translation and one look-up.
+The masks are applied in order; each is a regular expression that runs in linear time. **No mask
+matches a specific digit, and no mask keeps a digit of the line.** Therefore a line and its *digit
+shape* (every digit replaced by 0) have the same template, and a cache from shape to template is
+exact. Log lines differ mostly in their digits, so most lines need one translation and one look-up.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from vigie.anomaly.scoring.cache import GenerationCache
 
 MAX_BYTES = 8192
-"""Length of the start of a line that becomes its template; detectors read 50 tokens of it."""
+"""Number of bytes of a line that are normalised; detectors read only the first 50 tokens."""
 
 CACHED_BYTES = 1024
-"""Longer lines rarely repeat, and would make the cache large."""
+"""Maximum length of a cached line: longer lines rarely repeat and would make the cache large."""
 
 SHAPE = bytes.maketrans(b"123456789", b"000000000")
 
@@ -26,10 +26,7 @@ _DATE = rb"(?:\d{4}[-./]\d{2}[-./]\d{2}|\d{2}[-./]\d{2}[-./]\d{2,4}|" + _MONTH +
 _TIME = rb"\d{2}[:.]\d{2}[:.]\d{2}(?:[.,]\d+)?(?:Z\b|\s?[+-]\d{2}:?\d{2}\b)?"
 
 MASKS: tuple[tuple[re.Pattern[bytes], bytes], ...] = (
-    (
-        re.compile(rb"\x1b\[[\d;]*[A-Za-z]|^\xef\xbb\xbf"),
-        b"",
-    ),  # colours of a terminal, byte order mark
+    (re.compile(rb"\x1b\[[\d;]*[A-Za-z]|^\xef\xbb\xbf"), b""),  # terminal colours, byte order mark
     (re.compile(rb"\b" + _DATE + rb"(?:[T\s-]" + _TIME + rb")?"), b"<TIME>"),
     (re.compile(rb"\b" + _TIME), b"<TIME>"),
     (re.compile(rb"\b[\da-fA-F]{8}(?:-[\da-fA-F]{4}){3}-[\da-fA-F]{12}\b"), b"<UUID>"),
@@ -60,7 +57,7 @@ def mask(line: bytes) -> str:
 
 
 class Normaliser:
-    """Returns the templates of lines, with a cache by digit shape.
+    """Convert lines to templates, with a cache by digit shape.
 
     Attributes
     ----------

@@ -1,9 +1,8 @@
-"""Spans of an anomaly index that have anomalies without an incident.
+"""Time spans of an anomaly index whose anomalies are not grouped into incidents yet.
 
 ``score_stream`` marks the earliest anomaly of a batch *before* it commits the batch;
-``group_incidents`` marks the spans that it has grouped. Each key has one writer, so neither
-overwrites the other. A crash leaves a mark that makes the next run look again, which changes
-nothing if there is nothing new.
+``group_incidents`` marks the spans that it has grouped. Each of them writes only its own state
+keys. After a crash, a span that was already grouped may be grouped again, which changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PendingSpan:
-    """Anomalies of one partition from ``since`` on (ISO 8601, UTC), at its change ``number``."""
+    """Time span of one partition, from ``since`` on (ISO 8601, UTC).
+
+    ``number`` counts how often the partition was marked.
+    """
 
     index: str
     topic: str
@@ -41,7 +43,7 @@ def mark_pending(state: StateStore, index: str, topic: str, partition: int, sinc
 def pending_spans(
     state: StateStore, stream: LogStream, index: str, topic: str
 ) -> list[PendingSpan]:
-    """Return the spans that no ``group_incidents`` has grouped."""
+    """Return the spans of a topic that are not grouped yet."""
     spans: list[PendingSpan] = []
     for partition in range(stream.partitions(topic)):
         known = state.get(state_keys.pending_incidents(index, topic, partition))
@@ -52,7 +54,7 @@ def pending_spans(
 
 
 def mark_grouped(state: StateStore, spans: list[PendingSpan]) -> None:
-    """Mark spans as grouped; later changes of the same partitions stay pending."""
+    """Mark spans as grouped; a partition that was marked again in the meantime stays pending."""
     for span in spans:
         key = state_keys.grouped_incidents(span.index, span.topic, span.partition)
         state.put(key, {"number": span.number})

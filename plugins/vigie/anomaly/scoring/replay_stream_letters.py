@@ -27,10 +27,11 @@ log = logging.getLogger(__name__)
 def stream_replay(services: Services) -> ReplayHandler:
     """Return the handler that scores and indexes dead letters of the stream again.
 
-    A letter contains the line, not the refused document, so the current champion scores it. The
-    document has the id that the refused one had: a repeated replay writes no second document. The
-    threshold of the partition has changed since, so the line is not judged (``warming_up``) and
-    does not update it. Letters without a deployed detector remain, with a warning.
+    A dead letter contains the line, not the refused document, so the current champion scores it.
+    The document gets the id of the refused one, so a repeated replay writes no second document. The
+    line is not classified (status ``warming_up``) and does not update the threshold, which has
+    changed since. If no version of the detector is deployed, the dead letter is kept, with a
+    warning.
     """
 
     def replay(letters: Sequence[Document]) -> Iterator[Sequence[str]]:
@@ -53,9 +54,9 @@ def stream_replay(services: Services) -> ReplayHandler:
 
 
 def record_of(letter: Document) -> StreamRecord:
-    """Return the stream record in a letter."""
+    """Rebuild the stream record of a dead letter."""
     body, extra = letter.body, letter.body.get("extra", {})
-    at = extra.get("timestamp", body["@timestamp"])  # missing in letters of older versions
+    at = extra.get("timestamp", body["@timestamp"])  # missing in dead letters of older versions
     return StreamRecord(
         topic=extra.get("topic", body["source"]),
         partition=body.get("source_partition", 0),

@@ -25,7 +25,7 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class ScoreCounts(LineCounts):
-    """Number of lines by outcome, and of documents by status."""
+    """Numbers of lines by outcome and of documents by status."""
 
     anomalies: int = 0
     warming_up: int = 0
@@ -51,7 +51,7 @@ class ScoreResult(JobResult):
     seconds: float
     lost: int  # lines that retention deleted before they were read
     lag: int | None  # uncommitted lines of all partitions; None: the stream did not answer
-    filtered: int = 0  # every line of the stream is scored
+    filtered: int = 0  # always 0, because every line of the stream is scored
 
 
 def score_result(

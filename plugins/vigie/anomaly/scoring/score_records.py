@@ -1,4 +1,4 @@
-"""Turns records of the stream into documents: normalise, score, judge. Writes nothing."""
+"""Convert records of the stream to documents: normalise, score and classify their lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from vigie.anomaly.scoring.normalise import Normaliser
-from vigie.anomaly.scoring.scored_documents import Judged
+from vigie.anomaly.scoring.scored_documents import ScoredLine
 from vigie.anomaly.scoring.scorer import CachedScorer
 from vigie.encoding import iso_utc
 from vigie.records import MAX_LINE, Document, StreamRecord
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from vigie.anomaly.detectors.registry import Detector
     from vigie.anomaly.scoring.threshold import DynamicThreshold, Verdict
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")  # a line id is one too
-_LENGTH = re.compile(r"[0-9]{1,18}")  # fits the field of type long; a header may contain anything
+_SHA256 = re.compile(r"[0-9a-f]{64}")  # also the format of a line id
+_LENGTH = re.compile(r"[0-9]{1,18}")  # 18 digits fit into a field of type long
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CONTROL = bytes({*range(32)} - {*b"\t\n\r\x0b\x0c\x1b"})
@@ -30,10 +30,10 @@ _LOOKED_AT = 4096
 _BINARY_SHARE = 0.3
 
 SEARCHED = 80
-"""Number of bytes at the start of a line that may contain its time."""
+"""Number of bytes at the start of a line that are searched for a timestamp."""
 
 SKEW = timedelta(hours=24)
-"""Difference between the time of a line and its arrival that is marked as ``clock_skew``."""
+"""``clock_skew`` is true if the time in a line differs from its arrival by more than this."""
 
 _STAMP = re.compile(
     rb"(?<!\d)(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,6}))?\d*"
@@ -43,12 +43,15 @@ _STAMP = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ScoredBatch:
-    """The documents of a batch (``documents[i]`` of ``records[i]``), the records that are no lines,
-    and the thresholds after the batch."""
+    """The result of scoring a batch.
+
+    ``documents[i]`` belongs to ``records[i]``. ``poison`` contains the records that are no lines of
+    text, and ``thresholds`` the thresholds after the batch.
+    """
 
     records: list[StreamRecord]
     documents: list[Document]
-    judged: list[Judged]
+    lines: list[ScoredLine]
     poison: list[StreamRecord]
     thresholds: dict[int, DynamicThreshold]
 
@@ -62,20 +65,11 @@ class ScoredBatch:
         return found
 
     def count(self, status: str) -> int:
-        """Count documents by status."""
-        return sum(judged.status == status for judged in self.judged)
+        return sum(line.status == status for line in self.lines)
 
 
 class RecordScorer:
-    """Turns batches of records into documents with one detector; caches scores and templates.
-
-    Parameters
-    ----------
-    detector, version
-        The detector and the version of its bundle, a field of each document.
-    now
-        The clock, for ``ingested_at``.
-    """
+    """Convert batches of records to documents with one detector; cache scores and templates."""
 
     def __init__(self, detector: Detector, version: int, now: Callable[[], datetime]) -> None:
         self.scorer = CachedScorer(detector)
@@ -86,27 +80,27 @@ class RecordScorer:
     def score(
         self, records: Sequence[StreamRecord], thresholds: Mapping[int, DynamicThreshold]
     ) -> ScoredBatch:
-        """Score records in offset order per partition, with the thresholds before the batch."""
+        """Score a batch whose records are in offset order within each partition."""
         poison = [record for record in records if not is_line(record.value)]
         refused = {id(record) for record in poison}
         good = [record for record in records if id(record) not in refused]
         templates = self.normaliser.templates(_kept(record.value) for record in good)
         scored = self.scorer.score(templates)
         scores = [item.score for item in scored]
-        verdicts, after = _judge(good, scores, thresholds)
-        judged = [
-            Judged(template, item, verdict, self._why(template, verdict))
+        verdicts, after = _classify(good, scores, thresholds)
+        lines = [
+            ScoredLine(template, item, verdict, self._why(template, verdict))
             for template, item, verdict in zip(templates, scored, verdicts, strict=True)
         ]
-        documents = list(map(self._document, good, judged))
-        return ScoredBatch(good, documents, judged, poison, after)
+        documents = list(map(self._document, good, lines))
+        return ScoredBatch(good, documents, lines, poison, after)
 
     def _why(self, template: str, verdict: Verdict | None) -> tuple[str, ...]:
         if verdict is None or not verdict.is_anomaly:
             return ()
         return tuple(self.scorer.top_tokens(template))
 
-    def _document(self, record: StreamRecord, judged: Judged) -> Document:
+    def _document(self, record: StreamRecord, line: ScoredLine) -> Document:
         happened = event_time(record.value) or record.timestamp
         body = {
             "@timestamp": iso_utc(happened),
@@ -119,13 +113,13 @@ class RecordScorer:
             "offset": record.offset,
             "detector": self.scorer.detector.name,
             "model_version": self.version,
-            **judged.fields(),
+            **line.fields(),
         }
         return Document(document_id(record), body)
 
 
 def is_line(value: bytes) -> bool:
-    """Return whether the bytes are a line of text: not empty, with few control or invalid bytes."""
+    """Return whether the bytes are text: not empty, with few control characters and bad bytes."""
     start = value[:_LOOKED_AT]
     if not start:
         return False
@@ -136,10 +130,10 @@ def is_line(value: bytes) -> bool:
 
 
 def document_id(record: StreamRecord) -> str:
-    """Return the id that ``ingest`` gave the line, else its coordinates and its timestamp.
+    """Return the ``line_id`` header if it is valid, else an id of coordinates and timestamp.
 
     A topic that was deleted and recreated starts at offset 0 again. Without the timestamp, a new
-    line would get the id of an old one. A replay uses the same timestamp, and gets the same id.
+    line would get the id of an old one. A replay uses the same timestamp and gets the same id.
     """
     given = record.headers.get("line_id", "")
     if _SHA256.fullmatch(given):
@@ -148,12 +142,12 @@ def document_id(record: StreamRecord) -> str:
     return f"{record.topic}-{record.partition}-{record.offset}-{at}"
 
 
-def _judge(
+def _classify(
     records: Sequence[StreamRecord],
     scores: Sequence[float | None],
     thresholds: Mapping[int, DynamicThreshold],
 ) -> tuple[list[Verdict | None], dict[int, DynamicThreshold]]:
-    """Judge the scores of each partition in order; lines without a score are skipped."""
+    """Classify the scores of each partition in order; skip lines without a score."""
     rows: dict[int, list[int]] = defaultdict(list)
     for row, (record, score) in enumerate(zip(records, scores, strict=True)):
         if score is not None:
@@ -161,7 +155,9 @@ def _judge(
     verdicts: list[Verdict | None] = [None] * len(records)
     after = dict(thresholds)
     for partition, mine in rows.items():
-        found, after[partition] = thresholds[partition].judge([scores[row] or 0.0 for row in mine])
+        found, after[partition] = thresholds[partition].classify(
+            [scores[row] or 0.0 for row in mine]
+        )
         for row, verdict in zip(mine, found, strict=True):
             verdicts[row] = verdict
     return verdicts, after
@@ -172,7 +168,7 @@ def _kept(value: bytes) -> bytes:
 
 
 def _message(record: StreamRecord) -> dict[str, Any]:
-    """Return the fields of the line: text, and base64 if the text is not exact."""
+    """Return the text of the line, its base64 form if decoding loses bytes, and its size."""
     raw = _kept(record.value)
     found: dict[str, Any] = {"message": raw.decode("utf-8", "backslashreplace")}
     if b"\x00" in raw or not _is_utf8(raw):
@@ -197,7 +193,7 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def event_time(line: bytes) -> datetime | None:
-    """Return the ISO 8601 time near the start of a line, or None; without a zone it is UTC.
+    """Return the ISO 8601 time near the start of a line (UTC if it has no zone), or None.
 
     Examples
     --------

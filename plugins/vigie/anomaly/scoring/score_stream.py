@@ -1,4 +1,4 @@
-"""Score the lines of the stream and index them, once per line."""
+"""Score the lines of the stream and index each line once."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ MAX_LINES = 1_000_000
 
 @dataclass
 class StreamScorer:
-    """Scores batches of records and stores their documents; caches scores between batches.
+    """Score batches of records and store their documents; cache scores between batches.
 
     Parameters
     ----------
     services
-        ``index`` and ``state`` are written; ``stream`` if there is a dead-letter topic.
+        ``index`` and ``state`` are written, and ``stream`` if there is a dead-letter topic.
     champion
         The detector that scores.
     rule
         The threshold before the first score.
     topic, index
-        What is read, and where the documents go.
+        The topic of the records and the index of their documents.
     dead_letter_topic
-        Topic for a copy of each dead letter, at least once; None: only the index has it.
+        Topic that gets a copy of each dead letter, at least once. None: no copies.
     """
 
     services: Services
@@ -81,9 +81,9 @@ class StreamScorer:
         consumer
             Holds the leases of the partitions.
         run
-            Receives the counts and the thresholds.
+            Updated with the counts and thresholds of each committed batch.
         max_lines, batch_size, max_batches
-            Lines at most, lines per batch at most, and batches at most.
+            Maximum numbers of lines, of lines per batch, and of batches.
         should_stop
             Checked before each batch.
         """
@@ -105,7 +105,7 @@ class StreamScorer:
     def _process(
         self, consumer: StreamConsumer, run: ScoreRun, records: Sequence[StreamRecord]
     ) -> None:
-        """Score, store, mark anomalies, commit; repeating a batch changes nothing."""
+        """Score and store a batch, mark its anomalies, and commit it. Idempotent."""
         batch = self.scorer.score(records, run.thresholds)
         crash_point("before_bulk")
         stored = self._store(batch)
@@ -184,7 +184,7 @@ class StreamScorer:
 
 @dataclass
 class ScoreRun:
-    """The progress of draining; only committed lines count."""
+    """Counts and thresholds of the batches that were committed."""
 
     counts: ScoreCounts = field(default_factory=ScoreCounts)
     thresholds: dict[int, DynamicThreshold] = field(default_factory=dict)
@@ -212,15 +212,15 @@ def score_stream(
     """Drain partitions: each line becomes one document of ``index`` or one dead letter.
 
     A position is committed after its lines are stored, together with the state of the threshold.
-    After a crash at any point, a rerun repeats at most one batch, from the state before it: the
-    documents and the thresholds are the same.
+    After a crash, a rerun repeats at most one batch, with the thresholds before it. Documents and
+    thresholds are therefore the same as without the crash.
 
     Parameters
     ----------
     services
         ``stream``, ``index``, ``state``, ``deployments`` and ``bundles`` are used.
     topic, group, partitions
-        What to read, for which group; partitions None: all.
+        The topic, the group that reads it, and the partitions to read (None: all).
     index
         Index of the documents.
     detector
@@ -229,9 +229,9 @@ def score_stream(
     factor, threshold, update
         See :class:`vigie.anomaly.scoring.threshold.DynamicThreshold`.
     max_lines, batch_size
-        Lines at most, and lines per batch.
+        Maximum number of lines, in total and per batch.
     dead_letter_topic
-        Topic that gets copies of the dead letters; None: only the index has them.
+        Topic that gets copies of the dead letters. None: no copies.
     allow_gap
         Skip lines that retention deleted before they were read, and count them.
     lease_wait_s
@@ -240,11 +240,11 @@ def score_stream(
     Raises
     ------
     DataError
-        Lines were lost, without ``allow_gap``.
+        Retention deleted lines before they were read, and ``allow_gap`` is False.
     NotEnoughDataError
         The topic does not exist, or no detector is deployed.
     ConflictError
-        Another worker or follower holds a partition, or took it when this one lost its lease.
+        Another worker or follower holds a lease, or acquired it after this worker lost it.
     """
     if batch_size < 1 or max_lines < 1:
         raise DataError(f"batch and max_lines must be at least 1, not {batch_size}, {max_lines}")
@@ -256,7 +256,7 @@ def score_stream(
     lost = skip_lost_lines(services.stream, **leases) if allow_gap else 0
     with services.stream.consumer(group, topic, partitions, lease_wait_s) as consumer:
         scorer.drain(consumer, run, max_lines=max_lines, batch_size=batch_size)
-    services.stream.trim(topic)  # keeps the embedded stream from growing without end
+    services.stream.trim(topic)  # limits the size of the embedded stream
     worker = min(run.thresholds, default=0)
     return score_result(
         run.counts,
@@ -281,9 +281,9 @@ def _scorer(
     index: str,
     dead_letter_topic: str | None,
 ) -> StreamScorer:
-    """Return a scorer for an existing topic; create the indices that are absent."""
+    """Return a scorer for an existing topic; create missing indices."""
     if not services.stream.partitions(topic):
-        raise NotEnoughDataError(f"there is no topic {topic!r}; create it: vigie stream topic")
+        raise NotEnoughDataError(f"no topic {topic!r}; create it with `vigie stream topic`")
     champion = champion_detector(services, detector)
     for spec in (anomaly_index(index), DEAD_LETTERS):
         services.index.ensure(spec)

@@ -1,4 +1,4 @@
-"""The documents of the anomaly index."""
+"""Index and document fields of scored lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIELDS: Mapping[str, str] = {
     "ingested_at": "date",
     "clock_skew": "boolean",
     "message": "text",
-    "raw_b64": "text",  # only when the line is not UTF-8
+    "raw_b64": "text",  # only if the line is not UTF-8 or contains a NUL byte
     "truncated": "boolean",
     "original_length": "long",
     "sha256": "keyword",
@@ -45,13 +45,12 @@ KEYWORD_LIMIT = 8191
 
 
 def anomaly_index(name: str = ANOMALY_INDEX) -> IndexSpec:
-    """Return the index of scored lines."""
     return IndexSpec(name, FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A template with its score and its verdict."""
+class ScoredLine:
+    """The template of a line with its score and verdict."""
 
     template: str
     scored: Scored
@@ -60,7 +59,7 @@ class Judged:
 
     @property
     def status(self) -> str:
-        """Return the value of the field ``status``."""
+        """``anomaly``, ``normal``, ``warming_up`` (no threshold yet) or ``unscored``."""
         if self.verdict is None:
             return "unscored"
         if self.verdict.is_anomaly is None:

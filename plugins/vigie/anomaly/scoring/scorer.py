@@ -1,4 +1,4 @@
-"""Scores templates with a cache: most lines of a stream have a template that was seen before."""
+"""Score templates and cache the scores, because most lines of a stream repeat a template."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ TOP_TOKENS = 5
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The score of a template, or the reason why it has none."""
+    """The score of a template, or None with an error code."""
 
     score: float | None
     error: str | None = None
 
 
 class CachedScorer:
-    """A detector that scores each template once.
+    """Score each template once with a detector.
 
-    A blank template has no score (error ``empty``), and neither has one whose score is not finite
-    (error ``nan``).
+    The score of a blank template is None, with the error ``empty``. A score that is not finite is
+    replaced by None, with the error ``nan``.
     """
 
     def __init__(self, detector: Detector) -> None:
@@ -36,7 +36,6 @@ class CachedScorer:
         self.cache: GenerationCache[str, Scored] = GenerationCache()
 
     def score(self, templates: Sequence[str]) -> list[Scored]:
-        """Return one result per template, in order."""
         found = {template: self.cache.get(template) for template in dict.fromkeys(templates)}
         missing = [template for template, known in found.items() if known is None]
         for start in range(0, len(missing), CHUNK):

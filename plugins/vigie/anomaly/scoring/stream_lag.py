@@ -1,4 +1,4 @@
-"""The topic of log lines: create it, count its waiting lines, skip lines that were lost."""
+"""Create the topic of log lines, count its uncommitted lines, and skip lost lines."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class LagResult(JobResult):
 
         Examples
         --------
-        >>> report = LagResult(
+        >>> result = LagResult(
         ...     topic="t", group="g", partitions=5, lag=0, detector="d", model_version=None
         ... )
-        >>> report.workers(2)
+        >>> result.workers(2)
         [[0, 2, 4], [1, 3]]
         """
         shares = [list(range(first, self.partitions, n)) for first in range(n)]
@@ -54,10 +54,10 @@ class LagResult(JobResult):
 def stream_lag(
     services: Services, *, topic: str, group: str, detector: str = LSTM_AUTOENCODER
 ) -> LagResult:
-    """Count the lines of ``topic`` that ``group`` has not committed; 0 if it does not exist.
+    """Count the lines that ``group`` has not committed; 0 if the topic does not exist.
 
-    ``model_version`` is None if no version of the detector is deployed. Waiting lines must then
-    not start a run, which could only be skipped.
+    ``model_version`` is None if no version of the detector is deployed. A run could then only be
+    skipped, so waiting lines must not start one.
     """
     lag = services.stream.lag(group, topic)
     champion = services.deployments.champion(detector)
@@ -74,7 +74,7 @@ def stream_lag(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicResult(JobResult):
-    """Whether a topic was created, and how many lines were deleted before."""
+    """Whether the topic was created, and the number of lines deleted with the old one."""
 
     topic: str
     partitions: int
@@ -100,11 +100,12 @@ def ensure_topic(
         Delete the topic first. Lines that no group has read are lost.
     """
     if partitions < 1:
-        raise DataError(f"a topic has at least one partition, not {partitions}")
+        raise DataError(f"a topic needs at least one partition, not {partitions}")
     deleted = 0
     if recreate and services.stream.partitions(topic):
         deleted = readable_lines(services.stream, topic)
-        # Before the topic: after a crash in between, lines are written twice under the same ids.
+        # Forgotten before the topic is deleted, so that a crash in between repeats lines under the
+        # same ids instead of losing them.
         services.state.forget(state_keys.ingested_file(topic))
         services.stream.delete_topic(topic)
     created = services.stream.create_topic(topic, partitions)
@@ -130,16 +131,16 @@ def skip_lost_lines(
     partitions: Sequence[int] | None = None,
     lease_wait_s: float = TAKEOVER_S,
 ) -> int:
-    """Move a group past lines that no longer exist; return their number.
+    """Move a group past lines that no longer exist; return the number of these lines.
 
     A position before the oldest line, or past the end of a topic that was recreated, moves to the
-    oldest line. The state of its threshold is kept; other positions do not move. The number of
-    lines of a deleted topic is unknown: they count as 0.
+    oldest line. The state of its threshold is kept; other positions do not move. The lines of a
+    deleted topic cannot be counted; they count as 0.
 
     Parameters
     ----------
     stream, topic, group, partitions
-        What to move; partitions None: all.
+        The group to move, its topic, and the partitions (None: all).
     lease_wait_s
         Seconds to wait for a partition that another worker or follower holds.
 

@@ -1,4 +1,4 @@
-"""Judges scores by a fixed threshold, or by ``mean + factor * std`` of the scores before."""
+"""Classify scores with a fixed threshold, or with ``mean + factor * std`` of earlier scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UPDATES = ("all", "winsorised", "skip-anomalies")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement of one score; None is unknown."""
+    """Classification of one score and the values it is based on; None: not known yet."""
 
     is_anomaly: bool | None
     threshold: float | None
@@ -34,27 +34,27 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class DynamicThreshold:
-    """A threshold that judges a score first and is updated by it afterwards.
+    """Classify each score with the threshold of the earlier scores, then update the threshold.
 
     Parameters
     ----------
     factor
         Number of standard deviations above the mean, at least 0.
     fixed
-        A constant threshold instead; mean and std are still updated and reported.
+        Constant threshold that replaces the dynamic one. Mean and std are still reported.
     update
-        Scores that update the state. ``all``: every score (default); a burst of anomalies raises
-        the threshold (with 10 % anomalies, recall fell from 1.00 to 0.21). ``winsorised``: an
-        anomaly counts as the threshold that it exceeded (recall 0.50). ``skip-anomalies``: only
-        scores that are no anomalies (recall 1.00); after a lasting change of level, every score
-        remains an anomaly.
+        Scores that update the state. ``all`` (default): every score. A burst of anomalies then
+        raises the threshold: with 10 % anomalies, recall fell from 1.00 to 0.21. ``winsorised``:
+        the threshold is used in place of the score of an anomaly (recall 0.50).
+        ``skip-anomalies``: only normal scores (recall 1.00). After a lasting change of level,
+        every score then remains an anomaly.
     state
-        Mean and variance of the scores before.
+        Mean and variance of the earlier scores.
 
     Examples
     --------
     >>> threshold = DynamicThreshold(factor=3.0, state=Welford(n=100, total_mean=1.0, m2=99.0))
-    >>> verdicts, after = threshold.judge([0.5, 9.0])
+    >>> verdicts, after = threshold.classify([0.5, 9.0])
     >>> [v.is_anomaly for v in verdicts], verdicts[0].threshold, after.state.n
     ([False, True], 4.0, 102)
     """
@@ -72,22 +72,22 @@ class DynamicThreshold:
         if self.fixed is not None and not math.isfinite(self.fixed):
             raise DataError(f"threshold must be a finite number, not {self.fixed}")
 
-    def judge(self, scores: Sequence[float]) -> tuple[list[Verdict], DynamicThreshold]:
+    def classify(self, scores: Sequence[float]) -> tuple[list[Verdict], DynamicThreshold]:
         """Return a verdict for each score, and the updated threshold.
 
         Raises
         ------
         DataError
-            A score is not finite: NaN would remain in the state.
+            A score is not finite. NaN would make every later threshold NaN.
         """
         x = np.asarray(scores, dtype=np.float64)
         if not np.isfinite(x).all():
-            raise DataError("cannot judge a score that is not finite")
+            raise DataError("cannot classify a score that is not finite")
         if self.update == "all":
-            return self._judge_batch(x)
-        return self._judge_one_by_one(x.tolist())
+            return self._classify_batch(x)
+        return self._classify_one_by_one(x.tolist())
 
-    def _judge_batch(
+    def _classify_batch(
         self, x: np.ndarray[tuple[int], np.dtype[np.float64]]
     ) -> tuple[list[Verdict], DynamicThreshold]:
         means, stds, state = running(self.state, x)
@@ -97,7 +97,9 @@ class DynamicThreshold:
         verdicts = [self._verdict(n, score, mean, std) for n, score, mean, std in seen]
         return verdicts, replace(self, state=state)
 
-    def _judge_one_by_one(self, scores: Sequence[float]) -> tuple[list[Verdict], DynamicThreshold]:
+    def _classify_one_by_one(
+        self, scores: Sequence[float]
+    ) -> tuple[list[Verdict], DynamicThreshold]:
         verdicts: list[Verdict] = []
         state = self.state
         for score in scores:
@@ -120,7 +122,7 @@ class DynamicThreshold:
 
 
 def pack_state(state: Welford, model_version: int, detector: str) -> str:
-    """Return the state as committed with an offset: about 100 characters, with full precision.
+    """Serialise the state for the metadata of an offset: about 100 characters, full precision.
 
     Examples
     --------
@@ -132,7 +134,7 @@ def pack_state(state: Welford, model_version: int, detector: str) -> str:
 
 
 def unpack_state(packed: str, model_version: int, detector: str) -> Welford | None:
-    """Return the committed state; None if there is none, or if it is of another model version.
+    """Return the committed state, or None if there is none or another model version wrote it.
 
     Raises
     ------
@@ -147,4 +149,6 @@ def unpack_state(packed: str, model_version: int, detector: str) -> Welford | No
             return None
         return Welford(int(known["n"]), float(known["mean"]), float(known["m2"]))
     except (KeyError, TypeError, ValueError) as exc:
-        raise DataError(f"the committed metadata is no threshold state: {packed[:80]!r}") from exc
+        raise DataError(
+            f"the committed metadata is not a threshold state: {packed[:80]!r}"
+        ) from exc

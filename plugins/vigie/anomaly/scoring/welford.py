@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK = 256
-"""Number of values whose prefix sums share one shift; fewer keep it closer to the running mean."""
+"""Number of values per prefix sum. In a smaller chunk the shift is closer to the running mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,10 @@ class Welford:
 def running(
     state: Welford, x: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Welford]:
-    """Return mean and std *before* each of ``x``, and the state after all of them.
+    """Return mean and std *before* each number of ``x``, and the state after the last one.
 
-    The result equals that of calling ``update`` in a loop. It is computed by prefix sums of the
-    distances from the mean at the start of each chunk; the shift keeps the sums small, which
+    The result equals that of calling ``update`` in a loop. It is computed with prefix sums of the
+    distances from the mean at the start of each chunk. This shift keeps the sums small, which
     avoids cancellation when the values are large and close together.
 
     Parameters

@@ -21,8 +21,8 @@ EXPERIMENT = "anomaly-detection"
 class TrainingLines:
     """Templates of a sample in three parts: 80 % to train, 10 % to calibrate, 10 % to test.
 
-    The position of a line decides its part. The parts share templates, as the lines of the next day
-    share those of today: the split holds out lines, not kinds of lines.
+    The position of a line determines its part. The split holds out lines, not templates: the parts
+    share templates, as the lines of two days do.
     """
 
     train: Counter[str]
@@ -65,6 +65,6 @@ def read_training_lines(dataset: Path) -> TrainingLines:
     templates = [template for template in Normaliser().templates(raw) if template]
     calibrate, test = templates[8::10], templates[9::10]
     if not test:
-        raise DataError(f"{dataset} has {len(templates)} lines, too few for a test part")
+        raise DataError(f"{dataset} has {len(templates)} lines; at least 10 are necessary")
     train = Counter(line for place, line in enumerate(templates) if place % 10 < 8)
     return TrainingLines(train, calibrate, test)

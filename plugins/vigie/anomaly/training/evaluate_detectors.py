@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult(JobResult):
-    """Path of the evaluation, the best detector, and the metrics of each detector."""
+    """Path of the evaluation, name of the best detector, and metrics of each detector."""
 
     evaluation: str
     best: str
@@ -129,10 +129,7 @@ def _result(path: Path, metrics: Mapping[str, Mapping[str, Any]]) -> EvaluationR
         detection_rate=column("detection_rate"),
         metrics=[
             Sample(metric, values[name], {"model": name})
-            for metric, values in (
-                (DETECTOR_SEPARATION, auc),
-                (DETECTOR_FALSE_ALARMS, alarms),
-            )
+            for metric, values in ((DETECTOR_SEPARATION, auc), (DETECTOR_FALSE_ALARMS, alarms))
             for name in values
         ],
     )

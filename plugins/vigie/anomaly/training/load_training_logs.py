@@ -96,13 +96,9 @@ class LineSample:
 
 
 def sample_lines(base: Path, patterns: Sequence[str], max_lines: int, seed: int = 0) -> LineSample:
-    """Draw ``max_lines`` of all complete lines (Vitter, *Random Sampling with a Reservoir*, 1985,
-    algorithm R).
+    """Draw a uniform sample of all complete lines that are not blank.
 
-    Raises
-    ------
-    NotEnoughDataError
-        If there are fewer than ``MIN_LINES`` lines.
+    Source: Vitter, *Random Sampling with a Reservoir* (1985), algorithm R.
     """
     if max_lines < MIN_LINES:
         raise DataError(f"max_lines must be at least {MIN_LINES}, not {max_lines}")

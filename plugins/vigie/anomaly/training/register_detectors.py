@@ -34,9 +34,9 @@ class RegisterResult(JobResult):
 def register_detectors(
     services: Services, *, evaluation: Path, actor: str = "anomaly_model_training"
 ) -> RegisterResult:
-    """Deploy each detector that passed the evaluation, and record the decision about the others.
+    """Deploy each detector that passes the gate, and record a refusal for each of the others.
 
-    A retry of the same run changes nothing. A refused detector is a result, not an error.
+    Idempotent: a retry of the same run changes nothing. A refused detector is not an error.
 
     Parameters
     ----------

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 QUANTILE = 0.995
-"""Quantile of the scores of held-out normal lines that is the detector's threshold. The scores are
-discrete and heavy-tailed: on BGL, ``mean + 3 std`` was above every anomaly or raised 43 % false
-alarms. The false alarm rate of a quantile is known: here 0.5 %."""
+"""The threshold of a detector is this quantile of its scores on held-out normal lines. The scores
+are discrete and heavy-tailed: on BGL, ``mean + 3 std`` was above every anomaly or caused 43 % false
+alarms. The expected false alarm rate of the quantile is known: 0.5 %."""
 
 _FROM_MANIFEST = (
     *("tracked_run", "lines", "distinct"),

@@ -93,7 +93,7 @@ def offsets_are_dense_and_produce_returns_the_first(subject: StreamSubject) -> N
 
 
 @CHECKS
-def any_bytes_survive_exactly(subject: StreamSubject) -> None:
+def any_bytes_are_kept_exactly(subject: StreamSubject) -> None:
     values = [b"", b"\x00", b"\xff\xfe\xed\xb3\xbf", bytes(range(256)), b"crlf\r\n", b"x" * 300_000]
     subject.stream.create_topic(TOPIC)
     subject.stream.produce(TOPIC, [Message(value, {"k": "é\u2028"}) for value in values])
@@ -122,7 +122,7 @@ def headers_are_those_of_their_message(subject: StreamSubject) -> None:
 
 
 @CHECKS
-def records_carry_coordinates_and_an_aware_time(subject: StreamSubject) -> None:
+def records_have_coordinates_and_an_aware_time(subject: StreamSubject) -> None:
     stream = filled(subject, 1, partitions=2)
     stream.produce(TOPIC, lines(1), partition=1)
     with stream.consumer(GROUP, TOPIC, [1]) as consumer:

@@ -8,14 +8,7 @@ from itertools import pairwise
 from vigie.errors import ConflictError, DataError
 from vigie.records import Document, IndexSpec, Message, Position, StreamRecord
 from vigie.testing.contracts import Contract, raised, together
-from vigie.testing.contracts.stream import (
-    GROUP,
-    TOPIC,
-    StreamSubject,
-    drain,
-    filled,
-    lines,
-)
+from vigie.testing.contracts.stream import GROUP, TOPIC, StreamSubject, drain, filled, lines
 
 CHECKS = Contract()
 
@@ -142,7 +135,7 @@ def a_group_can_be_moved_past_lost_lines(subject: StreamSubject) -> None:
 
 
 @CHECKS
-def a_deleted_topic_starts_again_from_nothing(subject: StreamSubject) -> None:
+def a_recreated_topic_is_empty(subject: StreamSubject) -> None:
     stream = filled(subject, 10)
     with stream.consumer(GROUP, TOPIC) as consumer:
         consumer.commit({0: Position(10, "state")})

@@ -40,7 +40,7 @@ def the_next_consumer_starts_at_the_committed_position(subject: StreamSubject) -
 
 
 @CHECKS
-def groups_do_not_see_each_other(subject: StreamSubject) -> None:
+def groups_have_independent_positions(subject: StreamSubject) -> None:
     stream = filled(subject, 4)
     with stream.consumer(GROUP, TOPIC) as one, stream.consumer("other", TOPIC) as other:
         one.poll(4)
