@@ -209,15 +209,7 @@ class LoadTrainingLogsOperator(JobOperator):
 
 
 class TrainDetectorOperator(JobOperator):
-    """Train one detector on the sample of the run.
-
-    Parameters
-    ----------
-    detector
-        Name of the detector.
-    epochs
-        Maximum number of epochs; empty: the detector's default.
-    """
+    """Train one detector on the sample of the run; empty ``epochs``: the detector's default."""
 
     template_fields: Sequence[str] = ("epochs",)
 

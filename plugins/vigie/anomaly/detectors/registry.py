@@ -113,16 +113,9 @@ def _class_of(name: str) -> Any:
 
 
 def pack(detector: Detector, lines: Sequence[str], manifest: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the files of a bundle: those of the detector, golden lines with scores, a manifest.
+    """Return the files of a bundle: those of the detector, the manifest, and the golden lines.
 
-    Parameters
-    ----------
-    detector
-        A trained detector.
-    lines
-        Lines to choose the golden lines from.
-    manifest
-        Values to store with the detector (JSON types).
+    The golden lines are the first of ``lines``, with the scores of the trained detector.
     """
     golden = list(lines[:N_GOLDEN])
     scores = [float(score) for score in detector.score(golden)]

@@ -14,11 +14,6 @@ class GenerationCache(Generic[K, V]):
     When the young generation is full, it replaces the old one, whose entries are dropped. An entry
     that is read from the old generation moves to the young one, so entries in use are kept.
 
-    Parameters
-    ----------
-    capacity
-        Number of entries of one generation, at least 1.
-
     Examples
     --------
     >>> cache = GenerationCache(2)

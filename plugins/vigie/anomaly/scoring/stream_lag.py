@@ -85,19 +85,11 @@ class TopicResult(JobResult):
 def ensure_topic(
     services: Services, *, topic: str, partitions: int = 1, recreate: bool = False
 ) -> TopicResult:
-    """Create a topic unless it exists.
+    """Create a topic with a number of partitions unless it exists.
 
-    With ``recreate``, its lines, the offsets of its groups and the read positions of its log files
-    are deleted first. ``ingest`` then writes the lines of the files again, with the same ids.
-
-    Parameters
-    ----------
-    services
-        ``stream`` is used, and ``state`` with ``recreate``.
-    topic, partitions
-        The topic, and the number of partitions of a new one.
-    recreate
-        Delete the topic first. Lines that no group has read are lost.
+    With ``recreate``, the old topic is deleted first: its lines, the offsets of its groups and the
+    read positions of its log files. ``ingest`` then writes the lines of the files again, with the
+    same ids. Other lines that no group has read are lost.
     """
     if partitions < 1:
         raise DataError(f"a topic needs at least one partition, not {partitions}")
@@ -137,17 +129,10 @@ def skip_lost_lines(
     oldest line. The state of its threshold is kept; other positions do not move. The lines of a
     deleted topic cannot be counted; they count as 0.
 
-    Parameters
-    ----------
-    stream, topic, group, partitions
-        The group to move, its topic, and the partitions (None: all).
-    lease_wait_s
-        Seconds to wait for a partition that another worker or follower holds.
-
     Raises
     ------
     ConflictError
-        Another worker or follower holds one of the partitions.
+        Another worker or follower still holds one of the partitions after ``lease_wait_s``.
     """
     lost = 0
     with stream.consumer(group, topic, partitions, lease_wait_s) as consumer:

@@ -50,21 +50,9 @@ def evaluate_detectors(
 ) -> EvaluationResult:
     """Measure challengers and champions on the same held-out lines; write ``evaluation.json``.
 
-    The file is written next to the trained detectors. The anomalies are synthetic corruptions, see
+    The challengers are those that the run ``run_id`` trained on the sample ``dataset``. The file is
+    written next to them. The anomalies are synthetic corruptions, see
     :class:`vigie.anomaly.detectors.separation.Separation`.
-
-    Parameters
-    ----------
-    services
-        ``tracker``, ``deployments``, ``bundles`` and ``paths`` are used.
-    run_id
-        The run that trained the detectors.
-    dataset
-        The sample that ``load_training_logs`` wrote.
-    detectors
-        Names of the detectors to evaluate.
-    experiment
-        The experiment of the tracked runs (``MLFLOW_EXPERIMENT_NAME``).
     """
     held_out = read_training_lines(dataset).test
     results: dict[str, dict[str, Any]] = {}

@@ -36,16 +36,8 @@ def register_detectors(
 ) -> RegisterResult:
     """Deploy each detector that passes the gate, and record a refusal for each of the others.
 
-    Idempotent: a retry of the same run changes nothing. A refused detector is not an error.
-
-    Parameters
-    ----------
-    services
-        ``deployments``, ``bundles``, ``state``, ``tracker`` and ``ledger`` are used.
-    evaluation
-        The file that ``evaluate_detectors`` wrote.
-    actor
-        The actor of the decisions.
+    ``evaluation`` is the file that ``evaluate_detectors`` wrote. A retry of the same run changes
+    nothing. A refused detector is not an error.
 
     Raises
     ------
