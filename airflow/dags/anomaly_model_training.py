@@ -6,10 +6,10 @@ A uniform sample of log lines is normalised and divided: 80 % of the lines train
 set its threshold (the 99.5 % quantile of their scores), and 10 % test it. The anomalies of the test
 are synthetic (shuffled tokens, unseen tokens), because there are no labels.
 
-A detector is promoted if it separates the test lines at least as well as the champion. Otherwise
-the champion stays, and the run still succeeds. `vigie why --model NAME` prints the metrics of both.
-MLflow has the losses and thresholds, in the experiment `anomaly-detection` (or
-`MLFLOW_EXPERIMENT_NAME`).
+A detector is promoted if it separates normal and synthetic lines at least as well as the champion.
+Otherwise the champion remains deployed, and the run still succeeds. `vigie why --model NAME` prints
+the metrics of both. The losses and thresholds are in MLflow, in the experiment `anomaly-detection`
+(or `MLFLOW_EXPERIMENT_NAME`).
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ Anomalies of one template within ten minutes become one document of `vigie-incid
 committed after the lines are stored, together with the state of the threshold: a rerun changes
 neither counts nor thresholds.
 
-The champion of `log_lstm_autoencoder` scores; train it with `anomaly_model_training`.
+The lines are scored by the champion of `log_lstm_autoencoder`, which `anomaly_model_training`
+trains.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ SCHEDULE = "@continuous"
 DYNAMIC = "Dynamic threshold: mean + factor * std of the scores so far."
 UPDATE_RULES = {"type": "string", "enum": ["all", "winsorised", "skip-anomalies"]}
 WORKERS = "Number of workers. Empty: VIGIE_STREAM_WORKERS."
+MAX_LINES = "Maximum number of lines per run and worker."
+GAP = "Skip lines that retention deleted before they were read."
 
 
 @dag(
@@ -46,9 +49,9 @@ WORKERS = "Number of workers. Empty: VIGIE_STREAM_WORKERS."
         "factor": Param(3.0, DYNAMIC, type="number", minimum=0, maximum=100),
         "threshold": Param(None, "Fixed threshold. Empty: dynamic.", type=["null", "number"]),
         "update": Param("all", "Scores that update the dynamic threshold.", **UPDATE_RULES),
-        "max_lines": Param(1_000_000, "Per run and worker.", type="integer", minimum=1),
+        "max_lines": Param(1_000_000, MAX_LINES, type="integer", minimum=1),
         "workers": Param(None, WORKERS, type=["null", "integer"], minimum=1),
-        "allow_gap": Param(False, "Skip lines that retention deleted unread.", type="boolean"),
+        "allow_gap": Param(False, GAP, type="boolean"),
     },
 )
 def kafka_anomaly_scoring() -> None:

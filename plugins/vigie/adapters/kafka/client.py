@@ -40,8 +40,8 @@ PRODUCER: Mapping[str, Any] = {
     "acks": "all",
     "linger.ms": 5,
     "compression.type": "lz4",
-    # The topic's limit decides; the default of librdkafka (1 MB) is below the default of a broker.
-    # This value is the most that its consumers receive by default.
+    # The limit of the topic applies. The default of librdkafka (1 MB) is below a broker's default.
+    # This value is the largest message that a librdkafka consumer accepts by default.
     "message.max.bytes": 100_000_000,
 }
 CONSUMER: Mapping[str, Any] = {

@@ -54,11 +54,11 @@ class KafkaReader:
             Records exist, but did not arrive within the cluster's ``patience_s``.
         """
         deadline = time.monotonic() + timeout_s
-        give_up = time.monotonic() + self.cluster.patience_s
+        outage_deadline = time.monotonic() + self.cluster.patience_s
         wait_s = 0.0
         while not (records := self._consume(max_records, wait_s)):
             if self._is_behind():
-                if time.monotonic() > give_up:
+                if time.monotonic() > outage_deadline:
                     raise TransientError(
                         f"records of {self.topic!r} did not arrive from Kafka at "
                         f"{self.cluster.servers} within {self.cluster.patience_s:.0f} s"

@@ -99,7 +99,7 @@ class LogIsolationForest:
         return scores
 
     def explain(self, line: str) -> list[TokenLoss]:
-        """Return the tokens, sorted by their rarity plus the rarity of the pair that they end."""
+        """Return the tokens, sorted by their rarity plus that of the pair ending with them."""
         words = tokens(line)
         pairs = [" ".join(pair) for pair in pairwise(words)]
         single = self._rarity[0][_hashed(words, 1).indices]

@@ -14,8 +14,7 @@ from vigie.errors import DataError
 PAD, UNKNOWN = 0, 1
 FIRST = 2
 MAX_LEN = 50
-"""Maximum number of tokens of a line that a detector reads (``MAX_LEN`` of the source
-document)."""
+"""Maximum number of tokens of a line that a detector reads (``MAX_LEN`` in the specification)."""
 
 
 def tokens(line: str) -> list[str]:

@@ -146,7 +146,7 @@ def _warn(path: Path, exc: OSError) -> None:
 
 
 class _Writer:
-    """Writes files to one topic and saves their read positions."""
+    """Write files to one topic and save their read positions."""
 
     def __init__(
         self, stream: LogStream, state: StateStore, topic: str, base_dir: Path, batch: int

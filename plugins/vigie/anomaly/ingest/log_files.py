@@ -13,7 +13,7 @@ from vigie.errors import DataError
 from vigie.records import MAX_LINE
 
 PATTERNS = ("log-*/**/*.txt", "**/*.log")
-"""The job logs of the source document, and ordinary log files."""
+"""Default patterns: job logs in folders ``log-*``, and files ``*.log``."""
 
 HEAD = 1024
 

@@ -1,4 +1,4 @@
-"""A bounded cache of two generations."""
+"""Bounded cache with two generations of entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that the tasks of a detector training share, and the lines in them."""
+"""Paths of the files of a detector training, and the lines of its sample."""
 
 from __future__ import annotations
 

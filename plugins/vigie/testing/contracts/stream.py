@@ -20,7 +20,7 @@ TOPIC, GROUP = f"vigie-logs-{_RUN}", f"vigie-scorer-{_RUN}"
 
 @dataclass
 class StreamSubject:
-    """A stream, a log index, and two events that a test triggers from outside."""
+    """A stream, a log index, and two functions that simulate external events."""
 
     stream: LogStream
     index: LogIndex

@@ -1,4 +1,4 @@
-"""The contract of :class:`vigie.roles.LogStream` in crashes, retention and races."""
+"""The contract of :class:`vigie.roles.LogStream` under crashes, retention and concurrency."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def trim_keeps_lines_that_a_group_has_not_read(subject: StreamSubject) -> None:
     for group, offset in ((GROUP, 20), ("slow", 10)):
         with stream.consumer(group, TOPIC) as consumer:
             consumer.commit({0: Position(offset)})
-    assert stream.trim(TOPIC) in (0, 10)  # 0: the broker has a retention of its own
+    assert stream.trim(TOPIC) in (0, 10)  # 0: a broker deletes lines only by retention
     assert stream.end_offsets(TOPIC) == {0: 20}
     assert (stream.lag(GROUP, TOPIC), stream.lag("slow", TOPIC)) == (0, 10)
     with stream.consumer("slow", TOPIC) as consumer:
