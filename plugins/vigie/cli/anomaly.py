@@ -11,7 +11,6 @@ import typer
 from rich.markup import escape
 
 from vigie.anomaly.detectors.registry import DETECTORS, LSTM_AUTOENCODER
-from vigie.cli.stream import BaseDir
 from vigie.cli.stream_text import evaluation_table, explanation_table, register_lines
 from vigie.cli.support import BaseDir, Detector, console, errors, services
 from vigie.errors import DataError, NotEnoughDataError

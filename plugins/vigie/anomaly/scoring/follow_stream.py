@@ -141,7 +141,8 @@ class _Follower:
         if left := sum(self.uncommitted.values()):
             self.on_result(result)
             raise TransientError(
-                f"stopped with {left} uncommitted lines, which will be read again: {self.trouble}"
+                f"stopped with {left} lines that are not committed; the next scorer reads them: "
+                f"{self.trouble}"
             )
         return result
 
