@@ -1,8 +1,7 @@
-"""Catalogue of all metrics: jobs, dashboards, alert rules and tests take the names from here.
+"""Catalogue of all metrics, used by jobs, dashboards, alert rules and tests.
 
-Besides its own labels, every series has the labels of its group: ``job`` (the DAG) and often
-``model``. The names that the source documents print are unchanged; all others start with
-``vigie_`` and end with a unit.
+Every series has its own labels and those of its group: ``job`` (the DAG) and often ``model``. Names
+start with ``vigie_`` and end with a unit, except the three drift metrics, whose names are older.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ JOB_SUCCEEDED = gauge("vigie_job_succeeded", "1 if the last run succeeded, else 
 JOB_TASKS_FAILED = gauge("vigie_job_failed_tasks", "Number of failed tasks of the last run")
 PUSH_FAILURES = counter("vigie_push_failures_total", "Metric groups that could not be pushed")
 
-# serving: its own registry, which /metrics exposes together with the text files of the jobs
+# serving; /metrics exposes these metrics together with the text files of the jobs
 HTTP_REQUESTS = counter("vigie_http_requests_total", "HTTP requests handled", "route", "status")
 HTTP_DURATION = histogram(
     "vigie_http_request_duration_seconds", "Time to handle an HTTP request", "route"
@@ -115,12 +114,12 @@ EXPORT_UNUSABLE = gauge(
 # ml_retrain_pipeline
 RETRAIN_TRIGGER_FIRED = gauge(
     "vigie_retrain_trigger_fired",
-    "1 if the trigger fired in the last check, else 0",
+    "1 if the trigger fired in the last check of the triggers, else 0",
     "model",
     "trigger",
 )
 RETRAIN_ASKED = gauge(
-    "vigie_retrain_asked", "1 if the last check started a training, else 0", "model"
+    "vigie_retrain_asked", "1 if the last check of the triggers started a training, else 0", "model"
 )
 RETRAIN_LABELLED_ROWS = gauge(
     "vigie_retrain_labelled_rows", "Labelled rows that no training has used yet", "model"
@@ -143,7 +142,7 @@ RETRAIN_GATE_PASSED = gauge(
 )
 CHAMPION_VERSION = gauge("vigie_champion_version", "Version of the champion", "model")
 
-# evidently_reporting_pipeline: an unknown value is absent
+# evidently_reporting_pipeline; a metric whose value is unknown has no series
 DRIFT_SCORE = gauge("drift_score", "Share of drifted columns, 0 to 1", "model")
 N_DRIFTED_FEATURES = gauge("n_drifted_features", "Number of drifted columns", "model")
 MAX_FEATURE_DRIFT = gauge(
@@ -210,7 +209,7 @@ STREAM_RATE = gauge(
 )
 STREAM_THRESHOLD = gauge(
     "vigie_stream_anomaly_threshold_score",
-    "Threshold for the next line of the partition",
+    "Anomaly threshold for the next line of the partition",
     "topic",
     "partition",
 )

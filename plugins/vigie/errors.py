@@ -25,7 +25,7 @@ class VigieError(Exception):
 
 
 class PermanentError(VigieError):
-    """A retry would fail again: the input, the code or the settings must change."""
+    """A retry would fail again; the input, the code or the settings must be corrected."""
 
 
 class SettingsError(PermanentError):
@@ -35,7 +35,7 @@ class SettingsError(PermanentError):
 class RefusedMessageError(PermanentError):
     """The stream permanently refused a message.
 
-    ``first`` is the index of the message in the call; later messages may not be written either.
+    ``first`` is the index of the message in the call. Later messages may not have been written.
     """
 
     def __init__(self, message: str, *, first: int, is_too_large: bool = False) -> None:
@@ -49,7 +49,7 @@ class DataError(PermanentError):
 
 
 class UnknownTransactionError(DataError):
-    """The feedback's transaction id does not belong to a prediction."""
+    """Feedback has a transaction id that no prediction has."""
 
     def __init__(self, transaction_id: str) -> None:
         super().__init__(
@@ -70,7 +70,7 @@ class DiskFullError(TransientError):
 
 
 class UndeliveredError(TransientError):
-    """It is unknown whether the messages from index ``first`` of the call on were written."""
+    """The messages of a call from index ``first`` on may or may not have been written."""
 
     def __init__(self, message: str, *, first: int) -> None:
         super().__init__(message)
@@ -78,7 +78,7 @@ class UndeliveredError(TransientError):
 
 
 class ConflictError(VigieError):
-    """Another process made the change first, or holds the lock."""
+    """Another process changed the data first, or holds the lock."""
 
     exit_code = 4
 

@@ -15,8 +15,8 @@ def merged_values(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Merge the sources; return the value and the source of each known variable that is set.
 
-    An empty variable counts as unset, because Compose sets it for ``${VAR:-}``. An empty override
-    resets its variable to the default.
+    An empty variable counts as unset, because Compose passes ``${VAR:-}`` as an empty variable. An
+    empty override resets its variable to the default.
     """
     layers = (
         ("platform.toml", _platform_environment(root / "data" / "local" / "platform.toml")),
@@ -39,7 +39,7 @@ def merged_values(
 
 
 def read_dotenv(root: Path) -> dict[str, str]:
-    """Return the variables of a project's ``.env``; empty if there is no file."""
+    """Return the variables in the project's ``.env``; empty if the file does not exist."""
     path = root / ".env"
     if not path.is_file():
         return {}

@@ -1,8 +1,8 @@
-"""The settings, read once at an entry point and immutable afterwards.
+"""The immutable settings, read once at each entry point.
 
 Precedence: command-line option or Airflow Connection > environment > ``.env`` >
-``data/local/platform.toml`` > default. Below :mod:`vigie.wiring`, values are passed instead of
-these objects.
+``data/local/platform.toml`` > default. Modules below :mod:`vigie.wiring` take single values as
+arguments instead of these objects.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Group(BaseModel):
 
 
 class ElasticsearchSettings(_Group):
-    """Elasticsearch; without a host, the log index is the embedded one."""
+    """Access to Elasticsearch. If ``host`` is not set, the embedded log index is used."""
 
     host: str | None = Field(default=None, alias="ELASTICSEARCH_HOST")
     port: int = Field(default=9200, ge=1, le=65535, alias="ELASTICSEARCH_PORT")
@@ -43,7 +43,7 @@ class ElasticsearchSettings(_Group):
 
     @property
     def url(self) -> str:
-        """Return scheme, host and port; a host that contains a scheme or port keeps it."""
+        """Return ``scheme://host:port``; a scheme or port in ``host`` takes precedence."""
         if self.host is None:
             raise SettingsError("ELASTICSEARCH_HOST is not set")
         scheme, _, rest = self.host.rpartition("://")
@@ -73,7 +73,7 @@ class GradioSettings(_Group):
 
 
 class StreamSettings(_Group):
-    """Kafka; without bootstrap servers, the stream is the embedded one."""
+    """Access to Kafka. If ``bootstrap_servers`` is not set, the embedded stream is used."""
 
     bootstrap_servers: str | None = Field(default=None, alias="KAFKA_BOOTSTRAP_SERVERS")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -94,7 +94,7 @@ class StreamSettings(_Group):
 
     @property
     def dead_letter_topic(self) -> str | None:
-        """The topic that gets a copy of each dead letter; None on the embedded stream."""
+        """The topic for copies of dead letters; None for the embedded stream."""
         return f"{self.topic}.dlq" if self.bootstrap_servers else None
 
     def security(self) -> dict[str, str]:
@@ -125,7 +125,7 @@ class StreamSettings(_Group):
 
 
 class MlflowSettings(_Group):
-    """The MLflow server."""
+    """Access to the MLflow server."""
 
     enabled: bool = Field(default=True, alias="MLFLOW_ENABLED")
     tracking_uri: str | None = Field(default=None, alias="MLFLOW_TRACKING_URI")
@@ -137,10 +137,10 @@ class MlflowSettings(_Group):
     @field_validator("tracking_uri")
     @classmethod
     def _without_login(cls, uri: str | None) -> str | None:
-        """Refuse a login in the URL, because reports, links and messages show the URL."""
+        """Reject a login in the URL, because reports, links and messages show the URL."""
         try:
             has_login = urlsplit(uri or "").username is not None
-        except ValueError:  # Its message contains the URL.
+        except ValueError:  # The message would contain the URL.
             raise ValueError("expected a URL such as http://host:5000") from None
         if has_login:
             raise ValueError(
@@ -150,7 +150,7 @@ class MlflowSettings(_Group):
         return uri
 
     def login(self) -> dict[str, str]:
-        """Return the variables of MLflow's client for the login, in clear text."""
+        """Return the login as variables of MLflow's client, in clear text."""
         user, password, token = self.tracking_username, self.tracking_password, self.tracking_token
         if bool(user) != bool(password):
             raise SettingsError(
@@ -170,7 +170,7 @@ class MlflowSettings(_Group):
 
 
 class MetricsSettings(_Group):
-    """The Pushgateway; without a URL, metrics are written to text files that serving exposes."""
+    """The Pushgateway. If no URL is set, metrics are written to files that serving exposes."""
 
     pushgateway_url: str | None = Field(  # may contain a login, so repr does not show it
         default=None, alias="PROMETHEUS_PUSHGATEWAY_URL", repr=False
@@ -179,7 +179,7 @@ class MetricsSettings(_Group):
     @field_validator("pushgateway_url")
     @classmethod
     def _with_an_escaped_login(cls, url: str | None) -> str | None:
-        """Refuse an unescaped character in the login: part of it would be taken for the path."""
+        """Reject a login with an unescaped character, which would end the host part of the URL."""
         beyond = re.split("[/?#]", re.sub(r"^\w+://", "", url or ""), maxsplit=1)[1:]
         if any("@" in part for part in beyond):
             raise ValueError("expected / ? and # of a password as %2F, %3F and %23")
@@ -187,7 +187,7 @@ class MetricsSettings(_Group):
 
 
 class LoopSettings(_Group):
-    """Thresholds of reports and retraining; None: the model file's."""
+    """Thresholds of reports and retraining; None: the model file sets the threshold."""
 
     retrain_threshold: int | None = Field(default=None, ge=1, alias="RETRAIN_THRESHOLD")
     drift_threshold: float | None = Field(default=None, gt=0, le=1, alias="DRIFT_THRESHOLD")
@@ -195,7 +195,7 @@ class LoopSettings(_Group):
 
 
 class DatabaseSettings(_Group):
-    """The PostgreSQL database of the records."""
+    """The PostgreSQL database with predictions, labels, deployments and decisions."""
 
     url: SecretStr | None = Field(default=None, alias="VIGIE_DATABASE_URL")
 
@@ -210,14 +210,14 @@ class ServingSettings(_Group):
 
 
 class CelerySettings(_Group):
-    """Celery workers of the local platform; without a broker, Airflow uses the LocalExecutor."""
+    """Celery workers of the local platform. If no broker is set, the LocalExecutor is used."""
 
     broker_url: SecretStr | None = Field(default=None, alias="VIGIE_CELERY_BROKER_URL")
     workers: int = Field(default=2, ge=1, le=8, alias="VIGIE_CELERY_WORKERS")
 
 
 class FolderSettings(_Group):
-    """Folders; relative paths are relative to the project."""
+    """Folders; a relative path is relative to the project."""
 
     data: Path = Field(default=Path("data"), alias="DATA_DIR")
     artifacts: Path = Field(default=Path("artifacts"), alias="ARTIFACTS_DIR")
@@ -251,7 +251,7 @@ class Settings:
     def from_env(
         cls, overrides: Mapping[str, str] | None = None, *, override_source: str = "command line"
     ) -> Self:
-        """Read all sources.
+        """Read the settings from all sources.
 
         Parameters
         ----------
@@ -282,7 +282,7 @@ class Settings:
         return cls(paths=paths, sources=sources, **groups)
 
     def source(self, variable: str) -> str:
-        """Return the source of a variable's value."""
+        """Return the name of the source of a variable's value, for ``vigie check``."""
         return self.sources.get(variable, "default")
 
 

@@ -21,21 +21,20 @@ from vigie.settings import Settings, StreamSettings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-#: A follower must end soon after a signal, also while brokers are away.
+#: Limit of a read, so that a follower stops soon after a signal even if brokers are unavailable.
 _STREAM_WAIT_S = 2.0
 
 
 class LazyServices:
-    """The services of some settings, each opened on first use.
+    """The services that the settings select; each is opened on first use.
 
     Parameters
     ----------
     settings
         Addresses, credentials and folders.
     call_wait_s
-        Maximum time that a call of the log index waits for a server that is busy or unavailable;
-        reading from Kafka waits 2 s. None: several minutes, extended as long as documents are
-        accepted.
+        Maximum time that a call of the log index waits for a busy or unavailable server. If set,
+        reading from Kafka waits 2 s. None: several minutes, prolonged by each accepted document.
     """
 
     def __init__(self, settings: Settings, call_wait_s: float | None = None) -> None:
@@ -194,7 +193,7 @@ class LazyServices:
 
 @contextmanager
 def open_services(settings: Settings, call_wait_s: float | None = None) -> Iterator[LazyServices]:
-    """Yield the services of these settings; close their connections at the end of the block."""
+    """Yield the services that the settings select; close their connections after the block."""
     services = LazyServices(settings, call_wait_s)
     with services.stack:
         yield services
@@ -208,7 +207,7 @@ def upgrade_database(url: str) -> None:
 
 
 def database_error(exc: Exception) -> VigieError:
-    """Return vigie's error for an error of psycopg2 or SQLAlchemy."""
+    """Convert an error of psycopg2 or SQLAlchemy to a VigieError."""
     from vigie.adapters.postgres.errors import translate
 
     return translate(exc)
@@ -223,7 +222,7 @@ def describe_kafka(settings: StreamSettings) -> str:
 
 
 def tracking_refused(url: str, words: str) -> SettingsError:
-    """Return the error for an MLflow server that answered 401 or 403 with these words."""
+    """Return the error for an MLflow server that responded with 401 or 403 and this text."""
     from vigie.adapters.tracking.errors import refused
 
     return refused(url, words)

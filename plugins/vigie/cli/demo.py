@@ -1,4 +1,4 @@
-"""``vigie demo``: run the closed loop and assert each step."""
+"""``vigie demo``: run the closed loop and assert the result of each step."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def analyze(
 
 
 def _exported_model(opened: Services, reference: Path | None, current: Path | None) -> str | None:
-    """Return the only model with an export; None if both tables are given."""
+    """Return the only model with an exported dataset; None if both tables are given."""
     from vigie.errors import DataError, NotEnoughDataError
 
     if reference and current:

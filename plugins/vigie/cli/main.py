@@ -56,7 +56,7 @@ for module in (local, demo, serve, retrain):
 
 
 def main() -> None:
-    """Run a command; print errors of vigie and exit with their code (see :mod:`vigie.errors`)."""
+    """Run a command; print a VigieError and exit with its code (see :mod:`vigie.errors`)."""
     try:
         app()  # raises SystemExit: the code of the command, 2 for wrong usage, 130 after Ctrl-C
     except NotEnoughDataError as exc:

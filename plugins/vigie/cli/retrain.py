@@ -1,4 +1,4 @@
-"""``vigie retrain | promote | rollback | why``: versions of a model."""
+"""``vigie retrain``, ``promote``, ``rollback`` and ``why``: versions of a model."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def rollback(
     ] = None,
     reason: Reason = "",
 ) -> None:
-    """Deploy an earlier champion again; works while MLflow is down."""
+    """Deploy an earlier version again. MLflow is not required."""
     from vigie.registry.rollback_model import rollback_model
 
     with services() as opened:

@@ -1,4 +1,4 @@
-"""Print the output of ``vigie why``."""
+"""Text that ``vigie why`` prints."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _print_decision(decision: Decision) -> None:
 
 
 def evidence_lines(evidence: Mapping[str, Any], width: int = 160) -> list[str]:
-    """Format evidence as short ``name: value`` lines; a nested value takes one line.
+    """Format evidence as lines ``name: value``, cut at ``width``; empty values are omitted.
 
     Examples
     --------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from vigie.catalogue import JOB_SUCCEEDED
 from vigie.demo.airflow_api import AirflowApi, DagRun
 from vigie.errors import PermanentError
+from vigie.local.processes import wait_until
 
 if TYPE_CHECKING:
     from vigie.demo.serving_client import ServingClient
@@ -168,13 +168,3 @@ class Stage:
         """Return the version that the service reports; 0 if it serves none."""
         response = self.serving.get("/model", params={"model": self.model.name})
         return int(response.json().get("version") or 0) if response.is_success else 0
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.5) -> bool:
-    """Wait until a condition is true; return False if ``timeout_s`` passes first."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(every_s)
-    return True

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
 from vigie.collection.index_specs import MESSAGE, PERFS
 from vigie.dead_letters.letters import DEAD_LETTERS
-from vigie.demo.stage import RELOAD_TIMEOUT_S, RUN_TIMEOUT_S, wait_until
+from vigie.demo.stage import RELOAD_TIMEOUT_S, RUN_TIMEOUT_S
+from vigie.local.processes import wait_until
 
 if TYPE_CHECKING:
-    from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER
-from vigie.demo.stage import Stage
+    from vigie.demo.stage import Stage
 
 SCORING = "kafka_anomaly_scoring"  # unpaused when there are lines to score
 TRAINING = "anomaly_model_training"

@@ -1,4 +1,4 @@
-"""Run Airflow's own commands: the migration of its database, and ``vigie airflow …``."""
+"""Migrate Airflow's database, and run ``vigie airflow …``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from vigie.errors import TransientError
 from vigie.local.environments import program_environment, read_overrides, user_overrides
 from vigie.local.state import Platform
 
-# Identifies the server and the database, and whether Airflow has migrated it: a database that was
-# dropped and created again under the same URL must be migrated again.
+# The identity of server and database, and whether Airflow's tables exist. A database that was
+# dropped and created again has the same URL but must be migrated again.
 _IDENTITY = """
 SELECT (SELECT system_identifier FROM pg_control_system()), oid,
        to_regclass('public.alembic_version') IS NOT NULL
@@ -27,7 +27,7 @@ FROM pg_database WHERE datname = current_database()
 
 
 def migrate_airflow(platform: Platform, environment: Mapping[str, str]) -> None:
-    """Run ``airflow db migrate`` (8 s) once for each version of Airflow and each database."""
+    """Run ``airflow db migrate`` unless this version has already migrated the database."""
     stamp = platform.folder / "airflow" / "migrated"
     url = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     if stamp.exists() and stamp.read_text() == _migrated_state(url):

@@ -19,20 +19,20 @@ from vigie.settings import Settings
 
 T = TypeVar("T")
 
-#: For all probes together. Their own timeouts limit one read each, so a server that sends a byte
-#: per second never exceeds them. With this deadline the command takes less than five seconds.
+#: Limit for all probes together, so that the command takes less than five seconds. The timeouts of
+#: the clients are not sufficient: they limit each read, and a server may send one byte per second.
 DEADLINE_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The status of every role, and of the comparison with Airflow Connections if there is one."""
+    """The status of every role, and the result of the comparison with Airflow Connections."""
 
     statuses: list[ServiceStatus]
-    connections: ServiceStatus | None
+    connections: ServiceStatus | None  # None without a local platform
 
     def problem(self) -> VigieError | None:
-        """Return the error that ends the command: SettingsError if any setting is wrong."""
+        """Return the error to raise: SettingsError if a setting is wrong, else TransientError."""
         down = [status.role for status in self.statuses if not status.ok]
         messages = [f"not available: {', '.join(down)}"] if down else []
         compared = self.connections
@@ -59,7 +59,7 @@ def check_roles(settings: Settings) -> Checked:
 
 
 def _shell(platform: Platform | None) -> list[ServiceStatus]:
-    """Return whether the settings of this shell are those of the running platform."""
+    """Compare the settings of this shell with those of the running platform."""
     if platform is None or not Supervisor(platform).is_running():
         return []
     changed = differences(platform)
@@ -70,10 +70,10 @@ def _shell(platform: Platform | None) -> list[ServiceStatus]:
 
 
 def call_in_parallel(calls: Sequence[Callable[[], T]], timeout_s: float) -> list[T | None]:
-    """Return the result of each call in order, None for a call that did not return in time.
+    """Return the results in the order of the calls; None if a call did not return in time.
 
-    Such a call keeps running in a daemon thread, which does not delay the end of the process as a
-    thread of a ThreadPoolExecutor would. An exception of a call is raised here.
+    Each call runs in a daemon thread, so an unfinished call does not delay the exit of the process.
+    If a call raises, the exception is raised here.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""The probes of ``vigie check``: each returns a version, or raises an error of vigie.
+"""The probes of ``vigie check``: each returns a version, or raises a VigieError.
 
-They do not import slow client libraries (``mlflow`` takes 3 s, ``elasticsearch`` 1.2 s): they use
-plain HTTP, a database login, and Kafka's client.
+They use plain HTTP, a database login and Kafka's client. Importing the client libraries of MLflow
+and Elasticsearch would take several seconds.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from vigie.settings import ElasticsearchSettings, MlflowSettings, StreamSettings
 _GATEWAY = "PROMETHEUS_PUSHGATEWAY_URL"
 _VERSION = re.compile(r"\d+\.\d+[\w.+-]{0,30}")
 _NOT_UP = "the local platform has not been started here yet"
-#: Per request to Elasticsearch; its two requests together stay below the command's five seconds.
+#: Timeout of each of the two requests, so that the command takes less than five seconds.
 _ELASTICSEARCH_S = 2
 
 
 def place(url: str) -> str:
-    """Return only host and port of an address, for a message.
+    """Return the host and port of an address, without its login, for a message.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def kafka(settings: StreamSettings) -> str:
 
 
 def mlflow(settings: MlflowSettings) -> str:
-    """Search the experiments, because ``/health`` is green even if the database is down.
+    """Search the experiments, because ``/health`` returns 200 even if the database is down.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def elasticsearch(settings: ElasticsearchSettings) -> str:
     Raises
     ------
     TransientError
-        If the cluster does not answer, or is red: some documents cannot be read.
+        If the cluster does not answer, or if its status is red (some documents cannot be read).
     SettingsError
         If address, login or certificate are wrong, or if the server is not Elasticsearch.
     """
@@ -209,7 +209,7 @@ def airflow(url: str | None, variable: str) -> str:
 
 
 def serving(url: str | None) -> str:
-    """Read the page's configuration, which every Gradio app has: ours and that of a Space."""
+    """Request the configuration that every Gradio app provides."""
     if url is None:
         raise TransientError(_NOT_UP)
     config = probes.get(f"{url.rstrip('/')}/config", variable="GRADIO_URL")
@@ -219,7 +219,7 @@ def serving(url: str | None) -> str:
 
 
 def folder(path: Path) -> str:
-    """Check that a folder is writable, or the nearest parent if it does not exist yet."""
+    """Check that a folder is writable; if it does not exist, check its nearest existing parent."""
     existing = path
     try:
         while not existing.exists():

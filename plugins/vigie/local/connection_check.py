@@ -1,7 +1,7 @@
 """Compare Airflow Connections with the settings of this shell, through Airflow's REST API.
 
-In a task a Connection takes precedence over the environment; in a shell it cannot be read. If the
-two differ, a DAG and the command of the same name use different services.
+In a task, a Connection takes precedence over the environment. In a shell, it cannot be read. If a
+Connection differs from the environment, tasks and commands use different services.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ADDRESSES = ("PROMETHEUS_PUSHGATEWAY_URL", "MLFLOW_TRACKING_URI", "GRADIO_URL")
 
 @dataclass(frozen=True, slots=True)
 class ListedConnection:
-    """A Connection in the API's response."""
+    """A Connection as Airflow's REST API returns it."""
 
     conn_type: str | None
     host: str | None
@@ -46,7 +46,7 @@ class ListedConnection:
 def connection_differences(platform: Platform, settings: Settings) -> tuple[str, ...]:
     """Return a message for each setting that differs between a Connection and this shell.
 
-    A secret that the API hides counts as different only if this shell has none.
+    If the API hides a secret, the setting differs only if this shell has no value for it.
 
     Raises
     ------
@@ -74,21 +74,21 @@ def changed(settings: Settings, changes: Mapping[str, str]) -> Iterator[str]:
     shown = {name: _shown(value, _value(settings, name)) for name, value in changes.items()}
     there = Settings.from_env(shown)
     for variable in shown:
-        theirs, ours = _value(there, variable), _value(settings, variable)
-        if _comparable(variable, theirs) != _comparable(variable, ours):
+        in_tasks, here = _value(there, variable), _value(settings, variable)
+        if _comparable(variable, in_tasks) != _comparable(variable, here):
             yield variable
 
 
-def _shown(value: str, ours: object) -> str:
-    """Replace a hidden secret with the one of this shell, also within a URL."""
-    if not ours:
+def _shown(value: str, current: object) -> str:
+    """Replace a hidden secret, or the hidden password of a URL, with that of this shell."""
+    if not current:
         return value
     if value == HIDDEN:
-        return str(ours)
+        return str(current)
     if quote(HIDDEN, safe="") not in value:
         return value
     try:
-        secret = make_url(_with_scheme(str(ours))).password
+        secret = make_url(_with_scheme(str(current))).password
     except (ArgumentError, ValueError):
         return value
     return make_url(value).set(password=secret).render_as_string(False)
@@ -111,7 +111,7 @@ def _comparable(variable: str, value: object) -> object:
 
 
 def _value(settings: Settings, variable: str) -> object:
-    """Return the value of a variable; a secret in clear text."""
+    """Return the value of a variable; secrets are returned in clear text."""
     for group in (getattr(settings, field.name) for field in fields(settings)):
         if isinstance(group, BaseModel):
             for name, field in type(group).model_fields.items():

@@ -1,7 +1,7 @@
 """The platform's databases: start the embedded server, migrate the records, back up.
 
-``python -I -m vigie.local.database`` migrates the database of the settings. It is for a database
-that ``vigie up`` does not manage, such as the one of the Compose stack.
+``python -I -m vigie.local.database`` migrates the database of the settings. Use it for a database
+that ``vigie up`` does not manage, such as the database of the Compose stack.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def exclusive(platform: Platform, echo: Echo) -> Iterator[None]:
 
 
 def end_orphans(platform: Platform, echo: Echo) -> None:
-    """End the processes of a supervisor that was killed; no supervisor controls them any more."""
+    """End programs that are still running although their supervisor was killed."""
     if not Supervisor(platform).is_running():
         left = end(platform_processes(platform))
         if left:
@@ -79,7 +79,7 @@ def start_database(platform: Platform, supervisor: Supervisor, timeout_s: float 
 
 
 def external_database(settings: Settings) -> str | None:
-    """Return the URL that the user set, or None if the embedded PostgreSQL is used."""
+    """Return the database URL that the user set; None if the embedded PostgreSQL is used."""
     url, source = settings.database.url, settings.source("VIGIE_DATABASE_URL")
     return None if url is None or source == "platform.toml" else url.get_secret_value()
 
@@ -87,8 +87,8 @@ def external_database(settings: Settings) -> str | None:
 def ensure_database(settings: Settings, *, echo: Echo) -> Settings:
     """Return settings whose database is running and migrated to this version.
 
-    The embedded PostgreSQL is started, without the other programs, if it is not running. A database
-    that the user set is only migrated. Tasks, triggers and serving do not call this.
+    If the embedded PostgreSQL is used and not running, it is started, but no other program is. An
+    external database is only migrated. Only commands call this function.
     """
     if (external := external_database(settings)) is not None:
         upgrade_database(external)

@@ -1,8 +1,8 @@
-"""The environment of each program: the platform's own settings and the user's overrides.
+"""The environment of each program: the platform's settings and the user's overrides.
 
-``vigie up`` saves the overrides in ``data/local/run/overrides.json``. So a program that the
-supervisor restarts later gets the settings the platform was started with, and ``vigie status`` can
-list the settings in which a shell differs.
+``vigie up`` saves the overrides in ``data/local/run/overrides.json``. A program that the supervisor
+restarts later gets the same settings, and ``vigie status`` lists the settings that differ in the
+current shell.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ OWN_DATABASES = (  # with all three set, the embedded PostgreSQL is not needed
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
     "MLFLOW_BACKEND_STORE_URI",
 )
-# These variables of a shell are used only if they are settings of vigie, because those of Airflow
-# and MLflow may belong to another installation. In the project's .env they apply to this one.
+# A shell variable with one of these prefixes is used only if it is a setting of vigie, because it
+# may belong to another installation of Airflow or MLflow. Variables of .env are always used.
 _FOREIGN = ("AIRFLOW", "MLFLOW_", "_AIRFLOW", "VIGIE_")
 
 
 def user_overrides(root: Path) -> dict[str, str]:
-    """Return the variables of ``.env`` and vigie's variables of the shell, which take precedence.
+    """Return the variables of ``.env`` and the settings in the shell, which take precedence.
 
-    Variables that only the Compose files use are left out: the programs of this platform must not
+    Variables that only the Compose files use are omitted: the programs of this platform must not
     get the passwords of the stack's superusers.
     """
     known = set(known_variables())
@@ -70,7 +70,7 @@ def write_overrides(platform: Platform, overrides: Mapping[str, str]) -> None:
 
 
 def differences(platform: Platform) -> tuple[str, ...]:
-    """Return the variables in which this shell differs from the running platform."""
+    """Return the variables whose values differ between this shell and the running platform."""
     noted, mine = read_overrides(platform) or {}, user_overrides(platform.root)
     return tuple(sorted(n for n in noted.keys() | mine.keys() if noted.get(n) != mine.get(n)))
 
@@ -111,7 +111,7 @@ def _mlflow(platform: Platform) -> dict[str, str]:
     return {
         "MLFLOW_BACKEND_STORE_URI": platform.database_url("mlflow"),
         "MLFLOW_ARTIFACTS_DESTINATION": (platform.folder / "mlflow").as_uri(),
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # saves nine idle processes with 2 GB
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # otherwise nine idle processes use 2 GB
     }
 
 
@@ -129,8 +129,8 @@ def _airflow(platform: Platform, overrides: Mapping[str, str]) -> dict[str, str]
         },
         "api_auth": {"jwt_secret": platform.secrets["airflow_jwt_secret"]},
         "logging": {"base_log_folder": str(platform.folder / "logs" / "tasks")},
-        # One parser is enough for few files; the interval makes a new DAG or model file appear
-        # within half a minute instead of five.
+        # One parser is sufficient for a few files. The interval reduces the time until a new DAG or
+        # model file is found from five minutes to 30 seconds.
         "dag_processor": {"parsing_processes": "1", "refresh_interval": "30"},
     }
     if "VIGIE_CELERY_BROKER_URL" in overrides:
@@ -143,10 +143,10 @@ def _airflow(platform: Platform, overrides: Mapping[str, str]) -> dict[str, str]
 
 
 def broker_options(broker_url: str, mark: str) -> dict[str, str]:
-    """Return broker options that separate the tasks of platforms on the same Redis.
+    """Return options that separate the tasks of several platforms on one Redis.
 
-    A key prefix is used instead of a queue name, because tasks that were queued before a change of
-    the executor have the name of the default queue.
+    The tasks are separated by a key prefix. Separate queues would lose tasks that were queued with
+    the default queue before the executor was changed.
     """
     is_redis = broker_url.startswith(("redis://", "rediss://"))
     return {"global_keyprefix": f"{mark}:"} if is_redis else {}
@@ -171,7 +171,7 @@ def _use_celery(
 def _core(platform: Platform, home: Path) -> dict[str, str]:
     return {
         "executor": "LocalExecutor",
-        "parallelism": "4",  # starting a task takes 0.6 s of two cores, so more tasks gain little
+        "parallelism": "4",  # more is hardly faster: starting a task takes 0.6 s of two cores
         "dags_folder": str(platform.root / "airflow" / "dags"),
         "plugins_folder": str(platform.root / "plugins"),
         "load_examples": "false",

@@ -1,7 +1,4 @@
-"""Private folders for sockets, and locks on files.
-
-The mode of an existing folder is never changed.
-"""
+"""Private folders for sockets, and file locks. The mode of an existing folder is never changed."""
 
 from __future__ import annotations
 
@@ -15,16 +12,16 @@ from pathlib import Path
 from vigie.encoding import digest
 from vigie.errors import ConflictError, SettingsError
 
-# The path of a unix socket may have 107 characters on Linux and 103 on macOS; the longest file name
-# in the folder is PostgreSQL's ".s.PGSQL.5432.lock".
+# The path of a unix socket is limited to 107 characters on Linux and 103 on macOS. The longest file
+# name in the folder is ".s.PGSQL.5432.lock".
 _LONGEST_FOLDER = 80
 
 
 def socket_folder(owner: Path) -> Path:
     """Return a short path below ``/tmp`` for the sockets of the programs in ``owner``.
 
-    ``$TMPDIR`` and ``$XDG_RUNTIME_DIR`` are not used: they differ between the shells of a user, and
-    the second one is removed when the user logs out.
+    ``$TMPDIR`` and ``$XDG_RUNTIME_DIR`` are not used, because they may differ between the shells of
+    a user. ``$XDG_RUNTIME_DIR`` is also removed when the user logs out.
 
     Examples
     --------
@@ -62,12 +59,14 @@ def private_folder(folder: Path) -> Path:
 
 
 def take_lock(path: Path) -> int:
-    """Lock ``path`` until the returned handle is closed in every process that inherited it.
+    """Lock ``path`` without waiting; return a file descriptor that holds the lock.
+
+    The lock is released when every process that inherited the descriptor has closed it.
 
     Raises
     ------
     ConflictError
-        If another process holds the lock; the call does not wait.
+        If another process holds the lock.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -1,7 +1,7 @@
 """``python -I -m vigie.local.launch PROGRAM``: replace this process with a program of the platform.
 
-The secrets are read from ``platform.toml``, so command lines and the supervisor's configuration
-contain none. Paths may contain blanks and percent signs.
+The secrets are read from ``platform.toml``, so neither the command line nor the supervisor's
+configuration contains a secret. Paths may contain blanks and percent signs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vigie.local.state import Platform, read_platform
 
 
 def program_command(platform: Platform, name: str) -> list[str]:
-    """Return the command line of a program other than PostgreSQL; it contains no secret."""
+    """Return the command line of a program other than PostgreSQL, without secrets."""
     program = PROGRAMS[name]
     port = platform.ports[program.port] if program.port else ""
     words = (word.format(port=port) for word in program.arguments)

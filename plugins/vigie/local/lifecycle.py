@@ -33,7 +33,7 @@ from vigie.local.probes import (
     probe_workers,
     wait_for,
 )
-from vigie.local.processes import end, platform_processes
+from vigie.local.processes import end, platform_processes, wait_until
 from vigie.local.programs import (
     AIRFLOW_PROGRAMS,
     MLFLOW,
@@ -99,9 +99,7 @@ def take_down(platform: Platform, *, echo: Echo) -> int:
         supervisor = Supervisor(platform)
         if supervisor.is_running():
             supervisor.shutdown()
-            deadline = time.monotonic() + _STOP_S
-            while platform_processes(platform) and time.monotonic() < deadline:
-                time.sleep(0.2)
+            wait_until(lambda: not platform_processes(platform), _STOP_S, every_s=0.2)
         killed = end(platform_processes(platform))
         _remove_sockets(platform.sockets)
         _remove_sockets(platform.postgres.sockets)
@@ -118,7 +116,7 @@ def make_folders(platform: Platform) -> None:
 
 
 def _services(platform: Platform, overrides: Mapping[str, str]) -> list[Service]:
-    """Return the services to start; MLflow unless the user disabled it or set another server."""
+    """Return the services to start; MLflow only if it is enabled and no other server is set."""
     environment = program_environment(platform, overrides, "airflow")
     mlflow, serving = (platform.url(name) for name in ("mlflow", "serving"))
     wanted = [
@@ -137,7 +135,7 @@ def _services(platform: Platform, overrides: Mapping[str, str]) -> list[Service]
 
 
 def _airflow(platform: Platform, environment: Mapping[str, str]) -> Service:
-    """Return Airflow's service, with Celery workers if a broker is set."""
+    """Return the service Airflow, with Celery workers if a broker is set."""
     settings = Settings.from_env(environment, override_source="platform").celery
     broker = settings.broker_url.get_secret_value() if settings.broker_url else ""
     workers = WORKERS[: settings.workers] if broker else ()
@@ -154,7 +152,7 @@ def _airflow(platform: Platform, environment: Mapping[str, str]) -> Service:
 def _start_all(
     services: list[Service], supervisor: Supervisor, echo: Echo, settings: Settings
 ) -> None:
-    """Start the services in parallel; repair the champions' copies while Airflow starts."""
+    """Start the services in parallel; reconcile the champions while Airflow starts."""
     cancelled = Event()
     with ThreadPoolExecutor(len(services)) as threads:
         jobs = {s.name: threads.submit(_start, s, supervisor, echo, cancelled) for s in services}
@@ -170,9 +168,9 @@ def _start_all(
 
 
 def _reconcile_models(settings: Settings, echo: Echo) -> None:
-    """Repair the copies of every champion that a crash left different from the database.
+    """Repair the copies of each champion (bundle folder, registry aliases) from the database.
 
-    A model that cannot be reconciled is reported; the others are still reconciled.
+    If a model cannot be reconciled, print the error and continue with the next model.
     """
     with open_services(settings) as services:
         for model in (*model_names(settings.paths.models), *DETECTORS):
@@ -188,7 +186,7 @@ def _reconcile_models(settings: Settings, echo: Echo) -> None:
 def _apply(
     platform: Platform, supervisor: Supervisor, overrides: Mapping[str, str], echo: Echo
 ) -> None:
-    """Save the overrides; stop the programs that were started with other ones."""
+    """Save the overrides; if they changed, stop the running programs so that they are restarted."""
     before = read_overrides(platform)
     if before != overrides:
         running = [p for p in PROGRAMS.values() if p is not POSTGRES and _is_up(supervisor, p)]
@@ -208,11 +206,8 @@ def _halt(supervisor: Supervisor, programs: list[Program]) -> None:
     """Stop programs in parallel and wait until all have ended."""
     for program in programs:
         supervisor.halt(program)
-    deadline = time.monotonic() + 30
-    while any(_is_up(supervisor, program) for program in programs):
-        if time.monotonic() > deadline:
-            raise TransientError("programs do not stop; run: vigie down")
-        time.sleep(0.1)
+    if not wait_until(lambda: not any(_is_up(supervisor, p) for p in programs), 30, every_s=0.1):
+        raise TransientError("some programs did not stop within 30 s; run: vigie down")
 
 
 def _check_ports(platform: Platform, supervisor: Supervisor, services: list[Service]) -> None:
@@ -239,7 +234,7 @@ def _timed(name: str, action: Callable[[], None], echo: Echo) -> None:
 
 
 def _remove_sockets(folder: Path) -> None:
-    """Remove a private folder below /tmp and the sockets that killed servers left in it."""
+    """Remove a private folder below /tmp and the sockets that killed servers did not delete."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for left in folder.iterdir():
             left.unlink()

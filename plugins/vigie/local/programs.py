@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from vigie.local.ports import LOOPBACK
 
-#: Groups of programs in the order in which they stop. A task that is stopped reports this to the
-#: api-server, which must still be running: otherwise the task counts as running for another 300 s.
+#: Groups of programs; tasks stop first. A stopped task reports its state to the api-server. If the
+#: api-server is not running any more, Airflow considers the task running for another 300 s.
 TASKS, PLATFORM = "tasks", "platform"
 
 
@@ -24,7 +24,7 @@ class Program:
 
     @property
     def process(self) -> str:
-        """The supervisor's name of the program, with its group."""
+        """The supervisor's name for the program: ``GROUP:NAME``, or ``NAME`` without a group."""
         return f"{self.group}:{self.name}" if self.group else self.name
 
 
@@ -39,8 +39,8 @@ API_SERVER = Program(
     ("airflow", "api-server", *_SERVE, "--workers", "1"),
     port="airflow",
 )
-# Without --skip-serve-logs, scheduler and triggerer would serve logs on all interfaces. This is not
-# needed, because the api-server reads the log files.
+# Without --skip-serve-logs, scheduler and triggerer would serve logs on all network interfaces. The
+# api-server reads the log files directly.
 SCHEDULER = Program(
     "airflow-scheduler",
     ("airflow", "scheduler", "--skip-serve-logs"),

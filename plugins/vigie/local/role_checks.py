@@ -1,4 +1,4 @@
-"""The checks of ``vigie check``: for each role its backend, its probe, and advice on failure."""
+"""The checks of ``vigie check``: backend, probe and advice for each role."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BASE_URL = "AIRFLOW__API__BASE_URL"
 
 @dataclass(frozen=True, slots=True)
 class RoleCheck:
-    """A role, its backend, and a probe that returns a version or raises an error of vigie."""
+    """A role with its backend and a probe, which returns a version or raises a VigieError."""
 
     role: str
     backend: str
@@ -32,7 +32,7 @@ class RoleCheck:
     place: str = ""  # host and port that the probe connects to, without a login
 
     def run(self, settings: Settings) -> ServiceStatus:
-        """Run the probe and return its result or its error."""
+        """Run the probe; return its version, or its error, as the status of the role."""
         begin = time.monotonic()
         try:
             detail = self.probe()
@@ -131,13 +131,13 @@ def _tracking(settings: Settings) -> RoleCheck:
     if not settings.mlflow.enabled:
         off = "runs and models are not tracked"
         return RoleCheck("tracking", "off (null tracker)", "MLFLOW_ENABLED", lambda: off)
-    is_ours = settings.source("MLFLOW_TRACKING_URI") in ("platform.toml", "default")
+    is_local = settings.source("MLFLOW_TRACKING_URI") in ("platform.toml", "default")
     return RoleCheck(
         "tracking",
         "MLflow server",
         "MLFLOW_TRACKING_URI",
         lambda: probes.mlflow(settings.mlflow),
-        _UP if is_ours else "start the server, correct its login, or set MLFLOW_ENABLED=false",
+        _UP if is_local else "start the server, correct its login, or set MLFLOW_ENABLED=false",
         probes.place(settings.mlflow.tracking_uri or ""),
     )
 
@@ -171,8 +171,8 @@ def _orchestration(platform: Platform | None) -> RoleCheck:
 def _airflow_address() -> tuple[str, str | None]:
     """Return the variable that contains Airflow's URL, and the URL.
 
-    The URL that its tasks use takes precedence: in a container the base URL is the one for
-    browsers, where nothing listens.
+    The URL for tasks takes precedence, because the base URL is meant for browsers and may not be
+    reachable from a container.
     """
     if tasks := os.environ.get(_TASKS_ADDRESS):
         return _TASKS_ADDRESS, tasks.removesuffix("/").removesuffix("/execution")

@@ -31,7 +31,7 @@ _HEADER = """\
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The local platform of one checkout."""
+    """The local platform of one checkout: its ports, secrets, folders and addresses."""
 
     root: Path
     ports: Mapping[str, int]
@@ -65,7 +65,7 @@ class Platform:
         return self.root / "init-db.sql"
 
     def database_url(self, name: str) -> str:
-        """Return the URL of a database, with the login of its own role."""
+        """Return the URL of a database, with the login of the role of the same name."""
         return self.postgres.url(name, name, self.secrets[f"{name}_database_password"])
 
     @property
@@ -125,9 +125,8 @@ def read_platform(root: Path) -> Platform | None:
 def make_platform(root: Path, *, new_ports: bool = False) -> tuple[Platform, bool]:
     """Return the platform of a checkout and whether it is new.
 
-    Existing ports and secrets are kept and missing ones are added, so the call can be repeated.
-
-    ``new_ports`` chooses another free block of ports.
+    Idempotent: existing ports and secrets are kept, and missing ones are added. ``new_ports``
+    replaces the ports by another free block.
     """
     path = platform_file(root)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,7 +142,7 @@ def make_platform(root: Path, *, new_ports: bool = False) -> tuple[Platform, boo
 
 
 def _complete(root: Path, path: Path) -> Platform:
-    """Read a file that an older version may have written, and add missing secrets."""
+    """Read the file, and add the ports and secrets that an older version did not write."""
     tables = _load(path)
     stored = {name: tables.get("secrets", {}).get(name) or _generate(name) for name in _SECRETS}
     ports = dict(tables.get("ports", {}))
@@ -160,6 +159,6 @@ def _load(path: Path) -> dict[str, Any]:
 def _generate(name: str) -> str:
     if name == "airflow_fernet_key":  # Fernet requires 32 bytes in URL-safe base64.
         return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    if name == "airflow_admin_password":  # users type this one, so it is shorter
+    if name == "airflow_admin_password":  # shorter, because users type it
         return secrets.token_urlsafe(12)
     return secrets.token_urlsafe(32)

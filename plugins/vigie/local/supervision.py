@@ -25,9 +25,8 @@ from vigie.local.processes import memory_mib
 from vigie.local.programs import MLFLOW, PLATFORM, POSTGRES, PROGRAMS, TASKS, WORKERS, Program
 from vigie.local.state import Platform
 
-# The configuration contains no path of the user: paths are relative to supervisord's working
-# directory, and the interpreter comes from the environment. So a path may contain blanks, percent
-# signs and semicolons.
+# All paths are relative to supervisord's working directory, and the interpreter comes from the
+# environment. So the path of the project may contain blanks, percent signs and semicolons.
 _HEAD = """\
 [supervisord]
 logfile=../logs/supervisor.log
@@ -45,7 +44,7 @@ chmod=0600
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 """
-# On shutdown supervisord stops the group with the highest priority number, waits, and continues.
+# On shutdown, supervisord stops one group after the other; the highest priority number is first.
 _GROUP = """
 [group:{name}]
 programs={programs}
@@ -119,7 +118,7 @@ class Supervisor:
             raise TransientError(f"the supervisor did not start: {done.stderr.strip()}")
 
     def configuration(self) -> str:
-        """Return supervisord's configuration; it contains no secret and no path of the user."""
+        """Return supervisord's configuration; it has no secrets and no absolute project path."""
         user = "user=root\n" if os.getuid() == 0 else ""
         groups = [
             _GROUP.format(
@@ -182,7 +181,7 @@ class Supervisor:
 
 @contextlib.contextmanager
 def _expected(code: int) -> Iterator[None]:
-    """Ignore the fault with this code, which means that there is nothing to do."""
+    """Ignore the fault with this code; raise TransientError for any other fault."""
     try:
         yield
     except Fault as fault:

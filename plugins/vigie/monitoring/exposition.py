@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 def merge_metrics(folder: Path, own: str = "") -> str:
     """Return the series of ``own`` and of every ``*.prom`` file in ``folder`` as one exposition.
 
-    A family that occurs in several files appears once, under one HELP and TYPE. A file is skipped
-    and logged if it cannot be read or parsed, or if it declares a family with another type.
+    The samples of a family that occurs in several files are merged under one HELP and TYPE. A file
+    is skipped with a warning if it cannot be read or parsed, or if it declares a family with
+    another type.
     """
     merged = _MergedFamilies()
     merged.add(own, "serving")
@@ -46,7 +47,7 @@ class _MergedFamilies:
     def add(self, text: str, source: str) -> None:
         for family in list(text_string_to_metric_families(text)):
             if family.name.endswith("_created"):
-                continue  # Start times of counters are not metrics of the catalogue.
+                continue  # The start time of a counter is not in the catalogue.
             known = self._families.setdefault(family.name, family)
             if known is family:
                 continue

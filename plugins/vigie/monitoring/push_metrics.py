@@ -30,7 +30,7 @@ _Group = tuple[dict[str, str], list[Sample]]  # grouping, samples
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushResult(JobResult):
-    """Numbers of groups and samples that were pushed, and of groups that failed."""
+    """Numbers of pushed groups and samples, of failed pushes, and of deleted groups."""
 
     groups: int
     samples: int
@@ -47,11 +47,11 @@ def push_metrics(
     failed_tasks: int,
     permanent: Collection[str] = (),
 ) -> PushResult:
-    """Push one group per DAG and model, and the time of the last success in a group of its own.
+    """Push one group per DAG and model, and a separate group with the time of the last success.
 
-    The last success has its own group because a push replaces a whole group: a failed run must not
-    erase it. The groups of models whose file was removed are deleted. A failing sink does not fail
-    the run: the result reports it, and later runs report it in ``vigie_push_failures_total``.
+    A push replaces a whole group, so in a separate group a failed run does not erase the time of
+    the last success. The groups of models without a model file are deleted. A failed push does not
+    fail the run: the result and later values of ``vigie_push_failures_total`` show it.
 
     ``dag_id`` is the job label of every group. ``results`` are the results of the run's tasks as
     XCom returned them (``JobResult.as_xcom``). If ``failed_tasks`` is 0, the run is a success.
@@ -62,7 +62,7 @@ def push_metrics(
     groups = _groups(by_model, services.now().timestamp(), failed_tasks, pushed.failures)
     sizes, problems = _push_all(services, dag_id, groups)
     present = model_names(services.paths.models)
-    # An empty folder means that its volume is not mounted, not that every model was removed.
+    # If the folder is empty, its volume is probably not mounted; delete nothing.
     removed = pushed.models - {*present, *by_model, *permanent} if present else set()
     retired = [] if problems else _delete_groups(services, dag_id, sorted(removed))
     models = set(by_model) - {""}
@@ -78,7 +78,7 @@ def push_metrics(
 
 
 def delete_metrics(services: Services, *, dag_id: str) -> None:
-    """Delete the groups of a job that will not run again; log a warning if the sink fails."""
+    """Delete the groups of a job that will not run again; if this fails, log a warning."""
     try:
         for grouping in ({}, _SUCCESS):
             services.metrics.delete(dag_id, grouping)
@@ -88,9 +88,10 @@ def delete_metrics(services: Services, *, dag_id: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _PushedGroups:
-    """Models whose groups earlier runs pushed, and the number of failed pushes (None: unknown).
+    """The models whose groups earlier runs pushed, and the number of pushes that failed.
 
-    The list is needed because a Pushgateway keeps a group until a client deletes it.
+    The models are stored because a Pushgateway keeps a group until a client deletes it.
+    ``failures`` is None if the stored values could not be read.
     """
 
     dag_id: str
@@ -99,7 +100,7 @@ class _PushedGroups:
 
     @classmethod
     def load(cls, state: StateStore, dag_id: str) -> _PushedGroups:
-        """Read what :meth:`save` stored; a failing database does not stop the push."""
+        """Read the stored values; if the database fails, log a warning and continue."""
         try:
             stored = state.get(state_keys.pushed_groups(dag_id)) or {}
         except VigieError as exc:
@@ -110,7 +111,7 @@ class _PushedGroups:
     def save(
         self, state: StateStore, *, pushed: Collection[str], retired: Collection[str], failures: int
     ) -> None:
-        """Store the current groups; do nothing if the earlier ones could not be read."""
+        """Store the current groups; do nothing if :meth:`load` could not read the earlier ones."""
         if self.failures is None:
             return
         models = sorted((self.models | {*pushed}) - {*retired})
@@ -133,7 +134,7 @@ def _by_model(results: Iterable[Mapping[str, Any]]) -> dict[str, list[Sample]]:
 def _groups(
     by_model: Mapping[str, list[Sample]], now: float, failed_tasks: int, failures: int | None
 ) -> list[_Group]:
-    """Return the groups of the run; the first one holds the metrics of the run itself."""
+    """Return the groups of the run; the first one contains the metrics of the run itself."""
     run = [
         Sample(JOB_LAST_RUN, now),
         Sample(JOB_SUCCEEDED, float(failed_tasks == 0)),
@@ -151,11 +152,11 @@ def _groups(
 def _push_all(
     services: Services, dag_id: str, groups: Iterable[_Group]
 ) -> tuple[list[int], list[str]]:
-    """Push the groups; return the sizes of the pushed groups and the errors of the others.
+    """Push the groups; return the sizes of the pushed groups and the errors of the failed ones.
 
-    After a transient error the remaining groups fail without another attempt, because each attempt
-    may take the full timeout. The sink is opened here, because a wrong address is an error of the
-    push and not of the run.
+    After a transient error, the remaining groups are not tried, because each attempt may take the
+    full timeout. The sink is opened in the ``try`` block, because a wrong address must not fail the
+    run.
     """
     sizes: list[int] = []
     problems: list[str] = []
@@ -174,7 +175,7 @@ def _push_all(
 
 
 def _delete_groups(services: Services, dag_id: str, models: Iterable[str]) -> list[str]:
-    """Delete the groups of removed models until the sink fails; return the deleted ones."""
+    """Delete the groups of removed models up to the first error; return the deleted models."""
     deleted: list[str] = []
     for model in models:
         try:

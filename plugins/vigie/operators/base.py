@@ -1,4 +1,4 @@
-"""Base classes of the operators, and what all DAGs share: default arguments, tags, Assets."""
+"""Base classes of the operators, and the default arguments, tags and Assets of all DAGs."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ DRIFT_DETECTED = Asset("drift_detected", uri="x-vigie://drift_detected", group="
 PERFORMANCE_DEGRADED = Asset(
     "performance_degraded", uri="x-vigie://performance_degraded", group="vigie"
 )
-#: The outlet through which tasks emit these Assets. An outlet that is an Asset itself would get an
-#: event from every successful task, even if nothing was found.
+#: The outlet of tasks that emit events for these Assets. If the Assets were outlets themselves,
+#: every successful task would emit an event, even without drift.
 FINDINGS = AssetAlias("report_findings", group="vigie")
 
 
 def log_failure(context: Mapping[str, Any]) -> None:
-    """Log DAG, task, run and exception of a failed task (an Airflow failure callback)."""
+    """Log the DAG, task, run and exception of a failed task (a callback for Airflow)."""
     instance = context.get("task_instance") or context.get("ti")
     log.error(
         "task failed: dag=%s task=%s run=%s reason=%s",
@@ -52,7 +52,7 @@ def log_failure(context: Mapping[str, Any]) -> None:
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "vigie",
-    "retries": 2,  # Only transient errors are retried; JobOperator fails the task for the others.
+    "retries": 2,  # for transient errors; JobOperator disables retries for other errors
     "retry_delay": timedelta(seconds=20),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=5),
@@ -76,19 +76,19 @@ def open_for_task(context: Context) -> Iterator[tuple[Services, Settings]]:
 
 
 def run_key(context: Context) -> str:
-    """Return the Airflow run id with every character replaced that file names do not allow.
+    """Return the id of the run with characters replaced that are not allowed in file names.
 
-    Every try of every task of a run gets the same key.
+    The key is the same for all tasks of a run and all their tries.
     """
     key = re.sub(r"[^A-Za-z0-9_.-]", "-", str(context["run_id"]))
-    return re.sub(r"^[.-]", "_", key)  # A leading dot would name a hidden or a parent folder.
+    return re.sub(r"^[.-]", "_", key)  # A leading dot would mean a hidden file or a parent folder.
 
 
 class JobOperator(BaseOperator):
     """Run one use case and return its result as XCom.
 
-    ``NotEnoughDataError`` skips the task. ``PermanentError`` and ``ConflictError`` fail it without
-    a retry. ``TransientError`` propagates, so Airflow retries the task.
+    NotEnoughDataError skips the task. PermanentError and ConflictError fail the task without a
+    retry. TransientError fails it too, and Airflow retries it.
     """
 
     opened: Callable[[Context], Opened] = staticmethod(open_for_task)

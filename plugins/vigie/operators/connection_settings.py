@@ -1,7 +1,7 @@
-"""Convert Airflow Connections to settings by variable name; does not import Airflow.
+"""Convert Airflow Connections to settings by variable name, without importing Airflow.
 
-A Connection sets all variables of its service. A field that it does not set is returned empty,
-which resets the variable to its default. So a password of the environment is never sent to the
+A Connection sets all variables of its service. For a field that is not set, the value is empty,
+which resets the variable to its default. So a password from the environment is never sent to the
 server of a Connection.
 """
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class ConnectionFields(Protocol):
-    """The fields of an Airflow Connection: of Airflow's class, or of a response of its REST API."""
+    """The fields that Airflow's class ``Connection`` and the response of its REST API share."""
 
     @property
     def conn_type(self) -> str | None: ...
@@ -86,7 +86,7 @@ def elasticsearch(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
 def kafka(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
     """Convert a Connection of the Kafka provider, whose extra is a configuration of librdkafka.
 
-    Other keys are ignored, with a warning if they concern security.
+    Unsupported keys are ignored; a warning is logged if they concern security.
     """
     extra = _extra(conn_id, conn)
     if conn.host and "bootstrap.servers" not in extra:
@@ -100,7 +100,7 @@ def kafka(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
     unknown = [k for k in extra if k not in _KAFKA and k.startswith(("sasl.", "ssl.", "security."))]
     if unknown:
         log.warning(
-            "Connection %s: these keys are not used: %s", conn_id, ", ".join(sorted(unknown))
+            "Connection %s: these keys are not supported: %s", conn_id, ", ".join(sorted(unknown))
         )
     return found
 
@@ -130,7 +130,7 @@ def postgres(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
 
 
 def mlflow(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Convert the Connection of the MLflow server; extra: ``token``, instead of a login."""
+    """Convert the Connection of the MLflow server; its extra may contain a ``token``."""
     return {
         "MLFLOW_TRACKING_URI": _url(conn_id, conn, ""),
         "MLFLOW_TRACKING_USERNAME": conn.login or "",
@@ -171,9 +171,9 @@ def _login(conn: ConnectionFields) -> str:
 
 
 def _address(conn_id: str, conn: ConnectionFields) -> tuple[str, str, str, str]:
-    """Return scheme, host, port and path; a part that the Connection does not set is empty.
+    """Return scheme, host, port and path; parts that are not set are empty.
 
-    The host may be a URL. Otherwise the scheme is the schema, or the connection type ``https``.
+    The host may be a URL. If it is not, the scheme is the Connection's schema, or its type.
     """
     host = (conn.host or "").strip()
     if not host:
@@ -190,7 +190,7 @@ def _address(conn_id: str, conn: ConnectionFields) -> tuple[str, str, str, str]:
 
 
 def _extra(conn_id: str, conn: ConnectionFields) -> dict[str, Any]:
-    """Parse the extra; ``conn.extra_dejson`` ignores invalid JSON and blocks in a trigger."""
+    """Parse the extra. Airflow's ``extra_dejson`` ignores invalid JSON, and blocks in a trigger."""
     try:
         extra = json.loads(conn.extra or "{}")
     except ValueError:

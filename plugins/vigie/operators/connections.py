@@ -1,7 +1,6 @@
-"""Read Airflow Connections and turn them into overrides of the settings.
+"""Read Airflow Connections as overrides of the settings.
 
-Connections can be read only in a task and in a trigger; ``vigie check`` uses Airflow's REST API
-instead.
+Connections can be read only in a task or a trigger; ``vigie check`` uses Airflow's REST API.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def connection_overrides() -> dict[str, str]:
-    """Return the settings of the existing Connections by variable name; for use in a task.
+    """Read the existing Connections in a task; return their settings by variable name.
 
     An empty value resets the variable to its default (see
     :mod:`vigie.operators.connection_settings`).
@@ -43,7 +42,7 @@ def connection_overrides() -> dict[str, str]:
 
 
 async def connection_overrides_of_trigger() -> dict[str, str]:
-    """Return the same for use in a trigger, where a blocking call would stop the event loop."""
+    """Read the Connections in a trigger, without blocking the event loop."""
     return overrides({conn_id: await _find_async(conn_id) for conn_id in READERS})
 
 
@@ -53,7 +52,7 @@ def parse_connection(conn_id: str, text: str) -> Connection:
     Raises
     ------
     SettingsError
-        If it is neither. Airflow's error is not shown, because it contains the value and password.
+        If the value is neither. Airflow's message is omitted, because it contains the password.
     """
     from airflow.sdk import Connection
 
@@ -69,7 +68,7 @@ def parse_connection(conn_id: str, text: str) -> Connection:
 
 
 def overrides(found: Mapping[str, Connection | None]) -> dict[str, str]:
-    """Return the settings of Connections; the names of the variables are logged, not the values."""
+    """Return the settings of Connections by variable name; log the names but not the values."""
     values: dict[str, str] = {}
     for conn_id, conn in found.items():
         if conn is not None:

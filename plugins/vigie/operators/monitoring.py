@@ -1,4 +1,4 @@
-"""Operator that pushes the metrics of a run."""
+"""The operator that pushes the metrics of a run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FAILED = frozenset({"failed", "upstream_failed"})
 
 
 class PushMetricsOperator(JobOperator):
-    """Push the ``metrics`` of the results of all other tasks, and whether the run succeeded.
+    """Push the metrics in the results of all other tasks, and the outcome of the run.
 
-    Use it as a teardown (``.as_teardown()``), so that it runs after failed tasks too and does not
-    mark a failed run as successful.
+    Use it as a teardown (``.as_teardown()``): it then also runs after failed tasks, and its success
+    does not make a failed run successful.
     """
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:

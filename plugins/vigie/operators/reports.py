@@ -1,4 +1,4 @@
-"""Operators of ``evidently_reporting_pipeline``; all but the cleanup work for one model."""
+"""Operators of ``evidently_reporting_pipeline``."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from vigie.roles import Services
     from vigie.settings import Settings
 
-#: Run types whose data interval is the period; other runs look back from their start.
+#: Run types whose data interval is the reported period. Other runs report on the last hours.
 SCHEDULED = frozenset({"scheduled", "backfill"})
 
 
 class ReportStep(ModelOperator):
-    """A step of a report run; skipped if the Param ``model`` names another model."""
+    """Base class of the tasks for one model; skipped if the Param ``model`` names another one."""
 
     def report_run(self, services: Services, settings: Settings, context: Context) -> ReportRun:
-        """Return the inputs that all tasks of this run and model share."""
+        """Return the model, period, run id and thresholds, equal for all tasks of this model."""
         from vigie.reports.window import ReportRun
 
         self.require_requested(context)
@@ -68,12 +68,12 @@ class ReportOperator(ReportStep):
 
 
 def report_tasks(model: str) -> list[ReportOperator]:
-    """Make one task per kind of report."""
+    """Create one task per kind of report."""
     return [ReportOperator(kind=kind, model=model) for kind in KINDS]
 
 
 class DecideOperator(ReportStep):
-    """Record the verdicts on drift and performance; emit an Asset event for each positive one."""
+    """Record the verdicts on drift and performance; emit an Asset event if one is positive."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(outlets=[FINDINGS], **kwargs)
@@ -108,9 +108,9 @@ class CleanupOldReportsOperator(JobOperator):
 
 
 def period_of(context: Context) -> Period:
-    """Return the data interval of a scheduled run; for others, the last ``hours`` before the run.
+    """Return the data interval of a scheduled run, or the last ``hours`` before any other run.
 
-    The result is the same for every try of every task of a run.
+    The period is the same for all tasks of a run and all their tries.
     """
     from vigie.reports.window import Period
 
@@ -124,10 +124,7 @@ def period_of(context: Context) -> Period:
 
 
 def thresholds_of(settings: Settings, context: Context) -> dict[str, Threshold]:
-    """Return the thresholds of Params and settings; Params take precedence.
-
-    The model file sets the threshold that neither sets.
-    """
+    """Return the thresholds that Params or settings override; Params take precedence."""
     from vigie.models.thresholds import thresholds_from
 
     return thresholds_from(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vigie.settings import Settings
 
 PROMOTION_WAIT_S = 300.0  # a `vigie retrain` of the same model can hold the lock for this long
-#: Modules of :mod:`vigie.retraining` whose use case of the same name takes only a model and a run.
+#: Use cases that need only a model and a run id; each is in the module of the same name.
 STEPS = (
     "backup_current_model",
     "merge_training_data",
@@ -33,10 +33,10 @@ STEPS = (
 
 
 def candidates_of(folder: Path, model: str) -> list[str]:
-    """Return the candidates of a model file; called while the DAG file is parsed.
+    """Read the candidates from a model file while the DAG file is parsed.
 
-    An invalid file returns the defaults, so that the DAG is imported. Its first task then fails
-    with the mistakes in the file.
+    If the model file is invalid, return the default candidates, so that the import of the DAG
+    succeeds. The first task then fails and reports the mistakes in the file.
     """
     try:
         table = tomllib.loads((folder / f"{model}.toml").read_text("utf-8"))
@@ -47,7 +47,7 @@ def candidates_of(folder: Path, model: str) -> list[str]:
 
 
 class CheckTriggersOperator(ModelOperator):
-    """Evaluate the triggers; skip the model unless the run trains it."""
+    """Evaluate the triggers; skip the model if it is not to be trained."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.retraining.evaluate_triggers import evaluate_triggers
@@ -62,7 +62,7 @@ class CheckTriggersOperator(ModelOperator):
             actor=_actor(context),
         )
         if not result.should_train:
-            # A skipped task returns nothing, but push_metrics needs the metrics of this check.
+            # A skipped task returns no result, but push_metrics needs the metrics of this one.
             context["ti"].xcom_push("return_value", result.as_xcom())
             raise AirflowSkipException("; ".join(result.reasons))
         return result
@@ -91,7 +91,7 @@ class RetrainStepOperator(ModelOperator):
 
 
 class TrainCandidateOperator(ModelOperator):
-    """Train one candidate; mapped over the candidates of the model file."""
+    """Train one candidate; the DAG maps this operator over the candidates of the model file."""
 
     def __init__(self, *, candidate: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -122,7 +122,7 @@ class PromoteModelOperator(ModelOperator):
 
 
 class NotifyRetrainingOperator(JobOperator):
-    """Report the outcome of the run for each model; a teardown, so that it runs after failures."""
+    """Log the outcome of the run for each model; use it as a teardown, so that it always runs."""
 
     def __init__(self, *, models: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -141,10 +141,7 @@ class NotifyRetrainingOperator(JobOperator):
 
 
 def _thresholds(settings: Settings, context: Context) -> dict[str, Threshold]:
-    """Return the thresholds of Params and settings; Params take precedence.
-
-    The model file sets the thresholds that neither sets.
-    """
+    """Return the thresholds that Params or settings override; Params take precedence."""
     from vigie.models.thresholds import thresholds_from
 
     names = ("min_rows", "drift_share", "performance_floor")

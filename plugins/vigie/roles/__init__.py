@@ -1,6 +1,7 @@
-"""One Protocol per role: use cases call them, adapters and :mod:`vigie.testing` implement them.
+"""The roles: one Protocol per external service that use cases call.
 
-Each has a contract test suite in :mod:`vigie.testing` that every implementation passes.
+Adapters and the fakes in :mod:`vigie.testing` implement them. Each role has a suite of contract
+tests in :mod:`vigie.testing`, which every implementation passes.
 """
 
 from vigie.roles.index import LogIndex

@@ -1,4 +1,4 @@
-"""All roles together, as use cases receive them."""
+"""The object that gives a use case access to all roles."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from vigie.roles.telemetry import MetricsSink, Tracker
 
 
 class Services(Protocol):
-    """Every role; its adapter is imported and opened when the attribute is first read."""
+    """All roles; an adapter is imported and opened when its attribute is first read."""
 
     @property
     def paths(self) -> ProjectPaths: ...
     @property
     def now(self) -> Callable[[], datetime]:
-        """The clock: returns an aware UTC time."""
+        """The clock: a function that returns the time in UTC, with its time zone."""
 
     @property
     def predictions(self) -> PredictionStore: ...

@@ -1,4 +1,4 @@
-"""The roles ApiLogSource (where API log lines come from) and ReportRenderer (writes reports)."""
+"""The roles ApiLogSource, which reads API log lines, and ReportRenderer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ApiLogSource(Protocol):
     """The served model's API log (Gradio endpoint ``/logs_api``)."""
 
     def check(self) -> str:
-        """Return the address and version of the source. Raises TransientError or SettingsError."""
+        """Return the address and version of the source; raise an error if it is unavailable."""
 
     def read(self, offset: int, limit: int) -> LogBatch:
         """Return up to ``limit`` lines from ``offset`` on."""
@@ -36,9 +36,9 @@ class ReportData:
         Features, or for ``model_performance`` the columns ``target``, ``prediction`` (labels) and
         ``probability``.
     reference
-        The same columns for comparison; None: nothing to compare with.
+        The same columns for comparison; None if there is no reference.
     verdict, reasons
-        The verdict of the run (yes, no, unknown, skipped) and its reasons; empty: none is shown.
+        The verdict of the run (yes, no, unknown, skipped) and its reasons; empty if not shown.
     drift
         The verdict on each column, which ``data_drift`` shows.
     """
@@ -52,15 +52,15 @@ class ReportData:
 
 
 class ReportRenderer(Protocol):
-    """Writes reports as HTML and JSON. Verdicts are passed in; a renderer does not decide."""
+    """Writes reports as HTML and JSON, with the verdicts that it is given."""
 
     def write(self, kind: str, data: ReportData, html: Path) -> Path:
-        """Write ``html`` and a JSON file of the same name, each by rename; return ``html``.
+        """Write ``html`` and a JSON file of the same name, each atomically; return ``html``.
 
         Raises
         ------
         NotEnoughDataError
-            There are no rows to show; no file is written.
+            If there are no rows to show; no file is written.
         DataError
-            The kind is unknown, or a column is missing.
+            If the kind is unknown, or a column is missing.
         """

@@ -24,9 +24,9 @@ class PredictionStore(Protocol):
     """All predictions, in commit order."""
 
     def add(self, prediction: Prediction) -> int:
-        """Store a prediction and return its log offset.
+        """Store a prediction and return its offset in the log.
 
-        A transaction id that is already stored changes nothing.
+        Idempotent: if the transaction id is already stored, return the offset of that prediction.
         """
 
     def get(self, transaction_id: str) -> Prediction | None: ...
@@ -39,14 +39,14 @@ class PredictionStore(Protocol):
     def window(
         self, model: str, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[LabelledPrediction]:
-        """Yield predictions with ``since <= created_at < until``, oldest first, with labels."""
+        """Yield predictions with ``since <= created_at < until`` and labels, oldest first."""
 
 
 class LabelStore(Protocol):
     """The labels of predictions. A correction adds a row; the latest row is the current label."""
 
     def add(self, transaction_id: str, actual: str, source: str = "feedback") -> LabelOutcome:
-        """Store a label. Raises UnknownTransactionError if there is no such prediction."""
+        """Store a label; raise UnknownTransactionError if the prediction does not exist."""
 
     def history(self, transaction_id: str) -> list[Label]: ...
 
@@ -57,26 +57,26 @@ class LabelStore(Protocol):
         """Count the labelled predictions that no archived training has used."""
 
     def claim(self, model: str, run_id: str) -> int:
-        """Reserve the current labelled, unarchived rows for a run and return their number.
+        """Reserve the labelled rows that are not archived for a run; return their number.
 
-        Repeated calls for a run return the same rows.
+        Idempotent: a second call for the same run reserves no further rows.
         """
 
     def claimed(self, model: str, run_id: str) -> Iterator[LabelledPrediction]:
-        """Yield the rows that a run trains on: all archived rows and those that it claimed."""
+        """Yield the training rows of a run: all archived rows and the rows that it claimed."""
 
     def archive(self, model: str, run_id: str) -> int:
-        """Mark the rows that a run claimed as used and return their number; idempotent."""
+        """Archive the rows that a run claimed and return their number. Idempotent."""
 
 
 class DeploymentStore(Protocol):
-    """The deployment history of each model; changed by compare-and-swap."""
+    """The deployment history of each model, changed by compare-and-swap."""
 
     def next_version(self, model: str) -> int:
-        """Allocate a version number. No number is allocated twice; there may be gaps."""
+        """Allocate a version number; numbers are unique, but there may be gaps."""
 
     def champion(self, model: str, at: datetime | None = None) -> Deployment | None:
-        """Return the current champion, or the champion at a time."""
+        """Return the deployment of the current champion, or of the champion at a given time."""
 
     def history(self, model: str, limit: int = 50) -> list[Deployment]:
         """Return deployments, newest first."""
@@ -91,9 +91,9 @@ class DeploymentStore(Protocol):
         reason: str,
         run_id: str | None = None,
     ) -> Deployment:
-        """Make ``version`` champion if the newest deployment has ``expected_number`` (0: none).
+        """Make ``version`` champion if the newest deployment has the number ``expected_number``.
 
-        Raises ConflictError if there is a newer deployment.
+        The number 0 stands for no deployment. Raises ConflictError if there is a newer one.
         """
 
 
@@ -101,7 +101,7 @@ class Ledger(Protocol):
     """All decisions with their reasons; ``vigie why`` prints them."""
 
     def record(self, decision: Decision) -> int:
-        """Store a decision and return its id; for a known ``key`` return the existing id."""
+        """Store a decision and return its id; if its ``key`` exists, return the existing id."""
 
     def decisions(
         self,
@@ -126,15 +126,15 @@ class StateStore(Protocol):
 
 
 class Locks(Protocol):
-    """Locks shared by all processes on a database; released when the holder's connection ends."""
+    """Locks shared by all processes; released when the connection of the holder ends."""
 
     def hold(self, name: str, wait_s: float = 0.0) -> AbstractContextManager[None]:
-        """Hold a lock for the block. Raises ConflictError if it is not free within ``wait_s``."""
+        """Hold a lock for the block; raise ConflictError if it is not free within ``wait_s``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified model version: the bytes of its files and the metadata of its publication."""
+    """A verified model version: the contents of its files, and its metadata."""
 
     model: str
     version: int
@@ -149,21 +149,21 @@ class BundleStore(Protocol):
     def publish(
         self, model: str, version: int, files: Mapping[str, bytes], info: Mapping[str, Any]
     ) -> Path:
-        """Publish a version atomically; publishing the same content again has no effect.
+        """Publish a version atomically. Idempotent.
 
-        Raises ConflictError if the version exists with other content.
+        Raises ConflictError if the version exists with different contents.
         """
 
     def open(self, model: str, version: int) -> Bundle:
         """Read and verify a version.
 
-        Raises DataError that names the file if one is missing or altered.
+        Raises DataError with the name of the file if a file is missing or altered.
         """
 
     def versions(self, model: str) -> list[int]:
         """Return the published versions in ascending order."""
 
     def write_champion(self, deployment: Deployment) -> None:
-        """Write a copy of the champion's deployment; serving reads it if the database is down."""
+        """Write a copy of a deployment, which serving reads if the database is down."""
 
     def read_champion(self, model: str) -> Deployment | None: ...

@@ -1,4 +1,4 @@
-"""The tracking server and its registry, and the metrics sink."""
+"""The roles Tracker (tracked runs and the model registry) and MetricsSink."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TrackedRun(Protocol):
 
 
 class Tracker(Protocol):
-    """Experiments, tracked runs and the registry; calls of the null tracker have no effect."""
+    """Experiments, tracked runs and the model registry."""
 
     def run(
         self,
@@ -40,26 +40,27 @@ class Tracker(Protocol):
     ) -> AbstractContextManager[TrackedRun]:
         """Open a tracked run.
 
-        A ``key`` that was used before reopens that run, so a retried task creates no second one.
+        If a run with the same ``key`` exists, reopen it, so that a retried task creates no second
+        run.
         """
 
     def register(self, model: str, version: int, run_id: str) -> str | None:
-        """Register the model of a tracked run, tagged with the bundle's ``version``; idempotent.
+        """Register the model of a tracked run, tagged with the bundle's ``version``. Idempotent.
 
-        Returns the registry's version number, None if there is no registry.
+        Returns the version number in the registry; None if there is no registry.
         """
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
-        """Set an alias to the registry version that is tagged with the bundle's ``version``."""
+        """Let an alias point to the registered model with the tag ``version``."""
 
     def alias(self, model: str, alias: str) -> int | None:
-        """Return the bundle version of an alias."""
+        """Return the bundle version that an alias points to; None if it does not exist."""
 
     def run_url(self, run_id: str) -> str | None: ...
 
 
 class MetricsSink(Protocol):
-    """Receives metrics: Prometheus text files, or a Pushgateway."""
+    """A store of pushed metrics: text files, or a Pushgateway."""
 
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None

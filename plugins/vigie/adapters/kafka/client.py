@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,6 +16,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from vigie.adapters.kafka.errors import MEANINGS, explain, meaning, translated
 from vigie.errors import DataError, SettingsError, TransientError
@@ -125,15 +125,17 @@ class KafkaCluster:
 
     def _again(self, what: str, ask: Callable[[AdminClient], dict[int, int]]) -> dict[int, int]:
         """Retry a request with a new client, as the old one may have outdated metadata."""
-        deadline = time.monotonic() + CONNECT_S / 2
-        while True:
-            try:
-                with self._asking(what) as admin:
-                    return ask(admin)
-            except TransientError:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(0.1)
+
+        def attempt() -> dict[int, int]:
+            with self._asking(what) as admin:
+                return ask(admin)
+
+        return Retrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_delay(CONNECT_S / 2),
+            wait=wait_fixed(0.1),
+            reraise=True,
+        )(attempt)
 
     def close(self) -> None:
         """Close the admin client; the next request opens another one."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from threading import Thread
 from typing import TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential
 
 from vigie.adapters.kafka.client import MISSING, KafkaCluster
 from vigie.adapters.kafka.errors import translated
@@ -106,21 +106,21 @@ class KafkaPositions:
 
     def _retried(self, ask: Callable[[], T | None], wait_s: float, what: str) -> T:
         """Repeat a call for up to ``wait_s`` while brokers are unavailable; return its answer."""
-        deadline = time.monotonic() + wait_s
-        pause_s = 0.05
         where = f"{what} at {self._cluster.servers}"
-        while True:
-            try:
-                with translated(where):
-                    answer = ask()
-                if answer is not None:
-                    return answer
+
+        def attempt() -> T:
+            with translated(where):
+                answer = ask()
+            if answer is None:
                 raise TransientError(where)
-            except TransientError:
-                if time.monotonic() + pause_s > deadline:
-                    raise
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 2, 1.0)
+            return answer
+
+        return Retrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_before_delay(wait_s),
+            wait=wait_exponential(multiplier=0.05, max=1.0),
+            reraise=True,
+        )(attempt)
 
     def _of_topic(self, ask: Callable[[], list[TopicPartition]]) -> list[TopicPartition]:
         """Return the answer, or raise its first error; a missing topic is a ConflictError."""

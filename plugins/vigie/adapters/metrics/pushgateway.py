@@ -1,7 +1,7 @@
 """Metrics sink of the full stack: a Prometheus Pushgateway.
 
-A push is a PUT request and replaces its whole group. The gateway adds ``push_time_seconds`` to each
-group and keeps a group until it is deleted.
+A push is a PUT request that replaces its whole group. The gateway adds ``push_time_seconds`` to
+each group, and keeps a group until it is deleted.
 """
 
 from __future__ import annotations
