@@ -17,10 +17,10 @@ help: ## List the targets
 install: ## Create .venv and install the locked packages (other targets run this first)
 	@sh scripts/install.sh
 
-install-dev: install ## Run install and set up the pre-commit hooks
+install-dev: install ## Run install, and set up the pre-commit hooks
 	@if [ -d .git ]; then $(VENV)/bin/pre-commit install; fi
 
-demo: install ## Run the whole loop in a real Airflow and check every step
+demo: install ## Run the closed loop in Airflow and assert the result of each step
 	@$(VIGIE) demo
 
 up: install ## Start the local platform
@@ -56,13 +56,13 @@ docs: install ## Write docs/commands.md and the module list of docs/architecture
 	@$(PY) scripts/commands_page.py > docs/commands.md.tmp && mv docs/commands.md.tmp docs/commands.md
 	@$(PY) scripts/architecture_page.py > docs/architecture.md.tmp && mv docs/architecture.md.tmp docs/architecture.md
 
-figures: install ## Print the size and structure of plugins/vigie next to their limits
+figures: install ## Print the size and structure of plugins/vigie, each with its limit
 	@$(PY) scripts/figures.py
 
-test-soak: install ## Run the tests that kill consumers and servers repeatedly (after make services; KILLS=50)
+test-soak: install ## Run the tests that kill consumers and servers (after make services; KILLS=50)
 	@VIGIE_TEST_KILLS=$(or $(KILLS),50) $(PY) -m pytest tests -m service -k kill --timeout=3600 -p no:randomly --log-cli-level=INFO
 
-demo-services: install ## Run the demo, Connections and outages on the real servers (after make services)
+demo-services: install ## Test the demo, Airflow Connections and outages on the real servers (after make services)
 	@VIGIE_PLATFORM_TEST=1 $(PY) -m pytest tests/demo/test_demo_services.py --timeout=3600 -p no:randomly
 
 test-celery: install ## Run the demo on two Celery workers and kill one (ten minutes; after make services)
@@ -101,7 +101,7 @@ pipeline-test-indexes: install ## Check that the indices have the right mappings
 pipeline-clear-indexes: install ## Delete the three log indices (make pipeline-clear-indexes YES=--yes)
 	@$(VIGIE) logs clear $(YES)
 
-pipeline-deduplicate: install ## Remove duplicate documents of a transaction_id (there are normally none)
+pipeline-deduplicate: install ## Remove documents with the same transaction_id (normally there are none)
 	@$(VIGIE) logs deduplicate
 
 pipeline-export-parquet: install ## Export ml-api-message to Parquet (MODEL=name)

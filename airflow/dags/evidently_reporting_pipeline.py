@@ -4,13 +4,13 @@ For each model file: `data_quality_report`, `data_drift_report` and `model_perfo
 `decide`. Afterwards, even if a task failed: `cleanup_old_reports` (keeps the newest `MAX_REPORTS`
 reports of each kind) and `push_metrics`.
 
-The window is the data interval of the run (six hours). A manually triggered run looks back `hours`.
+The window is the data interval of the run (six hours), or the last `hours` before a manual run.
 The reports are in `reports/` as HTML and JSON: `data_drift_report_MODEL_YYYYMMDD_HHMMSS.html`.
 
-`decide` compares the window with the reference profile of the champion and records the verdicts
-with their reasons (`vigie why --model M`). If the data drifted or the performance fell, it emits
+`decide` compares the window with the reference profile of the champion, and records the verdicts
+and their reasons (`vigie why --model MODEL`). If the data drifted or the performance fell, it emits
 the Asset `drift_detected` or `performance_degraded`, which triggers `ml_retrain_pipeline`. A model
-without a champion, or without a prediction in the window, is skipped.
+is skipped if it has no champion, or no prediction in the window.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from vigie.operators.monitoring import PushMetricsOperator
 
 MODEL_NAMES = model_names(Path(__file__).resolve().parents[2] / "models")
 MODEL_PARAM = {"enum": [None, *MODEL_NAMES], "values_display": {"null": "every model"}}
-# Unlike a plain cron schedule, this one gives each run a data interval of six hours.
+# A plain cron expression would not give each run a data interval of six hours.
 SCHEDULE = CronDataIntervalTimetable("0 */6 * * *", timezone="UTC")
 
 
@@ -47,7 +47,7 @@ SCHEDULE = CronDataIntervalTimetable("0 */6 * * *", timezone="UTC")
             type="number",
             exclusiveMinimum=0,
             maximum=8784,
-            description="Hours that a manually triggered run looks back.",
+            description="Length of the window of a manually triggered run, in hours.",
         ),
         "drift_share": Param(
             None,
@@ -55,7 +55,7 @@ SCHEDULE = CronDataIntervalTimetable("0 */6 * * *", timezone="UTC")
             minimum=0,
             maximum=1,
             description="The data has drifted if more than this share of columns has. "
-            "Leave empty to use DRIFT_THRESHOLD or, without it, the model file.",
+            "Empty: DRIFT_THRESHOLD if set, else the model file.",
         ),
     },
 )

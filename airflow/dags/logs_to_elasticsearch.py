@@ -2,7 +2,7 @@
 
 `check_prerequisites` → `ingest_logs` → `export_dataset` → `push_metrics`
 
-Reads the lines added to the served model's `/logs_api` since the last run and writes each line to
+Read the lines that were added to `/logs_api` of the served model since the last run, and write to
 
 | index | contents |
 |---|---|
@@ -11,8 +11,8 @@ Reads the lines added to the served model's `/logs_api` since the last run and w
 | `ml-api-perfs` | time, CPU and memory of each call |
 | `vigie-dead-letters` | lines that could not be parsed or indexed, with the reason |
 
-Then it exports new predictions to `data/exports/MODEL/inference_dataset.parquet`. Repeating a run
-writes no duplicates, because the ids of the documents are deterministic.
+Then export new predictions to `data/exports/MODEL/inference_dataset.parquet`. A repeated run writes
+no duplicates, because the document ids are deterministic.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ SCHEDULE = "*/5 * * * *"
             type="integer",
             minimum=1,
             maximum=1_000_000,
-            description="Maximum number of lines; the next run continues after the last one.",
+            description="Maximum number of lines. The next run continues after the last one.",
         ),
         "filter_pattern": Param(
             None,
             type=["null", "string"],
             maxLength=200,
-            description="Text that selects the predictions. Empty: PIPELINE_FILTER_PATTERN "
-            "(default: 'API Call - POST /predict').",
+            description="Lines that contain this text are predictions. "
+            "Empty: PIPELINE_FILTER_PATTERN (default: 'API Call - POST /predict').",
         ),
     },
 )

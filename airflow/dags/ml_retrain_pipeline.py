@@ -4,10 +4,10 @@ For each model file: `check_triggers` → `backup_current_model` → `merge_trai
 `train_candidate` (one task per candidate) → `select_best` → `gate` → `promote_model` →
 `archive_production_data`; then `notify` and `push_metrics`, even after a failure.
 
-Any one trigger suffices: enough new labelled rows, drift, performance below its floor, a request
-(`force`), or no champion yet. If no trigger fires, the tasks of the model are skipped. If the gate
-refuses the challenger, its promotion is skipped and the champion stays; the run still succeeds.
-`vigie why --model M` prints the reasons.
+A model is trained if any trigger fires: enough new labelled rows, drift, performance below its
+floor, a request (`force`), or no champion yet. If no trigger fires, the tasks of the model are
+skipped. If the gate refuses the challenger, the promotion is skipped, the champion stays, and the
+run still succeeds. `vigie why --model MODEL` prints the reasons.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCHEDULE = AssetOrTimeSchedule(
     assets=DRIFT_DETECTED | PERFORMANCE_DEGRADED,
 )
 MODEL_PARAM = {"enum": [None, *MODEL_NAMES], "values_display": {"null": "all models"}}
-OVERRIDES = "Overrides the environment and the model file. Empty: no override."
+OVERRIDES = "Takes precedence over the environment and the model file. Empty: not set."
 
 
 @dag(

@@ -36,11 +36,11 @@ SERVERS: Mapping[str, Server] = {server.name: server for server in _IN_START_ORD
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """State of one server after a start; if it has no version, ``note`` says why it is down."""
+    """State of one server after a start; if it is not running, ``version`` is empty."""
 
     name: str
     version: str
-    note: str
+    note: str  # "started", "was running", or the reason why it is not running
     failed: bool = False
 
 
@@ -107,7 +107,7 @@ def _launch(site: Site, server: Server, notify: Notify, *, install: bool) -> Non
 
 
 def _outcome(site: Site, server: Server, problem: VigieError | None, is_fresh: bool) -> Outcome:
-    """Wait until a server answers, and record its address and version."""
+    """Wait until a server answers, and save its address and version."""
     if problem is None:
         try:
             version = _wait(site, server)
@@ -123,7 +123,7 @@ def _outcome(site: Site, server: Server, problem: VigieError | None, is_fresh: b
 
 
 def _wait(site: Site, server: Server) -> str:
-    """Return the version that the running process reports."""
+    """Wait until the server answers; return the version that it reports."""
     deadline = time.monotonic() + _READY_S
     while True:
         problem = "the process exited"

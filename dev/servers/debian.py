@@ -36,7 +36,7 @@ def install(program: str, package: str, notify: Notify, *, allowed: bool) -> Non
     Raises
     ------
     SettingsError
-        If apt-get is absent, fails, or may not be used; the message names the command to run.
+        If apt-get is absent, fails or is not permitted; the message contains the command to run.
     """
     apt = shutil.which("apt-get")
     if apt is None:
@@ -54,7 +54,7 @@ def install(program: str, package: str, notify: Notify, *, allowed: bool) -> Non
 
 @functools.cache
 def _update(apt: str) -> None:
-    """Update the package lists once; a failure shows in the installation that follows."""
+    """Update the package lists once; if this fails, the installation reports an error."""
     _run(apt, "update", "-qq")
 
 

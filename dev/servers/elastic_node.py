@@ -1,4 +1,4 @@
-"""A single Elasticsearch node, started from the published jars by our own launcher."""
+"""An Elasticsearch node, started from the published jars by ``ElasticsearchNode.java``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ classname=org.elasticsearch.transport.netty4.Netty4Plugin
 
 
 class ElasticNode(Server):
-    """Elasticsearch without its unpublished modules: security, ILM, scripts, SQL, ``GET /``."""
+    """Elasticsearch without the unpublished modules: security, ILM, scripts, SQL, ``GET /``."""
 
     name = "elasticsearch"
     ports = {"elasticsearch": 19200, "elasticsearch_transport": 19300}  # noqa: RUF012
@@ -46,7 +46,7 @@ class ElasticNode(Server):
         obtain_jars(site, self.name, notify, may_install=install)
 
     def prepare(self, site: Site) -> None:
-        """Lay out the network module as the node expects it, and compile the launcher."""
+        """Link the jars into the folders that the node expects, and compile the launcher."""
         jars, home = jar_folder(site, self.name), site.home(self.name)
         for made in ("classpath", "modules"):
             shutil.rmtree(home / made, ignore_errors=True)

@@ -60,7 +60,6 @@ def jar_version(site: Site, name: str, jar: str) -> str:
 
 
 def java() -> str:
-    """Return the Java program."""
     return find_program("java") or "java"
 
 

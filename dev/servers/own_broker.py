@@ -1,4 +1,4 @@
-"""A Kafka broker for one test, which may configure, kill and restart it."""
+"""A Kafka broker that a single test can configure, kill and restart."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class OwnBroker:
     Parameters
     ----------
     site
-        The site of ``make services``, which has the jars.
+        The site of ``make services``, whose jars are used.
     root
         An empty folder for the broker.
     server
-        The broker to start; by default the one of ``make services``.
+        The broker to start; the default has the configuration of ``make services``.
     """
 
     def __init__(self, site: Site, root: Path, server: KafkaBroker | None = None) -> None:

@@ -16,7 +16,7 @@ from servers.state import Site
 
 _SAME_START_S = 0.05  # the kernel's clock tick, rounded up
 _PATIENCE_S = 30.0
-# Servers outlive this process; Popen warns when the handle of a live process is collected.
+# Keep the handles: Popen warns if the handle of a running process is garbage-collected.
 _started: list[subprocess.Popen[bytes]] = []
 
 
@@ -56,7 +56,7 @@ def start(site: Site, server: Server) -> psutil.Process:
 
 
 def stop(site: Site, server: Server, patience_s: float = _PATIENCE_S) -> bool:
-    """Stop a server and its children; return whether it was running."""
+    """Stop a server and its child processes; return whether the server was running."""
     process = process_of(site, server.name)
     if process is None:
         return False

@@ -38,7 +38,7 @@ class _DebianServer(Server):
 
 
 class Pushgateway(_DebianServer):
-    """A Pushgateway that saves its groups every second, so ``kill -9`` loses at most that."""
+    """A Pushgateway that saves its groups every second; ``kill -9`` loses one second at most."""
 
     name = "pushgateway"
     program = "prometheus-pushgateway"
@@ -61,8 +61,8 @@ class Alertmanager(_DebianServer):
     ports = {"alertmanager": 19093}  # noqa: RUF012
 
     def prepare(self, site: Site) -> None:
-        ours = site.root / "prometheus" / "alertmanager.yml"
-        text = ours.read_text(encoding="utf-8") if ours.exists() else _MINIMAL_ALERTMANAGER
+        path = site.root / "prometheus" / "alertmanager.yml"
+        text = path.read_text(encoding="utf-8") if path.exists() else _MINIMAL_ALERTMANAGER
         (site.home(self.name) / "alertmanager.yml").write_text(text, encoding="utf-8")
 
     def command(self, site: Site) -> list[str]:

@@ -21,16 +21,16 @@ class Server(ABC):
 
     @abstractmethod
     def obtain(self, site: Site, notify: Notify, *, install: bool) -> None:
-        """Make the program available.
+        """Install or download the program if it is missing.
 
         Raises
         ------
         SettingsError
-            If this machine cannot provide it; the message names a remedy.
+            If this machine cannot run it; the message contains a remedy.
         """
 
     def prepare(self, site: Site) -> None:  # noqa: B027  (optional)
-        """Write configuration and data folders; safe to repeat."""
+        """Write the configuration and create the data folder. Idempotent."""
 
     @abstractmethod
     def command(self, site: Site) -> list[str]:
@@ -41,7 +41,7 @@ class Server(ABC):
         return {}
 
     def tidy(self, site: Site) -> None:  # noqa: B027
-        """Remove files that only a running server needs; keep its data."""
+        """Remove files that only a running server needs, but not its data."""
 
     @abstractmethod
     def url(self, site: Site) -> str:
