@@ -7,7 +7,7 @@ sklearn takes 3 to 8 s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,6 +20,8 @@ from vigie.settings import Settings, StreamSettings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+    from vigie.models.thresholds import Threshold
 
 #: Limit of a read, so that a follower stops soon after a signal even if brokers are unavailable.
 _STREAM_WAIT_S = 2.0
@@ -197,6 +199,19 @@ def open_services(settings: Settings, call_wait_s: float | None = None) -> Itera
     services = LazyServices(settings, call_wait_s)
     with services.stack:
         yield services
+
+
+def overridden_thresholds(
+    settings: Settings, source: str, given: Mapping[str, float | None]
+) -> dict[str, Threshold]:
+    """Return the thresholds that ``given`` or the settings set; ``given`` takes precedence."""
+    from vigie.models.thresholds import thresholds_from
+
+    return thresholds_from(
+        (source, given),
+        (settings.source("RETRAIN_THRESHOLD"), {"min_rows": settings.loop.retrain_threshold}),
+        (settings.source("DRIFT_THRESHOLD"), {"drift_share": settings.loop.drift_threshold}),
+    )
 
 
 def upgrade_database(url: str) -> None:

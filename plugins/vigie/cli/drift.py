@@ -34,21 +34,18 @@ def report(
     """Write the reports of a served model and record the verdicts on drift and performance."""
     from vigie.cli.drift_text import decision_text
     from vigie.models.catalog import get_model
-    from vigie.models.thresholds import thresholds_from
     from vigie.reports.decide_drift import report_on_model
     from vigie.reports.window import Period, ReportRun
+    from vigie.wiring import overridden_thresholds
 
     with services() as opened:
-        now, settings = opened.now(), opened.settings
-        limits = thresholds_from(
-            ("command line", {"drift_share": drift_share}),
-            (settings.source("DRIFT_THRESHOLD"), {"drift_share": settings.loop.drift_threshold}),
-        )
+        now = opened.now()
+        given = {"drift_share": drift_share}
         run = ReportRun(
             model=get_model(opened.paths.models, model),
             period=Period(now - timedelta(hours=hours), now),
             run_id=f"manual-{now:%Y%m%dT%H%M%S}",
-            thresholds=limits,
+            thresholds=overridden_thresholds(opened.settings, "command line", given),
             actor="command line",
         )
         result = report_on_model(opened, run=run)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import getpass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from vigie.cli.support import console, services
 from vigie.errors import DataError
-
-if TYPE_CHECKING:
-    from vigie.models.thresholds import Threshold
-    from vigie.settings import Settings
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Name of the model file.")]
 Reason = Annotated[str, typer.Option("--reason", help="Reason to record with the decision.")]
@@ -47,6 +43,7 @@ def retrain(
     """Evaluate the triggers, train the candidates, and promote the best if the gate accepts it."""
     from vigie.models.catalog import get_model
     from vigie.retraining.retrain_model import retrain_model
+    from vigie.wiring import overridden_thresholds
 
     given = {
         "min_rows": min_rows,
@@ -61,7 +58,7 @@ def retrain(
                 model=get_model(opened.paths.models, model),
                 run_id=run,
                 force=force,
-                thresholds=_thresholds(opened.settings, given),
+                thresholds=overridden_thresholds(opened.settings, "command line", given),
                 actor=_user(),
             )
     if result.promoted:
@@ -146,16 +143,6 @@ def _instant(text: str | None) -> datetime | None:
     if len(text) == len("2026-11-21"):
         moment += timedelta(days=1, microseconds=-1)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _thresholds(settings: Settings, given: dict[str, float | None]) -> dict[str, Threshold]:
-    from vigie.models.thresholds import thresholds_from
-
-    return thresholds_from(
-        ("command line", given),
-        (settings.source("RETRAIN_THRESHOLD"), {"min_rows": settings.loop.retrain_threshold}),
-        (settings.source("DRIFT_THRESHOLD"), {"drift_share": settings.loop.drift_threshold}),
-    )
 
 
 def _user() -> str:

@@ -15,7 +15,7 @@ class Threshold:
 
 
 def thresholds_from(*layers: tuple[str, Mapping[str, float | None]]) -> dict[str, Threshold]:
-    """Return each threshold that at least one layer sets; the first layer that sets it wins.
+    """Return each threshold that at least one layer sets; the first such layer takes precedence.
 
     Examples
     --------

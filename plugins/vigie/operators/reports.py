@@ -124,10 +124,7 @@ def period_of(context: Context) -> Period:
 
 
 def thresholds_of(settings: Settings, context: Context) -> dict[str, Threshold]:
-    """Return the thresholds that Params or settings override; Params take precedence."""
-    from vigie.models.thresholds import thresholds_from
+    from vigie.wiring import overridden_thresholds
 
-    return thresholds_from(
-        ("DAG Param", {"drift_share": context["params"].get("drift_share")}),
-        (settings.source("DRIFT_THRESHOLD"), {"drift_share": settings.loop.drift_threshold}),
-    )
+    given = {"drift_share": context["params"].get("drift_share")}
+    return overridden_thresholds(settings, "DAG Param", given)

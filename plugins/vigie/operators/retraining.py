@@ -141,15 +141,11 @@ class NotifyRetrainingOperator(JobOperator):
 
 
 def _thresholds(settings: Settings, context: Context) -> dict[str, Threshold]:
-    """Return the thresholds that Params or settings override; Params take precedence."""
-    from vigie.models.thresholds import thresholds_from
+    from vigie.wiring import overridden_thresholds
 
     names = ("min_rows", "drift_share", "performance_floor")
-    return thresholds_from(
-        ("DAG Param", {name: context["params"].get(name) for name in names}),
-        (settings.source("RETRAIN_THRESHOLD"), {"min_rows": settings.loop.retrain_threshold}),
-        (settings.source("DRIFT_THRESHOLD"), {"drift_share": settings.loop.drift_threshold}),
-    )
+    given = {name: context["params"].get(name) for name in names}
+    return overridden_thresholds(settings, "DAG Param", given)
 
 
 def _actor(context: Context) -> str:
