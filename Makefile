@@ -29,7 +29,7 @@ up: install ## Start the local platform
 down: install ## Stop the local platform
 	@$(VIGIE) down
 
-status: install ## Show the running programs and their logs
+status: install ## Print the state of each program of the local platform
 	@$(VIGIE) status
 
 check: install ## Check every service, dependency and setting

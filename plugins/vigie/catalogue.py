@@ -166,46 +166,37 @@ REPORT_ROWS = gauge("vigie_report_rows", "Current rows of the newest report", "m
 REPORTS_KEPT = gauge("vigie_reports_kept_files", "Number of reports in the reports folder")
 
 # kafka_anomaly_scoring
+WORKER = ("topic", "worker")
 STREAM_LAG = gauge("vigie_stream_lag_lines", "Lines that have not been scored yet", "topic")
-STREAM_READ = gauge("vigie_stream_read_lines", "Lines read by the last run", "topic", "worker")
+STREAM_READ = gauge("vigie_stream_read_lines", "Lines read by the last run", *WORKER)
 STREAM_INDEXED = gauge(
-    "vigie_stream_indexed_lines",
-    "Scored lines that the last run added to the index",
-    "topic",
-    "worker",
+    "vigie_stream_indexed_lines", "Scored lines that the last run added to the index", *WORKER
 )
 STREAM_ALREADY_THERE = gauge(
     "vigie_stream_already_there_lines",
     "Lines of the last run that were already in the index",
-    "topic",
-    "worker",
+    *WORKER,
 )
 STREAM_DEAD_LETTERED = gauge(
-    "vigie_stream_dead_lettered_lines",
-    "Lines of the last run that became dead letters",
-    "topic",
-    "worker",
+    "vigie_stream_dead_lettered_lines", "Lines of the last run that became dead letters", *WORKER
 )
 STREAM_ANOMALIES = gauge(
     "vigie_stream_anomalous_lines",
     "Lines of the last run with a score above the threshold",
-    "topic",
-    "worker",
+    *WORKER,
 )
 STREAM_UNSCORED = gauge(
-    "vigie_stream_unscored_lines", "Lines of the last run without a score", "topic", "worker"
+    "vigie_stream_unscored_lines", "Lines of the last run without a score", *WORKER
 )
 STREAM_LOST = gauge(
     "vigie_stream_lost_lines",
     "Records deleted by retention before they were read, skipped by the last run",
-    "topic",
-    "worker",
+    *WORKER,
 )
 STREAM_RATE = gauge(
     "vigie_stream_scored_lines_per_second",
     "Lines per second of the last run, from poll to commit",
-    "topic",
-    "worker",
+    *WORKER,
 )
 STREAM_THRESHOLD = gauge(
     "vigie_stream_anomaly_threshold_score",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -65,8 +66,7 @@ def retrain(
         console.print(f"[green]{model} v{result.version}[/] ({result.candidate}) is champion.")
     else:
         console.print(f"[yellow]The champion stays[/]: the gate refused {result.candidate}.")
-    for reason in result.reasons:
-        console.print(f"  · {escape(reason)}", highlight=False)
+    _print_items(result.reasons)
 
 
 def promote(
@@ -91,8 +91,7 @@ def promote(
             reason=reason,
         )
     console.print(f"[green]{model} v{result.version}[/] is champion.")
-    for note in result.notes:
-        console.print(f"  · {escape(note)}", highlight=False)
+    _print_items(result.notes)
 
 
 def rollback(
@@ -111,8 +110,7 @@ def rollback(
     console.print(
         f"[green]{model} v{result.version}[/] is champion again (was v{result.previous_version})."
     )
-    for note in result.notes:
-        console.print(f"  · {escape(note)}", highlight=False)
+    _print_items(result.notes)
 
 
 def why(
@@ -128,6 +126,11 @@ def why(
 
     with services() as opened:
         print_explanation(explain_decisions(opened, model=model, at=_instant(at), limit=limit))
+
+
+def _print_items(items: Iterable[str]) -> None:
+    for item in items:
+        console.print(f"  · {escape(item)}", highlight=False)
 
 
 def _instant(text: str | None) -> datetime | None:

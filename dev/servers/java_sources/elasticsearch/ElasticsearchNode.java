@@ -8,7 +8,7 @@ import org.elasticsearch.env.Environment;
 import org.elasticsearch.node.Node;
 import org.elasticsearch.plugins.PluginsLoader;
 
-/** Runs one Elasticsearch node until it is told to stop: {@code HOME}, then {@code key=value} settings. */
+/** Runs one Elasticsearch node until it receives a stop signal. Arguments: {@code HOME}, then settings {@code key=value}. */
 class ElasticsearchNode {
     public static void main(String[] arguments) throws Exception {
         Path home = Path.of(arguments[0]);
@@ -20,13 +20,13 @@ class ElasticsearchNode {
         Environment environment = new Environment(settings.build(), home.resolve("config"));
         PluginsLoader plugins = PluginsLoader.createPluginsLoader(
             PluginsLoader.loadModulesBundles(environment.modulesDir()),
-            PluginsLoader.loadPluginsBundles(environment.pluginsDir()), Map.of(), false); // false: the server is no named module
+            PluginsLoader.loadPluginsBundles(environment.pluginsDir()), Map.of(), false); // false: the server is not a named module
         Node node = new Node(environment, plugins);
         CountDownLatch closed = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             try { node.close(); } catch (java.io.IOException problem) { problem.printStackTrace(); } finally { closed.countDown(); }
         }));
         node.start();
-        closed.await(); // the node's own threads are daemons
+        closed.await(); // the threads of the node are daemon threads
     }
 }
