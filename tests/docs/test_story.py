@@ -21,7 +21,7 @@ import pytest
 # (command line as printed in a guide, text that its output must contain)
 BEFORE_SERVING = (
     ("vigie --version", "vigie "),
-    ("vigie models check", "my_model.toml: good"),
+    ("vigie models check", "my_model.toml: valid"),
     ("vigie models list", "waiting for data"),
     ("vigie models show my_model", "average_precision"),
     ("vigie retrain --model my_model", "my_model v1"),

@@ -52,7 +52,7 @@ def test_an_external_database_is_migrated_and_nothing_is_started(
 def test_init_migrates_an_external_database(named_url: str) -> None:
     result = CliRunner().invoke(app, ["init"])
     assert result.exit_code == 0, result.output
-    assert "VIGIE_DATABASE_URL is migrated" in result.output
+    assert "Migrated the database of VIGIE_DATABASE_URL" in result.output
     assert is_current(open_engine(named_url, pool_size=0))
 
 
