@@ -109,8 +109,8 @@ def _original(line: str) -> dict[str, str]:
 
 
 def _fields(entry: ApiLogEntry, ingested_at: datetime) -> dict[str, Any]:
-    names = (RAW.fields.keys() & ApiLogEntry.__dataclass_fields__.keys()) - {"extra"}
-    fields: dict[str, Any] = {name: getattr(entry, name) for name in sorted(names)}
+    names = ApiLogEntry.__dataclass_fields__.keys() - {"extra"}
+    fields: dict[str, Any] = {name: getattr(entry, name) for name in names}
     fields["@timestamp"] = iso_utc(entry.timestamp)
     if entry.extra:
         fields["extra"] = entry.extra

@@ -13,6 +13,7 @@ from vigie.collection.index_specs import MESSAGE, PERFS
 from vigie.dead_letters.letters import DEAD_LETTERS
 from vigie.demo.stage import RELOAD_TIMEOUT_S, RUN_TIMEOUT_S
 from vigie.local.processes import wait_until
+from vigie.reports.kinds import KINDS
 
 if TYPE_CHECKING:
     from vigie.demo.stage import Stage
@@ -125,13 +126,13 @@ def _failed_runs(stage: Stage) -> list[str]:
 
 
 def report(stage: Stage) -> None:
-    """Write Evidently's three reports, which detect the drift."""
+    """Write every kind of report; they detect the drift."""
     stage.reported_on = stage.champion()  # the retraining may finish before this run
     folder = stage.services.paths.reports
     before = set(folder.glob("*.html"))
     stage.run_dag(REPORTS, {"model": stage.model.name, "hours": 24})
     new = {path.name for path in set(folder.glob("*.html")) - before}
-    for kind in ("data_quality", "data_drift", "model_performance"):
+    for kind in KINDS:
         found = [name for name in new if name.startswith(f"{kind}_report_{stage.model.name}")]
         stage.checks.holds(f"{kind} report written", len(found) == 1, ", ".join(found) or "none")
     decisions = stage.services.ledger.decisions(stage.model.name, "drift", limit=1)

@@ -141,10 +141,10 @@ class NotifyRetrainingOperator(JobOperator):
 
 
 def _thresholds(settings: Settings, context: Context) -> dict[str, Threshold]:
+    from vigie.retraining.evaluate_triggers import THRESHOLDS
     from vigie.wiring import overridden_thresholds
 
-    names = ("min_rows", "drift_share", "performance_floor")
-    given = {name: context["params"].get(name) for name in names}
+    given = {name: context["params"].get(name) for name in THRESHOLDS}
     return overridden_thresholds(settings, "DAG Param", given)
 
 

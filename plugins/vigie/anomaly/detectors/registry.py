@@ -79,18 +79,23 @@ class Detector(Protocol):
     def unpack(cls, files: Mapping[str, bytes]) -> Self: ...
 
     def view(self) -> tuple[Any, Any]:
-        """Return the inner model and an example of its input, for the tracking server."""
+        """Return a scikit-learn estimator or torch module and an example of its input.
+
+        The tracking server stores them.
+        """
 
 
-def build_detector(name: str, *, epochs: int | None = None, **params: Any) -> Detector:
+def build_detector(
+    name: str, *, epochs: int | None = None, seed: int | None = None, **params: Any
+) -> Detector:
     """Return an untrained detector.
 
     Parameters
     ----------
     name
         A key of ``DETECTORS``.
-    epochs
-        Passed to detectors that have epochs, and ignored for others; None: the default.
+    epochs, seed
+        Passed to detectors that have them, and ignored for others; None: the default.
     params
         Arguments of the detector's class.
 
@@ -100,8 +105,10 @@ def build_detector(name: str, *, epochs: int | None = None, **params: Any) -> De
         If no detector has this name.
     """
     kind = _class_of(name)
-    if epochs is not None and "epochs" in inspect.signature(kind).parameters:
-        params["epochs"] = epochs
+    accepted = inspect.signature(kind).parameters
+    for key, value in (("epochs", epochs), ("seed", seed)):
+        if value is not None and key in accepted:
+            params[key] = value
     detector: Detector = kind(**params)
     return detector
 
