@@ -50,7 +50,7 @@ class Clock:
 
 
 class FakeServices:
-    """Satisfies :class:`vigie.roles.Services`; a context manager, as ``open_services`` is.
+    """Implement :class:`vigie.roles.Services`; a context manager, as ``open_services`` is.
 
     Parameters
     ----------

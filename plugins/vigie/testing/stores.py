@@ -25,7 +25,7 @@ from vigie.stored_records import storable_decision, storable_prediction
 
 
 class FakePredictions:
-    """Satisfies :class:`vigie.roles.PredictionStore`; ``log`` contains the predictions in order."""
+    """Implement :class:`vigie.roles.PredictionStore`; ``log`` contains the predictions in order."""
 
     def __init__(self) -> None:
         self.lock = RLock()
@@ -72,7 +72,7 @@ class FakePredictions:
 
 
 class FakeLabels:
-    """Satisfies :class:`vigie.roles.LabelStore` over a :class:`FakePredictions`."""
+    """Implement :class:`vigie.roles.LabelStore` over a :class:`FakePredictions`."""
 
     def __init__(self, predictions: FakePredictions, now: Callable[[], datetime] = utcnow) -> None:
         self.predictions = predictions
@@ -138,7 +138,7 @@ class FakeLabels:
 
 
 class FakeDeployments:
-    """Satisfies :class:`vigie.roles.DeploymentStore`."""
+    """Implement :class:`vigie.roles.DeploymentStore`."""
 
     def __init__(self, now: Callable[[], datetime] = utcnow) -> None:
         self.now = now
@@ -183,7 +183,7 @@ class FakeDeployments:
 
 
 class FakeLedger:
-    """Satisfies :class:`vigie.roles.Ledger`; ``rows`` contains the decisions, oldest first."""
+    """Implement :class:`vigie.roles.Ledger`; ``rows`` contains the decisions, oldest first."""
 
     def __init__(self, now: Callable[[], datetime] = utcnow) -> None:
         self.now = now
@@ -216,7 +216,7 @@ class FakeLedger:
 
 
 class FakeState:
-    """Satisfies :class:`vigie.roles.StateStore`; values pass through JSON, as in the database."""
+    """Implement :class:`vigie.roles.StateStore`; values pass through JSON, as in the database."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
@@ -236,7 +236,7 @@ class FakeState:
 
 
 class FakeLocks:
-    """Satisfies :class:`vigie.roles.Locks` between the threads of one process."""
+    """Implement :class:`vigie.roles.Locks` between the threads of one process."""
 
     def __init__(self) -> None:
         self.locks: defaultdict[str, Lock] = defaultdict(Lock)

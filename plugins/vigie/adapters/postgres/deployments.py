@@ -19,7 +19,7 @@ _COLUMNS = tuple(deployments.c[field.name] for field in dataclasses.fields(Deplo
 
 
 class SqlDeployments:
-    """Satisfies :class:`vigie.roles.DeploymentStore`."""
+    """Implement :class:`vigie.roles.DeploymentStore`."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime] = utcnow) -> None:
         self._engine = engine

@@ -30,7 +30,7 @@ _CLAIMED_LABEL = (
 
 
 class SqlLabels:
-    """Satisfies :class:`vigie.roles.LabelStore`."""
+    """Implement :class:`vigie.roles.LabelStore`."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime] = utcnow) -> None:
         self._engine = engine

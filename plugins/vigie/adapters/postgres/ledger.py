@@ -25,7 +25,7 @@ _FIELDS = {
 
 
 class SqlLedger:
-    """Satisfies :class:`vigie.roles.Ledger`."""
+    """Implement :class:`vigie.roles.Ledger`."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime] = utcnow) -> None:
         self._engine = engine

@@ -21,7 +21,7 @@ _HOLDER = text("""
 
 
 class SqlLocks:
-    """Satisfies :class:`vigie.roles.Locks`."""
+    """Implement :class:`vigie.roles.Locks`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

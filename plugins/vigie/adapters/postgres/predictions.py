@@ -41,7 +41,7 @@ _ADD = (
 
 
 class SqlPredictions:
-    """Satisfies :class:`vigie.roles.PredictionStore`."""
+    """Implement :class:`vigie.roles.PredictionStore`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

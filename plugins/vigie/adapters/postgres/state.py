@@ -13,7 +13,7 @@ from vigie.adapters.postgres.schema import counters, state
 
 
 class SqlState:
-    """Satisfies :class:`vigie.roles.StateStore`."""
+    """Implement :class:`vigie.roles.StateStore`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -49,7 +49,7 @@ class Content:
 
 
 class EvidentlyRenderer:
-    """Satisfies :class:`vigie.roles.ReportRenderer`.
+    """Implement :class:`vigie.roles.ReportRenderer`.
 
     Both files are written even if Evidently refuses a column or the whole table. They state what
     was left out, and why.
