@@ -1,7 +1,6 @@
-"""Named crash points: places at which a test kills the process to check crash safety.
+"""Crash points: named places in the code at which a test kills the process.
 
-A crash point does nothing unless the environment variable ``VIGIE_CRASH_AT`` contains its name, or
-``name:3`` for the third call. The process then kills itself with SIGKILL, so that no clean-up runs.
+Tests show in this way that a retry after a crash loses nothing. SIGKILL prevents every clean-up.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ _calls: Counter[str] = Counter()
 
 
 def crash_point(name: str) -> None:
-    """Kill this process with SIGKILL if ``VIGIE_CRASH_AT`` is ``name``, or ``name:TIMES``."""
+    """Kill this process if ``VIGIE_CRASH_AT`` is ``name``, or at call N if it is ``name:N``."""
     wanted, _, times = os.environ.get(VARIABLE, "").partition(":")
     if wanted != name:
         return

@@ -13,7 +13,7 @@ from typing import Any, Self
 from vigie.errors import DataError
 
 MAX_LINE = 256 * 1024
-"""Bytes of a log line that the platform keeps; a longer line is truncated to this length."""
+"""Maximum length of a log line in bytes; a longer line is truncated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ProjectPaths:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """An answered prediction; API log lines are rendered from it."""
+    """The answer to a prediction request."""
 
     transaction_id: str
     model: str
@@ -55,7 +55,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class LoggedPrediction:
-    """A prediction with its offset in the API log: from 0, in commit order, without gaps."""
+    """A prediction with its offset in the API log; offsets are consecutive and start at 0."""
 
     offset: int
     prediction: Prediction
@@ -63,7 +63,7 @@ class LoggedPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A reported true outcome; ``seq`` 1 is the first label, later ones are corrections."""
+    """The true outcome of a prediction; ``seq`` is 1 for the first label, more for corrections."""
 
     transaction_id: str
     actual: str
@@ -82,7 +82,7 @@ class LabelOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelledPrediction:
-    """A prediction with its latest label; None if it has none."""
+    """A prediction with its latest label, or None for both values if it has no label."""
 
     prediction: Prediction
     actual: str | None
@@ -91,10 +91,10 @@ class LabelledPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One row of a model's deployment history; the highest ``number`` is the champion."""
+    """A deployment of a model; the one with the highest ``number`` is the champion."""
 
     model: str
-    number: int  # 1, 2, 3 … per model: the fencing number of compare-and-swap
+    number: int  # 1, 2, 3 … per model; a new deployment names the one it replaces
     version: int
     previous_version: int | None
     deployed_at: datetime
@@ -103,10 +103,9 @@ class Deployment:
     run_id: str | None = None
 
     def is_older_than(self, other: Deployment) -> bool:
-        """Return whether this deployment precedes the other one.
+        """Return whether this deployment has a lower number or an earlier time than the other.
 
-        Numbers are compared within a database. A new database counts from 1 again, so deployments
-        of two databases are compared by time.
+        The time matters if the database was replaced, because a new one counts from 1 again.
         """
         return self.number < other.number or self.deployed_at < other.deployed_at
 
@@ -115,7 +114,7 @@ class Deployment:
 class Decision:
     """An entry of the ledger: a verdict with its reasons and evidence.
 
-    ``key`` makes recording it idempotent.
+    A second decision with the same ``key`` is not recorded.
     """
 
     key: str  # e.g. f"{run_id}:{model}:{kind}"
@@ -123,7 +122,7 @@ class Decision:
     kind: str  # trigger, merge, select, gate, promote, rollback, drift, performance, reconcile, …
     verdict: str  # yes, no, skipped, unknown
     reasons: tuple[str, ...]  # sentences
-    # The values compared, and the thresholds with their sources.
+    # The compared values, and the thresholds with their sources.
     evidence: Mapping[str, Any] = field(default_factory=dict)
     actor: str = "vigie"
     run_id: str | None = None
@@ -144,7 +143,7 @@ class IndexSpec:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document with a deterministic id; writing the same id again has no effect."""
+    """A document of an index; a second document with the same id has no effect."""
 
     id: str
     body: Mapping[str, Any]
@@ -161,7 +160,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class IndexOutcome:
-    """Outcome of a batch: ``created + already_there + len(rejected)`` is its size."""
+    """Outcome of a batch; ``created + already_there + len(rejected)`` is the size of the batch."""
 
     created: int
     already_there: int
@@ -170,7 +169,7 @@ class IndexOutcome:
 
 @dataclass(frozen=True)
 class LineCounts:
-    """Number of lines by outcome; ``read`` is the sum of the others.
+    """Number of lines per outcome; ``read`` is the sum of the other fields.
 
     Examples
     --------
@@ -185,17 +184,14 @@ class LineCounts:
     dead_lettered: int = 0
 
     def __add__(self, other: Self) -> Self:
-        """Add every field, those of a subclass included."""
+        """Add each field, including those of a subclass."""
         names = [f.name for f in dataclasses.fields(self)]
         return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def checked(self, index: str) -> Self:
-        """Return the counts of lines for ``index``.
+        """Return these counts of lines for ``index``.
 
-        Raises
-        ------
-        DataError
-            The outcomes do not add up to ``read``: a line was lost or counted twice.
+        Raises DataError if they do not add up to ``read``: a line was lost or counted twice.
         """
         total = self.indexed + self.already_there + self.filtered + self.dead_lettered
         if total != self.read:
@@ -225,7 +221,7 @@ class StreamRecord:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A committed position: the *next* offset to read, and the consumer's state (< 3 KB)."""
+    """A committed position: the *next* offset to read, and up to 3 KB of the consumer's state."""
 
     offset: int
     metadata: str = ""
@@ -238,12 +234,12 @@ class LogBatch:
     offset: int
     lines: tuple[str, ...]
     next_offset: int
-    total: int | None = None  # lines in the whole log; None: unknown
+    total: int | None = None  # number of lines in the whole log; None if unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One metric value; ``name`` is one of :mod:`vigie.catalogue`."""
+    """A value of a metric that :mod:`vigie.catalogue` defines."""
 
     name: str
     value: float
@@ -259,19 +255,19 @@ class ServiceStatus:
     ok: bool
     detail: str  # version or error
     latency_ms: float | None = None
-    source: str = "default"  # source of the setting
-    advice: str = ""  # what to do about the error
+    source: str = "default"  # where the setting comes from
+    advice: str = ""  # how to resolve the error
     is_permanent: bool = False  # a setting is wrong, so retrying does not help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """Base of the results of use cases; subclasses add counts, paths and ids, no rows or models."""
+    """Base class of the results of use cases; subclasses add counts, paths and ids."""
 
     metrics: Sequence[Sample] = ()
 
     def as_xcom(self) -> dict[str, Any]:
-        """Return the result as JSON types; the task ``push_metrics`` pushes its ``metrics``."""
+        """Return the result as JSON types; the task ``push_metrics`` reads its ``metrics``."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
         return plain
 

@@ -1,7 +1,6 @@
 """Store fitted scikit-learn models as skops files; the only module that uses skops.
 
-Loading a file creates only types that skops trusts or that the caller lists. The list is never read
-from the file.
+A loaded file may contain only types that skops trusts or that the caller lists.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from zipfile import BadZipFile
 from vigie.errors import DataError
 
 _TORCH_BACK_END = "sklearn.externals.array_api_compat.torch"
-#: Errors that damaged bytes raise in skops and in the types that it creates.
+#: Errors that skops, and the types that it creates, raise for damaged bytes.
 DAMAGED = (
     ValueError,
     KeyError,
@@ -38,10 +37,8 @@ def dump(model: Any) -> bytes:
 def load(data: bytes, trusted: Sequence[str]) -> Any:
     """Load a model from the bytes of a skops file.
 
-    Raises
-    ------
-    DataError
-        The file is damaged, or contains a type that neither skops nor ``trusted`` allows.
+    Raises DataError if the file is damaged, or contains a type that is neither trusted by skops nor
+    listed in ``trusted``.
     """
     skops = _skops()
     try:
@@ -53,23 +50,18 @@ def load(data: bytes, trusted: Sequence[str]) -> Any:
 
 
 def unknown_types(data: bytes) -> list[str]:
-    """Return the types in a skops file that skops does not trust by itself."""
+    """Return the types in a skops file that skops does not trust by default."""
     return list(_skops().get_untrusted_types(data=data))
-
-
-def prepare() -> None:
-    """Import skops, which takes a second, before threads or requests need it."""
-    _skops()
 
 
 def _skops() -> Any:
     """Import skops without two side effects of its import.
 
     The import lists every estimator of scikit-learn, which loads torch if it is installed (560 MB,
-    3 s). A back end that cannot be imported is skipped, so torch is hidden. The import also looks
-    up 300 names of scipy in every loaded module, in the order of import, and Airflow's deprecated
-    modules emit a warning for each name (7 s). They are moved to the end of the module table, which
-    the search does not reach.
+    3 s). scikit-learn skips a back end that cannot be imported, so torch is hidden. The import also
+    looks up 300 names of scipy in the loaded modules, in the order of ``sys.modules``, and
+    Airflow's deprecated modules emit a warning for each name (7 s). Moved to the end of
+    ``sys.modules``, they are not searched.
     """
     found = sys.modules.get("skops.io")
     if found is not None and hasattr(found, "loads"):

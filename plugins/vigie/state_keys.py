@@ -1,6 +1,6 @@
-"""Keys of the ``state`` table: every small value that the database keeps between runs.
+"""Keys of the ``state`` table, which keeps small values between runs.
 
-A key is part of the stored data: changing its text loses what an earlier version stored under it.
+Do not change the text of a key: values stored by an earlier version would no longer be found.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ def grouped_incidents(index: str, topic: str, partition: int) -> str:
 
 
 def pushed_groups(dag_id: str) -> str:
-    """Return the key of the models whose metrics a DAG pushed, and of its failed pushes."""
+    """Return the key of the models whose metrics a DAG pushed, and the number of failed pushes."""
     return f"pushed_groups:{dag_id}"
 
 
 def trigger_streaks(model: str) -> str:
-    """Return the key of the consecutive checks in which each trigger of a model fired."""
+    """Return the key of the number of consecutive checks in which each trigger fired."""
     return f"retrain:{model}:streaks"
 
 
 def last_training(model: str) -> str:
-    """Return the key of the time of the last gate decision; the cool-down starts there."""
+    """Return the key of the time of the last gate decision, when the cool-down starts."""
     return f"retrain:{model}:last_training"
 
 
@@ -47,7 +47,7 @@ def rollback_target(model: str) -> str:
 
 
 def merged_table(model: str, run_id: str) -> str:
-    """Return the key of the row count of a training table; set when the table is complete."""
+    """Return the key of the row count of a training table; it exists once the table is complete."""
     return f"retrain:{model}:merged:{run_id}"
 
 

@@ -33,17 +33,16 @@ from vigie.roles.stores import Bundle
 CHAMPION = "champion.json"
 _NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]{0,63}")
 _VERSION = re.compile(r"v([1-9][0-9]{0,9})")
-_LEFTOVER_AGE_S = 3600.0  # a publication takes less than an hour, so an older folder is a leftover
+_LEFTOVER_AGE_S = 3600.0  # A publication takes less than an hour.
 
 
 class BundleDirectory:
-    """The bundle role on a folder, local or on a shared volume.
+    """Implement :class:`vigie.roles.BundleStore` in a folder, local or on a shared volume.
 
-    The files of a version and then its manifest are written to a temporary folder next to it,
-    flushed to disk, and renamed: readers see the whole version or none. No lock is needed. If two
-    processes publish the same version, one rename succeeds; the other process compares the content
-    and returns if the files are equal, or raises ConflictError. The info of the first publication
-    is kept.
+    A version is written to a temporary folder, flushed to disk and renamed, so readers see all of
+    its files or none. No lock is needed: if two processes publish the same version, one rename
+    succeeds. The other process returns if its files are equal, else it raises ConflictError. The
+    info of the first publication is kept.
     """
 
     def __init__(self, root: Path) -> None:
@@ -52,7 +51,6 @@ class BundleDirectory:
     def publish(
         self, model: str, version: int, files: Mapping[str, bytes], info: Mapping[str, Any]
     ) -> Path:
-        """Publish a version; see :class:`vigie.roles.stores.BundleStore`."""
         target = self._folder(model, version)
         _check_names(files)
         manifest = manifest_of(model, version, files, info)
@@ -68,7 +66,6 @@ class BundleDirectory:
         return target
 
     def open(self, model: str, version: int) -> Bundle:
-        """Read and verify a version; see :class:`vigie.roles.stores.BundleStore`."""
         folder = self._folder(model, version)
         if not folder.is_dir():
             known = ", ".join(f"v{n}" for n in self.versions(model)) or "none"
@@ -78,20 +75,16 @@ class BundleDirectory:
         return Bundle(model, version, files, manifest["info"], hashlib.sha256(raw).hexdigest())
 
     def versions(self, model: str) -> list[int]:
-        """Return published versions, ascending."""
         found = (_VERSION.fullmatch(p.name) for p in self._model(model).glob("v*") if p.is_dir())
         return sorted(int(match[1]) for match in found if match)
 
     def write_champion(self, deployment: Deployment) -> None:
-        """Write the copy of a deployment unless the existing copy is the same or newer.
-
-        The copy can stem from a deleted database and have a higher number; then the time decides.
-        """
+        """Write the copy of a deployment unless the existing copy is the same or newer."""
         path = self._model(deployment.model) / CHAMPION
         try:
             existing = self.read_champion(deployment.model)
         except DataError:
-            existing = None  # a damaged copy is replaced
+            existing = None  # Replace a damaged copy.
         if existing is not None and not existing.is_older_than(deployment):
             return
         data = dumps(asdict(deployment))
@@ -99,7 +92,6 @@ class BundleDirectory:
             write_atomic(path, data)
 
     def read_champion(self, model: str) -> Deployment | None:
-        """Read the copy of the champion's deployment. Raises DataError if it is damaged."""
         path = self._model(model) / CHAMPION
         try:
             fields = json.loads(path.read_bytes())
@@ -131,7 +123,7 @@ def _check_names(files: Mapping[str, bytes]) -> None:
 
 
 def _place(target: Path, files: Mapping[str, bytes]) -> None:
-    """Write a temporary folder and rename it to ``target``; keep an existing ``target``."""
+    """Write a temporary folder and rename it to ``target``, unless ``target`` exists."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
         write_folder(temporary, files)
@@ -140,14 +132,14 @@ def _place(target: Path, files: Mapping[str, bytes]) -> None:
         sync_folder(target.parent)
         crash_point("after_publish_rename")
     except OSError as exc:
-        if exc.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another process published first
+        if exc.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # Another process published first.
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _sweep(folder: Path) -> None:
-    """Remove temporary folders and files of publications that were killed."""
+    """Remove the temporary folders and files of killed processes."""
     for leftover in folder.glob(".*.tmp*"):
         if time.time() - leftover.lstat().st_mtime > _LEFTOVER_AGE_S:
             if leftover.is_dir():

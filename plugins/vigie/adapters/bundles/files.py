@@ -1,4 +1,4 @@
-"""Files of a bundle, and the manifest that detects every altered byte."""
+"""Files of a bundle, and the manifest with the checksums that verify them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from vigie.errors import DataError, DiskFullError, SettingsError, TransientError
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
-#: Errors of a shared volume or a disk that a retry can overcome.
+#: Temporary errors of a disk or a shared volume: a retry can succeed.
 _PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY, errno.EAGAIN}
-_SPARE_BYTES = 1 << 20  # leaves room for the log message about a full disk
+_SPARE_BYTES = 1 << 20  # Stays free for the log message about a full disk.
 
 
 def manifest_of(
@@ -42,10 +42,7 @@ def manifest_of(
 def read_manifest(folder: Path, model: str, version: int) -> tuple[bytes, dict[str, Any]]:
     """Return the manifest, raw and parsed.
 
-    Raises
-    ------
-    DataError
-        It is missing or altered, or belongs to another version.
+    Raises DataError if the manifest is missing or altered, or belongs to another version.
     """
     path = folder / MANIFEST
     raw = _read(path)
@@ -69,10 +66,10 @@ def read_manifest(folder: Path, model: str, version: int) -> tuple[bytes, dict[s
 
 
 def verified_files(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
-    """Return the bytes of every file. Raises DataError for a missing, altered or extra file."""
+    """Return the content of each file; raise DataError if one is missing, altered or extra."""
     found = {p.name for p in folder.iterdir()} - {MANIFEST}
     if extra := sorted(found - set(entries)):
-        raise DataError(f"{folder / extra[0]}: extra: the manifest does not list it")
+        raise DataError(f"{folder / extra[0]}: extra: the manifest does not list this file")
     files = {}
     for name, entry in entries.items():
         data = _read(folder / name)
@@ -86,7 +83,7 @@ def verified_files(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> di
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files to a new folder, in their order, and flush them to disk."""
+    """Write the files to a new folder in the given order, and flush them to disk."""
     folder.mkdir()
     for name, data in files.items():
         with (folder / name).open("xb") as file:
@@ -97,18 +94,17 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def check_free(folder: Path, needed: int) -> None:
-    """Raise ENOSPC before writing if the disk has too little space for the bundle."""
+    """Raise an OSError with ENOSPC if the disk has too little free space for the bundle."""
     if shutil.disk_usage(folder).free < needed + _SPARE_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager
 def writing(path: Path, needed: int) -> Iterator[None]:
-    """Translate errors of the file system while ``path`` is written.
+    """Translate file system errors of the block, which writes ``path``.
 
-    A full disk raises DiskFullError; the champion stays, and the same call succeeds once there is
-    space. A temporary error raises TransientError, and a folder without write permission raises
-    SettingsError.
+    A full disk raises DiskFullError and a temporary error TransientError: nothing was published,
+    and a retry can succeed. Any other error, such as a missing permission, raises SettingsError.
     """
     try:
         yield
@@ -116,7 +112,7 @@ def writing(path: Path, needed: int) -> Iterator[None]:
         if exc.errno in FULL:
             free = shutil.disk_usage(_existing(path)).free
             raise DiskFullError(
-                f"ENOSPC {path}: need {needed} bytes (and {_SPARE_BYTES} to spare), free {free}; "
+                f"ENOSPC {path}: need {needed} bytes and {_SPARE_BYTES} in reserve, free {free}; "
                 "nothing was published, free disk space and try again"
             ) from exc
         if exc.errno in _PASSING:

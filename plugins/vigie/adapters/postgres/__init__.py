@@ -1,4 +1,4 @@
-"""The stores of the records role on PostgreSQL; one module per store."""
+"""PostgreSQL: the stores of the records role, one module per store."""
 
 from vigie.adapters.postgres.deployments import SqlDeployments
 from vigie.adapters.postgres.engine import open_engine

@@ -1,4 +1,4 @@
-"""Deployments on PostgreSQL; the primary key (model, number) makes the swap atomic."""
+"""Deployments on PostgreSQL; the primary key (model, number) makes a deployment atomic."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class SqlDeployments:
             if found != expected_number:
                 raise ConflictError(
                     f"{model}: the newest deployment is number {found}, not {expected_number}; "
-                    "another process deployed in between"
+                    "another process deployed a version meanwhile"
                 )
             previous = newest.version if newest else None
             described = (clean(actor), clean(reason), run_id)
             row = Deployment(model, found + 1, version, previous, self._now(), *described)
-            # Of two transactions that read the same number, the second violates the primary key,
-            # which is translated to ConflictError too.
+            # If two transactions read the same number, the second one violates the primary key.
+            # That error is translated to ConflictError.
             connection.execute(insert(deployments).values(**dataclasses.asdict(row)))
         return row
 

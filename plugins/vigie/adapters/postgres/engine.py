@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: pooled ones for statements, dedicated ones for session locks."""
+"""Connections to PostgreSQL: pooled for statements, dedicated for session locks."""
 
 from __future__ import annotations
 
@@ -30,26 +30,17 @@ _SERVER_KEEPALIVE = (
 
 
 def open_engine(url: str | URL, *, pool_size: int = 5) -> Engine:
-    """Return an engine; it connects at the first use.
+    """Return an engine, which connects when it is first used.
 
-    Parameters
-    ----------
-    url
-        SQLAlchemy URL of a PostgreSQL database; the driver is optional.
-    pool_size
-        Connections that stay open; up to twice as many can be in use. 0: no pool.
-
-    Raises
-    ------
-    SettingsError
-        The URL is malformed or names another database system.
+    ``pool_size`` connections stay open, and twice as many can be in use; 0 means no pool. Raises
+    SettingsError if the URL is malformed or names another database system.
     """
     pool: dict[str, Any] = {"poolclass": NullPool}
     if pool_size:
         pool = {"pool_size": pool_size, "max_overflow": pool_size, "pool_timeout": 10}
     return sa.create_engine(
         _postgres_url(url),
-        pool_pre_ping=True,  # replaces connections that a restart of the server broke
+        pool_pre_ping=True,  # Replace connections that a restart of the server broke.
         connect_args=_connect_args(),
         json_serializer=lambda value: dumps(value).decode(),
         json_deserializer=orjson.loads,
@@ -71,7 +62,7 @@ def _postgres_url(url: str | URL) -> URL:
 
 
 def _connect_args() -> dict[str, Any]:
-    """Return the connection options; the application name identifies the holder of a lock."""
+    # Messages about a held lock contain the application name of its holder.
     return {
         "connect_timeout": _CONNECT_TIMEOUT_S,
         "application_name": f"vigie pid {os.getpid()} on {socket.gethostname()}"[:63],
@@ -82,7 +73,7 @@ def _connect_args() -> dict[str, Any]:
 
 @contextmanager
 def connected(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection; the block must commit."""
+    """Yield a connection; the caller must commit."""
     with translated(), engine.connect() as connection:
         yield connection
 
@@ -96,9 +87,9 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def own_session(engine: Engine) -> Iterator[Connection]:
-    """Yield an autocommit connection outside the pool; it holds session locks during the block.
+    """Yield an autocommit connection outside the pool; its session locks end with the block.
 
-    If the process dies, the server closes the session and releases the locks.
+    If the process dies, the server closes the session and thereby releases its locks.
     """
     dedicated = open_engine(engine.url, pool_size=0).execution_options(isolation_level="AUTOCOMMIT")
     with translated():
@@ -110,7 +101,7 @@ def own_session(engine: Engine) -> Iterator[Connection]:
 
 
 def _release(connection: Connection) -> None:
-    """Release the locks of the session explicitly, because closing it releases them later."""
+    """Release the session locks at once; the server releases them some time after the close."""
     try:
         connection.execute(sa.select(sa.func.pg_advisory_unlock_all()))
     except sa.exc.DBAPIError as exc:

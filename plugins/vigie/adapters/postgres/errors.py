@@ -26,11 +26,11 @@ _SCHEMA = "the database lacks the tables of this version; run `vigie init`"
 #: (PostgreSQL documentation, appendix A "PostgreSQL Error Codes").
 _BY_STATE: dict[str, tuple[type[VigieError], str]] = {
     "08": (TransientError, _DOWN),
-    "0A": (PermanentError, "the server lacks a feature that vigie needs"),
+    "0A": (PermanentError, "the server does not support a feature that vigie needs"),
     "22": (DataError, "a value does not fit its column"),
     "23": (DataError, "a value violates a constraint of its table"),
     "23505": (ConflictError, "another process wrote the same key first"),
-    "25006": (TransientError, "the server is read-only (a standby?); try again"),
+    "25006": (TransientError, "the server is read-only, probably a standby; try again"),
     "28": (SettingsError, _LOGIN),
     "3D": (SettingsError, _LOGIN),
     "40": (TransientError, "concurrent transactions conflict; try again"),
@@ -38,16 +38,16 @@ _BY_STATE: dict[str, tuple[type[VigieError], str]] = {
     "42501": (SettingsError, "the database user lacks a privilege"),
     "42P01": (SettingsError, _SCHEMA),
     "42703": (SettingsError, _SCHEMA),
-    "53": (TransientError, "the server is out of memory or connections; free some"),
-    "53100": (DiskFullError, "the server's disk is full; make room and try again"),
+    "53": (TransientError, "the server is out of memory or connections"),
+    "53100": (DiskFullError, "the server's disk is full; free disk space and try again"),
     "54": (DataError, "a value is too long"),
     "55": (TransientError, "an object is in use; try again"),
     "57": (TransientError, _DOWN),
-    "58": (TransientError, "the server's machine has a disk problem"),
+    "58": (TransientError, "the server cannot read or write its disk"),
 }
-#: psycopg2 raises a failed login without SQLSTATE, so the message is matched.
+#: A failed login has no SQLSTATE in psycopg2, so its message is compared.
 _LOGIN_WORDS = ("password authentication failed", "no password supplied", "does not exist")
-#: Errors without SQLSTATE: the connection broke, failed, or none was free in the pool.
+#: Errors without SQLSTATE: no connection, a lost connection, or no free one in the pool.
 _NO_ANSWER = (
     sa.OperationalError,
     sa.InterfaceError,
@@ -61,7 +61,7 @@ _NO_ANSWER = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise every database error as a VigieError."""
+    """Translate every database error of the block to a VigieError."""
     try:
         yield
     except (sa.SQLAlchemyError, psycopg2.Error) as exc:
@@ -69,7 +69,7 @@ def translated() -> Iterator[None]:
 
 
 def translate(exc: Exception) -> VigieError:
-    """Return the VigieError for a database error; its message never contains parameters.
+    """Return the VigieError for a database error; its message contains no query parameters.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def translate(exc: Exception) -> VigieError:
     TransientError('PostgreSQL: could not connect; start it with `vigie up`, ...')
     """
     cause = getattr(exc, "orig", None) or exc
-    if isinstance(cause, VigieError):  # raised by the JSON encoder while binding parameters
+    if isinstance(cause, VigieError):  # The JSON encoder raised it.
         return cause
     kind, advice = _verdict(exc, cause)
     message = str(cause).strip().partition("\n")[0] or type(cause).__name__

@@ -16,7 +16,7 @@ from vigie.errors import DataError
 from vigie.index_mapping import Row, check_spec, extend_fields, split_documents
 from vigie.records import Document, IndexOutcome, IndexSpec
 
-#: Number of documents written by one statement or read by one query.
+#: Maximum number of documents in one INSERT statement and in one page of a scan.
 _PAGE = 1000
 _CREATE = text("""
     INSERT INTO documents (index_name, id, at, body)
@@ -50,7 +50,7 @@ class PgIndex:
         with transaction(self._engine) as connection:
             accepted, rejected = split_documents(_lock(connection, index), documents)
             unique = {row.id: row for row in reversed(accepted)}
-            # Sorted by id, so that two writers of the same documents cannot deadlock.
+            # Sort by id, so that two writers of the same documents cannot deadlock.
             rows = [unique[key] for key in sorted(unique)]
             pages = (rows[start : start + _PAGE] for start in range(0, len(rows), _PAGE))
             created = sum(_insert(connection, index, page) for page in pages)
@@ -115,7 +115,7 @@ def _fields(index: str) -> Select[tuple[dict[str, str]]]:
 
 
 def _insert(connection: Connection, index: str, rows: Sequence[Row]) -> int:
-    """Write rows in one statement and return the number of new ones."""
+    """Write rows in one statement and return the number of new documents."""
     values = {
         "index": index,
         "ids": [row.id for row in rows],
@@ -126,7 +126,7 @@ def _insert(connection: Connection, index: str, rows: Sequence[Row]) -> int:
 
 
 def _lock(connection: Connection, index: str) -> dict[str, str]:
-    """Return the mapping; the index cannot be dropped before the transaction ends."""
+    """Return the mapping of the index and lock it: it cannot be dropped in this transaction."""
     query = _fields(index).with_for_update(read=True, key_share=True)
     fields = connection.execute(query).scalar_one_or_none()
     if fields is None:

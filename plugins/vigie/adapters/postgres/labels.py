@@ -1,7 +1,8 @@
-"""Labels on PostgreSQL; every correction is kept, and training rows are claimed, then archived."""
+"""Labels on PostgreSQL, including corrections, and the claims of training runs."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,7 @@ from vigie.errors import PermanentError, UnknownTransactionError
 from vigie.records import Label, LabelledPrediction, LabelOutcome
 
 _UNUSED = ~select(used_rows).where(used_rows.c.transaction_id == labels.c.transaction_id).exists()
-# The label that a claim has frozen, else the newest one.
+# The label that was current at the time of the claim; without a claim, the newest label.
 _CLAIMED_LABEL = (
     select(labels.c.actual, labels.c.at)
     .where(labels.c.transaction_id == predictions.c.transaction_id)
@@ -51,31 +52,25 @@ class SqlLabels:
         return LabelOutcome.RECORDED if seq == 1 else LabelOutcome.CORRECTED
 
     def history(self, transaction_id: str) -> list[Label]:
-        fields = (
-            labels.c.transaction_id,
-            labels.c.actual,
-            labels.c.seq,
-            labels.c.at,
-            labels.c.source,
-        )
-        query = select(*fields).where(labels.c.transaction_id == clean(transaction_id))
+        columns = (labels.c[field.name] for field in dataclasses.fields(Label))
+        query = select(*columns).where(labels.c.transaction_id == clean(transaction_id))
         with connected(self._engine) as connection:
             return [Label(*row) for row in connection.execute(query.order_by(labels.c.seq))]
 
     def count(self, model: str) -> int:
-        return self._count(model, unused=False)
+        return self._count(model)
 
     def count_unused(self, model: str) -> int:
-        return self._count(model, unused=True)
+        return self._count(model, _UNUSED)
 
-    def _count(self, model: str, *, unused: bool) -> int:
-        first = select(func.count()).where(labels.c.model == model, labels.c.seq == 1)
+    def _count(self, model: str, *conditions: Any) -> int:
+        first = select(func.count()).where(labels.c.model == model, labels.c.seq == 1, *conditions)
         with connected(self._engine) as connection:
-            return connection.execute(first.where(_UNUSED) if unused else first).scalar_one()
+            return connection.execute(first).scalar_one()
 
     def claim(self, model: str, run_id: str) -> int:
         with transaction(self._engine) as connection:
-            archives = take(connection, _archives(model), 0)  # blocks archive() of this model
+            archives = take(connection, _archives(model), 0)  # Blocks archive() of this model.
             row = {"model": model, "run_id": run_id, "archives_before": archives}
             claim = insert(claims).values(**row).on_conflict_do_nothing()
             if connection.execute(claim).rowcount == 1:
@@ -113,12 +108,12 @@ class SqlLabels:
 
 
 def _archives(model: str) -> str:
-    """Return the counter of a model's archives; its row lock serializes claims and archives."""
+    """Return the name of a model's archive counter; its row lock serializes claim and archive."""
     return f"archives:{model}"
 
 
 def _lock_prediction(connection: Connection, transaction_id: str) -> str | None:
-    """Return the model and lock the row, so that two labels of a prediction are serialized."""
+    """Lock a prediction, so that its labels are added one at a time; return its model."""
     query = select(predictions.c.model).where(predictions.c.transaction_id == transaction_id)
     return connection.execute(query.with_for_update(key_share=True)).scalar_one_or_none()
 
@@ -137,7 +132,7 @@ def _claim(connection: Connection, model: str, run_id: str) -> Row[Any]:
 
 
 def _freeze(connection: Connection, model: str, run_id: str) -> None:
-    """Store the currently labelled, unused rows with their current labels."""
+    """Store the unused labelled rows and their current labels as the rows of a claim."""
     names = ["model", "run_id", "transaction_id", "label_seq"]
     rows = (
         select(labels.c.model, literal(run_id), labels.c.transaction_id, func.max(labels.c.seq))
@@ -148,7 +143,7 @@ def _freeze(connection: Connection, model: str, run_id: str) -> None:
 
 
 def _use(connection: Connection, model: str, run_id: str, archive: int) -> None:
-    """Mark the rows of a claim as used, except those that another run has used since."""
+    """Mark the rows of a claim as used, except rows that another run has used meanwhile."""
     mine = (claimed_rows.c.model == model, claimed_rows.c.run_id == run_id)
     fields = (claimed_rows.c.transaction_id, claimed_rows.c.model, literal(archive))
     rows = select(*fields).where(*mine)

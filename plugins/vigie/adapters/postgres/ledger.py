@@ -1,4 +1,4 @@
-"""The ledger on PostgreSQL; the key of a decision makes recording idempotent."""
+"""The ledger on PostgreSQL; a decision with an existing key is not recorded again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vigie.encoding import aware, utcnow
 from vigie.records import Decision
 from vigie.stored_records import storable_decision
 
-#: Fields of a decision that the caller sets, by column; the database sets ``id``.
+#: Column name → field of a decision, without ``id``, which the database sets.
 _FIELDS = {
     "facts" if field.name == "evidence" else field.name: field.name
     for field in dataclasses.fields(Decision)

@@ -1,4 +1,4 @@
-"""Advisory locks of PostgreSQL; each has its own session, so a dead process holds no lock."""
+"""Advisory locks of PostgreSQL, one session per lock: a lock ends when its process dies."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ class SqlLocks:
 
 
 def acquire(session: Connection, name: str, wait_s: float = 0.0) -> bool:
-    """Acquire a session lock; poll for ``wait_s``, because a wait in the server delays signals."""
+    """Try to acquire a session lock until ``wait_s`` have passed; return whether it is held.
+
+    The client polls, because a wait in the server would delay signals.
+    """
     attempt = select(func.pg_try_advisory_lock(lock_key(name)))
     deadline, pause_s = time.monotonic() + wait_s, 0.02
     with translated():
@@ -49,16 +52,16 @@ def acquire(session: Connection, name: str, wait_s: float = 0.0) -> bool:
 
 
 def holder(session: Connection, name: str) -> str:
-    """Return the process id and the machine of the process that holds a lock."""
+    """Return the process id and host name of the process that holds a lock."""
     key = lock_key(name)
     halves = {"high": (key >> 32) & 0xFFFFFFFF, "low": key & 0xFFFFFFFF}
     with translated():
         found = session.execute(_HOLDER, halves).scalars().first()
-    return found or "a process that has just released it"
+    return found or "another process, which has released it meanwhile"
 
 
 def lock_key(name: str) -> int:
-    """Map the name of a lock to the 64-bit key of PostgreSQL; a collision is improbable.
+    """Return the 64-bit key of a lock, derived from a hash of its name.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Migrate a database to the schema of this version; concurrent calls are safe."""
+"""Migration of a database to the schema of this version."""
 
 from __future__ import annotations
 
@@ -18,12 +18,9 @@ from vigie.errors import SettingsError
 
 
 def upgrade(url: str) -> None:
-    """Apply the missing migrations in one transaction.
+    """Apply the missing migrations in one transaction; concurrent calls are safe.
 
-    Raises
-    ------
-    SettingsError
-        A newer version of vigie created the database.
+    Raises SettingsError if a newer version of vigie created the database.
     """
     engine = open_engine(url, pool_size=0)
     with transaction(engine) as connection:

@@ -1,4 +1,4 @@
-"""Predictions on PostgreSQL; their log offsets have no gaps and follow the commit order."""
+"""Predictions on PostgreSQL; log offsets are consecutive and in commit order."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Prediction))
 COLUMNS = tuple(predictions.c[name] for name in _FIELDS)
 PAGE = 1000  # rows per fetch of a streaming query
 
-# One statement allocates the offset and writes the prediction. The row lock of the counter is held
-# until the commit, so no reader sees offset n+1 before n. A rolled back duplicate leaves no gap.
+# One statement allocates the offset and writes the prediction. The row lock of the counter lasts
+# until the commit, so no reader sees offset n+1 before n. The rollback of a duplicate also reverts
+# the counter, so offsets have no gap.
 _BUMP = (
     update(counters)
     .where(counters.c.name == "predictions")

@@ -1,4 +1,4 @@
-"""The tables. Every change needs a migration; a test compares the two."""
+"""Tables of the database. Each change needs a migration; a test compares both schemas."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
-#: The collation "C" compares code points: it is fast and does not depend on the locale.
+#: The collation "C" compares code points, so the order does not depend on the locale.
 _Id = Text(collation="C")
 _Instant = DateTime(timezone=True)
 
 counters = Table(
-    "counters",  # next free numbers; UPDATE … RETURNING holds the row lock until the commit
+    "counters",  # next free number per counter
     metadata,
     Column("name", _Id, primary_key=True),
     Column("next", BigInteger, nullable=False),
@@ -49,11 +49,11 @@ predictions = Table(
     Index("predictions_by_time", "model", "created_at", "log_offset"),
 )
 labels = Table(
-    "labels",  # every reported label; the highest seq is the current one
+    "labels",  # all labels, including corrected ones; the highest seq is current
     metadata,
     Column("transaction_id", _Id, ForeignKey("predictions.transaction_id")),
     Column("seq", Integer, nullable=False),
-    Column("model", _Id, nullable=False),  # the model of the prediction, for counting
+    Column("model", _Id, nullable=False),  # copied from the prediction, to count labels
     Column("actual", Text, nullable=False),
     Column("at", _Instant, nullable=False),
     Column("source", Text, nullable=False),
@@ -164,6 +164,6 @@ stream_positions = Table(
     Column("partition", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
     Column("metadata", Text, nullable=False),
-    Column("fence", BigInteger, nullable=False),  # incremented by each new owner, checked by commit
+    Column("fence", BigInteger, nullable=False),  # fencing token: each new owner increments it
     PrimaryKeyConstraint("group_name", "topic", "partition"),
 )

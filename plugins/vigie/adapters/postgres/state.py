@@ -40,10 +40,9 @@ class SqlState:
 
 
 def take(connection: Connection, name: str, count: int = 1) -> int:
-    """Allocate ``count`` consecutive numbers of a counter, from 0 on, and return the first.
+    """Allocate ``count`` consecutive numbers of a counter and return the first; it starts at 0.
 
-    The row of the counter stays locked until the transaction ends. With ``count=0`` the counter is
-    only locked and read.
+    The counter stays locked until the transaction ends. With ``count=0``, lock and read it only.
     """
     row = insert(counters).values(name=name, next=count)
     taken = row.on_conflict_do_update(

@@ -1,4 +1,4 @@
-"""Translate errors of MLflow, and probe a server before its client retries for minutes."""
+"""Translate errors of MLflow, and probe its server before a call."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _WRONG_HOST = "Invalid Host header"
 
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
-    """Translate errors of MLflow's client; only errors caused by the input are permanent.
+    """Translate errors of MLflow's client: its own, and those of ``requests`` for artifacts.
 
-    The client raises its own error for records and one of ``requests`` for artifacts.
+    Errors without a known code are temporary.
     """
     address = without_login(uri)
-    from mlflow.exceptions import MlflowException  # takes 3 s, so not before the server answered
+    from mlflow.exceptions import MlflowException  # The import takes 3 s.
 
     try:
         yield
@@ -60,9 +60,9 @@ def translated(uri: str) -> Iterator[None]:
 
 
 def refused(uri: str, words: str) -> SettingsError:
-    """Return the error for a server that denied access (401, 403); ``words`` are its message.
+    """Return the error for a server that denied access; ``words`` is the server's message.
 
-    A server also denies access if the host name of the request is not one of its allowed hosts.
+    A server denies access for a wrong login or for a host name that it does not allow.
     """
     advice = (
         "check MLFLOW_TRACKING_URI, or add its host to the server's --allowed-hosts"
@@ -73,14 +73,10 @@ def refused(uri: str, words: str) -> SettingsError:
 
 
 def probe(uri: str, timeout_s: float) -> None:
-    """Connect once with a short time limit, to avoid the retries of MLflow's client.
+    """Connect to the server of an ``http`` URI once, because MLflow's client retries for minutes.
 
-    Raises
-    ------
-    TransientError
-        The server of an ``http`` URI does not accept connections. Other schemes are not probed.
-    SettingsError
-        The URI is not a valid address.
+    Raises TransientError if the server does not accept the connection, and SettingsError if the URI
+    is malformed. URIs of other schemes are not probed.
     """
     if not uri.lower().startswith(("http:", "https:")):
         return

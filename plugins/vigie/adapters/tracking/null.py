@@ -1,4 +1,4 @@
-"""Tracker without effect, for ``MLFLOW_ENABLED=false``."""
+"""Tracker that records nothing, for ``MLFLOW_ENABLED=false``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class NullRun:
-    """A run that is not recorded; its id is empty."""
+    """Implement :class:`vigie.roles.TrackedRun` without recording; the id is empty."""
 
     run_id = ""
 
@@ -33,7 +33,7 @@ class NullRun:
 
 
 class NullTracker:
-    """A tracker without a server."""
+    """Implement :class:`vigie.roles.Tracker` without a server."""
 
     def __init__(self) -> None:
         log.info("MLFLOW_ENABLED=false: tracked runs and registry versions are not recorded")

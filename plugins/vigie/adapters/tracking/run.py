@@ -1,4 +1,4 @@
-"""An open run on an MLflow server, and models in MLflow's own format."""
+"""A tracked run on an MLflow server, and models in MLflow's format."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ from vigie import skops_files
 from vigie.errors import DataError
 
 MAX_PARAM = 6000  # limit of MLflow
-# Listed, because inferring them takes MLflow 12 s per model.
+# Requirements of a logged model. MLflow would need 12 s per model to infer them.
 REQUIREMENTS = ("scikit-learn", "xgboost", "skops", "numpy", "pandas")
 TORCH_REQUIREMENTS = ("torch", "numpy")
 
-# Packages whose types in a fitted model are only data, besides those that skops itself trusts.
-# Serving does not use this list: it loads bundles.
+# Packages whose types a logged model may contain, in addition to the types that skops trusts.
+# Serving does not use this list, because it loads bundles only.
 TRUSTED_PREFIXES = ("sklearn.", "xgboost.", "numpy.", "scipy.", "vigie.")
 MlflowCall = Callable[[], AbstractContextManager[None]]
 
 
 class MlflowRun:
-    """An open tracked run.
+    """Implement :class:`vigie.roles.TrackedRun` on MLflow.
 
-    Each call of the client runs in ``call()``, which sets the login and translates errors.
+    Each call of the client runs in the context ``call``, which sets the login and translates
+    errors.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class MlflowRun:
         self.run_id = run_id
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log parameters; they are immutable, so a reopened run keeps the first value."""
+        """Log new parameters; MLflow does not allow to change the known ones of a reopened run."""
         with self._call():
             known = self._client.get_run(self.run_id).data.params
             new = [Param(k, str(v)[:MAX_PARAM]) for k, v in params.items() if k not in known]
@@ -70,7 +71,7 @@ class MlflowRun:
             self._client.log_artifact(self.run_id, str(path))
 
     def log_model(self, name: str, model: Any, example: Any) -> None:
-        """Log a model; replace one of the same name that an earlier try logged."""
+        """Log a model and replace the run's model of the same name, if a retry logs it again."""
         with self._call(), tempfile.TemporaryDirectory() as folder:
             for old in logged_models(self._client, self._experiment_id, self.run_id):
                 if old.name == name:
@@ -90,20 +91,20 @@ class MlflowRun:
 
 
 def logged_models(client: MlflowClient, experiment_id: str, run_id: str) -> list[Any]:
-    """Return the complete and incomplete models of a run, newest first."""
+    """Return the models of a run, including incomplete ones, newest first."""
     found = client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
     return sorted(found, key=lambda m: m.creation_timestamp, reverse=True)
 
 
 def save_model(model: Any, folder: Path, example: Any, described: Model) -> None:
-    """Write ``model`` to ``folder`` with signature, example and requirements.
+    """Write a model to ``folder`` with its signature, example and requirements.
 
-    The model is a fitted scikit-learn estimator (``example``: a DataFrame) or a torch module
-    (``example``: a float32 array). ``described`` contains the ids of the tracked run and the model.
+    The example of a fitted scikit-learn estimator is a DataFrame, that of a torch module a float32
+    array. ``described`` contains the ids of the tracked run and of the model.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # hints for interactive use
-        logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # "no pip found"
+        warnings.simplefilter("ignore")  # MLflow prints hints for interactive use.
+        logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
         if _is_torch(model):
             mlflow.pytorch.save_model(
                 model,
@@ -126,17 +127,16 @@ def save_model(model: Any, folder: Path, example: Any, described: Model) -> None
 
 
 def trusted_types(model: Any) -> list[str]:
-    """Return the types of the model that skops does not trust by itself.
+    """Return the types in the model that skops does not trust by default.
 
-    Raises
-    ------
-    DataError
-        A type is not from one of the allowed packages.
+    Raises DataError if a type is not from one of :data:`TRUSTED_PREFIXES`.
     """
     types = skops_files.unknown_types(skops_files.dump(model))
     foreign = [name for name in types if not name.startswith(TRUSTED_PREFIXES)]
     if foreign:
-        raise DataError(f"cannot log a model with the types {foreign}: only {TRUSTED_PREFIXES}")
+        raise DataError(
+            f"cannot log a model with the types {foreign}; allowed packages: {TRUSTED_PREFIXES}"
+        )
     return types
 
 
@@ -145,7 +145,7 @@ def _is_torch(model: Any) -> bool:
 
 
 def _widened(example: Any) -> Any:
-    """Convert integer columns to floats, because later data may have missing values."""
+    """Convert integer columns to floats, so that the signature allows missing values."""
     if not isinstance(example, pd.DataFrame):
         return example
     integers = example.select_dtypes("integer").columns

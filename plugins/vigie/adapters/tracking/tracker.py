@@ -1,4 +1,4 @@
-"""Runs and registry on an MLflow server, through its client: no global URI, no active run."""
+"""Tracked runs and the model registry on an MLflow server."""
 
 from __future__ import annotations
 
@@ -30,26 +30,18 @@ LOGIN_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
 )
-#: Limits for a server that accepts a connection and does not answer, unless the user sets others:
-#: 90 s per call. The client's own defaults (120 s, seven retries) block a task for 16 minutes.
+#: Defaults that limit a call to 90 s if the server accepts a connection and does not answer. The
+#: defaults of MLflow's client, 120 s and seven retries, would block a task for 16 minutes.
 TIMEOUTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "30", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
-_environment_lock = threading.RLock()  # a process has only one environment
+_environment_lock = threading.RLock()  # All threads share the environment.
 
 
 class MlflowTracker:
-    """The tracking and registry role on MLflow.
+    """Implement :class:`vigie.roles.Tracker` with MlflowClient, without MLflow's global state.
 
-    MLflow is imported (3 s) only after the server accepted a connection, so that a rollback does
-    not wait for a server that is down.
-
-    Parameters
-    ----------
-    uri
-        ``http://host:port`` of the server, or any other URI that MlflowClient accepts.
-    login
-        Environment variables of the login and their values; empty: no login.
-    connect_timeout_s
-        Time limit for the connection, in seconds.
+    ``login`` maps environment variables of the login to their values. MLflow, whose import takes
+    3 s, is imported only after the server accepted a connection, so that a rollback does not wait
+    for a server that is down.
     """
 
     def __init__(
@@ -83,7 +75,7 @@ class MlflowTracker:
         try:
             yield run
         except BaseException:
-            with suppress(VigieError):  # the original error is more useful
+            with suppress(VigieError):  # The original error is raised.
                 self._end(run.run_id, "FAILED")
             raise
         self._end(run.run_id, "FINISHED")
@@ -115,7 +107,7 @@ class MlflowTracker:
 
             try:
                 found = self._client.get_model_version_by_alias(model, alias)
-            except MlflowException as exc:  # a missing alias is INVALID_PARAMETER_VALUE
+            except MlflowException as exc:  # INVALID_PARAMETER_VALUE: no such alias
                 if exc.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                     return None
                 raise
@@ -149,15 +141,14 @@ class MlflowTracker:
         from mlflow.exceptions import MlflowException
 
         found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        try:
-            return str(self._client.create_experiment(name))
-        except MlflowException as exc:  # another mapped task created it first
-            found = self._client.get_experiment_by_name(name)
-            if found is None:
-                raise exc from None
-            return str(found.experiment_id)
+        if found is None:
+            try:
+                return str(self._client.create_experiment(name))
+            except MlflowException:  # Another task may have created it meanwhile.
+                found = self._client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        return str(found.experiment_id)
 
     def _find_run(self, experiment_id: str, key: str | None) -> str | None:
         if key is None:
@@ -174,7 +165,7 @@ class MlflowTracker:
         return str(self._client.create_run(experiment_id, tags=tags, run_name=name).info.run_id)
 
     def _registered(self, model: str, version: int) -> ModelVersion | None:
-        """Return the registry version that is tagged with the bundle version."""
+        """Return the registry version whose tag contains the bundle version."""
         found = self._client.search_model_versions(f"name='{model}'")
         return next((v for v in found if v.tags.get(BUNDLE_TAG) == str(version)), None)
 
@@ -199,13 +190,12 @@ class MlflowTracker:
 
 @contextmanager
 def client_environment(uri: str, login: Mapping[str, str]) -> Iterator[None]:
-    """Set the address, the login and :data:`TIMEOUTS` in the environment for the block.
+    """Set the address, the login and :data:`TIMEOUTS` in the environment during the block.
 
-    The client accepts no login as an argument: each request and each artifact store reads the
-    environment (``mlflow/utils/credentials.py``). Without a login the variables are unset, because
-    the login in the environment may belong to another server. The address is set too, so that no
-    thread of MLflow sends the login to another server. Afterwards the user's values are restored,
-    because the settings of this process come from the same variables.
+    MLflow's client reads the login only from the environment (``mlflow/utils/credentials.py``).
+    Without a login, its variables are unset, because their values may belong to another server. The
+    address is set too, so that no thread of MLflow sends the login to another server. The previous
+    values are restored after the block, because vigie's settings come from the same variables.
     """
     with _environment_lock:
         before = {name: os.environ.pop(name) for name in LOGIN_VARIABLES if name in os.environ}

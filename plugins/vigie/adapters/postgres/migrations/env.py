@@ -1,4 +1,4 @@
-"""Run by Alembic, on the connection that :mod:`vigie.adapters.postgres.migrate` opened."""
+"""Alembic environment: use the connection that :mod:`vigie.adapters.postgres.migrate` opened."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""The first schema: records, the embedded log index, the embedded stream."""
+"""Create the tables of the records, the embedded log index and the embedded stream."""
 
 from typing import Any
 
@@ -173,7 +173,7 @@ def _stream() -> None:
         *_not_null(sa.BigInteger(), "first", "next"),
         sa.PrimaryKeyConstraint("topic", "partition"),
     )
-    # Batches are compressed by the writer.
+    # The writer compresses batches, so PostgreSQL need not.
     op.execute("ALTER TABLE stream_batches ALTER COLUMN payload SET STORAGE EXTERNAL")
 
 
