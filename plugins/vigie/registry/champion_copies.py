@@ -1,4 +1,4 @@
-"""Copies of the champion's deployment row: ``champion.json`` and the alias of the registry."""
+"""Copies of the champion's deployment row: ``champion.json`` and the alias in the registry."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def write_copies(
 ) -> tuple[str, ...]:
     """Write both copies; return one sentence per copy that could not be written.
 
-    A full disk or an unreachable registry neither stops nor reverts a deployment; the ledger entry
-    is written next. ``reconcile`` repairs the copies later.
+    A full disk or an unreachable registry does not prevent a deployment;
+    :func:`~vigie.registry.reconcile_champion.reconcile_champion` writes the copy later.
     """
     notes = (_write_file(bundles, deployment), point_alias(tracker, deployment, info))
     return tuple(note for note in notes if note)
@@ -41,11 +41,11 @@ def _write_file(bundles: BundleStore, deployment: Deployment) -> str:
 
 
 def point_alias(tracker: Tracker, deployment: Deployment, info: Mapping[str, Any]) -> str:
-    """Register the champion if its tracked run is known and set the alias; return the failure."""
+    """Register the champion and set the alias; return the error, or an empty string."""
     model, version = deployment.model, deployment.version
     run_id = str(info.get("mlflow_run") or "")
     if not run_id:
-        return ""  # The version was trained with tracking off, so the registry does not have it.
+        return ""  # Trained without tracking, so the registry does not contain the version.
     try:
         tracker.register(model, version, run_id)
         tracker.set_alias(model, ALIAS, version)
@@ -57,7 +57,7 @@ def point_alias(tracker: Tracker, deployment: Deployment, info: Mapping[str, Any
 
 
 def read_alias(tracker: Tracker, model: str) -> tuple[int | None, str]:
-    """Return the bundle version that the alias names, and the failure if it cannot be read."""
+    """Return the bundle version of the alias, and the error if it cannot be read."""
     try:
         return tracker.alias(model, ALIAS), ""
     except VigieError as exc:

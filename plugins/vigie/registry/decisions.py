@@ -1,4 +1,4 @@
-"""Decisions of a run: recorded once per model and kind, so that a retry reuses them."""
+"""Decisions of a run, recorded once per model and kind; a retry reuses them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def decided(ledger: Ledger, model: str, kind: str, run_id: str) -> Decision | None:
-    """Return the decision that a run recorded, or None."""
+    """Return the decision of a kind that a run recorded, or None."""
     key = decision_key(run_id, model, kind)
     found = ledger.decisions(model=model, kind=kind, run_id=run_id)
     return next((d for d in found if d.key == key), None)
@@ -29,7 +29,7 @@ def decide(
     evidence: Mapping[str, Any] | None = None,
     actor: str = "vigie",
 ) -> Decision:
-    """Record a decision of a run; return the first one recorded under its key."""
+    """Record a decision of a run, or return the decision that an earlier attempt recorded."""
     decision = Decision(
         key=decision_key(run_id, model, kind),
         model=model,

@@ -1,4 +1,4 @@
-"""Deploy a version: the one place where a version becomes champion."""
+"""Deployment of a version as champion."""
 
 from __future__ import annotations
 
@@ -16,22 +16,18 @@ from vigie.registry.decisions import decision_key
 from vigie.roles.stores import Bundle
 
 if TYPE_CHECKING:
-    from vigie.roles import BundleStore, DeploymentStore, Services, StateStore
+    from vigie.roles import BundleStore, DeploymentStore, Ledger, Services, StateStore
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A version that a run has trained and that is not published yet.
+    """A trained version that is not published yet.
 
-    Parameters
-    ----------
-    version_key
-        State key of the version number, from :mod:`vigie.state_keys`; it contains the run's id.
-    read
-        Returns the files and the info of the version. Not called if an earlier try published it,
-        because the staged files may have been removed since.
+    ``version_key`` is the state key of its version number, which contains the id of the run.
+    ``read`` returns its files and its info. A retry does not call ``read`` if the version was
+    published, because its staged files may have been removed.
     """
 
     version_key: str
@@ -44,16 +40,14 @@ class Deploying:
 
     Parameters
     ----------
-    kind
-        Kind of the ledger entry.
     expected_number
-        Number of the deployment that the decision was based on; 0: there was none.
+        Number of the champion's deployment when the decision was made; 0 if there was no champion.
     evidence
         Values for the ledger entry; the version numbers are added.
     run_id
-        The run that decides; a retry of the same run reuses its version and its deployment.
+        A retry of the same run reuses the version and the deployment of the first attempt.
     notes
-        Sentences for the ledger entry and the result, besides those about the copies.
+        Sentences for the ledger entry and the result; those about the copies are added.
     """
 
     model: str
@@ -68,7 +62,7 @@ class Deploying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployResult(JobResult):
-    """The new champion; ``notes`` lists, among others, the copies that could not be written."""
+    """The new champion, with ``notes`` such as copies that could not be written."""
 
     model: str
     run_id: str
@@ -79,17 +73,17 @@ class DeployResult(JobResult):
 
 
 def deploy(services: Services, source: Draft | Bundle, decision: Deploying) -> DeployResult:
-    """Publish the version if it is a draft, make it champion, write the copies and the decision.
+    """Publish a draft, deploy the version as champion, write the copies and record the decision.
 
-    The deployment is a compare-and-swap on the deployment's number. If the process is killed at any
-    point, either the old or the new champion is complete, and a retry of the same run continues
-    with the same version. The copies are written only while this deployment is the newest one.
+    The deployment succeeds only if the newest deployment still has the number ``expected_number``.
+    If the process is killed, either the old or the new champion is complete, and a retry of the run
+    continues with the same version. The copies are written only if this deployment is the newest.
 
     Raises
     ------
     ConflictError
-        Another process deployed since ``expected_number``; nothing was changed, and the decision is
-        recorded with the verdict ``no``.
+        Another process deployed a version meanwhile. Nothing was changed; the ledger contains the
+        decision with the verdict ``no``.
     """
     bundle = source if isinstance(source, Bundle) else _publish(services, source, decision)
     crash_point("promote_after_publish")
@@ -101,7 +95,7 @@ def deploy(services: Services, source: Draft | Bundle, decision: Deploying) -> D
     if services.deployments.champion(decision.model) == deployment:
         copies = write_copies(services.bundles, services.tracker, deployment, bundle.info)
         notes = (*notes, *copies)
-    _record(services, decision, deployment, notes)
+    _record_deployment(services.ledger, decision, deployment, notes)
     log.info("%s v%d is champion: %s", deployment.model, deployment.version, deployment.reason)
     return DeployResult(
         metrics=[Sample(CHAMPION_VERSION, float(deployment.version), {"model": deployment.model})],
@@ -135,10 +129,9 @@ def _version_of_run(
     model: str,
     draft: Draft,
 ) -> int:
-    """Return the version number of the run; its first try allocates the number.
+    """Return the version number of the run; the first attempt allocates it.
 
-    The artifacts folder can be older than the database (a new database, or two platforms that
-    shared the folder), so numbers of published versions are skipped.
+    Numbers of published versions are skipped, because a new database counts from 1 again.
     """
     known = state.get(draft.version_key)
     if known is not None:
@@ -152,7 +145,7 @@ def _version_of_run(
 
 
 def _known(deployments: DeploymentStore, decision: Deploying, version: int) -> Deployment | None:
-    """Return the deployment that an earlier try of this run made."""
+    """Return the deployment that an earlier attempt of this run made, if any."""
     if decision.run_id is None:
         return None
     for known in deployments.history(decision.model):
@@ -192,39 +185,37 @@ def record_refusal(
 ) -> None:
     """Record that a version was not deployed."""
     at = services.now().isoformat()
-    model, kind, run_id = decision.model, decision.kind, decision.run_id
-    key = decision_key(run_id, model, kind) if run_id else f"{kind}:{model}:{version}:{at}"
-    services.ledger.record(
-        Decision(
-            key=key,
-            model=model,
-            kind=kind,
-            verdict="no",
-            reasons=tuple(reasons),
-            evidence=evidence,
-            actor=decision.actor,
-            run_id=run_id,
-        )
-    )
+    key = f"{decision.kind}:{decision.model}:{version}:{at}"
+    _record(services.ledger, decision, key, "no", reasons, evidence)
+
+
+def _record_deployment(
+    ledger: Ledger, decision: Deploying, deployment: Deployment, notes: Sequence[str]
+) -> None:
+    key = f"deployment:{deployment.model}:{deployment.number}"
+    versions = {"version": deployment.version, "previous_version": deployment.previous_version}
+    evidence = {**versions, **decision.evidence}
+    _record(ledger, decision, key, "yes", (deployment.reason, *notes), evidence)
 
 
 def _record(
-    services: Services, decision: Deploying, deployment: Deployment, notes: tuple[str, ...]
+    ledger: Ledger,
+    decision: Deploying,
+    key: str,
+    verdict: str,
+    reasons: Sequence[str],
+    evidence: Mapping[str, Any],
 ) -> None:
+    """Record a decision; ``key`` applies only without a run."""
     model, kind, run_id = decision.model, decision.kind, decision.run_id
-    key = f"deployment:{model}:{deployment.number}"
-    services.ledger.record(
+    ledger.record(
         Decision(
             key=decision_key(run_id, model, kind) if run_id else key,
             model=model,
             kind=kind,
-            verdict="yes",
-            reasons=(deployment.reason, *notes),
-            evidence={
-                "version": deployment.version,
-                "previous_version": deployment.previous_version,
-                **decision.evidence,
-            },
+            verdict=verdict,
+            reasons=tuple(reasons),
+            evidence=evidence,
             actor=decision.actor,
             run_id=run_id,
         )

@@ -1,4 +1,4 @@
-"""Collect the champion, the deployments and the decisions of a model for ``vigie why``."""
+"""History of a model for ``vigie why``: champion, deployments and decisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainResult(JobResult):
-    """The champion, its deployment history and the decisions, newest first."""
+    """The champion, the deployments and the decisions of a model, newest first."""
 
     model: str
     at: datetime | None
@@ -26,9 +26,9 @@ class ExplainResult(JobResult):
 def explain_decisions(
     services: Services, *, model: str, at: datetime | None = None, limit: int = 20
 ) -> ExplainResult:
-    """Read the state of a model, now or at an instant; entries after ``at`` are left out.
+    """Read the history of a model, without entries after ``at``.
 
-    ``limit`` applies to the deployments and to the decisions.
+    ``limit`` applies to the deployments and to the decisions separately.
     """
     deployments = services.deployments.history(model, limit=1000)
     known = tuple(d for d in deployments if at is None or d.deployed_at <= at)

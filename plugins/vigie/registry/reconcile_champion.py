@@ -1,4 +1,4 @@
-"""Repair the copies of the champion so that they agree with the deployments row."""
+"""Repair of the champion's copies: ``champion.json`` and the alias in the registry."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class ReconcileResult(JobResult):
 
 
 def reconcile_champion(services: Services, *, model: str) -> ReconcileResult:
-    """Compare ``champion.json`` and the registry's alias with the deployments row; repair them.
+    """Compare both copies with the newest deployment in the database and repair them.
 
-    The row is authoritative and never changes here. Repairs are recorded in the ledger. What cannot
-    be repaired (a damaged bundle, an unreachable registry) is listed in ``problems``.
+    The ledger records repairs. ``problems`` lists what could not be repaired, such as a damaged
+    bundle or an unreachable registry.
     """
     champion = services.deployments.champion(model)
     if champion is None:
@@ -74,7 +74,9 @@ def _repair_copy(bundles: BundleStore, champion: Deployment) -> tuple[list[str],
         return [], []
     if copy is not None and not copy.is_older_than(champion):
         found = f"deployment {copy.number} (v{copy.version})"
-        return [], [f"champion.json names {found}, which is newer than the newest in the database"]
+        return [], [
+            f"champion.json names {found}, which is newer than all deployments in the database"
+        ]
     bundles.write_champion(champion)
     was = f"named v{copy.version}" if copy else "was missing or damaged"
     return [f"champion.json {was}, now names v{champion.version}"], []
@@ -96,7 +98,7 @@ def _repair_alias(
         problems.append(problem)
     elif found != champion.version and (note := point_alias(tracker, champion, bundle.info)):
         problems.append(note)
-    # Without a registry the alias is still unset after the call, so read it again.
+    # Without a registry, the alias is still unset after the call, so read it again.
     elif found != champion.version == read_alias(tracker, champion.model)[0]:
         was = f"v{found}" if found else "nothing"
         repaired.append(f"the registry's alias named {was}, now names v{champion.version}")

@@ -1,4 +1,4 @@
-"""Roll back to an earlier version."""
+"""Rollback to an earlier version."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 def rollback_model(
     services: Services, *, model: str, actor: str, reason: str = "", to: int | None = None
 ) -> DeployResult:
-    """Deploy an earlier version again after verifying its bundle; works while MLflow is down.
+    """Verify the bundle of an earlier version and deploy it again; MLflow is not required.
 
-    Without ``to``, the target is the champion before the current one. Versions that were rolled
-    back from are not candidates; damaged versions are skipped and listed in the notes.
+    Without ``to``, the target is the previous champion, except versions that an earlier rollback
+    replaced. Damaged versions are skipped and listed in the notes.
 
     Raises
     ------
     NotEnoughDataError
         There is no champion or no earlier version, or ``to`` is the champion.
     DataError
-        ``to`` does not exist, is damaged, or was never champion; the last would bypass the gate.
+        ``to`` does not exist, is damaged, or was never champion and hence did not pass the gate.
     ConflictError
         Another process changed the champion at the same time.
     """
@@ -61,8 +61,8 @@ def _target(
         bundle = bundles.open(model, to)
         if all(deployment.version != to for deployment in history):
             raise DataError(
-                f"{model} v{to} was never champion, so it is no target for a rollback; let the "
-                f"gate judge it with: vigie promote --model {model} --to {to}"
+                f"{model} v{to} was never champion, so a rollback cannot deploy it; compare it "
+                f"with the champion: vigie promote --model {model} --to {to}"
             )
         return bundle, ()
     skipped: list[str] = []
@@ -77,14 +77,10 @@ def _target(
 
 
 def earlier_versions(history: Sequence[Deployment]) -> list[int]:
-    """Return the versions that a rollback can target, nearest first.
+    """Return the versions that a rollback can deploy, the most recent one first.
 
-    A version that was rolled back from is not a target, unless it was deployed again.
-
-    Parameters
-    ----------
-    history
-        Deployments, newest first.
+    A version that a rollback replaced is excluded, unless it was deployed again. ``history`` lists
+    the deployments, newest first.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Archive the labelled rows that a run used and mark them as used."""
+"""Archive of the labelled rows that a run used."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from vigie.records import ProjectPaths
     from vigie.roles import Ledger, Services
 
-RUN_KEY = b"vigie.run_id"  # metadata of the file: the run that used the rows
+RUN_KEY = b"vigie.run_id"  # Key of the run id in the metadata of a Parquet file.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveResult(JobResult):
-    """The archive file and the number of rows that the run used; no file if there were none."""
+    """The number of rows that the run used, and their file; None if there were no rows."""
 
     model: str
     run_id: str
@@ -38,11 +38,10 @@ class ArchiveResult(JobResult):
 
 
 def archive_production_data(services: Services, *, model: ModelFile, run_id: str) -> ArchiveResult:
-    """Write the run's claimed rows to ``data/archive``, then mark them as used.
+    """Write the rows that the run claimed to ``data/archive``, then mark them as used.
 
     Rows that were labelled after the claim stay unused. The file name contains the time of the
-    run's trigger decision, so a retry overwrites the file. If the process is killed between the two
-    steps, the rows are still unused and the retry writes the file again.
+    trigger decision, so a retry after a crash replaces the file.
     """
     n_claimed = services.labels.claim(model.name, run_id)
     if n_claimed == 0:
@@ -60,7 +59,7 @@ def archive_production_data(services: Services, *, model: ModelFile, run_id: str
 
 
 def _path(paths: ProjectPaths, ledger: Ledger, model: str, run_id: str) -> Path:
-    """Return the file of the run; a file of another run of the same second is not overwritten."""
+    """Return the path of the run's file, different from the files of other runs."""
     trigger = decided(ledger, model, "trigger", run_id)
     if trigger is None or trigger.at is None:
         raise DataError(f"{model}: run {run_id} has no trigger decision: nothing to archive")
@@ -78,7 +77,7 @@ def _run_of(path: Path) -> str:
 
 
 def _archived_before(own: Path) -> set[str]:
-    """Return the transaction ids in the other archive files."""
+    """Return the transaction ids in the archive files other than ``own``."""
     others = (p for p in own.parent.glob("prod_data_archived_*.parquet") if p != own)
     return {str(i) for p in others for i in pd.read_parquet(p, columns=[ROW_ID])[ROW_ID]}
 

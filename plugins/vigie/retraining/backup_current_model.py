@@ -1,4 +1,4 @@
-"""Verify the champion as a rollback target before a training changes anything."""
+"""Verification of the champion as a rollback target, before a training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupResult(JobResult):
-    """The version that a rollback would deploy; None while there is no champion."""
+    """The verified version; None if there is no champion."""
 
     model: str
     version: int | None
@@ -29,10 +29,10 @@ class BackupResult(JobResult):
 
 
 def backup_current_model(services: Services, *, model: ModelFile, run_id: str) -> BackupResult:
-    """Verify every file of the champion's bundle and record the version as rollback target.
+    """Verify the champion's bundle and record its version as rollback target.
 
-    Bundles are never overwritten, so the verified bundle is the backup; nothing is copied. Staged
-    candidates of old runs are removed.
+    The bundle itself is the backup, because bundles are never overwritten. Staged candidates of old
+    runs are removed.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def backup_current_model(services: Services, *, model: ModelFile, run_id: str) -
         bundle = services.bundles.open(model.name, champion.version)
     except DataError as exc:
         raise DataError(
-            f"the champion {model.name} v{champion.version} cannot be backed up: {exc}; "
+            f"the champion {model.name} v{champion.version} is no rollback target: {exc}; "
             f"roll back to an intact version: vigie rollback --model {model.name}"
         ) from exc
     services.state.put(

@@ -1,4 +1,4 @@
-"""Decide whether a model is retrained, and record every value that was compared."""
+"""Decision whether to retrain a model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNCONDITIONAL = frozenset({"manual", "no_champion"})  # triggers that are never
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerResult(JobResult):
-    """Whether to train (``should_train``), the triggers that fired, and the reasons."""
+    """The decision whether to train, the triggers that fired, and the reasons."""
 
     model: str
     run_id: str
@@ -48,13 +48,12 @@ def evaluate_triggers(
     thresholds: Mapping[str, Threshold] | None = None,
     actor: str = "vigie",
 ) -> TriggerResult:
-    """Evaluate every trigger and the conditions that suppress a training; record all of it.
+    """Decide whether to train the model; record the decision with all compared values.
 
-    Any one trigger suffices. A run decides once: a second call returns the recorded decision. A
-    decision not to train is a result, not an error. Minimum labels, hysteresis and cool-down
-    suppress a training, except for a first champion and with ``force``; these train on the rows
-    that exist, at least the reference. ``thresholds`` (``min_rows``, ``drift_share`` and
-    ``performance_floor``) override the model file.
+    The model is trained if at least one trigger fired and no condition suppresses the training. The
+    conditions are minimum labels, hysteresis and cool-down. They do not apply to the first training
+    of a model and with ``force``. A second call with the same ``run_id`` returns the recorded
+    decision. ``thresholds`` contains :data:`THRESHOLDS` that override the model file.
 
     Raises
     ------
@@ -127,18 +126,16 @@ def _suppressed(
     now: datetime,
     cool_down_end: datetime | None,
 ) -> tuple[str, ...]:
-    """Return the reasons that suppress a triggered training: labels, hysteresis, cool-down."""
+    """Return one sentence per condition that suppresses the training."""
     if not fired or fired & _UNCONDITIONAL:
         return ()
     retrain, reasons = model.retrain, []
     if unused < retrain.min_labelled:
-        reasons.append(
-            f"too few labelled rows: {unused} unused ones, {retrain.min_labelled} are needed"
-        )
+        reasons.append(f"too few labelled rows: {unused} unused, {retrain.min_labelled} needed")
     longest = max(streaks[name] for name in fired)
     if longest < retrain.hysteresis:
         reasons.append(
-            f"hysteresis: fired in {longest} consecutive checks, {retrain.hysteresis} are needed"
+            f"hysteresis: fired in {longest} consecutive checks, {retrain.hysteresis} needed"
         )
     if cool_down_end is not None and now < cool_down_end:
         reasons.append(f"cool-down: no training before {cool_down_end:%Y-%m-%d %H:%M} UTC")
@@ -155,7 +152,7 @@ def _cool_down_end(state: StateStore, model: ModelFile) -> datetime | None:
 def _count_streaks(
     state: StateStore, model: str, run_id: str, triggers: Sequence[Trigger]
 ) -> dict[str, int]:
-    """Count the consecutive checks in which each trigger fired; retries of a run count once."""
+    """Count the consecutive checks in which each trigger fired; a retry is not counted."""
     key = state_keys.trigger_streaks(model)
     known = state.get(key) or {}
     if known.get("run_id") == run_id:
@@ -174,10 +171,10 @@ def _sentences(triggers: Sequence[Trigger], held: Sequence[str]) -> list[str]:
 
 
 def _from_model_file(model: ModelFile, name: str) -> Threshold:
-    """Return a threshold of the model file; its source is the file or the default."""
+    """Return a threshold of the model file, or its default, with the source."""
     try:
         written: dict[str, Any] = tomllib.loads(model.path.read_text("utf-8")).get("retrain", {})
-    except OSError:  # the model was not read from a file
+    except OSError:  # The model was not read from a file.
         written = {}
     source = "model file" if name in written else "default"
     return Threshold(getattr(model.retrain, name), source)

@@ -1,4 +1,4 @@
-"""Compare the challenger with the champion on the hold-out of a run."""
+"""Comparison of a run's challenger with the champion on the hold-out."""
 
 from __future__ import annotations
 
@@ -36,11 +36,10 @@ class GateResult(JobResult):
 
 
 def gate_candidate(services: Services, *, model: ModelFile, run_id: str) -> GateResult:
-    """Judge the selected candidate and record every number that was compared.
+    """Compare the selected candidate with the champion; record the decision and its evidence.
 
-    A refusal is a result, not an error: the champion stays, and the labelled rows stay unused. The
-    evidence contains the number of the deployment that was compared; the promotion is refused if
-    another deployment is the newest one by then.
+    If the gate refuses the challenger, the labelled rows stay unused. The evidence contains the
+    number of the champion's deployment: the promotion fails if the champion has changed.
     """
     decision = decided(services.ledger, model.name, "gate", run_id)
     decision = decision or _decide(services, model, run_id)
@@ -64,7 +63,8 @@ def _decide(services: Services, model: ModelFile, run_id: str) -> Decision:
     files = read_staged(staging_folder(services.paths, model.name, run_id) / candidate)
     files.pop(REPORT)
     frame = pd.read_parquet(dataset_path(services.paths, model.name, run_id))
-    verdict = judge(services.bundles, model, frame[frame[HOLDOUT]], unpack(files), champion)
+    holdout = frame[frame[HOLDOUT]]
+    verdict = run_gate(services.bundles, model, holdout, unpack(files), champion)
     at = services.now().isoformat()
     services.state.put(state_keys.last_training(model.name), {"at": at, "run_id": run_id})
     return decide(
@@ -83,19 +83,16 @@ def _decide(services: Services, model: ModelFile, run_id: str) -> Decision:
     )
 
 
-def judge(
+def run_gate(
     bundles: BundleStore,
     model: ModelFile,
     holdout: pd.DataFrame,
     challenger: ServableModel,
     champion: Deployment | None,
 ) -> GateVerdict:
-    """Compare both models on the same rows; without a champion, compare with chance.
+    """Compare the challenger with the champion, or with chance if there is no champion.
 
-    Raises
-    ------
-    DataError
-        The champion's bundle is damaged, or it needs a feature that the rows lack.
+    Raises DataError if the champion's bundle is damaged, or if the rows lack one of its features.
     """
     old = None
     if champion is not None:
@@ -115,6 +112,6 @@ def _contender(name: str, servable: ServableModel, rows: pd.DataFrame) -> Conten
     if missing := set(servable.feature_names) - set(rows.columns):
         raise DataError(
             f"{name} of {servable.name} needs the features {', '.join(sorted(missing))}, which the "
-            "hold-out does not have: the model file has changed since it was trained"
+            "hold-out lacks: the model file has changed since that version was trained"
         )
     return Contender(name, servable.predict_frame(rows), servable.threshold)

@@ -1,4 +1,4 @@
-"""Write the training table of a run: the reference and the labelled rows that it claims."""
+"""Training table of a run: the reference and the labelled rows that the run claims."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeResult(JobResult):
-    """Path and hash of the training table, and its rows per origin and class."""
+    """Path and hash of the training table, and its number of rows per origin and class."""
 
     model: str
     run_id: str
     path: Path
     n_reference: int
     n_production: int
-    n_unusable: int  # the label is not one of the model's labels
+    n_unusable: int  # Rows whose label is not one of the model's labels.
     n_holdout: int
     n_positive: int
     data_hash: str
 
 
 def merge_training_data(services: Services, *, model: ModelFile, run_id: str) -> MergeResult:
-    """Claim the current labelled rows and append them to the reference, once per run.
+    """Claim the labelled rows and append them to the reference, once per run.
 
-    The table is written atomically and only once; a retry reads it. Rows that are labelled later
-    belong to the next run. The content of a row decides whether it is in the hold-out, so a row and
-    its duplicates are on the same side in every run with the same seed.
+    The table is written atomically; a retry reads the existing table. Rows that are labelled after
+    the claim belong to the next run. A row and its duplicates are all in the hold-out or all in the
+    training rows, in every run with the same seed.
 
     Raises
     ------
@@ -60,8 +60,8 @@ def merge_training_data(services: Services, *, model: ModelFile, run_id: str) ->
     rows = list(services.labels.claimed(model.name, run_id))
     usable = [row for row in rows if row.actual in model.labels]
     key = state_keys.merged_table(model.name, run_id)
-    # Scheduled runs of two databases have the same ids, so a file without its state key belongs to
-    # another database.
+    # A file without its state key belongs to another database: scheduled runs of two databases have
+    # the same ids.
     if services.state.get(key) is None or not path.is_file():
         frame = _merged(services.paths, model, usable)
         _require_both_classes(model, frame)
@@ -99,9 +99,8 @@ def _require_both_classes(model: ModelFile, frame: pd.DataFrame) -> None:
         counts = frame.loc[side, model.target].value_counts()
         if len(counts) < len(model.labels):
             raise NotEnoughDataError(
-                f"{model.name}: the {name} ({int(side.sum())} of {len(frame)}) need both "
-                f"{' and '.join(model.labels)}; "
-                f"found {counts.to_dict() or 'none'}"
+                f"{model.name}: the {name} ({int(side.sum())} of {len(frame)} rows) must contain "
+                f"{' and '.join(model.labels)}; found {counts.to_dict() or 'none'}"
             )
 
 
@@ -127,6 +126,6 @@ def _result(model: ModelFile, run_id: str, path: Path, n_unusable: int) -> Merge
 
 
 def data_hash(frame: pd.DataFrame) -> str:
-    """Return a hash of the column names and all values; the file format does not matter."""
+    """Return a hash of the column names and values."""
     values = np.ascontiguousarray(pd.util.hash_pandas_object(frame, index=False).to_numpy())
     return digest(*map(str, frame.columns), values.tobytes())

@@ -1,4 +1,4 @@
-"""Log the outcome of a retraining and write it to a file."""
+"""Notice of the outcome of a retraining, in the log and in a file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Outcome of a run for a model.
+    """Outcome of a run for a model, with the reasons.
 
-    It is promoted, refused, failed, stopped, not_asked or, without any decision, nothing.
+    ``outcome`` is ``promoted``, ``refused``, ``failed``, ``stopped``, ``not_asked``, or ``nothing``
+    if the run made no decision about the model.
     """
 
     model: str
@@ -42,23 +43,21 @@ class NotifyResult(JobResult):
 def notify_retraining(
     services: Services, *, models: Sequence[str], run_id: str, failed: Sequence[str] = ()
 ) -> NotifyResult:
-    """Summarise the decisions of a run in the log and in ``reports/retrain/MODEL_RUN.json``.
+    """Write the outcome of a run to the log and to ``reports/retrain/MODEL_RUN.json``.
 
-    A model without a training gets no file. ``failed`` contains ids of failed tasks, or sentences;
-    those of a model start with ``MODEL.``.
+    There is no file for a model that was not trained. ``failed`` lists failed tasks; an entry
+    belongs to the model whose name and a dot it starts with.
     """
-    notices = [_notice(services, model, run_id, _of_model(model, failed)) for model in models]
-    for notice in notices:
+    notices = []
+    for model in models:
+        failures = [name for name in failed if name.startswith(f"{model}.")]
+        notice = _notice(services, model, run_id, failures)
         if notice.outcome != "nothing":
+            notices.append(notice)
             level = logging.ERROR if notice.outcome == "failed" else logging.INFO
             text = "; ".join(notice.reasons)
             log.log(level, "retraining of %s: %s: %s", notice.model, notice.outcome, text)
-    evaluated = tuple(notice for notice in notices if notice.outcome != "nothing")
-    return NotifyResult(run_id=run_id, notices=evaluated)
-
-
-def _of_model(model: str, failed: Sequence[str]) -> list[str]:
-    return [name for name in failed if name.startswith(f"{model}.")]
+    return NotifyResult(run_id=run_id, notices=tuple(notices))
 
 
 def _notice(services: Services, model: str, run_id: str, failed: Sequence[str]) -> Notice:
@@ -83,7 +82,7 @@ def _notice(services: Services, model: str, run_id: str, failed: Sequence[str]) 
 
 
 def _plain(decision: Decision) -> dict[str, Any]:
-    """Return a decision under the column names of the database."""
+    """Return the fields of a decision, named like the columns of the database."""
     fields = dataclasses.asdict(decision)
     return {**fields, "facts": fields.pop("evidence")}
 

@@ -1,4 +1,4 @@
-"""Promote a version: a run's challenger after the gate, or a published version by hand."""
+"""Promotion of a run's challenger, or of a published version that a user names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vigie.records import Decision
 from vigie.registry.decisions import decided
 from vigie.registry.deploy import Deploying, DeployResult, Draft, deploy, record_refusal
 from vigie.registry.reconcile_champion import reconcile_champion
-from vigie.retraining.gate_candidate import judge
+from vigie.retraining.gate_candidate import run_gate
 from vigie.retraining.run_files import HOLDOUT, REPORT, staging_folder
 from vigie.training.servable_files import unpack
 from vigie.training.split import holdout_mask
@@ -30,23 +30,21 @@ if TYPE_CHECKING:
 
 
 def lock_name(model: str) -> str:
-    """Return the lock that a process holds while it retrains or promotes a model."""
+    """Return the name of the lock that a process holds while it retrains or promotes a model."""
     return f"retrain:{model}"
 
 
 def promote_candidate(
     services: Services, *, model: ModelFile, run_id: str, actor: str = "vigie"
 ) -> DeployResult:
-    """Deploy the challenger of a run that the gate accepted.
-
-    The deployment expects the champion that the gate compared with.
+    """Deploy the challenger of a run, which the gate must have accepted.
 
     Raises
     ------
     NotEnoughDataError
         The gate refused the challenger.
     ConflictError
-        Another process changed the champion since the gate's decision; nothing was changed.
+        Another process changed the champion after the gate's decision; nothing was deployed.
     """
     gate = _accepted(services.ledger, model.name, run_id)
     reconcile_champion(services, model=model.name)
@@ -80,7 +78,7 @@ def _accepted(ledger: Ledger, model: str, run_id: str) -> Decision:
 def _staged(
     paths: ProjectPaths, model: str, gate: Decision
 ) -> tuple[Mapping[str, bytes], Mapping[str, Any]]:
-    """Return the challenger's files and info; both depend on the run only, not on the time."""
+    """Return the challenger's files and info."""
     folder = staging_folder(paths, model, str(gate.run_id)) / str(gate.evidence["candidate"])
     files = read_staged(folder)
     return files, {**json.loads(files.pop(REPORT)), "gate": dict(gate.evidence)}
@@ -95,10 +93,10 @@ def promote_version(
     reason: str = "",
     force: bool = False,
 ) -> DeployResult:
-    """Deploy a published version after the gate compared it with the champion.
+    """Compare a published version with the champion, and deploy it if the gate accepts it.
 
-    The gate uses the hold-out of the table that the version was trained on or, if that table was
-    deleted, of the reference. Every outcome is recorded.
+    The gate uses the hold-out of the version's training table, or of the reference if that table
+    was deleted. The ledger records the decision in both cases.
 
     Raises
     ------
@@ -107,7 +105,8 @@ def promote_version(
     DataError
         The version does not exist or is damaged.
     ConflictError
-        The gate refused the version (not with ``force``), or another process changed the champion.
+        The gate refused the version and ``force`` is false, or another process changed the
+        champion.
     """
     with services.locks.hold(lock_name(model.name)):
         champion = services.deployments.champion(model.name)
@@ -115,7 +114,7 @@ def promote_version(
             raise NotEnoughDataError(f"{model.name} v{version} is the champion already")
         bundle = services.bundles.open(model.name, version)
         holdout = _holdout(services.paths, model, bundle)
-        verdict = judge(services.bundles, model, holdout, unpack(bundle.files), champion)
+        verdict = run_gate(services.bundles, model, holdout, unpack(bundle.files), champion)
         outcome = {"gate": "passed" if verdict.promote else "overruled"}
         decision = Deploying(
             model=model.name,
@@ -141,9 +140,8 @@ def _holdout(paths: ProjectPaths, model: ModelFile, bundle: Bundle) -> pd.DataFr
 
 
 def _reason(verdict: GateVerdict) -> str:
-    if verdict.promote:
-        return f"promoted by hand: {verdict.reasons[0]}"
-    return f"promoted by hand against the gate: {verdict.reasons[0]}"
+    against = "" if verdict.promote else " against the gate"
+    return f"promoted by hand{against}: {verdict.reasons[0]}"
 
 
 def _refuse(services: Services, decision: Deploying, version: int, verdict: GateVerdict) -> None:

@@ -1,4 +1,4 @@
-"""Run a whole retraining, from triggers to promotion, in one process."""
+"""A complete retraining, from triggers to promotion, in one process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainResult(JobResult):
-    """Outcome of a retraining; ``version`` is None if the gate refused the challenger."""
+    """Outcome of a retraining; ``version`` is the promoted version, or None."""
 
     model: str
     run_id: str
@@ -47,7 +47,7 @@ def retrain_model(
     thresholds: Mapping[str, Threshold] | None = None,
     actor: str = "vigie",
 ) -> RetrainResult:
-    """Run every step of ``ml_retrain_pipeline``, holding the model's promotion lock.
+    """Run every step of ``ml_retrain_pipeline`` and hold the model's lock meanwhile.
 
     A second call with the same ``run_id`` continues where the first one stopped.
 

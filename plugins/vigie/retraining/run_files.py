@@ -15,21 +15,15 @@ if TYPE_CHECKING:
     from vigie.records import ProjectPaths
 
 _RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
-# Columns of a training table besides the features and the target.
+# Columns of a training table in addition to the features and the target.
 HOLDOUT = "holdout"
 ROW_ID = "row_id"
 ORIGIN = "origin"
-REPORT = "report.json"  # metrics and origin of a staged candidate, next to its bundle files
+REPORT = "report.json"  # Metrics and origin of a staged candidate, staged with its bundle files.
 
 
 def checked_run(run_id: str) -> str:
-    """Return the id of a run, which is part of file names.
-
-    Raises
-    ------
-    DataError
-        The id could name a file outside its folder, or is too long for a file name.
-    """
+    """Return the id of a run, or raise DataError if it cannot be part of a file name."""
     if not _RUN.fullmatch(run_id):
         raise DataError(f"invalid run id {run_id[:80]!r}; expected up to 200 of A-Z a-z 0-9 _ . -")
     return run_id
@@ -41,5 +35,5 @@ def dataset_path(paths: ProjectPaths, model: str, run_id: str) -> Path:
 
 
 def staging_folder(paths: ProjectPaths, model: str, run_id: str) -> Path:
-    """Return the folder of a run's staged candidates, one folder per candidate."""
+    """Return the folder of a run's staged candidates; each has its own folder in it."""
     return paths.artifacts / model / ".staging" / checked_run(run_id)

@@ -1,4 +1,4 @@
-"""Select the challenger among the candidates of a run."""
+"""Selection of the challenger among the candidates of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vigie.errors import DataError
 from vigie.records import JobResult
@@ -32,10 +32,10 @@ class SelectResult(JobResult):
 
 
 def select_best(services: Services, *, model: ModelFile, run_id: str) -> SelectResult:
-    """Select and record the candidate with the best cross-validated selection metric.
+    """Select the candidate with the best cross-validated metric, and record the decision.
 
-    The hold-out is not used; the gate uses it once. Among equal candidates, the first one in the
-    model file is selected, so list the simplest one first.
+    Only the gate uses the hold-out. If several candidates have the best value, the one that the
+    model file lists first is selected.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def select_best(services: Services, *, model: ModelFile, run_id: str) -> SelectR
             reasons=[f"{best} has the best cross-validated {metric}: {_shown(scores)}"],
             evidence={"candidate": best, "metric": metric, "scores": scores},
         )
-    evidence: Mapping[str, Any] = recorded.evidence
+    evidence = recorded.evidence
     return SelectResult(
         model=model.name,
         run_id=run_id,

@@ -1,4 +1,4 @@
-"""Train one candidate on the training table of a run, track it and stage it for the gate."""
+"""Training of one candidate on the training table of a run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EXAMPLE_ROWS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateResult(JobResult):
-    """A staged candidate: the path of its files, its metrics and its tracked run."""
+    """A staged candidate: the folder of its files, its metrics and its tracked run."""
 
     model: str
     run_id: str
@@ -52,8 +52,9 @@ def train_candidate(
 ) -> CandidateResult:
     """Fit the candidate, choose its threshold by cost, and measure it on the hold-out.
 
-    Writes the bundle files to ``artifacts/MODEL/.staging/RUN_ID/CANDIDATE`` and one tracked run. A
-    retry replaces the files and reopens the tracked run.
+    Log the candidate in a tracked run, and write its bundle files to
+    ``artifacts/MODEL/.staging/RUN_ID/CANDIDATE``. A retry reopens the tracked run and replaces the
+    files.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def _report(
     holdout: Mapping[str, float],
     frame: pd.DataFrame,
 ) -> dict[str, Any]:
-    """Return the info of the version; it depends on the run only, not on the time."""
+    """Return the info of the version; it does not depend on the time, so retries agree."""
     return {
         "run_id": run_id,
         "candidate": fitted.name,

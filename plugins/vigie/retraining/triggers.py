@@ -1,4 +1,4 @@
-"""Triggers of a retraining: one function each, listed in :data:`TRIGGERS`."""
+"""Triggers of a retraining; :data:`TRIGGERS` lists the function of each."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
     from vigie.roles import BundleStore, Ledger, PredictionStore
 
-MAX_DRIFT_ROWS = 5000  # the newest rows; enough for every test of the profile within a second
+MAX_DRIFT_ROWS = 5000  # Newest rows only, so that the drift tests take less than a second.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """The result of a trigger; ``fired`` is None if it is unknown, which is not the same as no."""
+    """The result of a trigger; ``fired`` is None if it cannot be determined."""
 
     name: str
     fired: bool | None
@@ -36,7 +36,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """The input of every trigger: the state of one model at the time of the check."""
+    """The input of every trigger: the current state of one model."""
 
     model: ModelFile
     champion: Deployment | None
@@ -48,13 +48,13 @@ class Check:
     ledger: Ledger
 
     def served(self, champion: Deployment) -> Iterable[LabelledPrediction]:
-        """Yield the champion's own predictions since its deployment."""
+        """Yield the predictions that the champion answered since its deployment."""
         rows = self.predictions.window(self.model.name, since=champion.deployed_at)
         return (row for row in rows if row.prediction.model_version == champion.version)
 
 
 def requested(check: Check) -> Trigger:
-    """Fire if the training was requested explicitly (``force``)."""
+    """Fire if the user requested the training."""
     reason = "a training was requested" if check.is_forced else "no training was requested"
     return Trigger(name="manual", fired=check.is_forced, reason=reason)
 
@@ -73,7 +73,7 @@ def enough_rows(check: Check) -> Trigger:
     return Trigger(
         name="rows",
         fired=check.unused >= needed,
-        reason=f"{check.unused} unused labelled rows, the trigger needs {needed}",
+        reason=f"{check.unused} unused labelled rows, {needed} needed",
         value=check.unused,
         threshold=needed,
         source=limit.source,
@@ -83,7 +83,8 @@ def enough_rows(check: Check) -> Trigger:
 def drifted(check: Check) -> Trigger:
     """Fire if the share of drifted columns exceeds ``drift_share``.
 
-    The newest drift decision about this champion counts; without one, drift is computed now.
+    The share is that of the newest drift decision about this champion. If there is none, drift is
+    computed now.
     """
     limit = check.limits["drift_share"]
     score, reason = None, "there is no champion to compare with"
@@ -104,11 +105,11 @@ def drifted(check: Check) -> Trigger:
 def _reported_drift(check: Check, champion: Deployment) -> tuple[float | None, str]:
     newest = check.ledger.decisions(model=check.model.name, kind="drift", limit=1)
     if not newest or newest[0].at is None or newest[0].at < champion.deployed_at:
-        return None, "no drift report about this champion yet"
+        return None, "there is no drift decision about this champion yet"
     score = newest[0].evidence.get("drift_score")
     if not isinstance(score, int | float):
-        return None, "the newest drift report has no score"
-    return float(score), f"the report of {newest[0].at:%Y-%m-%d %H:%M} found {score:.0%} drifted"
+        return None, "the newest drift decision has no score"
+    return float(score), f"{score:.0%} of the columns drifted at {newest[0].at:%Y-%m-%d %H:%M} UTC"
 
 
 def _drift_now(check: Check, champion: Deployment, limit: float) -> tuple[float | None, str]:
@@ -129,7 +130,7 @@ def _drift_now(check: Check, champion: Deployment, limit: float) -> tuple[float 
 
 
 def performance_degraded(check: Check) -> Trigger:
-    """Fire if the champion's metric on its labelled predictions is below the floor."""
+    """Fire if the performance metric of the champion is below the floor."""
     limit, champion = check.limits["performance_floor"], check.champion
     value, fired, reason = None, None, "no floor is set"
     if limit.value is None:
@@ -156,7 +157,7 @@ def performance_degraded(check: Check) -> Trigger:
     )
 
 
-#: Evaluated in this order; any one that fires suffices.
+#: The triggers in the order of evaluation.
 TRIGGERS: tuple[Callable[[Check], Trigger], ...] = (
     requested,
     no_champion,

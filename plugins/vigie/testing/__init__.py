@@ -1,4 +1,4 @@
-"""Fakes of every role, and the contract suites that fakes and real adapters pass."""
+"""In-memory fakes of the roles, and contract test suites for fakes and adapters."""
 
 from vigie.testing.services import Clock, FakeServices
 

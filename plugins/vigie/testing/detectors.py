@@ -1,4 +1,4 @@
-"""Train and deploy a small detector for tests of scoring."""
+"""A small trained detector for tests of scoring."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ NORMAL = tuple(
     for unit in ("gateway", "worker", "scheduler", "cache")
     for verb in ("accepted", "finished", "forwarded")
 )
-"""Templates of normal lines."""
+"""Templates of normal log lines."""
 
 SMALL: dict[str, dict[str, Any]] = {
     LSTM_AUTOENCODER: {"embedding": 8, "hidden": 16, "latent": 8, "epochs": 40}
 }
-"""Network sizes that train within a second."""
+"""Parameters with which a detector trains within a second."""
 
 
 def deploy_detector(
     services: Services, name: str = LSTM_AUTOENCODER, lines: Sequence[str] = NORMAL
 ) -> Deployment:
-    """Train a small detector on templates and deploy it as champion."""
+    """Train a small detector on ``lines`` and deploy it as champion."""
     detector = build_detector(name, **SMALL.get(name, {})).fit(lines)
     threshold = float(detector.score(lines).max())
     version = services.deployments.next_version(name)

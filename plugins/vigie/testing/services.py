@@ -1,4 +1,4 @@
-"""All roles in memory, for tests of use cases and operators."""
+"""Services with all roles in memory, for tests of use cases and operators."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vigie.testing.telemetry import FakeMetrics, FakeTracker
 
 
 class Clock:
-    """A clock that is called like ``services.now`` and moves only by ``set`` and ``advance``.
+    """A clock for ``services.now`` that only ``set`` and ``advance`` change.
 
     Examples
     --------
@@ -50,15 +50,7 @@ class Clock:
 
 
 class FakeServices:
-    """Implement :class:`vigie.roles.Services`; a context manager, as ``open_services`` is.
-
-    Parameters
-    ----------
-    root
-        Parent of the project's folders; usually ``tmp_path``.
-    now
-        Start of ``clock``; None: a fixed instant.
-    """
+    """Implement :class:`vigie.roles.Services` in memory, with the project's folders in ``root``."""
 
     def __init__(self, root: Path, now: datetime | None = None) -> None:
         self.paths = ProjectPaths(root, root / "data", root / "artifacts", root / "reports")
@@ -84,7 +76,7 @@ class FakeServices:
 
     @cached_property
     def bundles(self) -> BundleStore:
-        """The real store: a fake would hide the behaviour of files."""
+        """Return the real store, because a fake would hide the behaviour of files."""
         from vigie.adapters.bundles.directory import BundleDirectory
 
         return BundleDirectory(self.paths.artifacts)

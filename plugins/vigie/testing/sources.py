@@ -12,7 +12,7 @@ from vigie.roles.stores import PredictionStore
 
 
 class FakeApiLogs:
-    """Implement :class:`vigie.roles.ApiLogSource` with the lines that serving would write."""
+    """Implement :class:`vigie.roles.ApiLogSource` with one line per stored prediction."""
 
     def __init__(self, predictions: PredictionStore) -> None:
         self.predictions = predictions
@@ -29,7 +29,7 @@ class FakeApiLogs:
 
 
 class FakeRenderer:
-    """Implement :class:`vigie.roles.ReportRenderer`: write small files and keep the data."""
+    """Implement :class:`vigie.roles.ReportRenderer` with small files; ``written`` has the data."""
 
     def __init__(self) -> None:
         self.written: dict[Path, ReportData] = {}

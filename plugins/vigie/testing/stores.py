@@ -64,7 +64,7 @@ class FakePredictions:
                 yield self.labelled(prediction)
 
     def labelled(self, prediction: Prediction, seq: int | None = None) -> LabelledPrediction:
-        """Join a prediction with its latest label, or with an earlier one."""
+        """Join a prediction with its latest label, or with label number ``seq``."""
         history = self.labels.get(prediction.transaction_id, [])[:seq]
         if not history:
             return LabelledPrediction(prediction, None, None)
@@ -216,7 +216,7 @@ class FakeLedger:
 
 
 class FakeState:
-    """Implement :class:`vigie.roles.StateStore`; values pass through JSON, as in the database."""
+    """Implement :class:`vigie.roles.StateStore`; values are converted to JSON and back."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
@@ -236,7 +236,7 @@ class FakeState:
 
 
 class FakeLocks:
-    """Implement :class:`vigie.roles.Locks` between the threads of one process."""
+    """Implement :class:`vigie.roles.Locks` for the threads of one process."""
 
     def __init__(self) -> None:
         self.locks: defaultdict[str, Lock] = defaultdict(Lock)

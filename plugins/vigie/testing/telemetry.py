@@ -1,4 +1,4 @@
-"""Fakes of the tracker and the metrics sink, which keep everything in memory."""
+"""Fakes of the tracker and of the metrics sink."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vigie.records import Sample
 
 @dataclass
 class FakeRun:
-    """In-memory :class:`vigie.roles.TrackedRun`."""
+    """Implement :class:`vigie.roles.TrackedRun` in memory."""
 
     run_id: str
     experiment: str
@@ -43,12 +43,12 @@ class FakeRun:
         self.models.append((name, model))
 
     def latest(self, metric: str) -> float | None:
-        """Return the last logged value of a metric, or None."""
+        """Return the last value of a metric, or None."""
         return next((value for name, value, _ in reversed(self.metrics) if name == metric), None)
 
 
 class FakeTracker:
-    """In-memory :class:`vigie.roles.Tracker`; its lists hold all calls."""
+    """Implement :class:`vigie.roles.Tracker` in memory."""
 
     def __init__(self) -> None:
         self.runs: list[FakeRun] = []
@@ -90,9 +90,9 @@ class FakeTracker:
 
 
 class FakeMetrics:
-    """In-memory :class:`vigie.roles.MetricsSink`.
+    """Implement :class:`vigie.roles.MetricsSink` in memory.
 
-    ``groups`` maps the job and the sorted grouping to the samples.
+    The keys of ``groups`` consist of the job and the sorted grouping.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class FakeMetrics:
     def push(
         self, job: str, samples: Sequence[Sample], grouping: Mapping[str, str] | None = None
     ) -> None:
-        families(samples, {**(grouping or {}), "job": job})  # applies the checks of the real sinks
+        families(samples, {**(grouping or {}), "job": job})  # Check the samples like a real sink.
         self.groups[job, tuple(sorted((grouping or {}).items()))] = tuple(samples)
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None:

@@ -1,1 +1,1 @@
-"""Training of models: split, candidates, metrics, gate, servable models, staging."""
+"""Training of models: split, candidates, metrics, gate, servable models and staging."""

@@ -15,13 +15,13 @@ from vigie.training.metrics import RATIOS, Confusion
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 WeightedMetric = Callable[[Floats], Floats]  # weights, shape (n, rows) -> values, shape (n,)
-_BLOCK = 2_000_000  # weights in memory at once: 16 MB
-_MANY_ROWS = 20_000  # with more rows, few resamples give a narrow interval and take less time
+_BLOCK = 2_000_000  # maximum number of weights in memory: 16 MB
+_MANY_ROWS = 20_000  # With more rows, 300 resamples suffice for a narrow interval.
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A central confidence interval of the resampled gains."""
+    """The central confidence interval of a gain."""
 
     low: float
     high: float
@@ -38,10 +38,10 @@ def gain_interval(
 ) -> Interval:
     """Return the interval of ``metric(challenger) - metric(champion)`` over resampled rows.
 
-    Both models are measured on the same resampled rows (paired), because a row that is hard for one
-    is usually hard for the other. Each resample has as many positives as the data (stratified), so
-    that none is without positives. An undefined metric counts as 0, its worst value. ``truth`` is
-    true for the positive label; a model is its probabilities of that label and its threshold.
+    Both models are measured on the same resampled rows (paired), because their errors are
+    correlated. Each resample has as many positives as the data (stratified), so that the metrics
+    are defined. An undefined metric counts as 0, its worst value. ``truth`` is true for the
+    positive label. A model is a pair: its probabilities of the positive label, and its threshold.
 
     References
     ----------
@@ -62,20 +62,14 @@ def gain_interval(
 
 
 def metric_value(truth: Bools, p: Floats, threshold: float, metric: str) -> float:
-    """Return one metric of all rows; NaN if it is undefined.
-
-    Raises
-    ------
-    DataError
-        The gate does not support the metric.
-    """
+    """Return a metric of all rows; NaN if it is undefined, DataError if it is unknown."""
     if metric not in _METRICS:
         raise DataError(f"unknown metric {metric!r}; expected one of: {', '.join(_METRICS)}")
     return float(_METRICS[metric](truth, p, threshold)(np.ones((1, len(truth))))[0])
 
 
 def _weights(truth: Bools, n: int, rng: np.random.Generator) -> Floats:
-    """Return how often each row is drawn, shape (n, rows)."""
+    """Return how often each of n resamples contains each row, shape (n, rows)."""
     weights = np.zeros((n, len(truth)))
     for stratum in (np.flatnonzero(truth), np.flatnonzero(~truth)):
         m = len(stratum)
@@ -86,7 +80,7 @@ def _weights(truth: Bools, n: int, rng: np.random.Generator) -> Floats:
 
 
 def _curve(truth: Bools, p: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """Return hits and false alarms at each threshold, highest first; equal scores are one step."""
+    """Return a function of weights: hits and false alarms per distinct score, highest first."""
     order = np.argsort(-p, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)
     positive = truth[order]
@@ -104,7 +98,9 @@ def _average_precision(truth: Bools, p: Floats, threshold: float) -> WeightedMet
 
     def weighted(weights: Floats) -> Floats:
         hits, false_alarms = counts(weights)
-        precision = hits / np.maximum(hits + false_alarms, 1)  # 0 / 1 before the first drawn row
+        precision = hits / np.maximum(
+            hits + false_alarms, 1
+        )  # 0 / 1 before the first row of the resample
         steps = np.diff(hits, axis=1, prepend=0.0)
         return _divide((steps * precision).sum(axis=1), hits[:, -1])
 

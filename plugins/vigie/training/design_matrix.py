@@ -1,4 +1,4 @@
-"""Convert rows of features to the input table of a pipeline."""
+"""Input table of a pipeline, computed from rows of features."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """The columns of a pipeline: numbers (including booleans), categories, derived numbers.
+    """The input columns of a pipeline: numbers and booleans, categories, and derived numbers.
 
-    Training and serving use the same class, so a derived feature is computed in one way.
+    Training and serving both use this class, so they compute derived features in the same way.
     """
 
     features: tuple[str, ...]
@@ -37,12 +37,12 @@ class Design:
         return base if self.derive is None else (*base, *derivation(self.derive).NAMES)
 
     def of_rows(self, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-        """Return the table of requests; a feature that a request omits is missing."""
+        """Return the input table of requests; a feature that a request omits has no value."""
         values = [[row.get(name) for name in self.features] for row in rows]
         return self.table(pd.DataFrame(values, columns=list(self.features), dtype=object))
 
     def table(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the input table; missing numbers are NaN (float64), missing categories None."""
+        """Return the input table; a missing number is NaN, a missing category None."""
         base = [f for f in self.features if f not in self.categories]
         table = frame[base].astype("float64")
         for name in self.categories:

@@ -1,4 +1,4 @@
-"""Fit one candidate and choose its decision threshold from out-of-fold predictions."""
+"""Fit of one candidate and choice of its decision threshold."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 class FittedCandidate:
     """A candidate fitted on the training rows.
 
-    ``metrics`` are out-of-fold metrics; the selection compares them. Only the gate uses the
-    hold-out.
+    ``metrics`` are those of the out-of-fold predictions, which the selection compares.
     """
 
     name: str
@@ -35,10 +34,9 @@ class FittedCandidate:
 
 
 def fit_candidate(name: str, model: ModelFile, frame: pd.DataFrame) -> FittedCandidate:
-    """Fit a candidate on typed training rows: features and target, without the hold-out.
+    """Fit a candidate on training rows without the hold-out, and choose its threshold.
 
-    The result depends on the content of the rows and the model's seed, not on the order of the
-    rows.
+    The result depends on the model's seed and on the rows, but not on their order.
 
     Raises
     ------
@@ -74,10 +72,10 @@ def binary_target(model: ModelFile, frame: pd.DataFrame) -> NDArray[np.int64]:
 def choose_threshold(y: ArrayLike, p: ArrayLike, miss: float, false_alarm: float) -> float:
     """Return the threshold ``t`` (alarm if ``p >= t``) with the lowest cost on these rows.
 
-    Pass out-of-fold probabilities of training rows, never those of the hold-out. The threshold is
-    the midpoint of two observed probabilities. Among equally cheap thresholds, it is the one
-    closest to ``false_alarm / (miss + false_alarm)``, which is optimal for calibrated probabilities
-    (Elkan, 2001). If all rows have the same label, that value itself is returned.
+    ``p`` must be out-of-fold probabilities of training rows, not of the hold-out. The threshold is
+    the midpoint of two observed probabilities. If several have the lowest cost, it is the one
+    closest to ``false_alarm / (miss + false_alarm)``, the optimum for calibrated probabilities
+    (Elkan, 2001). If all rows have the same label, this optimum is returned.
 
     Examples
     --------
@@ -93,7 +91,7 @@ def choose_threshold(y: ArrayLike, p: ArrayLike, miss: float, false_alarm: float
     seen, place = np.unique(probability, return_inverse=True)
     positives = np.bincount(place, weights=truth)
     negatives = np.bincount(place, weights=~truth)
-    # Entry i is the count for a threshold between value i - 1 and value i.
+    # Entry i counts the errors of a threshold between the values i - 1 and i.
     missed = np.concatenate([[0.0], np.cumsum(positives)])
     alarmed = negatives.sum() - np.concatenate([[0.0], np.cumsum(negatives)])
     costs = miss * missed + false_alarm * alarmed

@@ -1,16 +1,16 @@
 """The gate: compare a challenger with the champion on the same hold-out.
 
-The challenger is promoted if every check passes:
+The challenger is promoted if every check passes. Two checks always apply:
 
-* *beyond chance*: it ranks positives above negatives far better than a random ranking;
-* *dummy*: its metric exceeds that of the best predictions that ignore the features;
+* *beyond chance*: it ranks positives above negatives significantly better than a random ranking;
+* *dummy*: its metric exceeds that of the best predictions that ignore the features.
 
-and, if there is a champion,
+If there is a champion, these checks apply too:
 
-* *gain*: its metric exceeds the champion's by at least ``min_gain``;
+* *gain*: the challenger's metric exceeds the champion's by at least ``min_gain``;
 * *certainty*: the lower end of the gain's confidence interval is at least ``-tolerance``, so that a
-  random gain on few rows does not suffice;
-* *guards*: no guarded metric falls below the champion's by more than the allowed loss.
+  random gain on few rows is refused;
+* *guards*: no guarded metric is below the champion's by more than the allowed loss.
 """
 
 from __future__ import annotations
@@ -29,28 +29,25 @@ from vigie.training.metrics import checked
 if TYPE_CHECKING:
     from vigie.models.model_file import Gate
 
-#: Probability that a model without skill passes: less than one in 2000 trainings.
+#: Maximum probability that a random ranking passes: one in 2000 trainings.
 CHANCE = 0.0005
-#: The exact distribution is fast up to this number of pairs; the normal approximation is accurate
-#: above it.
+#: Maximum number of pairs for the exact distribution, which is slow for more. The normal
+#: approximation is accurate for more pairs.
 _EXACT_PAIRS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Predictions of one model on the hold-out.
-
-    ``probability`` is that of the positive label, shape (n,); ``threshold`` is the model's own.
-    """
+    """Predictions of one model on the hold-out."""
 
     name: str
-    probability: ArrayLike
-    threshold: float
+    probability: ArrayLike  # of the positive label, shape (n,)
+    threshold: float  # of the model
 
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
-    """The decision, its reasons, and every number that was compared."""
+    """The decision, its reasons, and the compared values."""
 
     promote: bool
     reasons: tuple[str, ...]
@@ -76,25 +73,11 @@ def compare(
     rules: Gate,
     seed: int = 0,
 ) -> GateVerdict:
-    """Compare two models on the hold-out; without a champion, compare the challenger with chance.
+    """Compare two models on the hold-out, or the challenger with chance if there is no champion.
 
-    Parameters
-    ----------
-    y
-        Labels of the hold-out, shape (n,), 1 for the positive label.
-    challenger, champion
-        Predictions for these rows.
-    metric
-        The selection metric, one of :data:`vigie.models.names.METRICS`.
-    rules
-        The ``[gate]`` table of the model file.
-    seed
-        Seed of the bootstrap; a retry returns the same verdict.
-
-    Returns
-    -------
-    GateVerdict
-        ``reasons`` lists the failed checks or, if none failed, all checks.
+    ``y`` contains the labels of the hold-out, 1 for the positive label; ``rules`` is the ``[gate]``
+    table of the model file. The same ``seed`` of the bootstrap gives the same verdict. Its
+    ``reasons`` list the failed checks or, if no check failed, all checks.
     """
     truth, new = checked(y, challenger.probability)
     evidence = _evidence(truth, challenger, champion, metric)
@@ -133,7 +116,7 @@ def _against_chance(
     dummy = _dummy(truth, float((new >= challenger.threshold).mean()), metric)
     yield Check(
         "dummy",
-        value > dummy,  # false for NaN
+        value > dummy,  # False for NaN.
         f"{metric} {_shown(value)} is {'above' if value > dummy else 'not above'} {dummy:.4f}, "
         "the value of a model that ignores the features",
         {"challenger_value": _known(value), "dummy_value": dummy},
@@ -151,7 +134,7 @@ def _against_chance(
 
 
 def _chance(truth: Bools, new: Floats) -> float:
-    """Return the probability that a random ranking is as good (Mann and Whitney, 1947)."""
+    """Return the probability that a random ranking is at least as good (Mann-Whitney U test)."""
     positives, negatives = new[truth], new[~truth]
     is_small = len(positives) * len(negatives) <= _EXACT_PAIRS
     method = "exact" if is_small else "asymptotic"
@@ -164,9 +147,9 @@ def _dummy(truth: Bools, alarm_rate: float, metric: str) -> float:
     return {
         "average_precision": share,
         "roc_auc": 0.5,
-        "f1": 2 * share / (1 + share),  # every row is an alarm
+        "f1": 2 * share / (1 + share),  # predictions: all rows are alarms
         "precision": share,
-        "recall": alarm_rate,  # as many alarms as the challenger raises, on random rows
+        "recall": alarm_rate,  # predictions: random alarms, as many as the challenger's
         "accuracy": max(share, 1 - share),
     }[metric]
 
@@ -181,7 +164,7 @@ def _against_champion(
         "gain",
         gain >= rules.min_gain,
         f"{metric} {_shown(values[0])} against the champion's {_shown(values[1])}: a gain of "
-        f"{gain:+.4f}, at least {rules.min_gain:+.4f} is needed",
+        f"{gain:+.4f}, at least {rules.min_gain:+.4f} is required",
         {"champion_value": _known(values[1]), "gain": gain, "min_gain": rules.min_gain},
     )
     yield _certainty(truth, new, old, metric, rules, seed)
@@ -240,7 +223,7 @@ def _predictions(truth: Bools, contender: Contender) -> tuple[Floats, float]:
 
 
 def _worst(value: float) -> float:
-    """Return 0, the worst value of every metric that the gate compares, for an undefined one."""
+    """Return the value, or 0 if it is undefined: the worst value of every metric of the gate."""
     return 0.0 if math.isnan(value) else value
 
 

@@ -1,4 +1,4 @@
-"""Performance of a version on its labelled predictions, compared with the performance floor."""
+"""Performance of a version on its labelled predictions."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """Metrics of one version and the verdict.
+    """Metrics of one version, and whether its performance metric is below the floor.
 
-    ``is_low`` is None if it is unknown: no floor is set, there are too few labels, or the metric is
-    undefined; ``reason`` says which.
+    ``is_low`` is None, with the ``reason``, if no floor is set, there are too few labels, or the
+    metric is undefined.
     """
 
     metric: str
@@ -37,7 +37,7 @@ class Performance:
 def labelled_rows(
     model: ModelFile, rows: Iterable[LabelledPrediction], version: int
 ) -> list[LabelledPrediction]:
-    """Return the predictions of one version that carry one of the model's labels."""
+    """Return the predictions of one version that have one of the model's labels."""
     return [
         row
         for row in rows
@@ -48,18 +48,10 @@ def labelled_rows(
 def measure_performance(
     model: ModelFile, bundle: Bundle, rows: Sequence[LabelledPrediction], floor: Threshold
 ) -> Performance:
-    """Compare the performance metric of the model file with its floor.
+    """Compute the metrics of a version and compare its performance metric with the floor.
 
-    Parameters
-    ----------
-    model
-        ``[retrain]`` names the metric and the number of labels that it needs.
-    bundle
-        The version; its decision threshold is used.
-    rows
-        What :func:`labelled_rows` returns for this version.
-    floor
-        A value of None: no floor, hence no verdict.
+    ``rows`` is the result of :func:`labelled_rows` for this version. The model file defines the
+    metric and the minimum number of labels.
     """
     metrics = _metrics(model, bundle, rows) if rows else {}
     name, needed = model.retrain.performance_metric, model.retrain.min_labelled

@@ -1,8 +1,4 @@
-"""Metrics of a binary classifier; an undefined metric is NaN, never 0 or 1.
-
-:data:`RATIOS` defines the metrics of the confusion matrix once: for totals, for each row of a
-bootstrap and for reports.
-"""
+"""Metrics of a binary classifier; an undefined metric is NaN, never 0 or 1."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """The four cells of a confusion matrix: totals, or one 0 or 1 per row, shape (n,)."""
+    """The four cells of a confusion matrix: totals, or arrays with 0 or 1 for each row."""
 
     hits: Any
     misses: Any
@@ -32,7 +28,7 @@ class Confusion:
 
     @classmethod
     def of_rows(cls, truth: NDArray[np.bool_], alarm: NDArray[np.bool_]) -> Confusion:
-        """Return the cell of each row; exactly one of the four is 1."""
+        """Return arrays of shape (n,); for each row, one of the four cells is 1."""
         cells = (truth & alarm, truth & ~alarm, ~truth & alarm, ~truth & ~alarm)
         return cls(*(cell.astype(np.float64) for cell in cells))
 
@@ -54,7 +50,7 @@ class Confusion:
         return {name: ratio(*parts(self)) for name, parts in RATIOS.items()}
 
 
-#: Numerator and denominator of each metric, both linear in the cells.
+#: Numerator and denominator of each metric, for totals and, in the bootstrap, for rows.
 RATIOS: dict[str, Callable[[Confusion], tuple[Any, Any]]] = {
     "f1": lambda c: (2 * c.hits, 2 * c.hits + c.misses + c.false_alarms),
     "precision": lambda c: (c.hits, c.hits + c.false_alarms),
@@ -67,27 +63,16 @@ RATIOS: dict[str, Callable[[Confusion], tuple[Any, Any]]] = {
 
 
 def evaluate(y: ArrayLike, p: ArrayLike, threshold: float, cost: Cost) -> dict[str, float]:
-    """Return every metric of predictions with known labels.
+    """Return every metric of predictions with known labels, ``n_rows`` and ``n_positives``.
 
-    Parameters
-    ----------
-    y
-        Shape (n,), 1 for the positive label.
-    p
-        Shape (n,), probability of the positive label.
-    cost
-        The cost of a miss and of a false alarm; ``expected_cost`` is per row.
-    threshold
-        A row is an alarm if ``p >= threshold``.
+    ``y`` is 1 for the positive label, and ``p`` is its probability. A row is an alarm if
+    ``p >= threshold``. Higher is better for ``average_precision``, ``roc_auc``, ``f1``,
+    ``precision``, ``recall`` and ``accuracy``; lower is better for ``log_loss``, ``brier`` and
+    ``expected_cost``, the cost per row.
 
-    Returns
-    -------
-    dict
-        Higher is better for ``average_precision, roc_auc, f1, precision, recall, accuracy``, lower
-        for ``log_loss, brier, expected_cost``. Undefined, hence NaN: every metric without rows;
-        ``average_precision``, ``roc_auc`` and ``recall`` without a positive label; ``roc_auc``
-        without a negative label; ``precision`` without an alarm; ``f1`` with neither a positive
-        label nor an alarm. The result also contains ``n_rows`` and ``n_positives``.
+    Without rows, every metric is undefined and hence NaN. ``average_precision``, ``roc_auc`` and
+    ``recall`` are undefined without a positive label, ``roc_auc`` without a negative label,
+    ``precision`` without an alarm, and ``f1`` with neither a positive label nor an alarm.
 
     Raises
     ------
@@ -112,7 +97,7 @@ def evaluate(y: ArrayLike, p: ArrayLike, threshold: float, cost: Cost) -> dict[s
 
 
 def checked(y: ArrayLike, p: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels as bool and probabilities as float64, or raise DataError."""
+    """Return labels as bool and probabilities as float64; raise DataError if they are invalid."""
     truth, probability = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
     if truth.ndim != 1 or truth.shape != probability.shape:
         raise DataError(

@@ -1,4 +1,4 @@
-"""A model version in memory, used by serving and by the gate."""
+"""A model version in memory, for serving and for the gate."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from sklearn.pipeline import Pipeline
 
 from vigie.training.design_matrix import Design
 
-# pandas and the input checks of scikit-learn change the warning filters of the *process* and
-# restore them, so two threads that run them at once can restore each other's temporary filters. The
-# computation holds the GIL anyway.
+# pandas and scikit-learn change the warning filters of the process temporarily, so two threads
+# could restore each other's temporary filters. The computation holds the GIL anyway.
 _WARNING_FILTERS = RLock()
 
 
@@ -33,10 +32,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ServableModel:
-    """Pipeline, threshold, labels and reference profile as one immutable, thread-safe object.
-
-    ``profile`` is the reference of the drift tests.
-    """
+    """Pipeline, threshold, labels and the reference profile for drift tests; thread-safe."""
 
     name: str
     pipeline: Pipeline
@@ -52,7 +48,7 @@ class ServableModel:
         return self.design.features
 
     def predict(self, rows: Iterable[Mapping[str, Any]]) -> list[Answer]:
-        """Answer rows of validated features; keys that are not features are ignored."""
+        """Answer rows of validated features; other keys are ignored."""
         rows = list(rows)
         if not rows:
             return []
@@ -67,7 +63,7 @@ class ServableModel:
         return positive_probability(self.pipeline, self.design.table(frame))
 
     def label(self, probability: float) -> str:
-        """Return the label that the threshold assigns to a probability."""
+        """Return the positive label if the probability reaches the threshold, else the negative."""
         return self.positive_label if probability >= self.threshold else self.negative_label
 
     def _answer(self, probability: float) -> Answer:
@@ -79,8 +75,8 @@ class ServableModel:
 def positive_probability(pipeline: Pipeline, table: pd.DataFrame) -> NDArray[np.float64]:
     """Return ``pipeline.predict_proba(table)[:, 1]``, shape (n,); safe to call from many threads.
 
-    The branches of a ColumnTransformer and the trees of a forest run one after the other, without
-    scikit-learn's ``Parallel``: for one row this takes a third of the time.
+    The branches of a ColumnTransformer and the trees of a forest are called one after the other.
+    For a single row, this takes a third of the time of scikit-learn's ``Parallel``.
     """
     prepare, model = pipeline.steps[0][1], pipeline.steps[-1][1]
     with _WARNING_FILTERS:
@@ -102,7 +98,7 @@ def _prepared(prepare: ColumnTransformer, table: pd.DataFrame) -> NDArray[np.flo
 
 
 def _forest(model: RandomForestClassifier, X: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows = X.astype(np.float32)  # the trees compare float32, see sklearn.tree.DTYPE
+    rows = X.astype(np.float32)  # The trees compare float32 values.
     total = np.zeros(len(rows))
     for tree in model.estimators_:
         total += tree.tree_.predict(rows)[:, 1]

@@ -1,4 +1,4 @@
-"""Pack a fitted model into the files of a version, and load it from them."""
+"""Files of a model version: conversion of a fitted model to files, and back."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ if TYPE_CHECKING:
 MODEL, SCHEMA, PROFILE, GOLDEN = "model.skops", "schema.json", "profile.json", "golden.json"
 GOLDEN_ROWS = 5
 FORMAT = 1
-#: The only types that a bundle may contain besides those that skops itself trusts. A file cannot
-#: extend this list.
+#: Types that the model of a bundle may contain, in addition to the types that skops trusts.
 TRUSTED = (
     "numpy.dtype",
     "sklearn.tree._tree.Tree",
     "xgboost.core.Booster",
     "xgboost.sklearn.XGBClassifier",
 )
-#: XGBoost computes in float32 (eps 6e-8), and another processor may round differently; a wrong
-#: preprocessor, column order or library version changes an answer by far more.
+#: Allowed relative difference: XGBoost computes in float32 (eps 6e-8), and processors round
+#: differently. A wrong column order or library version changes a probability by far more.
 GOLDEN_TOLERANCE = 1e-6
 
 
@@ -48,21 +47,9 @@ def pack(
 ) -> dict[str, bytes]:
     """Return the files of a model version.
 
-    Parameters
-    ----------
-    pipeline
-        Fitted on ``Design.of(model)`` tables with a target of 0 and 1.
-    model
-        The model file that it was trained for; its features and labels become the schema.
-    candidate
-        The kind of model.
-    threshold
-        The smallest probability that gets the positive label.
-    profile
-        The reference profile for drift tests.
-    sample
-        Real rows with the model's features. Some of them become golden rows: :func:`unpack` checks
-        that the loaded model still answers them in the same way.
+    ``pipeline`` is fitted on tables of ``Design.of(model)`` and a target of 0 and 1. ``profile`` is
+    the reference profile for drift tests. Some rows of ``sample`` become golden rows:
+    :func:`unpack` checks that the loaded model still gives them the same probabilities.
     """
     design = Design.of(model)
     rows = _spread(sample[list(design.features)])
@@ -108,7 +95,7 @@ def _schema(model: ModelFile, candidate: str, threshold: float) -> dict[str, Any
 
 
 def _spread(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a few rows spread over the table, so that the golden answers differ."""
+    """Return up to :data:`GOLDEN_ROWS` rows at equal distances in the table."""
     if rows.empty:
         raise DataError("a model version needs at least one real row as a golden row")
     step = max(1, len(rows) // GOLDEN_ROWS)
@@ -116,13 +103,13 @@ def _spread(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def unpack(files: Mapping[str, bytes]) -> ServableModel:
-    """Load a model version and check its answers to the golden rows.
+    """Load a model version and check its probabilities of the golden rows.
 
     Raises
     ------
     DataError
-        A file is missing or damaged, contains a type that :data:`TRUSTED` does not list, or belongs
-        to other features, or a golden row gets another answer than when the version was packed.
+        A file is missing or damaged, the model contains an untrusted type or was trained on other
+        columns, or the probability of a golden row differs.
     """
     if missing := [name for name in (MODEL, SCHEMA, PROFILE, GOLDEN) if name not in files]:
         raise DataError(f"the bundle lacks {', '.join(missing)}")
@@ -181,7 +168,7 @@ def _check_columns(servable: ServableModel) -> None:
     if found != expected:
         raise DataError(f"{MODEL}: trained on columns that {SCHEMA} does not list: {found[:5]}…")
     if list(getattr(servable.pipeline, "classes_", ())) != [0, 1]:
-        raise DataError(f"{MODEL}: expected a classifier of 0 and 1")
+        raise DataError(f"{MODEL}: expected a classifier with the classes 0 and 1")
 
 
 def _check_golden(servable: ServableModel, golden: Any) -> None:

@@ -1,4 +1,4 @@
-"""Split a table into a fixed hold-out and cross-validation folds."""
+"""Split of a table into a fixed hold-out and cross-validation folds."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from vigie.models.tables import row_fractions
 def holdout_mask(
     frame: pd.DataFrame, columns: Sequence[str], share: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Return a mask of the rows in the hold-out; the content of a row decides.
+    """Return a mask of the rows in the hold-out, computed from a hash of each row's ``columns``.
 
-    A row stays on its side when rows are added or reordered, and equal rows are on the same side.
-    The share is reached on average, not exactly. ``columns`` are the features without the target,
-    so that rows that differ only in the target are on the same side.
+    So the mask does not depend on other rows or their order, and equal rows are all in the hold-out
+    or all outside. ``columns`` must not contain the target, so that rows that differ only in the
+    target stay together. ``share`` is the expected share of the hold-out.
     """
     return np.asarray(row_fractions(frame, columns, f"holdout:{seed}") < share)
 
 
 def in_content_order(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Sort the rows by a hash of their content, so that training does not depend on their order."""
+    """Sort rows by a hash of their content, so that training does not depend on their order."""
     keys = row_fractions(frame, columns, "order")
     return frame.iloc[np.argsort(keys, kind="stable")]
 
@@ -34,7 +34,7 @@ def in_content_order(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFram
 def folds(
     frame: pd.DataFrame, columns: Sequence[str], y: NDArray[np.int64], n: int = 5
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield (train, test) positions, stratified by label, with equal rows in the same fold.
+    """Yield (train, test) positions, stratified by label; equal rows are in the same fold.
 
     Raises
     ------

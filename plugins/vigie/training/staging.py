@@ -1,6 +1,6 @@
-"""Staging folders: the files of a version between the task that writes and the one that reads them.
+"""Staging folders, which pass the files of a version from one task to another.
 
-A folder is written under a temporary name and renamed, so it exists only with all its files.
+A folder is written under a temporary name and then renamed, so it is always complete.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from vigie.encoding import write_atomic
 from vigie.errors import DataError
 from vigie.faults import crash_point
 
-KEEP = timedelta(days=7)  # leaves time to inspect a challenger that the gate refused
+KEEP = timedelta(days=7)  # Users can inspect a refused challenger in this time.
 
 
 def stage(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a version; replace the folder of an earlier try."""
+    """Write the files of a version; replace the folder of an earlier attempt."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -30,13 +30,7 @@ def stage(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def read_staged(folder: Path) -> dict[str, bytes]:
-    """Return the files that :func:`stage` wrote.
-
-    Raises
-    ------
-    DataError
-        The folder does not exist.
-    """
+    """Return the files that :func:`stage` wrote; raise DataError if the folder does not exist."""
     if not folder.is_dir():
         raise DataError(f"{folder} does not exist: run the training step of this run first")
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if not p.name.startswith(".")}

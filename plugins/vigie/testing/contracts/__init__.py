@@ -1,7 +1,7 @@
-"""One contract per role: checks that every implementation passes, fakes included.
+"""One contract per role: checks that every implementation must pass, including the fakes.
 
-A check is a function of the implementation under test; its name is the fact that it shows.
-A test runs ``CHECKS × IMPLEMENTATIONS``; a new implementation adds one line.
+A check is a function of the implementation under test, and its name states the required behaviour.
+The tests run each check with each implementation.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _Check = TypeVar("_Check", bound=Callable[..., None])
 
 
 class Contract(list[Callable[..., None]]):
-    """The checks of a role, in order; also the decorator that adds one."""
+    """The checks of a role; calling it with a check, as a decorator, adds the check."""
 
     def __call__(self, check: _Check) -> _Check:
         self.append(check)
@@ -23,14 +23,14 @@ class Contract(list[Callable[..., None]]):
 
 
 def together(actions: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run actions at the same moment, each in its own thread; return results or what was raised."""
+    """Run actions concurrently, one thread each; return the result or exception of each."""
     start = Barrier(len(actions))
 
     def run(action: Callable[[], Any]) -> Any:
         start.wait()
         try:
             return action()
-        except Exception as exc:  # noqa: BLE001  (the check looks at it)
+        except Exception as exc:  # noqa: BLE001  (the caller checks it)
             return exc
 
     with ThreadPoolExecutor(len(actions)) as pool:
@@ -38,7 +38,7 @@ def together(actions: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def raised(kind: type[Exception], action: Callable[[], object]) -> Exception:
-    """Run an action that must raise ``kind`` and return what it raised."""
+    """Run an action that must raise ``kind``, and return the exception."""
     try:
         action()
     except kind as exc:

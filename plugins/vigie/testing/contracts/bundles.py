@@ -79,12 +79,12 @@ def other_content_is_a_conflict_and_changes_nothing(store: BundleStore) -> None:
 
 
 @CHECKS
-def one_of_several_concurrent_publications_wins(store: BundleStore) -> None:
+def one_of_several_concurrent_publications_succeeds(store: BundleStore) -> None:
     contents = [{"a": str(i % 2).encode() * 10_000} for i in range(6)]
     outcomes = together([partial(store.publish, "fraud", 1, c, INFO) for c in contents])
-    won = store.open("fraud", 1).files
+    published = store.open("fraud", 1).files
     for content, outcome in zip(contents, outcomes, strict=True):
-        assert isinstance(outcome, ConflictError) == (content != won)
+        assert isinstance(outcome, ConflictError) == (content != published)
     assert store.versions("fraud") == [1]
 
 

@@ -87,19 +87,19 @@ def concurrent_callers_get_different_versions(records: Records) -> None:
 @CHECKS
 def concurrent_deployments_leave_one_linear_history(records: Records) -> None:
     def promote(version: int) -> int:
-        won = 0
+        deployed = 0
         for _ in range(10):
             champion = records.deployments.champion("fraud")
             try:
                 _deploy(records, version, champion.number if champion else 0)
-                won += 1
+                deployed += 1
             except ConflictError:
                 continue
-        return won
+        return deployed
 
-    won = together([partial(promote, version) for version in (1, 2, 3)])
+    deployed = together([partial(promote, version) for version in (1, 2, 3)])
     history = records.deployments.history("fraud")[::-1]
-    assert sum(won) == len(history) >= 10
+    assert sum(deployed) == len(history) >= 10
     assert [d.number for d in history] == list(range(1, len(history) + 1))
     previous = [None, *(d.version for d in history[:-1])]
     assert [d.previous_version for d in history] == previous

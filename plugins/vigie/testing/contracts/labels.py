@@ -109,7 +109,7 @@ def a_later_run_reads_archived_rows_and_its_own_once_each(records: Records) -> N
     _labelled(records, 2)
     records.labels.claim(MODEL, "run1")
     records.labels.archive(MODEL, "run1")
-    records.labels.add("t00001", "NO")  # a correction of an archived row counts
+    records.labels.add("t00001", "NO")  # The next run uses a correction of an archived row.
     _labelled(records, 1, start=2)
     assert records.labels.claim(MODEL, "run2") == 1
     rows = _rows(records.labels.claimed(MODEL, "run2"))
@@ -124,10 +124,10 @@ def rows_of_a_failed_run_belong_to_the_next(records: Records) -> None:
     assert records.labels.claim(MODEL, "next") == 3
     assert records.labels.archive(MODEL, "next") == 3
     assert records.labels.count_unused(MODEL) == 0
-    assert len(_rows(records.labels.claimed(MODEL, "failed"))) == 2, "its own rows, unchanged"
+    assert len(_rows(records.labels.claimed(MODEL, "failed"))) == 2, "a claim must keep its rows"
     records.labels.archive(MODEL, "failed")
     assert records.labels.claim(MODEL, "third") == 0
-    assert len(_rows(records.labels.claimed(MODEL, "third"))) == 3, "each row once"
+    assert len(_rows(records.labels.claimed(MODEL, "third"))) == 3, "each row must be returned once"
 
 
 @CHECKS

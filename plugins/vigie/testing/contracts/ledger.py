@@ -98,7 +98,7 @@ def an_unknown_key_is_none(records: Records) -> None:
 
 
 @STATE_CHECKS
-def the_last_value_wins(records: Records) -> None:
+def a_value_replaces_the_previous_one(records: Records) -> None:
     records.state.put("cursor", {"offset": 1, "old": True})
     records.state.put("cursor", {"offset": 2})
     assert records.state.get("cursor") == {"offset": 2}

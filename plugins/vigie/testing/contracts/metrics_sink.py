@@ -1,4 +1,4 @@
-"""Contract checks of :class:`vigie.roles.MetricsSink`."""
+"""The contract of :class:`vigie.roles.MetricsSink`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Series = tuple[str, Labels, float]  # name, sorted labels without empty ones, va
 
 
 def series_of(exposition: str) -> list[Series]:
-    """Return the series of a text in Prometheus' format, without empty labels."""
+    """Parse a text in Prometheus' exposition format; empty labels are removed."""
     return [
         (s.name, tuple(sorted((k, v) for k, v in s.labels.items() if v)), s.value)
         for family in text_string_to_metric_families(exposition)
@@ -33,14 +33,14 @@ def series_of(exposition: str) -> list[Series]:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSubject:
-    """A sink, a job name that only this test uses, and a function that reads all exposed series."""
+    """A sink, a unique job name, and a function that reads all exposed series."""
 
     sink: MetricsSink
     job: str
     read: Callable[[], Iterable[Series]]
 
     def series(self, job: str | None = None) -> dict[tuple[str, Labels], float]:
-        """Return the series of a job, without the series that the sink adds."""
+        """Return the series of a job, except those that the Pushgateway adds."""
         label = ("job", job or self.job)
         return {
             (name, labels): value
@@ -87,7 +87,7 @@ def a_push_does_not_change_other_groups_and_jobs(subject: MetricsSubject) -> Non
 
 
 @CHECKS
-def labels_of_the_group_win(subject: MetricsSubject) -> None:
+def labels_of_the_group_take_precedence(subject: MetricsSubject) -> None:
     samples = [Sample(JOB_LAST_RUN, 1, {"job": "forged", "model": "forged"})]
     subject.sink.push(subject.job, samples, {"model": "fraud"})
     assert subject.series() == {(JOB_LAST_RUN, _labels(subject.job, model="fraud")): 1}

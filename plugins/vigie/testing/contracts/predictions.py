@@ -114,7 +114,7 @@ def a_prediction_that_json_cannot_represent_is_refused(records: Records) -> None
     for features in ({"huge": 2**64}, {"object": object()}):
         raised(DataError, partial(records.predictions.add, prediction(0, features=features)))
     raised(DataError, lambda: records.predictions.add(prediction(0, probability=float("nan"))))
-    naive = datetime(2026, 1, 1)  # noqa: DTZ001  (the point)
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001  (no time zone: must be refused)
     raised(DataError, lambda: records.predictions.add(prediction(0, created_at=naive)))
     assert records.predictions.count() == 0
     assert records.predictions.add(prediction(1)) == 0, "a refusal must not use up an offset"

@@ -1,4 +1,4 @@
-"""Fixtures of the contracts of the records role: stores over one database, and predictions."""
+"""Shared parts of the contracts of the records role: stores and predictions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vigie.testing.services import Clock
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
-#: A text that JSON columns and search engines reject: NUL, a lone surrogate, U+2028.
+#: Text with characters that databases reject (NUL, a lone surrogate), and its stored form.
 UGLY = "a\x00b\udcffc\u2028d"
 CLEAN = "a\\x00b\\udcffc\u2028d"
 
@@ -31,7 +31,7 @@ class Records:
 
 
 def prediction(number: int = 0, **changes: Any) -> Prediction:
-    """Return a prediction; each number has its own transaction and minute."""
+    """Return a prediction; the number determines its transaction id and its minute."""
     values: dict[str, Any] = {
         "transaction_id": f"t{number:05}",
         "model": "breast_cancer",

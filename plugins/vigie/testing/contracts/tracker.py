@@ -1,4 +1,4 @@
-"""The contract of :class:`vigie.roles.Tracker` with a registry (the null tracker has none)."""
+"""The contract of :class:`vigie.roles.Tracker`, for trackers with a registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrackerSubject:
     folder: Path
 
     def logged(self, key: str) -> str:
-        """Log the model in the run with this key; return the id of the run."""
+        """Log the model in the run with this key, and return the id of the run."""
         with self.tracker.run(self.name, "n", key=key) as run:
             run.log_model("m", self.model, self.example)
         return run.run_id
@@ -103,7 +103,7 @@ def a_run_has_an_address(subject: TrackerSubject) -> None:
 
 @CHECKS
 def concurrent_runs_are_separate(subject: TrackerSubject) -> None:
-    """Mapped tasks log concurrently, and the experiment does not exist yet."""
+    """Concurrent runs also create the experiment concurrently."""
 
     def work(number: int) -> str:
         with subject.tracker.run(subject.name, f"n{number}", key=f"k{number}") as run:
