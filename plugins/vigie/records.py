@@ -94,7 +94,7 @@ class Deployment:
     """A deployment of a model; the one with the highest ``number`` is the champion."""
 
     model: str
-    number: int  # 1, 2, 3 … per model; a new deployment names the one it replaces
+    number: int  # 1, 2, 3 … per model; ``deploy`` expects the newest number
     version: int
     previous_version: int | None
     deployed_at: datetime

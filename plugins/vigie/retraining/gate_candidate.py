@@ -12,7 +12,7 @@ from vigie.catalogue import RETRAIN_GATE_PASSED
 from vigie.errors import DataError
 from vigie.records import Decision, Deployment, JobResult, Sample
 from vigie.registry.decisions import decide, decided
-from vigie.retraining.run_files import HOLDOUT, REPORT, dataset_path, staging_folder
+from vigie.retraining.run_files import HOLDOUT, dataset_path, staging_folder
 from vigie.training.fitting import binary_target
 from vigie.training.gate import Contender, GateVerdict, compare
 from vigie.training.servable import ServableModel
@@ -61,7 +61,6 @@ def _decide(services: Services, model: ModelFile, run_id: str) -> Decision:
     candidate = str(selected.evidence["candidate"])
     champion = services.deployments.champion(model.name)
     files = read_staged(staging_folder(services.paths, model.name, run_id) / candidate)
-    files.pop(REPORT)
     frame = pd.read_parquet(dataset_path(services.paths, model.name, run_id))
     holdout = frame[frame[HOLDOUT]]
     verdict = run_gate(services.bundles, model, holdout, unpack(files), champion)

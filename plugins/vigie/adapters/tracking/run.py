@@ -50,7 +50,7 @@ class MlflowRun:
         self.run_id = run_id
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log new parameters; MLflow does not allow to change the known ones of a reopened run."""
+        """Log new parameters; MLflow does not allow changing those of a reopened run."""
         with self._call():
             known = self._client.get_run(self.run_id).data.params
             new = [Param(k, str(v)[:MAX_PARAM]) for k, v in params.items() if k not in known]

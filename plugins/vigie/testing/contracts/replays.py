@@ -88,7 +88,7 @@ def a_line_is_indexed_with_its_original_id(services: FakeServices, index: LogInd
         assert body["@timestamp"] == "2026-11-21T09:00:00.000000Z"
         assert body["anomaly_score"] is not None
     assert [d.body["error_type"] for d in index.scan(DEAD_LETTERS.name)] == ["not_a_line"]
-    assert services.stream.positions == state, "no threshold was updated"
+    assert services.stream.positions == state, "a replay must not update thresholds"
 
 
 @CHECKS
@@ -102,7 +102,7 @@ def a_repeated_replay_writes_no_second_document(services: FakeServices, index: L
 
 
 @CHECKS
-def letters_that_are_refused_again_remain(services: FakeServices, index: LogIndex) -> None:
+def dead_letters_that_are_refused_again_remain(services: FakeServices, index: LogIndex) -> None:
     dead_lettered(services, index)
     before = list(index.scan(DEAD_LETTERS.name))
     assert counts(replay(services)) == (4, 4, 0, 4)
@@ -117,13 +117,13 @@ def a_dry_run_changes_nothing(services: FakeServices, index: LogIndex) -> None:
 
 
 @CHECKS
-def the_limit_selects_the_oldest_letters(services: FakeServices, index: LogIndex) -> None:
+def the_limit_selects_the_oldest_dead_letters(services: FakeServices, index: LogIndex) -> None:
     dead_lettered(services, index).is_repaired = True
     assert counts(replay(services, limit=2))[:2] == (2, 2)
 
 
 @CHECKS
-def without_a_detector_every_letter_remains(services: FakeServices, index: LogIndex) -> None:
+def without_a_detector_every_dead_letter_remains(services: FakeServices, index: LogIndex) -> None:
     dead_lettered(services, index).is_repaired = True
     services.deployments.rows.clear()
     assert counts(replay(services)) == (4, 4, 0, 4)
