@@ -145,7 +145,7 @@ class FakeConsumer:
             page = self.stream.log_of(key[1], key[2])[start : start + max_records - len(found)]
             records = [record for record in page if record is not None]
             if len(records) < len(page):
-                raise DataError(f"offset {start} of {key[1]}/{key[2]} was dropped by retention")
+                raise DataError(f"offset {start} of {key[1]}/{key[2]} was deleted by retention")
             self.next[key] = start + len(page)
             found += records
         return found

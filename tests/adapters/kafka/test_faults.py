@@ -216,7 +216,7 @@ def test_lines_deleted_by_retention_are_reported(mock: KafkaMock, stream: MockKa
     mock.delete_records(TOPIC, 0, 8)
     with (
         stream.consumer(GROUP, TOPIC) as consumer,
-        pytest.raises(DataError, match=r"lines 4 to 7 of 'logs'/0 were dropped"),
+        pytest.raises(DataError, match=r"lines 4 to 7 of 'logs'/0 were deleted"),
     ):
         consumer.poll(10)
 

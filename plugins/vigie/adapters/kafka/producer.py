@@ -105,7 +105,7 @@ class KafkaWriter:
             f"{self._cluster.servers}; the first failure is number {first}"
         )
         if error is None:
-            return UndeliveredError(f"{what}: no answer", first=first)
+            return UndeliveredError(f"{what}: no confirmation in time", first=first)
         kind = meaning(error)
         if kind is TransientError or error.fatal():
             return UndeliveredError(f"{what}: {error.str()} ({error.name()})", first=first)

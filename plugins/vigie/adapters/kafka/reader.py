@@ -132,7 +132,7 @@ class KafkaReader:
         """Return the error for a position outside the log; it names the lost lines."""
         position, where = self.next[partition], f"{self.topic!r}/{partition}"
         if position < low:
-            gone = f"lines {position} to {low - 1} of {where} were dropped by retention"
+            gone = f"lines {position} to {low - 1} of {where} were deleted by retention"
         else:
             gone = f"line {position} of {where} does not exist: the log is {low} to {high - 1} now"
         return DataError(

@@ -125,7 +125,7 @@ class PgConsumer:
             first = rows[0].base if rows else self._oldest(connection, partition)
         if first > position:
             raise DataError(
-                f"lines {position} to {first - 1} of {self._topic!r}/{partition} were dropped by "
+                f"lines {position} to {first - 1} of {self._topic!r}/{partition} were deleted by "
                 f"retention before group {self._group!r} read them; {ALLOW_GAP_ADVICE}"
             )
         n_bytes = 0

@@ -148,7 +148,7 @@ def unpack(files: Mapping[str, bytes]) -> Detector:
         detector: Detector = _class_of(str(manifest["name"])).unpack(files)
         scores = detector.score(golden["lines"])
     except _unpack_errors() as exc:
-        raise DataError(f"not the files of a detector: {type(exc).__name__}: {exc}") from exc
+        raise DataError(f"cannot load the detector: {type(exc).__name__}: {exc}") from exc
     for line, expected, score in zip(golden["lines"], golden["scores"], scores, strict=True):
         if not abs(score - expected) <= TOLERANCE * max(1.0, abs(expected)):
             raise DataError(f"golden line {line!r}: expected the score {expected}, got {score}")

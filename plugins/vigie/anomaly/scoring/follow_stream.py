@@ -101,7 +101,7 @@ def follow_stream(
     if options.batch_size < 1:
         raise DataError(f"batch must be at least 1, not {options.batch_size}")
     if not services.stream.partitions(options.topic):
-        raise DataError(f"no topic {options.topic!r}; create it with `vigie stream topic`")
+        raise DataError(f"topic {options.topic!r} does not exist; create it: vigie stream topic")
     for spec in (anomaly_index(options.index), DEAD_LETTERS):
         services.index.ensure(spec)
     champion = champion_detector(services, options.detector)
@@ -260,7 +260,7 @@ class _Follower:
             stream.trim(names.topic)  # limits the size of the embedded stream
             return stream.lag(names.group, names.topic)
         except TransientError as exc:
-            log.warning("the lag is unknown: %s", exc)
+            log.warning("cannot read the lag: %s", exc)
             return None
 
     def _result(self) -> ScoreResult:

@@ -283,7 +283,7 @@ def _scorer(
 ) -> StreamScorer:
     """Return a scorer for an existing topic; create missing indices."""
     if not services.stream.partitions(topic):
-        raise NotEnoughDataError(f"no topic {topic!r}; create it with `vigie stream topic`")
+        raise NotEnoughDataError(f"topic {topic!r} does not exist; create it: vigie stream topic")
     champion = champion_detector(services, detector)
     for spec in (anomaly_index(index), DEAD_LETTERS):
         services.index.ensure(spec)

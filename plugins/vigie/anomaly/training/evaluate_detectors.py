@@ -108,7 +108,7 @@ def _result(path: Path, metrics: Mapping[str, Mapping[str, Any]]) -> EvaluationR
 
     auc, alarms = column("auc"), column("false_alarm_rate")
     best = max(auc, key=lambda name: (auc[name], name))
-    log.info("%s separates best: %s", best, metrics[best])
+    log.info("%s separates the lines best: %s", best, metrics[best])
     return EvaluationResult(
         evaluation=str(path),
         best=best,
