@@ -418,7 +418,7 @@ def test_lost_lines_are_skipped_only_with_allow_gap(ready: FakeServices) -> None
     state = ready.stream.positions[GROUP, TOPIC, 0].metadata
     ready.stream.positions[GROUP, TOPIC, 0] = Position(9, state)
     produce(ready, *NORMAL[:5])
-    with pytest.raises(DataError, match="dropped"):
+    with pytest.raises(DataError, match="deleted by retention"):
         score(ready)
     report = score(ready, allow_gap=True)
     assert (report.lost, report.read, report.indexed, report.lag) == (189, 5, 5, 0)
