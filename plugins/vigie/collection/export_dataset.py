@@ -64,8 +64,7 @@ def export_dataset(
         The index contains no usable prediction of the model. With ``only_if_new``, also if the
         index and the model file are the same as for the last export.
     """
-    folder = services.paths.data / "exports" / model.name
-    path = output or folder / "inference_dataset.parquet"
+    path = output or services.paths.data / "exports" / model.name / "inference_dataset.parquet"
     metadata = _metadata(services, model)
     if only_if_new and _read_metadata(path).items() >= metadata.items():
         raise NotEnoughDataError(f"{model.name}: nothing was indexed since the last export")
