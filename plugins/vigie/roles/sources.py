@@ -52,7 +52,7 @@ class ReportData:
 
 
 class ReportRenderer(Protocol):
-    """Writes reports as HTML and JSON, with the verdicts that it is given."""
+    """A renderer of reports as HTML and JSON, which show the verdicts that it is given."""
 
     def write(self, kind: str, data: ReportData, html: Path) -> Path:
         """Write ``html`` and a JSON file of the same name, each atomically; return ``html``.
