@@ -134,6 +134,16 @@ def test_the_documents_have_the_documented_fields(services: FakeServices) -> Non
     assert raw["level"] == "INFO"
 
 
+def test_a_field_may_be_in_one_index_only(
+    services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(RAW.fields, "memory_mb")  # type: ignore[arg-type]  # a dict in fact
+    services.predictions.add(predicted(1, memory_mb=200.5))
+    collect(services)
+    (document,) = services.index.scan(PERFS.name)
+    assert document.body["memory_mb"] == 200.5
+
+
 def test_the_next_run_reads_only_new_lines(mixed: FakeServices) -> None:
     collect(mixed)
     assert collect(mixed).read == 0
