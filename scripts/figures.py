@@ -178,7 +178,7 @@ def figures(package: Path) -> list[Figure]:
 def _structure(everything: list[Module], modules: list[Module]) -> Iterator[Figure]:
     circles = import_circles(import_graph(everything))
     shown = tuple(", ".join(circle) for circle in circles)
-    yield Figure("import circles", len(circles), 0, shown)
+    yield Figure("import cycles", len(circles), 0, shown)
     repeated = repeated_names(modules)
     shown = tuple(f"{name}: {', '.join(folders)}" for name, folders in repeated.items())
     yield Figure("file names that repeat", len(repeated), 0, shown)

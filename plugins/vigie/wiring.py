@@ -215,7 +215,7 @@ def overridden_thresholds(
 
 
 def upgrade_database(url: str) -> None:
-    """Migrate a database to the schema of this version."""
+    """Migrate a database to the schema of this release."""
     from vigie.adapters.postgres.migrate import upgrade
 
     upgrade(url)

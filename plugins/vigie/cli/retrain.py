@@ -27,15 +27,15 @@ def retrain(
     model: Model,
     force: Annotated[bool, typer.Option("--force", help="Train even if no trigger fires.")] = False,
     min_rows: Annotated[
-        int | None, typer.Option(min=1, help="Unused labelled rows that trigger a training.")
+        int | None, typer.Option(min=1, help="Minimum number of unused labelled rows to train.")
     ] = None,
     drift_share: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="A larger share of drifted columns triggers a training."),
+        typer.Option(min=0, max=1, help="Train if the share of drifted columns exceeds it."),
     ] = None,
     performance_floor: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="A lower performance metric triggers a training."),
+        typer.Option(min=0, max=1, help="Train if the performance metric is below it."),
     ] = None,
     run_id: Annotated[
         str | None, typer.Option(help="Continue the interrupted run with this id.")
@@ -116,7 +116,8 @@ def rollback(
 def why(
     model: Model,
     at: Annotated[
-        str | None, typer.Option(help="Time, or a date as the end of that day; ISO 8601, UTC.")
+        str | None,
+        typer.Option(help="Print the state at this ISO 8601 time (UTC) or at the end of this day."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of decisions to print.")] = 12,
 ) -> None:

@@ -126,7 +126,7 @@ def consume(
     ] = None,
     allow_gap: AllowGap = False,
 ) -> None:
-    """Score and index the waiting lines, and group anomalies into incidents."""
+    """Score and index the uncommitted lines, and group anomalies into incidents."""
     from vigie.anomaly.scoring.follow_stream import CALL_WAIT_S
 
     call_wait_s = CALL_WAIT_S if follow else None
@@ -228,7 +228,7 @@ def _skip_lost(opened: LazyServices) -> None:
 
 
 def _follow(opened: LazyServices, options: FollowOptions, member: str, interval_s: float) -> None:
-    """Follow the topic until a signal; print counts, group incidents and push metrics at intervals.
+    """Follow the topic until a signal; print counts, group anomalies and push metrics regularly.
 
     A failure to group or to push is logged and does not end the process. After a signal, the
     metrics are deleted, because no process updates them any more.
@@ -270,7 +270,9 @@ def _group(
     try:
         incidents = group_incidents(opened, topic=options.topic, index=options.index)
     except VigieError as exc:
-        log.warning("cannot group incidents now; the next attempt groups them: %s", exc)
+        log.warning(
+            "cannot group anomalies into incidents: %s; a later attempt will group them", exc
+        )
         return False
     if incidents.written:
         console.print(incidents_line(incidents), highlight=False)

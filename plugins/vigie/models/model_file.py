@@ -102,7 +102,7 @@ def _name(name: str, info: ValidationInfo) -> str:
 
 def _other_label(label: str, info: ValidationInfo) -> str:
     if label == info.data.get("positive_label"):
-        raise _refusal("expected a text other than positive_label")
+        raise _refusal("expected a label different from the positive label")
     return label
 
 

@@ -27,7 +27,7 @@ def reference_path(model: ModelFile, data_dir: Path) -> Path:
 
 
 def where_to_put(model: ModelFile, data_dir: Path) -> str:
-    """Return an instruction for a missing reference table."""
+    """Return an instruction that says where to put the reference table."""
     return f"put its reference table at {reference_path(model, data_dir)}"
 
 

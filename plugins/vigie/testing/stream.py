@@ -125,7 +125,9 @@ class FakeConsumer:
         with stream.lock:
             first = [Position(stream.first_offset(topic, p)) for _, topic, p in keys]
             if taken := [key for key in keys if key in stream.owners]:
-                raise ConflictError(f"{taken[0]} is held by another live consumer")
+                raise ConflictError(
+                    f"partition {taken[0][2]} of {taken[0][1]!r} is held by another consumer"
+                )
             for key, start in zip(keys, first, strict=True):
                 stream.owners[key] = self
                 stream.positions.setdefault(key, start)

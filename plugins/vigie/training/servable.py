@@ -48,7 +48,7 @@ class ServableModel:
         return self.design.features
 
     def predict(self, rows: Iterable[Mapping[str, Any]]) -> list[Answer]:
-        """Answer rows of validated features; other keys are ignored."""
+        """Return one answer per row of validated features; ignore keys that are not features."""
         rows = list(rows)
         if not rows:
             return []

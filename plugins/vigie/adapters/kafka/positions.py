@@ -105,7 +105,7 @@ class KafkaPositions:
         self._last_write.result()
 
     def _retried(self, ask: Callable[[], T | None], wait_s: float, what: str) -> T:
-        """Repeat a call for up to ``wait_s`` while brokers are unavailable; return its answer."""
+        """Retry a call for up to ``wait_s`` while brokers are unavailable; return its answer."""
         where = f"{what} at {self._cluster.servers}"
 
         def attempt() -> T:

@@ -130,7 +130,7 @@ def is_line(value: bytes) -> bool:
 
 
 def document_id(record: StreamRecord) -> str:
-    """Return the ``line_id`` header if it is valid, else an id of coordinates and timestamp.
+    """Return the ``line_id`` header if valid, else topic, partition, offset and time as an id.
 
     A topic that was deleted and recreated starts at offset 0 again. Without the timestamp, a new
     line would get the id of an old one. A replay uses the same timestamp and gets the same id.
