@@ -96,7 +96,8 @@ def test_a_short_file_gets_every_default(tmp_path: Path) -> None:
         (
             'negative_label = "no"',
             'negative_label = "yes"',
-            'models/x.toml: negative_label: expected a text other than positive_label, found "yes"',
+            "models/x.toml: negative_label: expected a label different from the positive label, "
+            'found "yes"',
         ),
         (
             "x/table.csv",
