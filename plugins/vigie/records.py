@@ -18,7 +18,7 @@ MAX_LINE = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ProjectPaths:
-    """The folders of a project."""
+    """The root folder of the project, and its folders for data, artifacts and reports."""
 
     root: Path
     data: Path

@@ -58,7 +58,7 @@ class ElasticsearchSettings(_Group):
 
 
 class PipelineSettings(_Group):
-    """The collection of API log lines."""
+    """Settings for collecting API log lines."""
 
     batch_size: int = Field(default=100, gt=0, alias="PIPELINE_BATCH_SIZE")
     poll_interval_s: float = Field(default=10.0, gt=0, alias="PIPELINE_POLL_INTERVAL")

@@ -121,7 +121,7 @@ def test_timestamps_are_converted_to_utc(text: str, offset: timedelta) -> None:
         ('Input: {"a": NaN}', "not a finite number"),
         ('Input: {"a": 1e999}', "not a finite number"),
         ('Input: {"a": 99999999999999999999}', "cannot encode the value as JSON"),
-        ("Input: [1]", "expected a JSON object, found a list"),
+        ("Input: [1]", "expected a JSON object, found list"),
         ("Input: " + '{"a":' * 100_000, "not JSON, or truncated"),
         ("Status: 200 - Status: 500", "occurs twice"),
         ("Status: 200 trailing", "expected ' - KEY: VALUE'"),

@@ -75,7 +75,7 @@ def test_show_of_an_unknown_model_lists_all_models(home: Path) -> None:
     code, out = vigie(home, "models", "show", "lung")
 
     assert code == 2
-    assert "there are: breast_cancer, lung_cancer" in out
+    assert "available: breast_cancer, lung_cancer" in out
 
 
 def test_check_of_valid_files_exits_with_0(home: Path) -> None:

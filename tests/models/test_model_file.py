@@ -211,5 +211,5 @@ def test_names_are_listed_without_opening_a_file(tmp_path: Path) -> None:
 
 
 def test_the_error_for_an_unknown_model_lists_all_models(project_root: Path) -> None:
-    with pytest.raises(PermanentError, match="there are: breast_cancer, fraud"):
+    with pytest.raises(PermanentError, match="available: breast_cancer, fraud"):
         get_model(project_root / "models", "../breast_cancer")

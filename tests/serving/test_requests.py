@@ -165,7 +165,7 @@ def test_all_invalid_fields_are_named_at_once(client: TestClient, features: dict
         (b'{"features": {}, "feature": {}}', 422, "feature: unknown"),
         (b'{"features": {}, "model": 7}', 422, "model: expected the name of a model"),
         (b'{"features": {"\\ud800": 1}}', 422, "\\ud800"),
-        (b'{"features": {}, "model": "nope"}', 404, "there are: breast_cancer"),
+        (b'{"features": {}, "model": "nope"}', 404, "available: breast_cancer"),
     ],
     ids=str,
 )

@@ -210,7 +210,7 @@ def _read_json(name: str) -> _Reader:
         except (ValueError, RecursionError) as exc:
             raise DataError(f"{key}: not JSON, or truncated: {exc}") from exc
         if not isinstance(value, dict):
-            raise DataError(f"{key}: expected a JSON object, found a {type(value).__name__}")
+            raise DataError(f"{key}: expected a JSON object, found {type(value).__name__}")
         dumps(value)  # raises DataError for integers beyond 64 bits
         return {name: value}, end
 

@@ -70,7 +70,7 @@ def analyze(
     target: Annotated[str, typer.Option(help="Target column, used without --model.")] = "target",
     drift_share: ShareOption = None,
 ) -> None:
-    """Compare two tables: print a summary and write a report. Needs no database or service."""
+    """Compare two tables: print a summary, write a report; no database is needed."""
     from vigie.cli.drift_text import analysis_text
     from vigie.models.catalog import get_model
     from vigie.reports.analyze_drift import analyze_drift

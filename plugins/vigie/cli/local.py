@@ -161,7 +161,7 @@ def _print_statuses(found: list[ServiceStatus]) -> None:
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Folder for the files DATABASE.dump.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for one DATABASE.dump file per database.")],
 ) -> None:
     """Back up the local platform's databases with pg_dump, while they are in use."""
     from vigie.local.database import back_up

@@ -38,7 +38,7 @@ ExpectCluster = Annotated[
 HfToken = Annotated[
     str | None,
     typer.Option(
-        help="Token of a private Space; visible in the process list, unlike HF_TOKEN (the default)."
+        help="Token of a private Space (default: HF_TOKEN). The process list shows the option."
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""The Compose stack as a demo target: published ports, logins of ``.env``."""
+"""The Compose stack as a demo target, at its published ports and with logins of ``.env``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Send real rows that no training used to the service, with feedback for a share of them."""
+"""Send the service real rows that were not used in training, and feedback for some of them."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def airflow(url: str | None, variable: str) -> str:
 
 
 def serving(url: str | None) -> str:
-    """Request the configuration that every Gradio app provides."""
+    """Check that a Gradio app answers at the URL, by requesting its configuration."""
     if url is None:
         raise TransientError(_NOT_UP)
     config = probes.get(f"{url.rstrip('/')}/config", variable="GRADIO_URL")

@@ -122,7 +122,7 @@ def _value(settings: Settings, variable: str) -> object:
 
 
 def _from_environment(platform: Platform) -> dict[str, ConnectionFields]:
-    """Return the Connections that ``.env`` defines (``AIRFLOW_CONN_…``); they take precedence."""
+    """Return the Connections of ``.env``, which take precedence over those stored in Airflow."""
     from vigie.operators.connection_settings import READERS
 
     overrides = read_overrides(platform) or {}

@@ -39,7 +39,7 @@ def get_model(folder: Path, name: str) -> ModelFile:
     names = model_names(folder)
     if name not in names:
         known = ", ".join(names) or "none"
-        raise PermanentError(f"no model is called {name!r} in {folder}; there are: {known}")
+        raise PermanentError(f"no model is named {name!r} in {folder}; available: {known}")
     return load_model_file(Path(folder) / f"{name}.toml")
 
 

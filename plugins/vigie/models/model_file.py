@@ -1,4 +1,4 @@
-"""The model file, which a user edits to bring a model (``models/NAME.toml``).
+"""The model file (``models/NAME.toml``), in which a user describes a model.
 
 The annotations state what a file may hold; :mod:`vigie.models.loading` validates a file against
 them. An instance that code makes is not validated.

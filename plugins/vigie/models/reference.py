@@ -86,7 +86,7 @@ def _shaped(model: ModelFile, raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _meant(feature: Feature, values: pd.Series) -> pd.Series:
-    """Replace the values that the feature's ``values`` lists; keep the others."""
+    """Replace each value that is a key of ``feature.values``; keep the other values."""
     known = feature.values
     return values.map(lambda v: known.get(written(v), v)) if known else values
 

@@ -23,8 +23,8 @@ def validate_features(model: ModelFile, features: Mapping[str, Any]) -> dict[str
     """Return the features in the model's order, then those under ``accepted`` that were sent.
 
     An optional feature that is absent or null is None. Values are not converted: ``"5"`` and
-    ``true`` are not numbers and ``1`` is not a boolean. Only ``5.0`` is accepted for the integer 5,
-    because JSON has one number type.
+    ``true`` are not numbers and ``1`` is not a boolean. There is one exception: a float without a
+    fraction, such as ``5.0``, is accepted for an integer and returned as an int.
 
     Raises
     ------

@@ -105,7 +105,7 @@ class WaitForLagOperator(JobOperator):
         if event["status"] == "error":
             raise AirflowFailException(event["message"])
         if event["status"] == "timeout":
-            raise AirflowSkipException(f"no lines within {self.max_wait_s:.0f} s")
+            raise AirflowSkipException(f"no lines to score arrived within {self.max_wait_s:.0f} s")
         workers: list[list[int]] = event["workers"]
         return workers
 

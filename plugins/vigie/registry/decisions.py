@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def decided(ledger: Ledger, model: str, kind: str, run_id: str) -> Decision | None:
-    """Return the decision of a kind that a run recorded, or None."""
+    """Return the decision of this kind that the run recorded, or None."""
     key = decision_key(run_id, model, kind)
     found = ledger.decisions(model=model, kind=kind, run_id=run_id)
     return next((d for d in found if d.key == key), None)

@@ -59,7 +59,7 @@ def archive_production_data(services: Services, *, model: ModelFile, run_id: str
 
 
 def _path(paths: ProjectPaths, ledger: Ledger, model: str, run_id: str) -> Path:
-    """Return the path of the run's file, different from the files of other runs."""
+    """Return the path of the run's archive file; no other run uses this path."""
     trigger = decided(ledger, model, "trigger", run_id)
     if trigger is None or trigger.at is None:
         raise DataError(f"{model}: run {run_id} has no trigger decision: nothing to archive")

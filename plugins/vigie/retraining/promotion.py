@@ -71,7 +71,9 @@ def _accepted(ledger: Ledger, model: str, run_id: str) -> Decision:
     if gate is None:
         raise DataError(f"{model}: run {run_id} has no gate decision")
     if gate.verdict != "yes":
-        raise NotEnoughDataError(f"the gate refused {model}: {'; '.join(gate.reasons)}")
+        raise NotEnoughDataError(
+            f"{model}: the gate refused the challenger: {'; '.join(gate.reasons)}"
+        )
     return gate
 
 

@@ -1,4 +1,4 @@
-"""Map errors of vigie to HTTP responses; a full disk of serving is 507 as well."""
+"""Map errors of vigie to HTTP responses. A full disk of database or service returns 507."""
 
 from __future__ import annotations
 

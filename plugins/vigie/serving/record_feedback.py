@@ -78,7 +78,7 @@ def read_label(model: ModelFile, actual: object) -> str:
     Raises
     ------
     FeatureError
-        With the accepted values, if ``actual`` is not one of them.
+        ``actual`` is not an accepted value; the message lists the accepted values.
     """
     if isinstance(actual, str | bool | int):
         text = str(actual).strip().casefold()

@@ -75,7 +75,7 @@ class Serving:
         slot = self.champions.slot(name)
         if slot is None:
             known = ", ".join(self.models) or "none"
-            raise UnknownModelError(f"no model is called {name[:80]!r}; there are: {known}")
+            raise UnknownModelError(f"no model is called {name[:80]!r}; available: {known}")
         return slot
 
     def champion(self, name: str | None = None) -> Served:
@@ -122,7 +122,7 @@ class Serving:
         return result
 
     def problems(self) -> list[str]:
-        """Return the reasons why predictions are not possible now; empty if they are."""
+        """Return the reasons why predictions are not possible now, or an empty list."""
         problems = []
         looked = self.champions.looked_at
         if looked is None or time.monotonic() - looked > STALE_S:

@@ -1,4 +1,4 @@
-"""Fit of one candidate and choice of its decision threshold."""
+"""Fit one candidate and choose its decision threshold."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def _predictions(truth: Bools, contender: Contender) -> tuple[Floats, float]:
 
 
 def _worst(value: float) -> float:
-    """Return the value, or 0 if it is undefined: the worst value of every metric of the gate."""
+    """Return the value, or 0, the worst value of every metric, if it is undefined."""
     return 0.0 if math.isnan(value) else value
 
 

@@ -63,7 +63,7 @@ RATIOS: dict[str, Callable[[Confusion], tuple[Any, Any]]] = {
 
 
 def evaluate(y: ArrayLike, p: ArrayLike, threshold: float, cost: Cost) -> dict[str, float]:
-    """Return every metric of predictions with known labels, ``n_rows`` and ``n_positives``.
+    """Return ``n_rows``, ``n_positives`` and every metric of predictions with known labels.
 
     ``y`` is 1 for the positive label, and ``p`` is its probability. A row is an alarm if
     ``p >= threshold``. Higher is better for ``average_precision``, ``roc_auc``, ``f1``,

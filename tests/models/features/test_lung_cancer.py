@@ -48,5 +48,5 @@ def test_a_missing_age_makes_only_the_dependent_columns_nan(original: pd.DataFra
 
 def test_derivations_are_listed_and_an_unknown_one_is_refused() -> None:
     assert derivations() == ("lung_cancer",)
-    with pytest.raises(DataError, match="there are: lung_cancer"):
+    with pytest.raises(DataError, match="available: lung_cancer"):
         derivation("os")

@@ -1,4 +1,4 @@
-"""Read an index in order with a point in time and ``search_after``, one page at a time."""
+"""Read the documents of an index in order and in batches, with ``search_after``."""
 
 from __future__ import annotations
 

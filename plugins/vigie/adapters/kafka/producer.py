@@ -97,9 +97,9 @@ class KafkaWriter:
                 return
 
     def _failure(self, topic: str, messages: Sequence[Message], call: _Call) -> VigieError:
-        """Return the first failure; drop the producer, which a fatal error makes unusable."""
+        """Convert the first failure to an error of vigie, and discard the producer."""
         first, error = call.first_failure()
-        self._drop()
+        self._drop()  # after a fatal error the producer cannot be used any more
         what = (
             f"{call.delivered} of {len(messages)} messages reached topic {topic!r} at "
             f"{self._cluster.servers}; the first failure is number {first}"

@@ -1,4 +1,4 @@
-"""PostgreSQL: the stores of the records role, one module per store."""
+"""PostgreSQL: the stores, the embedded log index and the embedded stream."""
 
 from vigie.adapters.postgres.deployments import SqlDeployments
 from vigie.adapters.postgres.engine import open_engine

@@ -1,4 +1,4 @@
-"""Read and commit partitions of the embedded stream; each commit checks a fencing number."""
+"""Read and commit partitions of the embedded stream; each commit checks a fencing token."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PAGE = text("""
 def enter(
     engine: Engine, group: str, topic: str, partitions: Sequence[int]
 ) -> dict[int, tuple[int, int]]:
-    """Increment the fencing number of each leased partition; return its offset and new number.
+    """Increment the fencing token of each leased partition; return its offset and new number.
 
     A new group starts at the oldest line. From then on, its position limits ``trim``.
     """

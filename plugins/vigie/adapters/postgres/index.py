@@ -126,7 +126,7 @@ def _insert(connection: Connection, index: str, rows: Sequence[Row]) -> int:
 
 
 def _lock(connection: Connection, index: str) -> dict[str, str]:
-    """Return the mapping of the index and lock it: it cannot be dropped in this transaction."""
+    """Return the mapping of an index; lock the index, so that no other process can drop it."""
     query = _fields(index).with_for_update(read=True, key_share=True)
     fields = connection.execute(query).scalar_one_or_none()
     if fields is None:

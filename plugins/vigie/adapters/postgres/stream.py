@@ -27,7 +27,7 @@ class PgStream:
 
     Base offsets come from ``UPDATE stream_partitions … RETURNING``, which holds a row lock until
     the commit, so offsets have no gaps and become visible in order. The lease of a partition is a
-    session lock, which ends with its process. Every commit also checks a fencing number.
+    session lock, which ends with its process. Every commit also checks a fencing token.
     """
 
     def __init__(self, engine: Engine, now: Callable[[], datetime] = utcnow) -> None:

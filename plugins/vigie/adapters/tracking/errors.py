@@ -34,9 +34,10 @@ _WRONG_HOST = "Invalid Host header"
 
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
-    """Translate errors of MLflow's client: its own, and those of ``requests`` for artifacts.
+    """Translate the errors that MLflow's client raises into errors of vigie.
 
-    Errors without a known code are temporary.
+    The client also raises errors of ``requests``, SQLAlchemy and the operating system. An error of
+    MLflow with an unknown code becomes a TransientError.
     """
     address = without_login(uri)
     from mlflow.exceptions import MlflowException  # The import takes 3 s.

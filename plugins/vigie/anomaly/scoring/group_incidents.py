@@ -1,4 +1,4 @@
-"""Group anomalies into incidents: those of one template within the same ten minutes."""
+"""Group anomalies into incidents: one per template and window of ten minutes."""
 
 from __future__ import annotations
 

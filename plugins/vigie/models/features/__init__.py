@@ -28,12 +28,12 @@ class Derivation(Protocol):
 
 
 def derivations() -> tuple[str, ...]:
-    """Return the names of all derivations."""
+    """Return the names that ``derive`` in a model file accepts."""
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__)))
 
 
 def derivation(name: str) -> Derivation:
     """Return a derivation by name. Raises DataError if there is none."""
     if name not in derivations():
-        raise DataError(f"no derivation is called {name!r}; there are: {', '.join(derivations())}")
+        raise DataError(f"no derivation is named {name!r}; available: {', '.join(derivations())}")
     return cast(Derivation, import_module(f"vigie.models.features.{name}"))

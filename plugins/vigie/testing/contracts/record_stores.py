@@ -1,4 +1,4 @@
-"""Shared parts of the contracts of the records role: stores and predictions."""
+"""Shared parts of the contract tests of the stores."""
 
 from __future__ import annotations
 

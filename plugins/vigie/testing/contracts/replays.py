@@ -1,4 +1,4 @@
-"""The contract of replaying dead letters of stream records that a log index refused."""
+"""The contract of replay: stream records that a log index refused are indexed later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Create the tables of the records, the embedded log index and the embedded stream."""
+"""Create the tables of the stores, the embedded log index and the embedded stream."""
 
 from typing import Any
 
