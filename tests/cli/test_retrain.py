@@ -57,7 +57,7 @@ def test_retrain_without_a_fired_trigger_prints_the_comparison(
 ) -> None:
     vigie("retrain", "--model", NAME)
     services.clock.advance(seconds=1)
-    with pytest.raises(NotEnoughDataError, match="0 unused labelled rows, the trigger needs 1000"):
+    with pytest.raises(NotEnoughDataError, match="rows: 0 unused labelled rows, 1000 needed"):
         vigie("retrain", "--model", NAME)
 
 

@@ -36,7 +36,7 @@ WHILE_SERVING = (
     ("vigie logs export", "Rows in the Parquet file: 100"),
     ("vigie logs deduplicate", "0"),
     ("vigie logs dead-letters", ""),
-    ("vigie logs replay", "Tried 0"),
+    ("vigie logs replay", "Replayed 0"),
     ("vigie drift report --model breast_cancer --hours 6", "drift"),
     ("vigie drift analyze --reference a.csv --current b.parquet --output page.html", "page.html"),
     ("vigie drift analyze --model breast_cancer", "data_drift_report.html"),

@@ -226,7 +226,7 @@ def test_the_documented_user_commands_work(airflow: Callable[..., str], moved: M
     assert status_of_login(url, "ana", "first-password") == 401
     with AirflowApi(url, "ana", "second-password") as viewer:
         assert viewer.import_errors() == []
-        with pytest.raises(TransientError, match="refused"):
+        with pytest.raises(TransientError, match="rejected"):
             viewer.trigger("logs_to_elasticsearch")
     airflow("dags", "reserialize")
     airflow("users", "add-role", "--username", "ana", "--role", "User")

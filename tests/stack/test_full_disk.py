@@ -62,7 +62,7 @@ def test_collection_stops_on_a_full_disk_and_continues_there(
         services.predictions.add(prediction)
     with full(services, "documents"):
         for _ in range(2):
-            with pytest.raises(DiskFullError, match="make room"):
+            with pytest.raises(DiskFullError, match="free disk space"):
                 ingest_logs(services, limit=1000, batch_size=7)
     counts = ingest_logs(services, limit=1000, batch_size=7).counts
     for index in (RAW.name, MESSAGE.name, PERFS.name):

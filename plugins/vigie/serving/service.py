@@ -75,7 +75,7 @@ class Serving:
         slot = self.champions.slot(name)
         if slot is None:
             known = ", ".join(self.models) or "none"
-            raise UnknownModelError(f"no model is called {name[:80]!r}; available: {known}")
+            raise UnknownModelError(f"no model is named {name[:80]!r}; available: {known}")
         return slot
 
     def champion(self, name: str | None = None) -> Served:
