@@ -1,4 +1,4 @@
-"""Read and commit the partitions whose leases a worker or a follower holds.
+"""Read and commit the partitions of a topic whose leases this process holds.
 
 Partitions are assigned directly, without membership in a Kafka group. The successor of a killed
 process therefore starts within 0.06 s; a subscription would wait until the session of the dead
