@@ -63,7 +63,7 @@ class LoggedPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The true outcome of a prediction; ``seq`` is 1 for the first label, more for corrections."""
+    """The true outcome of a prediction; ``seq`` is 1 for the first label, then higher."""
 
     transaction_id: str
     actual: str

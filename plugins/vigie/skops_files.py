@@ -60,8 +60,8 @@ def _skops() -> Any:
     The import lists every estimator of scikit-learn, which loads torch if it is installed (560 MB,
     3 s). scikit-learn skips a back end that cannot be imported, so torch is hidden. The import also
     looks up 300 names of scipy in the loaded modules, in the order of ``sys.modules``, and
-    Airflow's deprecated modules emit a warning for each name (7 s). Moved to the end of
-    ``sys.modules``, they are not searched.
+    Airflow's deprecated modules emit a warning for each name (7 s). They are therefore moved to the
+    end of ``sys.modules``, which the search does not reach.
     """
     found = sys.modules.get("skops.io")
     if found is not None and hasattr(found, "loads"):

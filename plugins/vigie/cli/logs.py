@@ -188,7 +188,7 @@ def export(
 
 @app.command("dead-letters")
 def dead_letters(
-    limit: Annotated[int, typer.Option(min=0, help="Number of dead letters to list.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="Maximum number of dead letters to list.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
     """List the dead letters with their reasons."""

@@ -31,11 +31,13 @@ def retrain(
     ] = None,
     drift_share: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Train if the share of drifted columns exceeds it."),
+        typer.Option(
+            min=0, max=1, help="Train if the share of drifted columns exceeds this value."
+        ),
     ] = None,
     performance_floor: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Train if the performance metric is below it."),
+        typer.Option(min=0, max=1, help="Train if the performance metric is below this value."),
     ] = None,
     run_id: Annotated[
         str | None, typer.Option(help="Continue the interrupted run with this id.")

@@ -126,7 +126,7 @@ def _document(spec: IndexSpec, document_id: str, values: Mapping[str, Any]) -> D
 
 
 def _has_message(entry: ApiLogEntry) -> bool:
-    """Return whether an entry contains input and result; that of a refused call does not.
+    """Return whether an entry contains input and result; a refused call has no result.
 
     Raises
     ------

@@ -93,7 +93,7 @@ def batches(letters: Sequence[Document]) -> Iterator[Sequence[Document]]:
 def _by_kind(
     index: LogIndex, handlers: Mapping[str, ReplayHandler], limit: int | None
 ) -> tuple[dict[str, list[Document]], int]:
-    """Return the dead letters to try, grouped by kind, and the number of the other ones."""
+    """Return the dead letters to try, grouped by kind, and the number of the others."""
     found: dict[str, list[Document]] = defaultdict(list)
     others = taken = 0
     for letter in index.scan(DEAD_LETTERS.name):

@@ -17,7 +17,7 @@ POLL_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DagRun:
-    """A run as the API describes it."""
+    """A DAG run as returned by Airflow's REST API."""
 
     dag_id: str
     run_id: str

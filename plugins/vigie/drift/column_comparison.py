@@ -91,7 +91,7 @@ def _shift(body: Mapping[str, Any], sample: Floats, values: Floats) -> float | N
 def _only_missing(
     common: Mapping[str, Any], body: Mapping[str, Any], n: int, n_missing: int, min_rows: int
 ) -> ColumnVerdict:
-    """Compare only the shares of missing values; an unchanged share leaves the column unknown."""
+    """Compare only the shares of missing values; if they are equal, the verdict is unknown."""
     shares = np.array([body["n_missing"], body["n"]]), np.array([n_missing, n])
     usable = min(n, body["n"])
     notes = (

@@ -87,7 +87,7 @@ def external_database(settings: Settings) -> str | None:
 def ensure_database(settings: Settings, *, echo: Echo) -> Settings:
     """Return settings whose database is running and migrated to this version.
 
-    If the embedded PostgreSQL is used and not running, it is started, but no other program is. An
+    If the embedded PostgreSQL is used and not running, only PostgreSQL is started. An
     external database is only migrated. Only commands call this function.
     """
     if (external := external_database(settings)) is not None:

@@ -113,7 +113,7 @@ def _adapter() -> TypeAdapter[ModelFile]:
 
 
 def _named(tables: Any) -> Any:
-    """Return the tables ``[features.NAME]`` as a list of tables that carry their names."""
+    """Return the tables ``[features.NAME]`` as a list of tables that contain their names."""
     if not isinstance(tables, dict):
         return tables
     return [{NAME_KEY: n, **t} if isinstance(t, dict) else t for n, t in tables.items()]

@@ -1,7 +1,7 @@
 """The model file (``models/NAME.toml``), in which a user describes a model.
 
-The annotations state what a file may hold; :mod:`vigie.models.loading` validates a file against
-them. An instance that code makes is not validated.
+The annotations state which values are allowed; :mod:`vigie.models.loading` validates a file against
+them. Instances created by code are not validated.
 """
 
 from __future__ import annotations
@@ -165,16 +165,16 @@ class Feature:
     Parameters
     ----------
     min, max
-        Smallest and largest value that a request may carry (numbers only); None: no limit.
+        Smallest and largest allowed value of a number; None: no limit.
     categories
-        The values that a ``category`` takes.
+        The allowed values of a ``category``.
     required
-        Whether a request must carry the feature; the pipeline imputes an optional one.
+        Whether a request must contain the feature; a missing optional feature is imputed.
     column
         Its column in the reference table; empty: the name.
     values
-        What the values of the reference table mean, e.g. ``{"M": 1, "F": 0}``; a value that is not
-        listed means itself.
+        Replacements for values of the reference table, e.g. ``{"M": 1, "F": 0}``; other values are
+        used unchanged.
     title
         The label in the form; empty: the name.
     """
@@ -241,8 +241,8 @@ class Cost:
 class ModelFile:
     """The content of a model file.
 
-    ``accepted`` are inputs that a request may carry and that are logged, but that the model does
-    not use. ``positive_value`` and ``negative_value`` are the values of the target column.
+    ``accepted`` lists inputs that a request may contain and that are logged, but not used by the
+    model. ``positive_value`` and ``negative_value`` are the values of the target column.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)

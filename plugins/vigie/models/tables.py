@@ -108,9 +108,9 @@ def row_fractions(frame: pd.DataFrame, columns: Sequence[str], salt: str) -> NDA
 
     Equal rows get equal numbers in any row order, in any process and on any machine. The dtype of
     a column has no influence: 1, 1.0 and True are equal, and so are all missing values. A split
-    that compares these numbers with a share therefore keeps each row on its side when rows are
-    added. The order of ``columns`` matters. Different salts make splits for different purposes
-    independent.
+    that compares these numbers with a share therefore keeps each row in its part when rows are
+    added. The order of ``columns`` matters. Splits with different salts are independent of each
+    other.
     """
     import numpy as np
 

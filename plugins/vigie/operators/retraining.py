@@ -47,7 +47,7 @@ def candidates_of(folder: Path, model: str) -> list[str]:
 
 
 class CheckTriggersOperator(ModelOperator):
-    """Evaluate the triggers; skip the model if it is not to be trained."""
+    """Evaluate the triggers; skip the model if it must not be trained."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.retraining.evaluate_triggers import evaluate_triggers

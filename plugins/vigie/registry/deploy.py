@@ -206,7 +206,7 @@ def _record(
     reasons: Sequence[str],
     evidence: Mapping[str, Any],
 ) -> None:
-    """Record a decision; ``key`` applies only without a run."""
+    """Record a decision; without a run, its key in the ledger is ``key``."""
     model, kind, run_id = decision.model, decision.kind, decision.run_id
     ledger.record(
         Decision(

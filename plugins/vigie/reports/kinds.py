@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportKind:
-    """A kind of report: its name, with which its files begin, and the selection of its data.
+    """A kind of report: its name, which begins its file names, and a function for its data.
 
     ``data`` raises NotEnoughDataError if the window does not have what the report shows.
     """

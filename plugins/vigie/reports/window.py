@@ -63,7 +63,7 @@ class ReportRun:
 class Window:
     """The predictions of a report run and the version that they are compared with.
 
-    :func:`load_window` makes it. The tables are built on first use and then kept.
+    Created by :func:`load_window`. The tables are built on first use and then kept.
     """
 
     run: ReportRun
@@ -77,7 +77,7 @@ class Window:
 
     @cached_property
     def current(self) -> pd.DataFrame:
-        """The features as the requests carried them, without validation."""
+        """The features of the requests, before validation."""
         names = list(self.model.feature_names)
         cells = [[row.prediction.features.get(name) for name in names] for row in self.rows]
         return pd.DataFrame(cells, columns=names)

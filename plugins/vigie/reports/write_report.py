@@ -68,8 +68,8 @@ class CleanupResult(JobResult):
 def cleanup_old_reports(services: Services, *, max_reports: int = 10) -> CleanupResult:
     """Delete all but the ``max_reports`` newest reports of each kind and model.
 
-    The time in the file name decides which are newest. Other files, folders and links stay. The
-    stored verdicts of older runs are deleted as well.
+    The time in the file name decides which are newest. Other files, folders and links are kept. The
+    stored verdicts of older runs are also deleted.
     """
     found: dict[tuple[str, str], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     folder = services.paths.reports

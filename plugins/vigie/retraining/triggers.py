@@ -48,7 +48,7 @@ class Check:
     ledger: Ledger
 
     def served(self, champion: Deployment) -> Iterable[LabelledPrediction]:
-        """Yield the predictions that the champion answered since its deployment."""
+        """Yield the predictions that the champion has made since its deployment."""
         rows = self.predictions.window(self.model.name, since=champion.deployed_at)
         return (row for row in rows if row.prediction.model_version == champion.version)
 

@@ -52,7 +52,7 @@ class ReportData:
 
 
 class ReportRenderer(Protocol):
-    """A renderer of reports as HTML and JSON, which show the verdicts that it is given."""
+    """Writes the given data and verdicts of a report as HTML and JSON files."""
 
     def write(self, kind: str, data: ReportData, html: Path) -> Path:
         """Write ``html`` and a JSON file of the same name, each atomically; return ``html``.

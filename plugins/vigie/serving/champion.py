@@ -186,7 +186,7 @@ class Champions:
         self.looked_at = time.monotonic()
 
     def _champion(self, name: str) -> tuple[Deployment | None, str | None]:
-        """Return the champion; with its copy on disk, also the error of the database."""
+        """Return the champion, or its copy on disk and the error if the database is down."""
         try:
             return self._services.deployments.champion(name), None
         except TransientError as exc:

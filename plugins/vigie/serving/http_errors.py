@@ -1,4 +1,4 @@
-"""Map errors of vigie to HTTP responses. A full disk of database or service returns 507."""
+"""Map errors of vigie to HTTP responses; the status for a full disk is 507."""
 
 from __future__ import annotations
 

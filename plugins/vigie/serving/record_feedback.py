@@ -41,8 +41,9 @@ def record_feedback(
 ) -> FeedbackResult:
     """Store the label of a prediction; a different second label corrects the first.
 
-    Both labels are kept and the latest one counts. On failure nothing is stored. :func:`read_label`
-    describes the values of ``actual``; ``source`` is the label's origin, e.g. ``api`` or ``page``.
+    Both labels are kept and the latest one is used. On failure nothing is stored.
+    :func:`read_label` describes the values of ``actual``; ``source`` is the origin of the label,
+    e.g. ``api`` or ``page``.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def record_feedback(
 
 
 def read_label(model: ModelFile, actual: object) -> str:
-    """Return the model's label that ``actual`` means; upper and lower case are equal.
+    """Return the model's label that ``actual`` means; case is ignored.
 
     The model's own labels are compared first, then 1 / 0, true / false and yes / no.
 

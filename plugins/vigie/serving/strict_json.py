@@ -97,7 +97,7 @@ def _replay(messages: list[Message], receive: Receive) -> Callable[[], Any]:
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """Return the body as a JSON object. NaN and Infinity are left to the feature validation.
+    """Return the body as a JSON object; NaN and Infinity are rejected later, as features.
 
     Raises
     ------

@@ -166,7 +166,7 @@ def _check_columns(servable: ServableModel) -> None:
     expected = [*base, *(name for name in design.numbers if name not in base)]
     found = list(getattr(servable.pipeline, "feature_names_in_", ()))
     if found != expected:
-        raise DataError(f"{MODEL}: trained on columns that {SCHEMA} does not list: {found[:5]}…")
+        raise DataError(f"{MODEL}: trained on the columns {found}, but {SCHEMA} lists {expected}")
     if list(getattr(servable.pipeline, "classes_", ())) != [0, 1]:
         raise DataError(f"{MODEL}: expected a classifier with the classes 0 and 1")
 

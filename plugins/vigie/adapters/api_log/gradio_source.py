@@ -174,7 +174,7 @@ def checked_batch(answer: Any, offset: int, limit: int) -> LogBatch:
     Raises
     ------
     DataError
-        The response is malformed, too large, or starts at another offset.
+        The response is malformed, too large, or does not start at ``offset``.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get("lines"), list):
         raise DataError(f"{API}: expected an object with the list 'lines', found {_kind(answer)}")

@@ -66,7 +66,7 @@ def read_manifest(folder: Path, model: str, version: int) -> tuple[bytes, dict[s
 
 
 def verified_files(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
-    """Return the content of each file; raise DataError if one is missing, altered or extra."""
+    """Return the content of each file; raise DataError if one is missing, altered or unlisted."""
     found = {p.name for p in folder.iterdir()} - {MANIFEST}
     if extra := sorted(found - set(entries)):
         raise DataError(f"{folder / extra[0]}: extra: the manifest does not list this file")

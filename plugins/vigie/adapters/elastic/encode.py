@@ -72,7 +72,7 @@ def _below_millisecond(document: Document) -> int:
 
 
 def encoded(documents: Iterable[Document], rejected: list[Rejection]) -> Iterator[Entry]:
-    """Yield the entry of each document; add one that cannot be sent to ``rejected`` instead."""
+    """Yield the entry of each document; collect those that cannot be sent in ``rejected``."""
     for document in documents:
         entry = encode(document)
         if isinstance(entry, Entry):

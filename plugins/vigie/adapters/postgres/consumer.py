@@ -42,7 +42,7 @@ _PAGE = text("""
 def enter(
     engine: Engine, group: str, topic: str, partitions: Sequence[int]
 ) -> dict[int, tuple[int, int]]:
-    """Increment the fencing token of each leased partition; return its offset and new number.
+    """Increment the fencing token of each leased partition; return its offset and new token.
 
     A new group starts at the oldest line. From then on, its position limits ``trim``.
     """

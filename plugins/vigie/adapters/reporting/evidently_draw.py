@@ -30,7 +30,7 @@ _effects: ContextVar[Effects] = ContextVar("effects")
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Evidently's page and metrics; None if it refused, and then ``refusal`` is the reason."""
+    """Evidently's page and metrics; if Evidently raised an error, None and the ``refusal``."""
 
     html: str | None = None
     metrics: list[dict[str, Any]] | None = None
@@ -109,7 +109,7 @@ def summary_preset() -> Any:
 
 
 def drift_preset(drift_share: float, threshold: float) -> Any:
-    """Return the drift preset with a test that shows our verdict on each column.
+    """Return the drift preset with a test that shows vigie's verdict on each column.
 
     Evidently's own tests depend on the number of rows and are not corrected for the number of
     columns, so its page could contradict the verdict.

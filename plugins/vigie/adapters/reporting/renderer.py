@@ -1,4 +1,4 @@
-"""Write reports: our summary, and Evidently's charts below it if Evidently can draw them.
+"""Write reports: a summary, and Evidently's charts below it if Evidently can draw them.
 
 :data:`KINDS` has one function per kind of report.
 """

@@ -99,7 +99,7 @@ class LogIsolationForest:
         return scores
 
     def explain(self, line: str) -> list[TokenLoss]:
-        """Return the tokens, sorted by their rarity plus that of the pair ending with them."""
+        """Return the tokens by rarity; the rarity of the pair that a token ends is added."""
         words = tokens(line)
         pairs = [" ".join(pair) for pair in pairwise(words)]
         single = self._rarity[0][_hashed(words, 1).indices]

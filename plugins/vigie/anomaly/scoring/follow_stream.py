@@ -226,7 +226,7 @@ class _Follower:
             raise error
 
     def _report_if_due(self) -> None:
-        """Call ``on_result`` when lines stopped arriving or the interval passed, if all is up."""
+        """Call ``on_result`` if no line arrives or the interval passed, except in an outage."""
         now, read = time.monotonic(), self.total.counts.read
         is_quiet = read > self.reported and now - self.active_at >= self.wait_s
         if self.trouble is None and (is_quiet or now - self.reported_at >= _REPORT_S):

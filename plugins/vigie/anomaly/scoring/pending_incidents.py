@@ -31,7 +31,7 @@ class PendingSpan:
 
 
 def mark_pending(state: StateStore, index: str, topic: str, partition: int, since: str) -> None:
-    """Mark the anomalies of a partition from ``since`` on as not grouped."""
+    """Mark the anomalies of a partition as not grouped, starting at ``since``."""
     key = state_keys.pending_incidents(index, topic, partition)
     known = state.get(key) or {}
     number = int(known.get("number", 0))

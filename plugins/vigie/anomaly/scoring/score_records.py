@@ -45,8 +45,8 @@ _STAMP = re.compile(
 class ScoredBatch:
     """The result of scoring a batch.
 
-    ``documents[i]`` belongs to ``records[i]``. ``poison`` contains the records that are no lines of
-    text, and ``thresholds`` the thresholds after the batch.
+    ``documents[i]`` belongs to ``records[i]``. ``poison`` contains the records that are not lines
+    of text, and ``thresholds`` the thresholds after the batch.
     """
 
     records: list[StreamRecord]

@@ -33,7 +33,7 @@ class LagResult(JobResult):
 
     @property
     def is_ready(self) -> bool:
-        """Whether lines wait and a detector is deployed."""
+        """Whether uncommitted lines exist and a detector is deployed."""
         return self.lag > 0 and self.model_version is not None
 
     def workers(self, n: int) -> list[list[int]]:
@@ -56,8 +56,8 @@ def stream_lag(
 ) -> LagResult:
     """Count the lines that ``group`` has not committed; 0 if the topic does not exist.
 
-    ``model_version`` is None if no version of the detector is deployed. A run could then only be
-    skipped, so waiting lines must not start one.
+    ``model_version`` is None if no version of the detector is deployed. Uncommitted lines must not
+    start a run in that case, because its tasks would be skipped.
     """
     lag = services.stream.lag(group, topic)
     champion = services.deployments.champion(detector)

@@ -21,8 +21,8 @@ EXPERIMENT = "anomaly-detection"
 class TrainingLines:
     """Templates of a sample in three parts: 80 % to train, 10 % to calibrate, 10 % to test.
 
-    The position of a line determines its part. The split holds out lines, not templates: the parts
-    share templates, as the lines of two days do.
+    The position of a line determines its part. The split holds out lines, not templates, so a
+    template can be in all parts.
     """
 
     train: Counter[str]
