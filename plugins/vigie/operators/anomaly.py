@@ -77,7 +77,7 @@ class WaitForLagOperator(JobOperator):
             if lag.is_ready:
                 return lag.workers(workers or settings.stream.workers)
             if lag.lag:
-                log.warning("%d records are not scored, because no version of %s is deployed", lag.lag, self.detector)
+                log.warning("%d records wait for a deployed version of %s", lag.lag, self.detector)
         self._wait(workers)
 
     def _wait(self, workers: int | None) -> NoReturn:
