@@ -1,7 +1,7 @@
 """Print docs/architecture.md with an up-to-date list of modules.
 
-The text above the marker is written by hand. The list below it has the first line of each module's
-docstring. ``make docs`` writes the page; ``tests/docs/test_pages.py`` compares it.
+The text above the marker is written by hand. The list below the marker has the first paragraph of
+each module's docstring. ``make docs`` writes the page; ``tests/docs/test_pages.py`` checks it.
 """
 
 from __future__ import annotations

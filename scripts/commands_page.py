@@ -1,6 +1,6 @@
 """Print docs/commands.md: every command with its options, generated from the help texts.
 
-``make docs`` writes the page; ``tests/docs/test_pages.py`` compares it.
+``make docs`` writes the page; ``tests/docs/test_pages.py`` checks it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def make_targets(makefile: str) -> dict[str, list[str]]:
 
 
 def section(path: tuple[str, ...], command: Any, targets: dict[str, list[str]]) -> str:
-    """Return the section of one command."""
+    """Return the Markdown section of one command: synopsis, help text, options."""
     context = command.make_context(path[-1], [], resilient_parsing=True)
     arguments = [
         f"[{p.name.upper()}]{'…' * (p.nargs != 1)}" if not p.required else p.name.upper()
@@ -104,7 +104,7 @@ def section(path: tuple[str, ...], command: Any, targets: dict[str, list[str]]) 
 
 
 def table(command: Any, context: Any) -> Iterator[str]:
-    """Yield the lines of the table of options."""
+    """Yield the lines of the table of a command's options; nothing without options."""
     records = [p.get_help_record(context) for p in command.params]
     if any(records):
         yield "| option | |"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # make pipeline-elasticsearch-up | -down: Elasticsearch and Kibana of the Compose stack on 127.0.0.1.
-# Without Docker, the local Elasticsearch node of `make services`.
+# Without Docker, use the local Elasticsearch node of `make services`.
 set -eu
 cd "$(dirname "$0")/.."
 

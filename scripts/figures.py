@@ -1,6 +1,6 @@
-"""Print the size and structure of ``plugins/vigie`` next to their limits; exit with 1 above one.
+"""Print size and structure of ``plugins/vigie`` with limits; exit with 1 if one is exceeded.
 
-``tests/test_figures.py`` checks the same figures. Run it with::
+``tests/test_figures.py`` checks the same figures. Run this script with::
 
     .venv/bin/python -I scripts/figures.py
 """
@@ -52,7 +52,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured value with its limit and, if it is above, the places to look at."""
+    """A measured value, its limit, and the places that exceed the limit."""
 
     name: str
     value: float
@@ -132,10 +132,10 @@ def import_circles(graph: Graph) -> list[list[str]]:
 
 
 def repeated_names(modules: Iterable[Module]) -> dict[str, list[str]]:
-    """Return file names that repeat although they do not stand for one role.
+    """Return the file names that repeat although their modules do not serve one role.
 
     A name may occur in several of `roles/`, `testing/`, `testing/contracts/`, each technology of
-    `adapters/` and the entry points. A module of any other package shares its name with none.
+    `adapters/` and the entry points. Elsewhere, each file name must be unique.
     """
     folders: dict[str, list[str]] = defaultdict(list)
     for module in modules:
@@ -169,7 +169,7 @@ def _is_stub(statement: ast.stmt) -> bool:
 
 
 def figures(package: Path) -> list[Figure]:
-    """Measure the package."""
+    """Measure the package in a folder; return every figure with its limit."""
     everything = read_modules(package)
     modules = [module for module in everything if not module.is_package]
     return [*_structure(everything, modules), *_sizes(everything, modules)]
@@ -204,7 +204,7 @@ def _sizes(everything: list[Module], modules: list[Module]) -> Iterator[Figure]:
 
 
 def main() -> int:
-    """Print each figure with its limit, and what is above it."""
+    """Print each figure with its limit and with the places that exceed the limit."""
     measured = figures(ROOT / "plugins" / "vigie")
     for figure in measured:
         mark = "" if figure.is_met else "  <- too many"

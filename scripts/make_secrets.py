@@ -1,9 +1,9 @@
 """``make secrets``: add the secrets that docker-compose.yml requires to ``.env`` (mode 600).
 
 Existing values in ``.env`` are kept, and generated values are never printed. The script also
-creates the folders that containers write to, makes their user the owner, and makes the files that
-containers read readable for all users, because the images have different users. It uses only
-Python's standard library, because it runs before anything is installed.
+creates the folders that containers write to, sets the containers' user as the owner, and makes the
+files that containers read readable for all users, because the images have different users. The
+script uses only Python's standard library, because it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def user_of_containers(root: Path) -> int:
 
 
 def make_folders(root: Path, user: int) -> list[str]:
-    """Create the mounted folders and set their owner; return those with another owner.
+    """Create the mounted folders and set their owner; return the folders with another owner.
 
     Docker would create missing folders with root as the owner.
     """
@@ -157,7 +157,7 @@ def chown_command(foreign: list[str], user: int) -> str:
 
 
 def make_readable(root: Path) -> list[str]:
-    """Make the files that containers read readable for all; return what could not be changed."""
+    """Let all users read the files for the containers; return the paths where this failed."""
     return [
         name for name in READ_BY_CONTAINERS if not all(map(_make_readable, _below(root / name)))
     ]

@@ -8,8 +8,8 @@ are synthetic (shuffled tokens, unseen tokens), because there are no labels.
 
 A detector is promoted if it separates normal and synthetic lines at least as well as the champion.
 Otherwise the champion remains deployed, and the run still succeeds. `vigie why --model NAME` prints
-the metrics of both. The losses and thresholds are in MLflow, in the experiment `anomaly-detection`
-(or `MLFLOW_EXPERIMENT_NAME`).
+the metrics of both versions. The losses and thresholds are in MLflow, in the experiment
+`anomaly-detection` (or `MLFLOW_EXPERIMENT_NAME`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """### Report on data quality, drift and performance every six hours
 
 For each model file: `data_quality_report`, `data_drift_report` and `model_performance_report` →
-`decide`. Afterwards, even if a task failed: `cleanup_old_reports` (keeps the newest `MAX_REPORTS`
+`decide`. Afterwards, even if a task failed: `cleanup_old_reports` (keeps the `MAX_REPORTS` newest
 reports of each kind) and `push_metrics`.
 
 The window is the data interval of the run (six hours), or the last `hours` before a manual run.
@@ -54,7 +54,7 @@ SCHEDULE = CronDataIntervalTimetable("0 */6 * * *", timezone="UTC")
             type=["null", "number"],
             minimum=0,
             maximum=1,
-            description="The data has drifted if more than this share of columns has. "
+            description="The data has drifted if more than this share of columns has drifted. "
             "Empty: DRIFT_THRESHOLD if set, else the model file.",
         ),
     },

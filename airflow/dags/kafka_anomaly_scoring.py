@@ -9,7 +9,7 @@ pause the DAG.
 
 Each line becomes a document of `mozilla-clogs-index` with `anomaly_score`, `is_anomaly`,
 `threshold_used`, `mean_score`, `std_score`, its template and, for an anomaly, the tokens that
-contribute most to the score. A message that is not a line of text goes to `vigie-dead-letters`.
+contribute most to the score. A message that is not a line of text becomes a dead letter.
 Anomalies of one template within ten minutes become one document of `vigie-incidents`. Offsets are
 committed after the lines are stored, together with the state of the threshold: a rerun changes
 neither counts nor thresholds.

@@ -2,7 +2,7 @@
 
 `check_prerequisites` → `ingest_logs` → `export_dataset` → `push_metrics`
 
-Read the lines that were added to `/logs_api` of the served model since the last run, and write to
+Read the lines that were added to `/logs_api` of the served model since the last run, and write to:
 
 | index | contents |
 |---|---|
@@ -47,7 +47,7 @@ SCHEDULE = "*/5 * * * *"
             type="integer",
             minimum=1,
             maximum=1_000_000,
-            description="Maximum number of lines. The next run continues after the last one.",
+            description="Maximum number of lines. The next run continues after the last line.",
         ),
         "filter_pattern": Param(
             None,

@@ -6,8 +6,8 @@ For each model file: `check_triggers` → `backup_current_model` → `merge_trai
 
 A model is trained if any trigger fires: enough new labelled rows, drift, performance below its
 floor, a request (`force`), or no champion yet. If no trigger fires, the tasks of the model are
-skipped. If the gate refuses the challenger, the promotion is skipped, the champion stays, and the
-run still succeeds. `vigie why --model MODEL` prints the reasons.
+skipped. If the gate refuses the challenger, the promotion is skipped, the champion remains, and
+the run still succeeds. `vigie why --model MODEL` prints the reasons.
 """
 
 from __future__ import annotations

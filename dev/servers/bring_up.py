@@ -1,4 +1,4 @@
-"""Start every server that this machine can run, and stop them."""
+"""Start and stop the servers that this machine can run."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ SERVERS: Mapping[str, Server] = {server.name: server for server in _IN_START_ORD
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """State of one server after a start; if it is not running, ``version`` is empty."""
+    """State of one server after a start; ``version`` is empty if the server is not running."""
 
     name: str
     version: str
-    note: str  # "started", "was running", or the reason why it is not running
+    note: str  # "started", "was running", or why the server is not running
     failed: bool = False
 
 
 def bring_up(
     root: Path, servers: Sequence[Server], notify: Notify, *, install: bool = True
 ) -> list[Outcome]:
-    """Start the servers that are not running, and wait until each one answers a request.
+    """Start the servers that are not running, and wait until each of them answers.
 
-    A server that cannot be installed or does not start does not affect the others.
+    A server that cannot be installed or does not start does not affect the other servers.
     """
     with _exclusive(root) as site:
         problems: dict[str, VigieError] = {}

@@ -21,7 +21,7 @@ def find_program(name: str) -> str | None:
 
 
 def find_postgres(name: str) -> str | None:
-    """Return the path of a PostgreSQL program: version 15 if installed, else the newest."""
+    """Return the path of a program of PostgreSQL 15 or, if missing, of the newest later version."""
     found = {
         int(path.parents[1].name): path
         for path in _POSTGRES.glob(f"*/bin/{name}")

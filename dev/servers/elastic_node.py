@@ -37,7 +37,7 @@ classname=org.elasticsearch.transport.netty4.Netty4Plugin
 
 
 class ElasticNode(Server):
-    """Elasticsearch without the unpublished modules: security, ILM, scripts, SQL, ``GET /``."""
+    """Elasticsearch without modules that Maven lacks: security, ILM, scripts, SQL, ``GET /``."""
 
     name = "elasticsearch"
     ports = {"elasticsearch": 19200, "elasticsearch_transport": 19300}  # noqa: RUF012

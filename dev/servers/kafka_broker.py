@@ -91,7 +91,7 @@ class KafkaBroker(Server):
 
 
 def _cluster_id() -> str:
-    """Return a random cluster id that does not start with a dash, which reads as an option."""
+    """Return a random cluster id without a leading dash, which would start an option."""
     while True:
         made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not made.startswith("-"):

@@ -21,7 +21,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def process_of(site: Site, name: str) -> psutil.Process | None:
-    """Return the running process of a server, or None."""
+    """Return the process of a server; None if the server is not running."""
     pid, started = site.pids.get(name), site.started.get(name)
     if pid is None or started is None:
         return None

@@ -29,7 +29,7 @@ class _DebianServer(Server):
             debian.install(self.program, self.program, notify, allowed=install)
 
     def listen(self, site: Site) -> list[str]:
-        """Return the program and the option for its address."""
+        """Return the path of the program and the option that sets its listen address."""
         address = f"--web.listen-address={LOOPBACK}:{site.ports[self.name]}"
         return [find_program(self.program) or self.program, address]
 

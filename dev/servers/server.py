@@ -26,7 +26,7 @@ class Server(ABC):
         Raises
         ------
         SettingsError
-            If this machine cannot run it; the message contains a remedy.
+            If this machine cannot run the program; the message contains a remedy.
         """
 
     def prepare(self, site: Site) -> None:  # noqa: B027  (optional)
@@ -54,5 +54,5 @@ class Server(ABC):
         Raises
         ------
         TransientError
-            If it does not answer.
+            If the server does not answer.
         """

@@ -15,7 +15,7 @@ from vigie.local.ports import is_free
 
 _HEADER = """\
 # Written by `make services`: ports, passwords and addresses of the real servers for tests.
-# [urls] lists the running servers, [skipped] the reasons why others are not running.
+# [urls] lists the running servers, [skipped] the reasons why the other servers are not running.
 """
 _TABLES = ("ports", "secrets", "urls", "versions", "skipped", "pids", "started")
 
@@ -61,7 +61,7 @@ class Site:
         return self.secrets.setdefault(name, token_urlsafe(24))
 
     def claim(self, name: str, default: int) -> int:
-        """Return a port for a stopped server: the saved one if free, else the next free one."""
+        """Return a port for a stopped server: the saved port or, if used, the next free one."""
         taken = {port for owner, port in self.ports.items() if owner != name}
         first = self.ports.get(name, default)
         candidates: list[int] = [first, *range(default, default + 1000)]
@@ -72,13 +72,13 @@ class Site:
         raise SettingsError(f"no free port found for {name}, starting from {default}")
 
     def forget(self, name: str, reason: str) -> None:
-        """Record that a server is not running, with the reason."""
+        """Store the reason why a server is not running, and delete its address and process."""
         for table in (self.urls, self.versions, self.pids, self.started):
             table.pop(name, None)
         self.skipped[name] = reason
 
     def write(self) -> None:
-        """Write the file atomically."""
+        """Write ``services.toml`` atomically, with mode 0600."""
         lines = [_HEADER]
         for name in _TABLES:
             table = getattr(self, name)
@@ -89,7 +89,7 @@ class Site:
 
 
 def read_site(root: Path) -> Site:
-    """Read the saved state of a checkout's servers; empty before the first ``make services``.
+    """Return the saved state of a checkout's servers; empty before the first ``make services``.
 
     Raises
     ------

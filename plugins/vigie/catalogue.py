@@ -1,7 +1,8 @@
 """Catalogue of all metrics, used by jobs, dashboards, alert rules and tests.
 
-Every series has its own labels and those of its group: ``job`` (the DAG) and often ``model``. Names
-start with ``vigie_`` and end with a unit, except the three drift metrics, whose names are older.
+Every series has the labels of its metric and of its push group: ``job`` (the DAG) and often
+``model``. Names start with ``vigie_``, except those of the three oldest drift metrics. The name of
+a quantity ends with its unit if it has one.
 """
 
 from __future__ import annotations
@@ -160,9 +161,9 @@ PERFORMANCE_DEGRADED = gauge(
     "vigie_performance_degraded", "1 if the performance is below its floor, else 0", "model"
 )
 LABELLED_ANSWERS = gauge(
-    "vigie_labelled_answers_rows", "Predictions of the champion that have a label", "model"
+    "vigie_labelled_answers_rows", "Labelled predictions of the champion in the window", "model"
 )
-REPORT_ROWS = gauge("vigie_report_rows", "Current rows of the newest report", "model", "report")
+REPORT_ROWS = gauge("vigie_report_rows", "Current rows in the newest report", "model", "report")
 REPORTS_KEPT = gauge("vigie_reports_kept_files", "Number of reports in the reports folder")
 
 # kafka_anomaly_scoring

@@ -25,7 +25,7 @@ class VigieError(Exception):
 
 
 class PermanentError(VigieError):
-    """A retry would fail again; the input, the code or the settings must be corrected."""
+    """A retry would fail again until the input, the code or the settings are corrected."""
 
 
 class SettingsError(PermanentError):
@@ -35,7 +35,8 @@ class SettingsError(PermanentError):
 class RefusedMessageError(PermanentError):
     """The stream permanently refused a message.
 
-    ``first`` is the index of the message in the call. Later messages may not have been written.
+    ``first`` is the index of the refused message among the messages of the call. It is unknown
+    whether later messages were written.
     """
 
     def __init__(self, message: str, *, first: int, is_too_large: bool = False) -> None:
@@ -49,7 +50,7 @@ class DataError(PermanentError):
 
 
 class UnknownTransactionError(DataError):
-    """Feedback has a transaction id that no prediction has."""
+    """No stored prediction has the transaction id of the feedback."""
 
     def __init__(self, transaction_id: str) -> None:
         super().__init__(
@@ -66,11 +67,11 @@ class TransientError(VigieError):
 
 
 class DiskFullError(TransientError):
-    """A local disk or the server's disk is full; existing data is intact."""
+    """A local disk or the disk of a server is full; existing data is intact."""
 
 
 class UndeliveredError(TransientError):
-    """The messages of a call from index ``first`` on may or may not have been written."""
+    """It is unknown whether the messages of a call were written, from index ``first`` on."""
 
     def __init__(self, message: str, *, first: int) -> None:
         super().__init__(message)
@@ -78,7 +79,7 @@ class UndeliveredError(TransientError):
 
 
 class ConflictError(VigieError):
-    """Another process changed the data first, or holds the lock."""
+    """Another process changed the data first, or holds the required lock."""
 
     exit_code = 4
 

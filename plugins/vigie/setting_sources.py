@@ -13,10 +13,10 @@ from vigie.errors import SettingsError
 def merged_values(
     root: Path, known: Set[str], overrides: Mapping[str, str], override_source: str
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Merge the sources; return the value and the source of each known variable that is set.
+    """Merge the sources; return the values and the names of their sources, both by variable name.
 
-    An empty variable counts as unset, because Compose passes ``${VAR:-}`` as an empty variable. An
-    empty override resets its variable to the default.
+    An empty override resets its variable to the default. In any other source, an empty variable
+    counts as unset, because Compose passes ``${VAR:-}`` as an empty variable.
     """
     layers = (
         ("platform.toml", _platform_environment(root / "data" / "local" / "platform.toml")),
@@ -39,7 +39,7 @@ def merged_values(
 
 
 def read_dotenv(root: Path) -> dict[str, str]:
-    """Return the variables in the project's ``.env``; empty if the file does not exist."""
+    """Return the variables in the project's ``.env``; no variables if the file does not exist."""
     path = root / ".env"
     if not path.is_file():
         return {}
@@ -49,7 +49,7 @@ def read_dotenv(root: Path) -> dict[str, str]:
 
 
 def _platform_environment(path: Path) -> dict[str, str]:
-    """Return the table ``[environment]`` of the file that ``vigie init`` wrote."""
+    """Return the table ``[environment]`` of ``platform.toml``; empty before ``vigie init``."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8")).get("environment", {})
     except FileNotFoundError:

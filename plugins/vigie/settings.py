@@ -1,8 +1,8 @@
 """The immutable settings, read once at each entry point.
 
 Precedence: command-line option or Airflow Connection > environment > ``.env`` >
-``data/local/platform.toml`` > default. Modules below :mod:`vigie.wiring` take single values as
-arguments instead of these objects.
+``data/local/platform.toml`` > default. Modules that :mod:`vigie.wiring` imports take single values
+as arguments instead of these objects.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Group(BaseModel):
 
 
 class ElasticsearchSettings(_Group):
-    """Access to Elasticsearch. If ``host`` is not set, the embedded log index is used."""
+    """Connection and index options of Elasticsearch; if ``host`` is None, PostgreSQL is used."""
 
     host: str | None = Field(default=None, alias="ELASTICSEARCH_HOST")
     port: int = Field(default=9200, ge=1, le=65535, alias="ELASTICSEARCH_PORT")
@@ -43,7 +43,7 @@ class ElasticsearchSettings(_Group):
 
     @property
     def url(self) -> str:
-        """Return ``scheme://host:port``; a scheme or port in ``host`` takes precedence."""
+        """Return ``scheme://host:port``; a scheme or port within ``host`` takes precedence."""
         if self.host is None:
             raise SettingsError("ELASTICSEARCH_HOST is not set")
         scheme, _, rest = self.host.rpartition("://")
@@ -58,7 +58,7 @@ class ElasticsearchSettings(_Group):
 
 
 class PipelineSettings(_Group):
-    """Settings for collecting API log lines."""
+    """Batch size, poll interval and filter pattern for the collection of API log lines."""
 
     batch_size: int = Field(default=100, gt=0, alias="PIPELINE_BATCH_SIZE")
     poll_interval_s: float = Field(default=10.0, gt=0, alias="PIPELINE_POLL_INTERVAL")
@@ -66,14 +66,14 @@ class PipelineSettings(_Group):
 
 
 class GradioSettings(_Group):
-    """The Gradio page from which API log lines are collected."""
+    """URL and access token of the Gradio app from which API log lines are collected."""
 
     url: str | None = Field(default=None, alias="GRADIO_URL")
     hf_token: SecretStr | None = Field(default=None, alias="HF_TOKEN")
 
 
 class StreamSettings(_Group):
-    """Access to Kafka. If ``bootstrap_servers`` is not set, the embedded stream is used."""
+    """Kafka connection and scoring options; without servers, the embedded stream is used."""
 
     bootstrap_servers: str | None = Field(default=None, alias="KAFKA_BOOTSTRAP_SERVERS")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -94,7 +94,7 @@ class StreamSettings(_Group):
 
     @property
     def dead_letter_topic(self) -> str | None:
-        """The topic for copies of dead letters; None for the embedded stream."""
+        """The topic to which dead letters are copied; None for the embedded stream."""
         return f"{self.topic}.dlq" if self.bootstrap_servers else None
 
     def security(self) -> dict[str, str]:
@@ -125,7 +125,7 @@ class StreamSettings(_Group):
 
 
 class MlflowSettings(_Group):
-    """Access to the MLflow server."""
+    """URL, login and experiment of the MLflow server; ``enabled=False`` disables tracking."""
 
     enabled: bool = Field(default=True, alias="MLFLOW_ENABLED")
     tracking_uri: str | None = Field(default=None, alias="MLFLOW_TRACKING_URI")
@@ -137,10 +137,10 @@ class MlflowSettings(_Group):
     @field_validator("tracking_uri")
     @classmethod
     def _without_login(cls, uri: str | None) -> str | None:
-        """Reject a login in the URL, because reports, links and messages show the URL."""
+        """Reject a login in the URL, because links and messages show the URL."""
         try:
             has_login = urlsplit(uri or "").username is not None
-        except ValueError:  # The message would contain the URL.
+        except ValueError:  # The message of urlsplit would contain the URL.
             raise ValueError("expected a URL such as http://host:5000") from None
         if has_login:
             raise ValueError(
@@ -150,7 +150,7 @@ class MlflowSettings(_Group):
         return uri
 
     def login(self) -> dict[str, str]:
-        """Return the login as variables of MLflow's client, in clear text."""
+        """Return the login as environment variables of MLflow's client, in clear text."""
         user, password, token = self.tracking_username, self.tracking_password, self.tracking_token
         if bool(user) != bool(password):
             raise SettingsError(
@@ -170,7 +170,7 @@ class MlflowSettings(_Group):
 
 
 class MetricsSettings(_Group):
-    """The Pushgateway. If no URL is set, metrics are written to files that serving exposes."""
+    """URL of the Pushgateway; without a URL, metrics are written to files that serving exposes."""
 
     pushgateway_url: str | None = Field(  # may contain a login, so repr does not show it
         default=None, alias="PROMETHEUS_PUSHGATEWAY_URL", repr=False
@@ -179,15 +179,15 @@ class MetricsSettings(_Group):
     @field_validator("pushgateway_url")
     @classmethod
     def _with_an_escaped_login(cls, url: str | None) -> str | None:
-        """Reject a login with an unescaped character, which would end the host part of the URL."""
+        """Reject a login with an unescaped /, ? or #, which would end the host part of the URL."""
         beyond = re.split("[/?#]", re.sub(r"^\w+://", "", url or ""), maxsplit=1)[1:]
         if any("@" in part for part in beyond):
-            raise ValueError("expected / ? and # of a password as %2F, %3F and %23")
+            raise ValueError("write / ? and # in a password as %2F, %3F and %23")
         return url
 
 
 class LoopSettings(_Group):
-    """Thresholds of reports and retraining; None: the model file sets the threshold."""
+    """Overrides of the thresholds in the model files, and the number of reports to keep."""
 
     retrain_threshold: int | None = Field(default=None, ge=1, alias="RETRAIN_THRESHOLD")
     drift_threshold: float | None = Field(default=None, gt=0, le=1, alias="DRIFT_THRESHOLD")
@@ -195,13 +195,13 @@ class LoopSettings(_Group):
 
 
 class DatabaseSettings(_Group):
-    """The PostgreSQL database with predictions, labels, deployments and decisions."""
+    """URL of the PostgreSQL database with predictions, labels, deployments and decisions."""
 
     url: SecretStr | None = Field(default=None, alias="VIGIE_DATABASE_URL")
 
 
 class ServingSettings(_Group):
-    """The prediction service."""
+    """Address, default model and API key of the prediction service."""
 
     host: str = Field(default="127.0.0.1", alias="VIGIE_SERVING_HOST")
     port: int = Field(default=8080, ge=1, le=65535, alias="VIGIE_SERVING_PORT")
@@ -210,14 +210,14 @@ class ServingSettings(_Group):
 
 
 class CelerySettings(_Group):
-    """Celery workers of the local platform. If no broker is set, the LocalExecutor is used."""
+    """Broker and number of Celery workers; without a broker, the LocalExecutor runs the tasks."""
 
     broker_url: SecretStr | None = Field(default=None, alias="VIGIE_CELERY_BROKER_URL")
     workers: int = Field(default=2, ge=1, le=8, alias="VIGIE_CELERY_WORKERS")
 
 
 class FolderSettings(_Group):
-    """Folders; a relative path is relative to the project."""
+    """Folders of data, artifacts and reports; relative paths start at the project root."""
 
     data: Path = Field(default=Path("data"), alias="DATA_DIR")
     artifacts: Path = Field(default=Path("artifacts"), alias="ARTIFACTS_DIR")
@@ -225,7 +225,7 @@ class FolderSettings(_Group):
 
 
 def project_root() -> Path:
-    """Return ``VIGIE_HOME``, or the checkout that contains this package."""
+    """Return ``VIGIE_HOME`` if it is set, else the checkout that contains this package."""
     home = os.environ.get("VIGIE_HOME")
     return Path(home) if home else Path(__file__).resolve().parents[2]
 
@@ -251,7 +251,7 @@ class Settings:
     def from_env(
         cls, overrides: Mapping[str, str] | None = None, *, override_source: str = "command line"
     ) -> Self:
-        """Read the settings from all sources.
+        """Read and validate the settings.
 
         Parameters
         ----------
@@ -259,7 +259,7 @@ class Settings:
             Values of command-line options or Airflow Connections by variable name. They take
             precedence over the environment; an empty value resets its variable to the default.
         override_source
-            The name of this source, for ``vigie check``.
+            The name under which ``vigie check`` shows the overrides as a source.
 
         Raises
         ------
@@ -282,7 +282,7 @@ class Settings:
         return cls(paths=paths, sources=sources, **groups)
 
     def source(self, variable: str) -> str:
-        """Return the name of the source of a variable's value, for ``vigie check``."""
+        """Return the name of the source that set a variable; ``default`` if no source did."""
         return self.sources.get(variable, "default")
 
 
@@ -307,7 +307,7 @@ def known_variables() -> tuple[str, ...]:
 
 
 def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
-    """Return the invalid variables and their sources, without the values, which may be secret."""
+    """Format the errors by variable and source, without the values, which may be secret."""
     problems = [
         (str(problem["loc"][0]), problem["msg"]) for problem in error.errors(include_input=False)
     ]

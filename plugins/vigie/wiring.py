@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vigie.models.thresholds import Threshold
 
-#: Limit of a read, so that a follower stops soon after a signal even if brokers are unavailable.
+#: Maximum wait of a read from Kafka: a follower must stop soon after a signal, even in an outage.
 _STREAM_WAIT_S = 2.0
 
 
@@ -35,8 +35,9 @@ class LazyServices:
     settings
         Addresses, credentials and folders.
     call_wait_s
-        Maximum time that a call of the log index waits for a busy or unavailable server. If set,
-        reading from Kafka waits 2 s. None: several minutes, prolonged by each accepted document.
+        Maximum seconds that a call to the log index waits for a busy or unavailable server. If a
+        value is given, a read from Kafka waits at most 2 s. If None, a call to the log index waits
+        longer, and the time limit restarts whenever documents are accepted.
     """
 
     def __init__(self, settings: Settings, call_wait_s: float | None = None) -> None:
@@ -204,7 +205,7 @@ def open_services(settings: Settings, call_wait_s: float | None = None) -> Itera
 def overridden_thresholds(
     settings: Settings, source: str, given: Mapping[str, float | None]
 ) -> dict[str, Threshold]:
-    """Return the thresholds that ``given`` or the settings set; ``given`` takes precedence."""
+    """Return the thresholds in ``given``, and those of the settings for the others."""
     from vigie.models.thresholds import thresholds_from
 
     return thresholds_from(
@@ -237,7 +238,7 @@ def describe_kafka(settings: StreamSettings) -> str:
 
 
 def tracking_refused(url: str, words: str) -> SettingsError:
-    """Return the error for an MLflow server that responded with 401 or 403 and this text."""
+    """Return the error for a login that an MLflow server rejected with the text ``words``."""
     from vigie.adapters.tracking.errors import refused
 
     return refused(url, words)

@@ -198,7 +198,7 @@ def test_expire_deletes_older_documents_and_prints_their_number(
         vigie_logs("expire", "--days", "7")
     assert services.index.count(MESSAGE.name) == 3
     output = vigie_logs("expire", "--days", "7", "--yes").output
-    assert f"{MESSAGE.name}: 3 documents before" in output
+    assert f"{MESSAGE.name}: 3 documents from before" in output
     assert services.index.count(MESSAGE.name) == 0
 
 

@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True)
 
 MaxLines = Annotated[int, typer.Option(min=50, help="Maximum number of sampled lines.")]
 Epochs = Annotated[
-    int | None, typer.Option(min=1, help="Maximum number of epochs, if the detector has epochs.")
+    int | None, typer.Option(min=1, help="Maximum number of epochs; some detectors ignore it.")
 ]
 Promote = Annotated[bool, typer.Option(help="Promote the detectors that pass the gate.")]
 

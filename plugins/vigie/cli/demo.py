@@ -36,7 +36,7 @@ def demo(
         ),
     ] = PlatformKind.LOCAL,
 ) -> None:
-    """Run the closed loop in Airflow and assert the result of each step; exit 2 if any fails."""
+    """Run the closed loop in Airflow and assert each result; exit 2 if an assertion fails."""
     from vigie.demo.run_demo import run_demo
 
     console.rule("The platform")

@@ -21,7 +21,9 @@ app = typer.Typer(no_args_is_help=True)
 MODEL = typer.Option("--model", "-m", help="Name of a model file.")
 ShareOption = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="Share of drifted columns above which the data has drifted."),
+    typer.Option(
+        min=0, max=1, help="The data has drifted if more than this share of columns has drifted."
+    ),
 ]
 
 
@@ -70,7 +72,7 @@ def analyze(
     target: Annotated[str, typer.Option(help="Target column, used without --model.")] = "target",
     drift_share: ShareOption = None,
 ) -> None:
-    """Compare two tables: print a summary, write a report; no database is needed."""
+    """Compare two tables, print a summary and write a report. No database is needed."""
     from vigie.cli.drift_text import analysis_text
     from vigie.models.catalog import get_model
     from vigie.reports.analyze_drift import analyze_drift
@@ -94,7 +96,7 @@ def analyze(
 
 
 def _exported_model(opened: Services, reference: Path | None, current: Path | None) -> str | None:
-    """Return the only model with an exported dataset; None if both tables are given."""
+    """Return the name of the only model with an exported dataset; None if both tables are given."""
     from vigie.errors import DataError, NotEnoughDataError
 
     if reference and current:

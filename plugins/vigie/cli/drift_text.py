@@ -1,4 +1,4 @@
-"""Text that ``vigie drift`` prints."""
+"""Format the results of ``vigie drift`` for the terminal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from vigie.reports.decide_drift import ModelReportsResult
 
 LINE = "=" * 60
-#: Drifted and unknown columns are always shown. Columns with the largest effect fill up the list to
-#: this number.
+#: Number of columns to list. All drifted and unknown columns are listed, even if there are more.
+#: Other columns are added up to this number, the largest effects first.
 MAIN_FEATURES = 10
 #: A change of the share of positives is acceptable below this limit.
 TARGET_LIMIT = 0.05

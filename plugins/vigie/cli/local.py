@@ -69,7 +69,7 @@ def _init(*, new_ports: bool = False) -> Platform:
 
 
 def up() -> None:
-    """Start all programs and wait until they are ready. Idempotent."""
+    """Start all programs that are not running, and wait until all programs are ready."""
     from vigie.local.lifecycle import bring_up
 
     platform = _init()
@@ -163,7 +163,7 @@ def _print_statuses(found: list[ServiceStatus]) -> None:
 def backup(
     folder: Annotated[Path, typer.Argument(help="Folder for one DATABASE.dump file per database.")],
 ) -> None:
-    """Back up the local platform's databases with pg_dump, while they are in use."""
+    """Back up the databases of the running local platform with pg_dump."""
     from vigie.local.database import back_up
 
     for dump in back_up(_existing(), folder):

@@ -33,19 +33,19 @@ GradioUrl = Annotated[
 Confirmed = Annotated[bool, typer.Option("--yes", help="Confirm the deletion.")]
 ExpectCluster = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Name of the cluster; required if Elasticsearch is used."),
+    typer.Option(metavar="NAME", help="Expected cluster name; required if Elasticsearch is used."),
 ]
 HfToken = Annotated[
     str | None,
     typer.Option(
-        help="Token of a private Space (default: HF_TOKEN). The process list shows the option."
+        help="Token of a private Space (default: HF_TOKEN). The process list shows this option."
     ),
 ]
 
 
 @app.command()
 def once(limit: Limit = 100, gradio_url: GradioUrl = None, hf_token: HfToken = None) -> None:
-    """Check the prerequisites and collect the new lines once."""
+    """Check the prerequisites and collect the new API log lines once."""
     from vigie.collection.check_prerequisites import check_prerequisites
 
     with services({"GRADIO_URL": gradio_url, "HF_TOKEN": hf_token}) as opened:
@@ -64,7 +64,7 @@ def run(
     gradio_url: GradioUrl = None,
     hf_token: HfToken = None,
 ) -> None:
-    """Collect new lines until Ctrl-C; wait while a service is unavailable."""
+    """Collect new API log lines until Ctrl-C; retry while a service is unavailable."""
     from vigie.collection.follow_logs import Waiting, follow_logs
 
     with services({"GRADIO_URL": gradio_url, "HF_TOKEN": hf_token}) as opened:
@@ -121,7 +121,7 @@ def expire(
     yes: Confirmed = False,
     expect_cluster: ExpectCluster = None,
 ) -> None:
-    """Delete documents of the log indices that are older than the retention period."""
+    """Delete all documents older than the retention period from the log indices."""
     from vigie.collection.index_specs import api_log_specs
     from vigie.collection.maintain_indices import expire_documents, require_confirmation
     from vigie.errors import SettingsError
@@ -144,14 +144,14 @@ def expire(
         result = expire_documents(opened, indices=names, days=keep)
     for name, documents in result.deleted.items():
         console.print(
-            f"{name}: {documents} documents before {result.before:%Y-%m-%d %H:%M} UTC deleted",
+            f"{name}: {documents} documents from before {result.before:%Y-%m-%d %H:%M} UTC deleted",
             highlight=False,
         )
 
 
 @app.command()
 def deduplicate() -> None:
-    """Delete all documents of each transaction except the newest."""
+    """Delete all documents of each transaction except the newest document."""
     from vigie.collection.maintain_indices import deduplicate_indices
 
     with services() as opened:
@@ -211,7 +211,7 @@ def replay(
         bool, typer.Option("--dry-run", help="Count the readable dead letters; change nothing.")
     ] = False,
 ) -> None:
-    """Process dead letters of the API log and of the stream again; delete those that succeed."""
+    """Process dead letters of the API log and of the stream again; delete each after a success."""
     from vigie.anomaly.scoring.replay_stream_letters import stream_replay
     from vigie.collection.index_lines import api_log_replay
     from vigie.dead_letters.letters import API_LOG, STREAM

@@ -37,7 +37,7 @@ def ingest_line(result: IngestResult) -> str:
 
 
 def indices_table(result: IndicesResult) -> Table:
-    """Return a table of the indices with the problems of their mappings."""
+    """Return a table with the counts and mapping problems of each index."""
     table = Table("index", "documents", "fields", "mapping")
     for index in result.indices:
         state = escape("\n".join(index.problems)) if index.problems else "[green]as expected[/]"
@@ -55,7 +55,7 @@ def deduplication_text(result: DeduplicationResult) -> str:
 
 
 def export_text(result: ExportResult) -> str:
-    """Format the counts and the file of an export."""
+    """Format the counts of an export and the path and size of its file."""
     unusable = f" ({result.unusable} do not match the model file)" if result.unusable else ""
     return (
         f"Documents extracted: {result.documents}{unusable}\n"
@@ -84,7 +84,7 @@ def replay_text(result: ReplayResult) -> str:
 
 
 def letters_table(result: DeadLettersResult) -> Table:
-    """Return a table of the dead letters, oldest first, titled with the number per error type."""
+    """Return a table of the dead letters, oldest first; the title has the number per error type."""
     reasons = ", ".join(f"{n} {kind}" for kind, n in result.by_error.items())
     title = f"{result.total} dead letters" + (f": {reasons}" if reasons else "")
     table = Table(title=escape(title), title_justify="left")

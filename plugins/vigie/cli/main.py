@@ -43,7 +43,7 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Define the options before the command."""
+    """Define the options that precede the command."""
 
 
 app.add_typer(logs.app, name="logs", help="Collect the API log in the log index.")

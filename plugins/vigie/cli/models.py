@@ -59,7 +59,7 @@ def check(
         list[Path] | None, typer.Argument(help="Model files. [default: all files in models/]")
     ] = None,
 ) -> None:
-    """Validate model files and their existing reference tables; exit 2 if there is a mistake."""
+    """Validate model files and any reference tables that exist; exit 2 if a file is invalid."""
     from vigie.models.catalog import check_model
     from vigie.models.loading import ModelFileError
     from vigie.settings import Settings
@@ -83,7 +83,7 @@ def _row(state: ModelState, champion: str) -> tuple[str, ...]:
 
 
 def _champions(names: list[str]) -> Mapping[str, str]:
-    """Return each champion from the database, or from ``champion.json`` if the database is down."""
+    """Return the champion per model, read from ``champion.json`` if the database is unavailable."""
     from vigie.errors import VigieError
     from vigie.settings import Settings
     from vigie.wiring import open_services

@@ -27,7 +27,8 @@ def retrain(
     model: Model,
     force: Annotated[bool, typer.Option("--force", help="Train even if no trigger fires.")] = False,
     min_rows: Annotated[
-        int | None, typer.Option(min=1, help="Minimum number of unused labelled rows to train.")
+        int | None,
+        typer.Option(min=1, help="Number of unused labelled rows that triggers a training."),
     ] = None,
     drift_share: Annotated[
         float | None,
@@ -40,10 +41,10 @@ def retrain(
         typer.Option(min=0, max=1, help="Train if the performance metric is below this value."),
     ] = None,
     run_id: Annotated[
-        str | None, typer.Option(help="Continue the interrupted run with this id.")
+        str | None, typer.Option(help="Continue the interrupted retraining that has this run id.")
     ] = None,
 ) -> None:
-    """Evaluate the triggers, train the candidates, and promote the best if the gate accepts it."""
+    """Train candidates if a trigger fires; promote the best candidate if the gate accepts it."""
     from vigie.models.catalog import get_model
     from vigie.retraining.retrain_model import retrain_model
     from vigie.wiring import overridden_thresholds
@@ -67,7 +68,7 @@ def retrain(
     if result.promoted:
         console.print(f"[green]{model} v{result.version}[/] ({result.candidate}) is champion.")
     else:
-        console.print(f"[yellow]The champion stays[/]: the gate refused {result.candidate}.")
+        console.print(f"[yellow]The champion is unchanged[/]: the gate refused {result.candidate}.")
     _print_items(result.reasons)
 
 
@@ -119,7 +120,7 @@ def why(
     model: Model,
     at: Annotated[
         str | None,
-        typer.Option(help="Print the state at this ISO 8601 time (UTC) or at the end of this day."),
+        typer.Option(help="State at this time (ISO 8601, UTC); a date means the end of the day."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of decisions to print.")] = 12,
 ) -> None:
@@ -137,14 +138,14 @@ def _print_items(items: Iterable[str]) -> None:
 
 
 def _instant(text: str | None) -> datetime | None:
-    """Parse a time, by default in UTC; a date means the end of that day."""
+    """Parse a time, in UTC if it has no offset; a date means the end of that day."""
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as exc:
         raise DataError(
-            f"--at {text!r} is not a date such as 2026-11-21 or 2026-11-21T14:00"
+            f"--at {text!r} is not a date or time such as 2026-11-21 or 2026-11-21T14:00"
         ) from exc
     if len(text) == len("2026-11-21"):
         moment += timedelta(days=1, microseconds=-1)

@@ -13,7 +13,7 @@ from vigie.errors import SettingsError
 if TYPE_CHECKING:
     from vigie.demo.simulate_traffic import SimulationResult
 
-GRACE_S = 3  # An open page keeps its connection open, so the shutdown needs a time limit.
+GRACE_S = 3  # An open web page keeps its connection, so the shutdown needs a time limit.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -57,17 +57,17 @@ def simulate(
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Number of rows.")] = 100,
     shift: Annotated[
         list[str] | None,
-        typer.Option(help="FEATURE=+X: add X to a feature, limited to its range; repeatable."),
+        typer.Option(help="FEATURE=+X: add X to a feature, within its range; repeatable."),
     ] = None,
     feedback: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of rows with feedback (the true label).")
+        float, typer.Option(min=0, max=1, help="Share of rows for which the true label is sent.")
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Random seed of the order of the rows.")] = 0,
     url: Annotated[
         str | None, typer.Option(help="URL of the service. [default: the local platform's]")
     ] = None,
 ) -> None:
-    """Send rows that were not used in training to POST /predict, and labels for a share of them."""
+    """Request predictions for rows outside the reference table, and send labels for some rows."""
     from rich.progress import Progress
 
     from vigie.demo.serving_client import client_of
@@ -115,7 +115,7 @@ def parse_shifts(texts: list[str]) -> dict[str, float]:
 
 
 def _print_result(result: SimulationResult) -> None:
-    """Print the counts; raise PermanentError if no request got a prediction."""
+    """Print the counts of a simulation; raise PermanentError if no request got a prediction."""
     from vigie.errors import PermanentError
 
     labels = ", ".join(f"{count} {label}" for label, count in sorted(result.predictions.items()))

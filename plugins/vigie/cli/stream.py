@@ -66,7 +66,7 @@ def topic(
         int, typer.Option(min=1, help="Number of partitions of a new topic.")
     ] = 1,
     recreate: Annotated[
-        bool, typer.Option(help="First delete the topic with its lines and offsets.")
+        bool, typer.Option(help="Delete an existing topic with its lines and offsets first.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Confirm the deletion.")] = False,
 ) -> None:
@@ -77,7 +77,7 @@ def topic(
         wanted = opened.settings.stream.topic
         if recreate and not yes:
             lines = readable_lines(opened.stream, wanted)
-            raise DataError(f"this deletes {lines} lines of {wanted!r}; confirm with --yes")
+            raise DataError(f"--recreate deletes {lines} lines of {wanted!r}; confirm with --yes")
         result = ensure_topic(opened, topic=wanted, partitions=partitions, recreate=recreate)
         verb = "created" if result.created else "already exists"
         deleted = f", {result.lines_deleted} lines deleted" if result.lines_deleted else ""
@@ -95,7 +95,7 @@ def ingest(
     batch: Batch = 1000,
     topic: Topic = None,
 ) -> None:
-    """Write new complete lines of log files to the topic; exit 2 if a file could not be read."""
+    """Write complete new lines of log files to the topic; exit 2 if a file cannot be read."""
     with services({"VIGIE_STREAM_TOPIC": topic}) as opened:
         result = _ingest(opened, base_dir, pattern, delay, batch)
     if result.unreadable:
@@ -262,10 +262,10 @@ def _follow(opened: LazyServices, options: FollowOptions, member: str, interval_
 def _group(
     opened: LazyServices, options: FollowOptions, result: ScoreResult, results: list[dict[str, Any]]
 ) -> bool:
-    """Group anomalies and append the result; return False if this failed and has to be retried."""
+    """Group anomalies and append to ``results``; return False if the caller must retry later."""
     from vigie.anomaly.scoring.group_incidents import group_incidents
 
-    if result.lag is None:  # a service is unavailable, and a stop must not wait for it
+    if result.lag is None:  # A service is unavailable; a call would delay a stop.
         return False
     try:
         incidents = group_incidents(opened, topic=options.topic, index=options.index)
@@ -282,7 +282,7 @@ def _group(
 
 @contextmanager
 def _first_signal() -> Iterator[Event]:
-    """Yield an event that the first Ctrl-C or SIGTERM sets; a second one ends the process."""
+    """Yield an event that the first Ctrl-C or SIGTERM sets; a second signal ends the process."""
     stop = Event()
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in numbers}

@@ -1,4 +1,4 @@
-"""Text and tables that ``vigie stream`` and ``vigie anomaly`` print."""
+"""Format the results of ``vigie stream`` and ``vigie anomaly`` for the terminal."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def evaluation_table(result: EvaluationResult) -> Table:
 
 
 def register_lines(result: RegisterResult) -> list[str]:
-    """List the promoted detectors, and the other detectors with the reason for each."""
+    """Return a line per detector: its new version, or the reason why it was not promoted."""
     promoted = [f"{name} v{version} is champion." for name, version in result.promoted.items()]
     refused = [f"{name} was not promoted: {reason}." for name, reason in result.refused.items()]
     return promoted + refused
 
 
 def explanation_table(found: Explanation) -> Table:
-    """Return a table of the tokens with the highest loss in one line."""
+    """Return a table of the tokens with the highest loss in a log line."""
     verdict = "no score" if found.score is None else f"score {found.score:.4f}"
     above = {True: ", above the threshold", False: ", below the threshold", None: ""}
     table = Table(title=escape(found.line[:200]), caption=verdict + above[found.is_above_threshold])

@@ -29,12 +29,12 @@ Detector = Annotated[str, typer.Option(help="Detector that scores the lines.")]
 def services(
     overrides: Mapping[str, str | None] | None = None, call_wait_s: float | None = None
 ) -> Iterator[LazyServices]:
-    """Open the services; start the embedded PostgreSQL if it is used and not running.
+    """Yield the opened services; start the embedded PostgreSQL if it is used and not running.
 
     Parameters
     ----------
     overrides
-        Values of command-line options by the name of their variable; None if not given.
+        Values of command-line options by variable name; None for an option that is not given.
     call_wait_s
         See :class:`vigie.wiring.LazyServices`.
     """

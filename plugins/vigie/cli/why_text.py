@@ -1,4 +1,4 @@
-"""Text that ``vigie why`` prints."""
+"""Format the results of ``vigie why`` for the terminal."""
 
 from __future__ import annotations
 

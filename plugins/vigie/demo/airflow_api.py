@@ -30,7 +30,7 @@ class DagRun:
 
 
 class AirflowApi:
-    """A client of one server, which logs in once.
+    """A client of one Airflow server; the constructor logs in.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class AirflowApi:
         return [_run(run) for run in response["dag_runs"]]
 
     def task_states(self, run: DagRun) -> dict[str, str]:
-        """Return the state of each task; a mapped task has the state of its last instance."""
+        """Return the state of each task; for a mapped task, that of its last instance."""
         path = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances?limit=200"
         tasks = self._ask("GET", path)["task_instances"]
         return {task["task_id"]: str(task["state"]) for task in tasks}
@@ -97,7 +97,7 @@ class AirflowApi:
         Raises
         ------
         TransientError
-            If the run has not ended in time; the message has the states of its tasks.
+            If the run has not ended in time; the message contains the states of the tasks.
         """
         deadline = time.monotonic() + timeout_s
         while not (run := self.run(run)).is_ended:

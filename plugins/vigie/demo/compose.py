@@ -1,4 +1,4 @@
-"""The Compose stack as a demo target, at its published ports and with logins of ``.env``."""
+"""Addresses and settings of the Compose stack as a demo target, from ``.env`` and the shell."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _NOT_OURS = (
 
 
 def stack_variables(root: Path, shell: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the variables that Compose uses: the shell's, else those of ``.env``.
+    """Return the variables of ``.env``, overridden by those of the shell, as Compose does.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def stack_variables(root: Path, shell: Mapping[str, str] | None = None) -> dict[
 
 
 def port(service: str, variables: Mapping[str, str]) -> int:
-    """Return the published port of a service. Raises SettingsError if it is not a port.
+    """Return the published port of a service. Raises SettingsError for an invalid port.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def stack_target(root: Path, variables: Mapping[str, str]) -> Target:
 
 
 def require_ports(variables: Mapping[str, str], timeout_s: float = 3) -> None:
-    """Raise TransientError with the published ports that do not accept connections."""
+    """Raise TransientError if any published port does not accept connections."""
     closed = []
     for name in PORTS:
         number = port(name, variables)
@@ -117,4 +117,4 @@ def require_ports(variables: Mapping[str, str], timeout_s: float = 3) -> None:
         except OSError:
             closed.append(f"{name} at {HOST}:{number}")
     if closed:
-        raise TransientError(f"cannot connect to {', '.join(closed)}; start it: {FILES} up -d")
+        raise TransientError(f"cannot connect to {', '.join(closed)}; run: {FILES} up -d")

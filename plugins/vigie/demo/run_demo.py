@@ -61,7 +61,7 @@ def run_demo(
 
 
 def run_steps(stage: Stage, console: Console) -> None:
-    """Run the steps in order; print the duration and the failed assertions of each."""
+    """Run the steps in order; print the duration and the failed assertions of each step."""
     for number, (title, step) in enumerate(STEPS, 1):
         stage.checks.step = title
         heading = f"[{number}/{len(STEPS)}] {title}"

@@ -59,9 +59,9 @@ class ServingClient:
         TransientError
             If the service does not respond, or responds with 5xx.
         DataError
-            If it rejects the input, or its response is not a JSON object.
+            If the service rejects the input, or its response is not a JSON object.
         SettingsError
-            If it rejects the API key.
+            If the service rejects the API key.
         """
         try:
             response = self._http.post(path, json=body)
@@ -76,7 +76,7 @@ class ServingClient:
         if response.status_code >= 500:
             raise TransientError(detail)
         if response.status_code == 401:
-            raise SettingsError(f"{detail} (VIGIE_API_KEY)")
+            raise SettingsError(f"{detail}; check VIGIE_API_KEY")
         raise DataError(detail) if response.status_code == 422 else PermanentError(detail)
 
     def _object(self, response: httpx.Response) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Send the service real rows that were not used in training, and feedback for some of them."""
+"""Simulate traffic: request predictions for rows outside the reference table, and send labels."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from vigie.models.model_file import ModelFile
 
-MAX_FIRST_FAILURES = 5  # failures without a single prediction that end the simulation
-MAX_ERRORS = 5  # errors that the result quotes
+MAX_FIRST_FAILURES = 5  # failed requests that end the simulation if no request succeeded
+MAX_ERRORS = 5  # number of different errors in the result
 
 
 class Service(Protocol):
-    """The prediction service as its clients use it."""
+    """Interface of the prediction service: request a prediction, send a label."""
 
     def predict(self, model: str, features: Mapping[str, Any]) -> Mapping[str, Any]: ...
 
@@ -62,7 +62,7 @@ def simulate_traffic(
 ) -> SimulationResult:
     """Send ``n`` real rows and count the responses; the same seed sends the same rows.
 
-    ``shifts`` are amounts to add, by feature name; the result is limited to the allowed range.
+    ``shifts`` maps features to amounts to add; a shifted value is limited to the feature's range.
     ``feedback`` is the share of the rows whose label is sent, 0 to 1. ``on_progress`` is called
     after each row.
 
@@ -71,9 +71,9 @@ def simulate_traffic(
     NotEnoughDataError
         If there are no rows.
     SettingsError
-        If ``n`` or ``feedback`` is out of range, or a shift names no numeric feature.
+        If ``n`` or ``feedback`` is out of range, or a shift is not for a numeric feature.
     TransientError
-        If the first requests all fail.
+        If the service does not respond to any of the first requests.
     """
     if n < 1 or not 0 <= feedback <= 1:
         raise SettingsError(f"expected n >= 1 and 0 <= feedback <= 1, found {n} and {feedback}")
@@ -90,7 +90,7 @@ def simulate_traffic(
 
 
 def check_shifts(model: ModelFile, shifts: Mapping[str, float]) -> None:
-    """Raise SettingsError if a shift names no numeric feature of the model."""
+    """Raise SettingsError if a shift is not for a numeric feature of the model."""
     numbers = [f.name for f in model.features if f.is_number]
     for name in shifts:
         if name not in numbers:
@@ -100,7 +100,7 @@ def check_shifts(model: ModelFile, shifts: Mapping[str, float]) -> None:
 
 
 def shift(model: ModelFile, features: dict[str, Any], shifts: Mapping[str, float]) -> int:
-    """Add the shifts in place within each feature's range; return the number of limited values."""
+    """Add the shifts to ``features``; return the number of values limited to a feature's range."""
     clipped = 0
     for name, step in shifts.items():
         feature, value = model.feature(name), features.get(name)
@@ -124,7 +124,7 @@ def _places(available: int, n: int, chance: random.Random) -> Iterator[int]:
 
 
 def _request(model: ModelFile, row: pd.Series) -> tuple[dict[str, Any], str]:
-    """Return a row's features as JSON values, without missing ones, and its label."""
+    """Return the features of a row as JSON values, without missing values, and its label."""
     values = {feature.name: plain(feature, row[feature.name]) for feature in model.features}
     features = {name: value for name, value in values.items() if value is not None}
     return features, str(row[model.target])

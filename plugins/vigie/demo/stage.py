@@ -59,7 +59,7 @@ class Check:
 
 
 class Checks:
-    """The assertions of a demo. A failed assertion does not stop it; the summary lists all."""
+    """The assertions of a demo. A failed assertion does not stop the demo."""
 
     def __init__(self) -> None:
         self.step = ""
@@ -145,7 +145,7 @@ class Stage:
         )
 
     def jobs_with_metrics(self) -> set[str]:
-        """Return the jobs that have a success metric in the Pushgateway, else in ``/metrics``."""
+        """Return the jobs with metrics in the Pushgateway or, if none is set, in ``/metrics``."""
         gateway = self.settings.metrics.pushgateway_url
         if gateway is None:
             text = self.serving.get("/metrics").text
@@ -165,6 +165,6 @@ class Stage:
         return deployment.version if deployment else 0
 
     def served_version(self) -> int:
-        """Return the version that the service reports; 0 if it serves none."""
+        """Return the version that the service reports; 0 if it has not loaded any."""
         response = self.serving.get("/model", params={"model": self.model.name})
         return int(response.json().get("version") or 0) if response.is_success else 0

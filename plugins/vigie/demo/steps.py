@@ -126,7 +126,7 @@ def _failed_runs(stage: Stage) -> list[str]:
 
 
 def report(stage: Stage) -> None:
-    """Write every kind of report; they detect the drift."""
+    """Write a report of every kind, and detect the drift."""
     stage.reported_on = stage.champion()  # the retraining may finish before this run
     folder = stage.services.paths.reports
     before = set(folder.glob("*.html"))

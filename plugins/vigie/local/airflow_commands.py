@@ -27,7 +27,7 @@ FROM pg_database WHERE datname = current_database()
 
 
 def migrate_airflow(platform: Platform, environment: Mapping[str, str]) -> None:
-    """Run ``airflow db migrate`` unless this version has already migrated the database."""
+    """Run ``airflow db migrate`` unless this version of Airflow has migrated the database."""
     stamp = platform.folder / "airflow" / "migrated"
     url = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     if stamp.exists() and stamp.read_text() == _migrated_state(url):
@@ -71,7 +71,7 @@ def run_airflow(platform: Platform, arguments: Sequence[str]) -> NoReturn:
     Raises
     ------
     TransientError
-        If Airflow uses the embedded PostgreSQL and it is not running.
+        If Airflow uses the embedded PostgreSQL, which is not running.
     """
     overrides = read_overrides(platform)
     if overrides is None:

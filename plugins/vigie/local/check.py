@@ -1,4 +1,4 @@
-"""``vigie check``: probe the service of every role, in parallel and with one deadline."""
+"""``vigie check``: probe the service of every role, in parallel and with a common deadline."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Checked:
     connections: ServiceStatus | None  # None without a local platform
 
     def problem(self) -> VigieError | None:
-        """Return the error to raise: SettingsError if a setting is wrong, else TransientError."""
+        """Return the SettingsError or TransientError to raise; None if every check passed."""
         down = [status.role for status in self.statuses if not status.ok]
         messages = [f"not available: {', '.join(down)}"] if down else []
         compared = self.connections
@@ -59,13 +59,13 @@ def check_roles(settings: Settings) -> Checked:
 
 
 def _shell(platform: Platform | None) -> list[ServiceStatus]:
-    """Compare the settings of this shell with those of the running platform."""
+    """Return a status that lists the settings in which this shell and the platform differ."""
     if platform is None or not Supervisor(platform).is_running():
         return []
     changed = differences(platform)
     if not changed:
         return [ServiceStatus("settings", "this shell", True, "same as the running platform")]
-    detail = f"this shell differs from the running platform in {', '.join(changed)} (vigie up)"
+    detail = f"this shell differs from the running platform in {', '.join(changed)}; run: vigie up"
     return [ServiceStatus("settings", "this shell", True, detail)]
 
 

@@ -1,7 +1,7 @@
-"""The probes of ``vigie check``: each returns a version, or raises a VigieError.
+"""The probes of ``vigie check``: each returns a description, or raises a VigieError.
 
-They use plain HTTP, a database login and Kafka's client. Importing the client libraries of MLflow
-and Elasticsearch would take several seconds.
+The probes use plain HTTP, a database login and Kafka's client. Importing the client libraries of
+MLflow and Elasticsearch would take several seconds.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ def place(url: str) -> str:
 
 
 def postgres(url: str) -> str:
-    """Log in with a SQLAlchemy URL.
+    """Log in with a SQLAlchemy URL and return the version of the server.
 
     Raises
     ------
     TransientError
         If the server does not answer.
     SettingsError
-        If the URL is invalid, or user, password or database are wrong.
+        If the URL is invalid, or the user, password or database is wrong.
     """
     if not url:
         raise TransientError(_NOT_UP)
@@ -76,12 +76,14 @@ def postgres(url: str) -> str:
 
 
 def kafka(settings: StreamSettings) -> str:
-    """Describe the cluster; Kafka's protocol does not report a version."""
+    """Return the cluster's id and number of brokers; Kafka's protocol reports no version."""
     return wiring.describe_kafka(settings)
 
 
 def mlflow(settings: MlflowSettings) -> str:
-    """Search the experiments, because ``/health`` returns 200 even if the database is down.
+    """Search the experiments and return the version of the server.
+
+    ``/health`` is not sufficient, because it returns 200 even if the database is down.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def _not_a(url: str, wanted: str, variable: str) -> SettingsError:
 
 
 def _authorization(login: Mapping[str, str]) -> dict[str, str]:
-    """Return the header that MLflow's client would send."""
+    """Return the header that MLflow's client would send; empty without a login."""
     if token := login.get("MLFLOW_TRACKING_TOKEN"):
         probes.check_header("MLFLOW_TRACKING_TOKEN", token)
         return {"Authorization": f"Bearer {token}"}
@@ -122,7 +124,7 @@ def _authorization(login: Mapping[str, str]) -> dict[str, str]:
 
 
 def elasticsearch(settings: ElasticsearchSettings) -> str:
-    """Return version, cluster name and health.
+    """Return the versions of the nodes, the cluster's name and its health.
 
     ``GET /`` is not requested, because a minimal node does not implement it.
 
@@ -131,7 +133,7 @@ def elasticsearch(settings: ElasticsearchSettings) -> str:
     TransientError
         If the cluster does not answer, or if its status is red (some documents cannot be read).
     SettingsError
-        If address, login or certificate are wrong, or if the server is not Elasticsearch.
+        If the address, login or certificate is wrong, or the server is not Elasticsearch.
     """
     url, variable = settings.url, "ELASTICSEARCH_HOST"
     health = _ask_elasticsearch(settings, "/_cluster/health")
@@ -197,7 +199,7 @@ def pushgateway(url: str) -> str:
 
 
 def airflow(url: str | None, variable: str) -> str:
-    """Check the health of every Airflow component; ``variable`` is the setting of the URL."""
+    """Check every Airflow component and return the version; ``variable`` is the URL's setting."""
     if url is None:
         raise TransientError(_NOT_UP)
     url = url.rstrip("/")

@@ -1,6 +1,6 @@
 """Compare Airflow Connections with the settings of this shell, through Airflow's REST API.
 
-In a task, a Connection takes precedence over the environment. In a shell, it cannot be read. If a
+In a task, a Connection takes precedence over the environment. A shell cannot read Connections. If a
 Connection differs from the environment, tasks and commands use different services.
 """
 
@@ -70,7 +70,7 @@ def connection_differences(platform: Platform, settings: Settings) -> tuple[str,
 
 
 def changed(settings: Settings, changes: Mapping[str, str]) -> Iterator[str]:
-    """Yield the variables that a Connection would change."""
+    """Yield the variables whose values in ``changes`` differ from those in ``settings``."""
     shown = {name: _shown(value, _value(settings, name)) for name, value in changes.items()}
     there = Settings.from_env(shown)
     for variable in shown:
@@ -80,7 +80,7 @@ def changed(settings: Settings, changes: Mapping[str, str]) -> Iterator[str]:
 
 
 def _shown(value: str, current: object) -> str:
-    """Replace a hidden secret, or the hidden password of a URL, with that of this shell."""
+    """Replace a hidden secret, or a hidden password in a URL, with the value of this shell."""
     if not current:
         return value
     if value == HIDDEN:
@@ -95,7 +95,7 @@ def _shown(value: str, current: object) -> str:
 
 
 def _with_scheme(address: str) -> str:
-    """Add a scheme to an address that has none; the Pushgateway's may be ``host:port``."""
+    """Add a scheme to an address without one, such as the Pushgateway's ``host:port``."""
     return address if "://" in address else f"http://{address}"
 
 

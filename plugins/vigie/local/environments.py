@@ -20,7 +20,7 @@ from vigie.local.state import Platform
 from vigie.setting_sources import read_dotenv
 from vigie.settings import CelerySettings, known_variables
 
-MARK = "VIGIE_PLATFORM"  # set in every process, so that `vigie down` can find all of them
+MARK = "VIGIE_PLATFORM"  # set in every process, so that `vigie down` can identify all of them
 OWN_DATABASES = (  # with all three set, the embedded PostgreSQL is not needed
     "VIGIE_DATABASE_URL",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
@@ -32,7 +32,7 @@ _FOREIGN = ("AIRFLOW", "MLFLOW_", "_AIRFLOW", "VIGIE_")
 
 
 def user_overrides(root: Path) -> dict[str, str]:
-    """Return the variables of ``.env`` and the settings in the shell, which take precedence.
+    """Return the variables of ``.env``, overridden by the settings in the shell.
 
     Variables that only the Compose files use are omitted: the programs of this platform must not
     get the passwords of the stack's superusers.
@@ -54,7 +54,7 @@ def overrides_file(platform: Platform) -> Path:
 
 
 def read_overrides(platform: Platform) -> dict[str, str] | None:
-    """Return the overrides that the platform was started with, or None before the first ``up``."""
+    """Return the overrides that the last ``vigie up`` saved; None before the first one."""
     try:
         noted: dict[str, str] = json.loads(overrides_file(platform).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -97,7 +97,7 @@ def _common(platform: Platform) -> dict[str, str]:
         "NO_PROXY": no_proxy,
         "no_proxy": no_proxy,
         "NO_COLOR": "1",  # logs are files
-        "SPT_NOENV": "1",  # setproctitle must not overwrite the environment with the mark
+        "SPT_NOENV": "1",  # setproctitle must not overwrite the environment, which has the mark
         "PYTHONUNBUFFERED": "1",
         "PYTHONSAFEPATH": "1",  # the folders airflow/ and mlflow/ must not shadow the packages
         "DO_NOT_TRACK": "1",
@@ -145,7 +145,7 @@ def _airflow(platform: Platform, overrides: Mapping[str, str]) -> dict[str, str]
 def broker_options(broker_url: str, mark: str) -> dict[str, str]:
     """Return options that separate the tasks of several platforms on one Redis.
 
-    The tasks are separated by a key prefix. Separate queues would lose tasks that were queued with
+    The tasks are separated by a key prefix. Separate queues would lose tasks that were put in
     the default queue before the executor was changed.
     """
     is_redis = broker_url.startswith(("redis://", "rediss://"))
@@ -155,7 +155,7 @@ def broker_options(broker_url: str, mark: str) -> dict[str, str]:
 def _use_celery(
     sections: dict[str, dict[str, str]], platform: Platform, overrides: Mapping[str, str]
 ) -> None:
-    """Configure the CeleryExecutor."""
+    """Add the settings of the CeleryExecutor to ``sections``."""
     broker = overrides["VIGIE_CELERY_BROKER_URL"]
     workers = int(overrides.get("VIGIE_CELERY_WORKERS", CelerySettings().workers))
     slots = 2  # tasks per worker: two workers run as many tasks as the LocalExecutor

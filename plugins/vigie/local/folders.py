@@ -38,12 +38,12 @@ def socket_folder(owner: Path) -> Path:
 
 
 def private_folder(folder: Path) -> Path:
-    """Create ``folder`` with mode 0700, or check an existing one.
+    """Create ``folder`` with mode 0700, or check the owner and mode of an existing folder.
 
     Raises
     ------
     SettingsError
-        If it is a link, belongs to another user, or has another mode.
+        If the path is not a folder, belongs to another user, or has another mode.
     """
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)

@@ -26,7 +26,7 @@ def program_command(platform: Platform, name: str) -> list[str]:
 
 
 def main(name: str) -> NoReturn:
-    """Replace this process with the program."""
+    """Replace this process with the program ``name``."""
     root = Path(os.environ["VIGIE_HOME"])
     platform = read_platform(root)
     if platform is None:

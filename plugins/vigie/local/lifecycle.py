@@ -94,7 +94,7 @@ def bring_up(platform: Platform, *, echo: Echo) -> None:
 
 
 def take_down(platform: Platform, *, echo: Echo) -> int:
-    """Stop all programs and the supervisor; return the number of processes that were killed."""
+    """Stop the supervisor and all programs; return how many processes did not stop in time."""
     with exclusive(platform, echo):
         supervisor = Supervisor(platform)
         if supervisor.is_running():
@@ -116,7 +116,7 @@ def make_folders(platform: Platform) -> None:
 
 
 def _services(platform: Platform, overrides: Mapping[str, str]) -> list[Service]:
-    """Return the services to start; MLflow only if it is enabled and no other server is set."""
+    """Return the services to start; MLflow only if it is enabled and no external server is set."""
     environment = program_environment(platform, overrides, "airflow")
     mlflow, serving = (platform.url(name) for name in ("mlflow", "serving"))
     wanted = [
@@ -186,12 +186,12 @@ def _reconcile_models(settings: Settings, echo: Echo) -> None:
 def _apply(
     platform: Platform, supervisor: Supervisor, overrides: Mapping[str, str], echo: Echo
 ) -> None:
-    """Save the overrides; if they changed, stop the running programs so that they are restarted."""
+    """Save the overrides; if these have changed, stop the programs, which the caller restarts."""
     before = read_overrides(platform)
     if before != overrides:
         running = [p for p in PROGRAMS.values() if p is not POSTGRES and _is_up(supervisor, p)]
         if running:
-            echo("The settings have changed since the platform was started: restarting programs.")
+            echo("The settings have changed since the platform was started; restarting programs.")
         for group in (TASKS, PLATFORM):
             _halt(supervisor, [program for program in running if program.group == group])
         write_overrides(platform, overrides)

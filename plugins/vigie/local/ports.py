@@ -16,7 +16,7 @@ _BLOCKS = 50  # more checkouts than one machine is expected to have
 
 
 def free_block(avoid: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Return the first free block other than ``avoid``: the default ports, or 10, 20, … higher."""
+    """Return the first free block of ports (the defaults plus 0, 10, 20, …) except ``avoid``."""
     for shift in range(0, 10 * _BLOCKS, 10):
         block = {name: port + shift for name, port in DEFAULT_PORTS.items()}
         if block != avoid and all(is_free(port) for port in block.values()):
@@ -52,7 +52,7 @@ def taken(port: int, program: str) -> SettingsError:
 
 
 def holder(port: int) -> str:
-    """Describe the process that listens on a port, as far as this user can see it."""
+    """Describe the process that uses a port, if it is visible to this user."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:

@@ -83,7 +83,7 @@ class EmbeddedPostgres:
         return [*unprivileged(), program("postgres"), "-D", str(self.folder), *options]
 
     def run_in_foreground(self) -> NoReturn:
-        """Replace this process with the server; the supervisor calls this."""
+        """Replace this process with the server; :mod:`vigie.local.launch` calls this."""
         self.initialise()
         handle = postgres_folder.lock(self.folder, self.sockets, self.is_running)
         os.set_inheritable(handle, True)
@@ -141,11 +141,11 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the server that :meth:`start` started."""
+        """Process id of the server that :meth:`start` started; None if it is not running."""
         return self._process.pid if self._process else None
 
     def is_running(self) -> bool:
-        """Return whether a login succeeds."""
+        """Return whether a login of the superuser succeeds."""
         return not self.login_error()
 
     def login_error(self) -> str:
@@ -165,7 +165,7 @@ class EmbeddedPostgres:
     def create_databases(self, script: Path, passwords: Mapping[str, str]) -> None:
         """Run ``init-db.sql``: create missing roles and databases, and set the passwords.
 
-        ``passwords`` contains those of the roles ``airflow``, ``mlflow`` and ``vigie``.
+        ``passwords`` maps the roles ``airflow``, ``mlflow`` and ``vigie`` to their passwords.
         """
         secret = {f"{name.upper()}_DB_PASSWORD": value for name, value in passwords.items()}
         login = {"PGHOST": str(self.sockets), "PGUSER": SUPERUSER, "PGPASSWORD": self.password}

@@ -56,7 +56,7 @@ def unprivileged() -> tuple[str, ...]:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """Run a program and return its standard output; raise SettingsError if it fails."""
+    """Run a program and return its standard output; raise SettingsError if the program fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         raise SettingsError(

@@ -24,7 +24,7 @@ _LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"
 
 
 def initialise(folder: Path, superuser: str, password: str) -> None:
-    """Create a database cluster in ``folder``, unless it already contains one.
+    """Create a database cluster in ``folder``, unless the folder already contains a cluster.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def lock(folder: Path, sockets: Path, is_running: Callable[[], bool], timeout_s:
 
 
 def _clear(pid_file: Path, sockets: Path) -> None:
-    """Remove stale files; PostgreSQL does not start if the pid file has the id of any process."""
+    """Remove stale files; PostgreSQL does not start if the pid file names a running process."""
     if pid_file.exists() and _is_server(pid_file):
         raise ConflictError(
             f"a PostgreSQL server that vigie did not start is running on {pid_file.parent}"

@@ -31,10 +31,10 @@ def get(
     variable: str = "an address of the platform",
     ca: str = "the system's CA certificates",
 ) -> Any:
-    """GET a URL, without proxies, and return the response as parsed JSON or as text.
+    """Request a URL without a proxy, and return the response as parsed JSON or as text.
 
     A login in the URL is sent as a header, because httpx logs the URLs that it requests. If the
-    status is 401 or 403, ``refused`` is called with the text of the response and returns the error.
+    status is 401 or 403, the error that ``refused`` returns for the response is raised.
     ``variable`` and ``ca`` name the settings of the URL and of the CA certificates in messages.
 
     Raises
@@ -67,7 +67,7 @@ def get(
 
 
 def check_header(variable: str, secret: str) -> None:
-    """Raise SettingsError if a secret is not valid in a header (httpx's message would show it)."""
+    """Raise SettingsError if a secret is not valid in a header (httpx's error would show it)."""
     if not (secret.isascii() and secret.isprintable()):
         raise SettingsError(f"{variable} contains a character that is not allowed in a header")
 
@@ -140,7 +140,7 @@ def probe_postgres(platform: Platform) -> None:
     problem = platform.postgres.login_error()
     if "password authentication failed" in problem:
         raise SettingsError(
-            f"the password in {platform.file} is not the one of {platform.folder / 'postgres'}; "
+            f"{platform.folder / 'postgres'} has another password than {platform.file}; "
             "restore the file, or remove the folder to start with empty databases"
         )
     if problem:

@@ -80,7 +80,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, every_s: float =
 
 
 def memory_mib(processes: Iterable[psutil.Process]) -> float:
-    """Return the total proportional set size; resident set size where the former is unknown."""
+    """Return the memory of the processes in MiB: PSS, or RSS where PSS is unknown."""
     total = 0
     for process in processes:
         with contextlib.suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""The programs of the local platform."""
+"""The programs of the local platform: their arguments, ports and stop signals."""
 
 from __future__ import annotations
 

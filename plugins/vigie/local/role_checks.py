@@ -32,7 +32,7 @@ class RoleCheck:
     place: str = ""  # host and port that the probe connects to, without a login
 
     def run(self, settings: Settings) -> ServiceStatus:
-        """Run the probe; return its version, or its error, as the status of the role."""
+        """Run the probe; return the status of the role with the probe's result or error."""
         begin = time.monotonic()
         try:
             detail = self.probe()
@@ -129,7 +129,7 @@ def _stream(settings: Settings, records: RoleCheck) -> RoleCheck:
 
 def _tracking(settings: Settings) -> RoleCheck:
     if not settings.mlflow.enabled:
-        off = "runs and models are not tracked"
+        off = "trainings and models are not tracked"
         return RoleCheck("tracking", "off (null tracker)", "MLFLOW_ENABLED", lambda: off)
     is_local = settings.source("MLFLOW_TRACKING_URI") in ("platform.toml", "default")
     return RoleCheck(

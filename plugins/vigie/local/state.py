@@ -24,7 +24,8 @@ _SECRETS = (
 )
 _HEADER = """\
 # Written by `vigie init`: the ports, passwords and keys of this local platform.
-# Keep it private, and together with the folders next to it: the databases use these passwords.
+# Keep this file private, and do not separate it from the folders next to it: their databases use
+# these passwords.
 # The variables below have the lowest precedence: .env, the environment and options override them.
 """
 

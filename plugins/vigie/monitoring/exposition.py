@@ -52,5 +52,5 @@ class _MergedFamilies:
             if known is family:
                 continue
             if known.type != family.type:
-                raise ValueError(f"{family.name} is a {known.type}, in {source} a {family.type}")
+                raise ValueError(f"{source}: {family.name} is a {family.type}, not a {known.type}")
             known.samples.extend(family.samples)

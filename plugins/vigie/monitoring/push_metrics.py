@@ -51,10 +51,10 @@ def push_metrics(
 
     A push replaces a whole group, so in a separate group a failed run does not erase the time of
     the last success. The groups of models without a model file are deleted. A failed push does not
-    fail the run: the result and later values of ``vigie_push_failures_total`` show it.
+    fail the run: the result and later values of ``vigie_push_failures_total`` show the failure.
 
     ``dag_id`` is the job label of every group. ``results`` are the results of the run's tasks as
-    XCom returned them (``JobResult.as_xcom``). If ``failed_tasks`` is 0, the run is a success.
+    XCom returned them (``JobResult.as_xcom``). If ``failed_tasks`` is 0, the run succeeded.
     ``permanent`` are names without a model file (the detectors) whose groups are never deleted.
     """
     pushed = _PushedGroups.load(services.state, dag_id)
@@ -111,7 +111,7 @@ class _PushedGroups:
     def save(
         self, state: StateStore, *, pushed: Collection[str], retired: Collection[str], failures: int
     ) -> None:
-        """Store the current groups; do nothing if :meth:`load` could not read the earlier ones."""
+        """Store the current groups; do nothing if :meth:`load` failed to read the stored groups."""
         if self.failures is None:
             return
         models = sorted((self.models | {*pushed}) - {*retired})
@@ -134,7 +134,7 @@ def _by_model(results: Iterable[Mapping[str, Any]]) -> dict[str, list[Sample]]:
 def _groups(
     by_model: Mapping[str, list[Sample]], now: float, failed_tasks: int, failures: int | None
 ) -> list[_Group]:
-    """Return the groups of the run; the first one contains the metrics of the run itself."""
+    """Return the groups of the run; the first group contains the metrics of the run itself."""
     run = [
         Sample(JOB_LAST_RUN, now),
         Sample(JOB_SUCCEEDED, float(failed_tasks == 0)),
@@ -152,7 +152,7 @@ def _groups(
 def _push_all(
     services: Services, dag_id: str, groups: Iterable[_Group]
 ) -> tuple[list[int], list[str]]:
-    """Push the groups; return the sizes of the pushed groups and the errors of the failed ones.
+    """Push the groups; return the sizes of the pushed groups and the errors of the other groups.
 
     After a transient error, the remaining groups are not tried, because each attempt may take the
     full timeout. The sink is opened in the ``try`` block, because a wrong address must not fail the
@@ -189,5 +189,5 @@ def _delete_groups(services: Services, dag_id: str, models: Iterable[str]) -> li
 
 
 def _latest(samples: Iterable[Sample]) -> list[Sample]:
-    """Keep the last value of each series, because two tasks may report the same one."""
+    """Keep the last value of each series, because two tasks may report the same series."""
     return list({(s.name, tuple(sorted(s.labels.items()))): s for s in samples}.values())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEASE_WAIT_S = 30.0
-"""Seconds that a task waits for a partition: a follower releases it after a few batches."""
+"""Maximum wait for a partition; a follower releases each partition after a few batches."""
 
 
 class WaitForLagOperator(JobOperator):
@@ -34,7 +34,7 @@ class WaitForLagOperator(JobOperator):
     detector
         Detector that must be deployed.
     workers
-        Number of tasks that share the partitions; empty: ``VIGIE_STREAM_WORKERS``.
+        Number of tasks that share the partitions. Empty: ``VIGIE_STREAM_WORKERS``.
     poll_interval_s
         Seconds between two checks of the trigger.
     max_wait_s
@@ -101,7 +101,7 @@ class WaitForLagOperator(JobOperator):
         return int(given)
 
     def resume(self, context: Context, event: dict[str, Any]) -> list[list[int]]:
-        """Return the workers' partitions from the trigger's event, or end the task."""
+        """Return the workers' partitions from a ``ready`` event, else fail or skip the task."""
         if event["status"] == "error":
             raise AirflowFailException(event["message"])
         if event["status"] == "timeout":
@@ -111,14 +111,14 @@ class WaitForLagOperator(JobOperator):
 
 
 class ScoreStreamOperator(JobOperator):
-    """Score and index the lines of some partitions; the DAG maps it over the workers.
+    """Score and index the lines of some partitions; the DAG maps the operator over the workers.
 
     Parameters
     ----------
     partitions
         Partitions that this task reads.
     factor, threshold, update, max_lines, batch_size
-        See :func:`vigie.anomaly.scoring.score_stream.score_stream`; empty ``threshold``: dynamic.
+        See :func:`vigie.anomaly.scoring.score_stream.score_stream`; no threshold: dynamic.
     """
 
     template_fields: Sequence[str] = (
@@ -179,7 +179,7 @@ class GroupIncidentsOperator(JobOperator):
 
 
 class LoadTrainingLogsOperator(JobOperator):
-    """Sample log lines for the training.
+    """Sample log lines for the training of the detectors.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ class LoadTrainingLogsOperator(JobOperator):
 
 
 class TrainDetectorOperator(JobOperator):
-    """Train one detector on the sample of the run; empty ``epochs``: the detector's default."""
+    """Train one detector on the sample of the run; without ``epochs``, use its default."""
 
     template_fields: Sequence[str] = ("epochs",)
 

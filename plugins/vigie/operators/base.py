@@ -76,7 +76,7 @@ def open_for_task(context: Context) -> Iterator[tuple[Services, Settings]]:
 
 
 def run_key(context: Context) -> str:
-    """Return the id of the run with characters replaced that are not allowed in file names.
+    """Return the run id, with each character replaced that is not allowed in a file name.
 
     The key is the same for all tasks of a run and all their tries.
     """
@@ -88,7 +88,7 @@ class JobOperator(BaseOperator):
     """Run one use case and return its result as XCom.
 
     NotEnoughDataError skips the task. PermanentError and ConflictError fail the task without a
-    retry. TransientError fails it too, and Airflow retries it.
+    retry. TransientError fails the attempt, and Airflow retries the task.
     """
 
     opened: Callable[[Context], Opened] = staticmethod(open_for_task)
@@ -108,7 +108,7 @@ class JobOperator(BaseOperator):
 
 
 class ModelOperator(JobOperator):
-    """Run one step for one model.
+    """Base class of operators that run a use case for one model.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class ModelOperator(JobOperator):
         self.model = model
 
     def model_file(self, services: Services) -> ModelFile:
-        """Read the model file."""
+        """Return the parsed model file of the model."""
         from vigie.models.catalog import get_model
 
         return get_model(services.paths.models, self.model)

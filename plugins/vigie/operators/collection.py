@@ -34,7 +34,7 @@ class IngestLogsOperator(JobOperator):
     limit
         Maximum number of lines per run.
     filter_pattern
-        Text that selects the predictions; empty: the value of ``PIPELINE_FILTER_PATTERN``.
+        Text that selects the predictions. Empty: the value of ``PIPELINE_FILTER_PATTERN``.
     """
 
     template_fields = ("limit", "filter_pattern")
@@ -72,7 +72,7 @@ def _expire(services: Services, raw_index: str, days: int) -> None:
 
 
 class ExportDatasetOperator(JobOperator):
-    """Export each model that has new predictions; skip the task if no model has any."""
+    """Export each model that has new predictions; skip the task if there is no such model."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.collection.export_dataset import export_datasets

@@ -57,7 +57,7 @@ _POSTGRES_OPTIONS = frozenset(
 
 
 def elasticsearch(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Convert a Connection of the Elasticsearch provider, whose schema is ``http`` or ``https``.
+    """Convert an Elasticsearch Connection; its schema is ``http`` or ``https``.
 
     Extras: ``api_key``, ``ca_certs``, ``verify_certs``.
     """
@@ -78,7 +78,7 @@ def elasticsearch(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
 
 
 def kafka(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Convert a Connection of the Kafka provider, whose extra is a configuration of librdkafka.
+    """Convert a Kafka Connection; its extra is a configuration of librdkafka.
 
     Unsupported keys are ignored; a warning is logged if they concern security.
     """
@@ -100,7 +100,7 @@ def kafka(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
 
 
 def postgres(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Convert a Connection of the PostgreSQL provider; extras such as ``sslmode`` are kept."""
+    """Convert a PostgreSQL Connection; options such as ``sslmode`` are taken from its extra."""
     from sqlalchemy.engine import URL
 
     missing = [name for name in ("host", "login", "schema") if not getattr(conn, name)]
@@ -124,7 +124,7 @@ def postgres(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
 
 
 def mlflow(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Convert the Connection of the MLflow server; its extra may contain a ``token``."""
+    """Convert an MLflow Connection; its extra may contain a ``token``."""
     return {
         "MLFLOW_TRACKING_URI": _url(conn_id, conn, ""),
         "MLFLOW_TRACKING_USERNAME": conn.login or "",
@@ -134,12 +134,12 @@ def mlflow(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
 
 
 def pushgateway(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Convert the Connection of the Pushgateway; its URL contains the login."""
+    """Convert a Pushgateway Connection to a URL that contains the login."""
     return {"PROMETHEUS_PUSHGATEWAY_URL": _url(conn_id, conn, _login(conn))}
 
 
 def gradio(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Convert the Connection of the Gradio page; the password is the token of the Space."""
+    """Convert a Gradio Connection; its password is the token of the Space."""
     return {"GRADIO_URL": _url(conn_id, conn, ""), "HF_TOKEN": conn.password or ""}
 
 
@@ -167,7 +167,7 @@ def _login(conn: ConnectionFields) -> str:
 def _address(conn_id: str, conn: ConnectionFields) -> tuple[str, str, str, str]:
     """Return scheme, host, port and path; parts that are not set are empty.
 
-    The host may be a URL. If it is not, the scheme is the Connection's schema, or its type.
+    The host may be a URL. A host without a scheme gets the Connection's schema or type as scheme.
     """
     host = (conn.host or "").strip()
     if not host:
@@ -184,7 +184,7 @@ def _address(conn_id: str, conn: ConnectionFields) -> tuple[str, str, str, str]:
 
 
 def _extra(conn_id: str, conn: ConnectionFields) -> dict[str, Any]:
-    """Parse the extra. Airflow's ``extra_dejson`` ignores invalid JSON, and blocks in a trigger."""
+    """Parse the extra; Airflow's ``extra_dejson`` ignores invalid JSON and blocks in a trigger."""
     try:
         extra = json.loads(conn.extra or "{}")
     except ValueError:

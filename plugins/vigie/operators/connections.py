@@ -1,6 +1,6 @@
 """Read Airflow Connections as overrides of the settings.
 
-Connections can be read only in a task or a trigger; ``vigie check`` uses Airflow's REST API.
+Only a task or a trigger can read Connections; ``vigie check`` uses Airflow's REST API.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def connection_overrides() -> dict[str, str]:
 
 
 async def connection_overrides_of_trigger() -> dict[str, str]:
-    """Read the Connections in a trigger, without blocking the event loop."""
+    """Read the existing Connections in a trigger, without blocking the event loop."""
     return overrides({conn_id: await _find_async(conn_id) for conn_id in READERS})
 
 

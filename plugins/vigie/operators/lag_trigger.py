@@ -1,7 +1,7 @@
 """Trigger that waits for lines to score; it runs in the triggerer of Airflow.
 
-It reads the Connections when it runs, so that Airflow's database stores no password with it. Other
-settings come from the environment, ``.env`` and ``platform.toml``, as in any process.
+The trigger reads the Connections when it runs, so Airflow's database stores no password for it.
+Other settings come from the environment, ``.env`` and ``platform.toml``, as in any process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class LagTrigger(BaseTrigger):
     ----------
     detector
         Detector that must be deployed. Topic and group are read from the settings at each check,
-        so that a change affects a run that waits.
+        so that a change affects a waiting run.
     workers
         Number of tasks that share the partitions; None: ``VIGIE_STREAM_WORKERS``.
     poll_interval_s
@@ -87,7 +87,7 @@ class LagTrigger(BaseTrigger):
     def look(self, overrides: Mapping[str, str]) -> list[list[int]]:
         """Return the partitions of each worker; empty if there is nothing to score.
 
-        The services are closed afterwards, so a wait of hours holds no connection.
+        The services are closed before the return, so a long wait holds no connection.
         """
         from vigie.anomaly.scoring.stream_lag import stream_lag
         from vigie.settings import Settings

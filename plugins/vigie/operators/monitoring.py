@@ -19,8 +19,8 @@ FAILED = frozenset({"failed", "upstream_failed"})
 class PushMetricsOperator(JobOperator):
     """Push the metrics in the results of all other tasks, and the outcome of the run.
 
-    Use it as a teardown (``.as_teardown()``): it then also runs after failed tasks, and its success
-    does not make a failed run successful.
+    Use the operator as a teardown (``.as_teardown()``). The task then also runs after failed tasks,
+    and its success does not make a failed run successful.
     """
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:

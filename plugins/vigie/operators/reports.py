@@ -30,10 +30,10 @@ SCHEDULED = frozenset({"scheduled", "backfill"})
 
 
 class ReportStep(ModelOperator):
-    """Base class of the tasks for one model; skipped if the Param ``model`` names another one."""
+    """Base class of tasks for one model, skipped if the Param ``model`` names another model."""
 
     def report_run(self, services: Services, settings: Settings, context: Context) -> ReportRun:
-        """Return the model, period, run id and thresholds, equal for all tasks of this model."""
+        """Return the model, period, run id and thresholds, which the model's tasks share."""
         from vigie.reports.window import ReportRun
 
         self.require_requested(context)
@@ -47,12 +47,12 @@ class ReportStep(ModelOperator):
 
 
 class ReportOperator(ReportStep):
-    """Write one report.
+    """Write the report of one kind for one model.
 
     Parameters
     ----------
     kind
-        A name in :data:`vigie.reports.kinds.KINDS`; it also sets the task id.
+        A key of :data:`vigie.reports.kinds.KINDS`; the kind also determines the task id.
     """
 
     def __init__(self, *, kind: str, **kwargs: Any) -> None:
@@ -68,12 +68,12 @@ class ReportOperator(ReportStep):
 
 
 def report_tasks(model: str) -> list[ReportOperator]:
-    """Create one task per kind of report."""
+    """Return one task per kind of report."""
     return [ReportOperator(kind=kind, model=model) for kind in KINDS]
 
 
 class DecideOperator(ReportStep):
-    """Record the verdicts on drift and performance; emit an Asset event if one is positive."""
+    """Record the verdicts on drift and performance; emit an Asset event per positive verdict."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(outlets=[FINDINGS], **kwargs)
@@ -99,7 +99,7 @@ def emit_events(result: DriftResult, context: Context) -> None:
 
 
 class CleanupOldReportsOperator(JobOperator):
-    """Keep the ``MAX_REPORTS`` newest reports of each kind and model."""
+    """Delete all but the ``MAX_REPORTS`` newest reports of each kind and model."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.reports.write_report import cleanup_old_reports
@@ -108,7 +108,7 @@ class CleanupOldReportsOperator(JobOperator):
 
 
 def period_of(context: Context) -> Period:
-    """Return the data interval of a scheduled run, or the last ``hours`` before any other run.
+    """Return the data interval of a scheduled run; for another run, the ``hours`` before it.
 
     The period is the same for all tasks of a run and all their tries.
     """

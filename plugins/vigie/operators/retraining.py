@@ -62,14 +62,14 @@ class CheckTriggersOperator(ModelOperator):
             actor=_actor(context),
         )
         if not result.should_train:
-            # A skipped task returns no result, but push_metrics needs the metrics of this one.
+            # A skipped task returns no result, but push_metrics needs this one's metrics.
             context["ti"].xcom_push("return_value", result.as_xcom())
             raise AirflowSkipException("; ".join(result.reasons))
         return result
 
 
 class RetrainStepOperator(ModelOperator):
-    """Run one step of a retraining.
+    """Run one use case of a retraining for one model.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class PromoteModelOperator(ModelOperator):
 
 
 class NotifyRetrainingOperator(JobOperator):
-    """Log the outcome of the run for each model; use it as a teardown, so that it always runs."""
+    """Log the outcome of the run for each model; a teardown, so that it runs after a failure."""
 
     def __init__(self, *, models: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""A small trained detector for tests of scoring."""
+"""Deploy small trained detectors for tests of scoring."""
 
 from __future__ import annotations
 

@@ -29,7 +29,10 @@ class FakeApiLogs:
 
 
 class FakeRenderer:
-    """Implement :class:`vigie.roles.ReportRenderer` with small files; ``written`` has the data."""
+    """Implement :class:`vigie.roles.ReportRenderer` with small files.
+
+    ``written`` maps the path of each HTML file to its data.
+    """
 
     def __init__(self) -> None:
         self.written: dict[Path, ReportData] = {}

@@ -1,4 +1,4 @@
-"""In-memory stream: a partition is a list, and an offset is an index of the list."""
+"""In-memory stream: a partition is a list, and an offset is an index in that list."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class FakeStream:
         return dropped
 
     def expel(self, group: str, topic: str) -> None:
-        """End the leases of a group, as the loss of its database sessions would."""
+        """End the leases of a group on a topic, as after a loss of its database sessions."""
         for key in [key for key in self.owners if key[:2] == (group, topic)]:
             del self.owners[key]
 

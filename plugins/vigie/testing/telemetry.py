@@ -43,7 +43,7 @@ class FakeRun:
         self.models.append((name, model))
 
     def latest(self, metric: str) -> float | None:
-        """Return the last value of a metric, or None."""
+        """Return the last value of a metric; None if the metric was never logged."""
         return next((value for name, value, _ in reversed(self.metrics) if name == metric), None)
 
 
@@ -108,7 +108,7 @@ class FakeMetrics:
         self.groups.pop((job, tuple(sorted((grouping or {}).items()))), None)
 
     def value(self, name: str, **labels: str) -> float | None:
-        """Return the value of the first sample with this name and these labels, or None."""
+        """Return the first value with this name and these labels; None if there is none."""
         every = (
             sample for group in self.groups.values() for sample in group if sample.name == name
         )

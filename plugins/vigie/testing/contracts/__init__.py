@@ -1,6 +1,6 @@
 """One contract per role: checks that every implementation must pass, including the fakes.
 
-A check is a function of the implementation under test, and its name states the required behaviour.
+The argument of a check is the implementation under test; its name states the required behaviour.
 The tests run each check with each implementation.
 """
 
@@ -15,7 +15,7 @@ _Check = TypeVar("_Check", bound=Callable[..., None])
 
 
 class Contract(list[Callable[..., None]]):
-    """The checks of a role; calling it with a check, as a decorator, adds the check."""
+    """The list of the checks of a role; used as a decorator, it adds a function to the list."""
 
     def __call__(self, check: _Check) -> _Check:
         self.append(check)

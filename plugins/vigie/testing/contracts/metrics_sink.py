@@ -23,7 +23,7 @@ Series = tuple[str, Labels, float]  # name, sorted labels without empty ones, va
 
 
 def series_of(exposition: str) -> list[Series]:
-    """Parse a text in Prometheus' exposition format; empty labels are removed."""
+    """Return the series in a text of Prometheus' exposition format, without empty labels."""
     return [
         (s.name, tuple(sorted((k, v) for k, v in s.labels.items() if v)), s.value)
         for family in text_string_to_metric_families(exposition)

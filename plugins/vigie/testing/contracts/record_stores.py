@@ -19,7 +19,7 @@ CLEAN = "a\\x00b\\udcffc\u2028d"
 
 @dataclass
 class Records:
-    """The stores of one database."""
+    """The stores of one database, and the clock that they use."""
 
     predictions: PredictionStore
     labels: LabelStore
@@ -31,7 +31,7 @@ class Records:
 
 
 def prediction(number: int = 0, **changes: Any) -> Prediction:
-    """Return a prediction; the number determines its transaction id and its minute."""
+    """Return a prediction whose transaction id and time are derived from ``number``."""
     values: dict[str, Any] = {
         "transaction_id": f"t{number:05}",
         "model": "breast_cancer",

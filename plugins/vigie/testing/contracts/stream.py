@@ -13,7 +13,7 @@ from vigie.testing.contracts import Contract, raised
 
 CHECKS = Contract()
 
-#: Random names: other runs, and real topics, may be on the same broker.
+#: Random names, because other test runs and real topics may use the same broker.
 _RUN = secrets.token_hex(4)
 TOPIC, GROUP = f"vigie-logs-{_RUN}", f"vigie-scorer-{_RUN}"
 

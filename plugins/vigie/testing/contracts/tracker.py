@@ -25,7 +25,7 @@ class TrackerSubject:
     folder: Path
 
     def logged(self, key: str) -> str:
-        """Log the model in the run with this key, and return the id of the run."""
+        """Log the model in the tracked run with this key, and return the id of that run."""
         with self.tracker.run(self.name, "n", key=key) as run:
             run.log_model("m", self.model, self.example)
         return run.run_id
