@@ -34,7 +34,7 @@ def resolve(image: str) -> str:
 
 
 def pinned(services: dict[str, Any], base_image: str, resolve: Resolve) -> str:
-    """Return the text of the override file, with base images for the images that are built here."""
+    """Return the text of the override file; for an image built here, it pins the base image."""
     ours = {service["image"] for service in services.values() if "build" in service}
     foreign = {service["image"] for service in services.values()} - ours
     digests = {image: resolve(image) for image in sorted(foreign | {base_image})}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
 
 MAX_FIRST_FAILURES = 5  # failed requests that end the simulation if no request succeeded
-MAX_ERRORS = 5  # number of different errors in the result
+MAX_ERRORS = 5  # maximum number of different errors in the result
 
 
 class Service(Protocol):

@@ -165,6 +165,6 @@ class Stage:
         return deployment.version if deployment else 0
 
     def served_version(self) -> int:
-        """Return the version that the service reports; 0 if it has not loaded any."""
+        """Return the version that the service reports; 0 if no version is loaded."""
         response = self.serving.get("/model", params={"model": self.model.name})
         return int(response.json().get("version") or 0) if response.is_success else 0

@@ -1,6 +1,6 @@
 """The platform's databases: start the embedded server, migrate the schema, back up.
 
-``python -I -m vigie.local.database`` migrates the database of the settings. This is for a database
+``python -I -m vigie.local.database`` migrates the database of the settings. Use this command for a database
 that ``vigie up`` does not manage, such as the database of the Compose stack.
 """
 

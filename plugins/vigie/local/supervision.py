@@ -154,7 +154,7 @@ class Supervisor:
             self._call("supervisor.startProcess", program.process, False)
 
     def halt(self, program: Program, *, wait: bool = False) -> None:
-        """Stop a program if it is running; ``wait`` until it has ended."""
+        """Stop a program if it is running; with ``wait``, return after the program has ended."""
         with _expected(Faults.NOT_RUNNING):
             self._call("supervisor.stopProcess", program.process, wait)
 
@@ -186,7 +186,7 @@ def _expected(code: int) -> Iterator[None]:
         yield
     except Fault as fault:
         if fault.faultCode != code:
-            raise TransientError(f"the supervisor failed: {fault.faultString}") from fault
+            raise TransientError(f"the supervisor reported: {fault.faultString}") from fault
 
 
 def _process_state(info: dict[str, Any]) -> ProcessState:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEASE_WAIT_S = 30.0
-"""Maximum wait for a partition; a follower releases each partition after a few batches."""
+"""Maximum seconds to wait for a partition; a follower releases it after a few batches."""
 
 
 class WaitForLagOperator(JobOperator):
@@ -118,7 +118,8 @@ class ScoreStreamOperator(JobOperator):
     partitions
         Partitions that this task reads.
     factor, threshold, update, max_lines, batch_size
-        See :func:`vigie.anomaly.scoring.score_stream.score_stream`; no threshold: dynamic.
+        See :func:`vigie.anomaly.scoring.score_stream.score_stream`. If ``threshold`` is empty, the
+        dynamic threshold is used.
     """
 
     template_fields: Sequence[str] = (
@@ -209,7 +210,7 @@ class LoadTrainingLogsOperator(JobOperator):
 
 
 class TrainDetectorOperator(JobOperator):
-    """Train one detector on the sample of the run; without ``epochs``, use its default."""
+    """Train one detector on the sample of the run; ``epochs`` defaults to the detector's."""
 
     template_fields: Sequence[str] = ("epochs",)
 

@@ -1,6 +1,7 @@
 """One contract per role: checks that every implementation must pass, including the fakes.
 
-The argument of a check is the implementation under test; its name states the required behaviour.
+A check takes the implementation under test as its argument and is named after the behaviour that it
+requires.
 The tests run each check with each implementation.
 """
 
