@@ -1,7 +1,7 @@
 """The platform's databases: start the embedded server, migrate the schema, back up.
 
-``python -I -m vigie.local.database`` migrates the database of the settings. Use this command for a database
-that ``vigie up`` does not manage, such as the database of the Compose stack.
+``python -I -m vigie.local.database`` migrates the database of the settings. Use this command for a
+database that ``vigie up`` does not manage, such as the database of the Compose stack.
 """
 
 from __future__ import annotations

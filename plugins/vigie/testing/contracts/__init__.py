@@ -1,8 +1,7 @@
 """One contract per role: checks that every implementation must pass, including the fakes.
 
 A check takes the implementation under test as its argument and is named after the behaviour that it
-requires.
-The tests run each check with each implementation.
+requires. The tests run each check with each implementation.
 """
 
 from __future__ import annotations
