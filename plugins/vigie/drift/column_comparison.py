@@ -1,4 +1,4 @@
-"""Compare one current column with its reference profile and return the statistics.
+"""Comparison of one current column with its reference profile.
 
 NaN, infinities and unreadable values count as missing. Missing values are a bin of the histogram,
 so a changed share of missing values counts as a change.
@@ -27,7 +27,7 @@ from vigie.drift.verdict import ColumnVerdict
 
 
 def compare(name: str, body: Mapping[str, Any], series: pd.Series, min_rows: int) -> ColumnVerdict:
-    """Return the statistics of one column, or the reason why they are unknown."""
+    """Compare a column with its profile; return the statistics, or the reason if unknown."""
     few = min(len(series), body["n"] + body["n_missing"])
     if few < min_rows:
         return ColumnVerdict(
@@ -44,7 +44,7 @@ def compare(name: str, body: Mapping[str, Any], series: pd.Series, min_rows: int
 def _numeric(
     name: str, body: Mapping[str, Any], values: Floats, n_rows: int, min_rows: int
 ) -> ColumnVerdict:
-    """Test for a shift (Kolmogorov-Smirnov) and for tails, gaps and spikes (histogram)."""
+    """Test numbers for a shift (Kolmogorov-Smirnov) and for tails, gaps and spikes (histogram)."""
     n_missing = n_rows - values.size
     common: dict[str, Any] = {
         "name": name,
@@ -73,9 +73,9 @@ def _numeric(
 
 
 def _shift(body: Mapping[str, Any], sample: Floats, values: Floats) -> float | None:
-    """Return the Wasserstein distance in standard deviations, minus its expectation by chance.
+    """Return the Wasserstein distance in standard deviations, minus the distance due to chance.
 
-    None for a constant reference column.
+    The result is None if the reference column is constant.
     """
     mean, std = body["mean"], body["std"]
     if std <= abs(mean) * np.finfo(np.float64).eps:
@@ -91,7 +91,7 @@ def _shift(body: Mapping[str, Any], sample: Floats, values: Floats) -> float | N
 def _only_missing(
     common: Mapping[str, Any], body: Mapping[str, Any], n: int, n_missing: int, min_rows: int
 ) -> ColumnVerdict:
-    """Compare only the shares of missing values; if they are equal, the verdict is unknown."""
+    """Compare only the shares of missing values; without a change, the verdict is unknown."""
     shares = np.array([body["n_missing"], body["n"]]), np.array([n_missing, n])
     usable = min(n, body["n"])
     notes = (

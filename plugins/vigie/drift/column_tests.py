@@ -1,7 +1,7 @@
 """Statistics that compare a reference sample with a current sample.
 
-They use numpy and ``scipy.special``, because importing ``scipy.stats`` takes a second. The tests
-compare them with ``scipy.stats``.
+The functions use numpy and ``scipy.special``, because importing ``scipy.stats`` takes a second. The
+unit tests compare the results with those of ``scipy.stats``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ MIN_EXPECTED = 5.0
 
 
 def ks_statistic(reference: Floats, current: Floats) -> float:
-    """Return Kolmogorov's D, the largest distance of two empirical distribution functions (0 to 1).
+    """Return D (0 to 1), the largest distance between two empirical distribution functions.
 
     Both samples must be sorted and not empty. The reference function is constant between its points
-    and the current one is monotone, so the largest distance is at a reference point or just below
-    one. Binary searches at the reference points are therefore enough.
+    and the current function is monotone. The largest distance is therefore at a reference point or
+    just below it, and binary searches at the reference points are enough.
 
     Examples
     --------
@@ -43,8 +43,8 @@ def ks_statistic(reference: Floats, current: Floats) -> float:
 def ks_p_value(statistic: float, n_reference: int, n_current: int) -> float:
     """Return the probability of a D at least this large if the distributions are equal.
 
-    The p-value is Kolmogorov's limit with the small-sample correction of Stephens (1970). It is
-    conservative if there are ties.
+    The p-value is Kolmogorov's limit with the small-sample correction of Stephens (1970). If there
+    are ties, the p-value is too large rather than too small.
     """
     root = np.sqrt(n_reference * n_current / (n_reference + n_current))
     return float(special.kolmogorov((root + 0.12 + 0.11 / root) * statistic))
@@ -85,8 +85,9 @@ def wasserstein(reference: Floats, current: Floats) -> float:
 def wasserstein_noise(reference: Floats, n_reference: int, n_current: int) -> float:
     """Return the expectation of :func:`wasserstein` if the distributions are equal.
 
-    At each x the difference of the two functions is normal with variance F(1-F)(1/n + 1/m). Its
-    mean absolute value is sqrt(2/pi) standard deviations. The result is the integral over x.
+    At each x the difference of the two distribution functions is normal with variance
+    F(1-F)(1/n + 1/m). The mean absolute difference is sqrt(2/pi) standard deviations. The result is
+    the integral of this mean over x.
     """
     level = np.arange(1, reference.size) / reference.size
     spread = float(np.sum(np.sqrt(level * (1 - level)) * np.diff(reference)))
@@ -98,7 +99,7 @@ def population_stability(reference: Counts, current: Counts) -> float:
 
     Half a count is added to each bin, so that an empty bin contributes a finite term. If the
     distributions are equal, the index is (1/n + 1/m) times a chi-squared variable with k-1 degrees
-    of freedom (Yurdakul 2018). The mean of that variable is subtracted.
+    of freedom (Yurdakul 2018). The mean of this product is subtracted.
 
     Examples
     --------
@@ -118,10 +119,10 @@ def population_stability(reference: Counts, current: Counts) -> float:
 
 
 def chi_squared(reference: Counts, current: Counts) -> tuple[float, float]:
-    """Return Pearson's statistic of a table with two rows, and its p-value.
+    """Return Pearson's chi-squared statistic of two histograms, and the p-value.
 
-    Rare columns are pooled until the expected count of each cell is at least ``MIN_EXPECTED``. If
-    a single column is left, the result is (0, 1). Without rare columns the result equals that of
+    Rare bins are pooled until the expected count of each cell is at least ``MIN_EXPECTED``. If only
+    one bin remains, the result is (0, 1). Without rare bins the result equals that of
     ``scipy.stats.chi2_contingency(correction=False)``.
     """
     table = _pool_rare(np.vstack([reference, current]).astype(np.float64))
@@ -134,7 +135,7 @@ def chi_squared(reference: Counts, current: Counts) -> tuple[float, float]:
 
 
 def _pool_rare(table: Floats) -> Floats:
-    """Merge the smallest columns until each has a sufficient expected count in both rows."""
+    """Merge the smallest columns until every expected count is at least ``MIN_EXPECTED``."""
     table = table[:, table.sum(axis=0) > 0]
     table = table[:, np.argsort(table.sum(axis=0), kind="stable")]
     if table.shape[1] < 2:
@@ -148,8 +149,8 @@ def _pool_rare(table: Floats) -> Floats:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted by Holm's method (Holm 1979).
 
-    If each is compared with alpha, the probability of at least one false positive is below alpha,
-    whatever the dependence between the tests.
+    If each adjusted p-value is compared with alpha, the probability of at least one false positive
+    is at most alpha, even if the tests are dependent.
 
     Examples
     --------

@@ -1,14 +1,14 @@
 """Decide whether data has drifted: compare all current rows with a reference profile.
 
-A column has drifted if its change is
+A column has drifted if its change is significant and large:
 
 * *significant*: the p-value (Kolmogorov-Smirnov or chi-squared), after Holm's correction over all
   columns, is below ``ALPHA``. Without a correction, 30 columns tested every six hours would give
-  false alarms every day. Holm's method is used because it stays valid if columns are correlated;
-* and *large*: ``effect`` is at least ``MIN_EFFECT``. With a million rows even a negligible change
-  has a p-value near 0.
+  false alarms every day. Holm's method is used because it stays valid if columns are correlated.
+* *large*: ``effect`` is at least ``MIN_EFFECT``. With a million rows even a negligible change has a
+  p-value near 0.
 
-The table has drifted if more than ``drift_share`` of its columns have.
+The table has drifted if more than ``drift_share`` of its columns have drifted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from vigie.errors import DataError
 ALPHA = 0.01
 #: Evidently's default limit for the PSI and for the normalised Wasserstein distance.
 MIN_EFFECT = 0.1
-#: With fewer rows and 30 columns, only a shift of a standard deviation would be significant.
+#: With fewer rows, only a shift of a standard deviation or more is significant among 30 columns.
 MIN_ROWS = 50
 
 
@@ -46,15 +46,16 @@ def detect_drift(
 ) -> DriftVerdict:
     """Compare current rows with a profile of :func:`vigie.drift.reference_profile.build_profile`.
 
-    Columns that are not in the profile are ignored. The table has drifted if more than
-    ``drift_share`` (0 to 1) of the columns have. With fewer than ``min_rows`` usable values on
-    either side, the verdict on a column is unknown. ``alpha`` and ``min_effect`` are the limits of
-    a significant and of a large change.
+    Columns that are not in the profile are ignored. The table has drifted if the share of drifted
+    columns is above ``drift_share`` (0 to 1). With fewer than ``min_rows`` usable values on either
+    side, the verdict on a column is unknown. A change is significant if its adjusted p-value is
+    below ``alpha``, and large if its effect is at least ``min_effect``.
 
     Raises
     ------
     DataError
-        The profile has another schema, or ``drift_share`` or ``min_rows`` is out of range.
+        The schema of the profile is not supported, or ``drift_share`` or ``min_rows`` is out of
+        range.
 
     Examples
     --------
@@ -96,7 +97,7 @@ def _compare(
 def _decide_columns(
     columns: Sequence[ColumnVerdict], alpha: float, min_effect: float
 ) -> tuple[ColumnVerdict, ...]:
-    """Adjust the p-values of all columns and add the verdicts; columns without one stay unknown."""
+    """Adjust the p-values and add the verdicts; columns without a p-value stay unknown."""
     tested = {c.name: c.p_column for c in columns if c.p_column is not None}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return tuple(
@@ -145,7 +146,7 @@ def _conclude(
 
 
 def _exceeds(n_drifted: int, n_unknown: int, n_columns: int, drift_share: float) -> bool | None:
-    """Return whether the share is exceeded; None if the unknown columns could change the result."""
+    """Return whether too many columns drifted; None if unknown columns could change the result."""
     if n_unknown == n_columns:
         return None
     if n_drifted / n_columns > drift_share:

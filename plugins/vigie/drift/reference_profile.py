@@ -23,11 +23,11 @@ NUMERIC_TYPES = frozenset({"float", "integer"})
 def build_profile(
     frame: pd.DataFrame, types: Mapping[str, str], *, max_sample: int = MAX_SAMPLE
 ) -> dict[str, Any]:
-    """Summarise a reference table as JSON types.
+    """Return a summary of a reference table in JSON types.
 
-    ``types`` has the type of each feature by name: ``float`` and ``integer`` are numeric, all
-    others are categories; other columns are ignored. At most ``max_sample`` values of a numeric
-    column are kept. If all values fit, the KS statistic is exact.
+    ``types`` maps each feature to its type; other columns are ignored. ``float`` and ``integer``
+    are numeric, and all other types are categories. At most ``max_sample`` values of a numeric
+    column are kept. If all its values are kept, the KS statistic of the column is exact.
 
     Raises
     ------
@@ -74,8 +74,8 @@ def _numeric(series: pd.Series, max_sample: int) -> dict[str, Any]:
 def bin_edges(values: Floats) -> Floats:
     """Return bin edges of sorted values: bin i holds ``edges[i-1] < x <= edges[i]``.
 
-    The edges are deciles. Equal ones are merged, so no bin has zero width and a frequent value gets
-    a bin of its own. The first and the last bin are for values outside the range of the reference.
+    The edges are deciles. Equal edges are merged, so no bin has zero width and a frequent value
+    gets its own bin. The first and the last bin contain values outside the reference's range.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def bin_edges(values: Floats) -> Floats:
 
 
 def bin_counts(values: Floats, edges: Floats) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Count sorted values in the bins of :func:`bin_edges`; the last bin is open."""
+    """Count sorted values per bin of :func:`bin_edges`; the last bin has no upper limit."""
     ranks = np.searchsorted(values, edges, side="right")
     return np.diff(np.concatenate(([0], ranks, [values.size]))).astype(np.int64)
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from vigie.errors import DataError
 
-#: Larger numbers count as infinite, because their squares overflow a double.
+#: Numbers beyond this magnitude count as infinite, because their squares overflow a double.
 LARGEST = 1e150
 
 Floats = npt.NDArray[np.float64]
@@ -44,7 +44,7 @@ def usable_numbers(series: pd.Series) -> Floats:
 
 
 def usable_keys(series: pd.Series) -> dict[str, int]:
-    """Count the categories of a column by keys that do not depend on the file format.
+    """Return the number of rows per category; the keys do not depend on the file format.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def usable_keys(series: pd.Series) -> dict[str, int]:
     present = series[series.notna()]
     try:
         found = present.value_counts(sort=False).items()
-    except TypeError:  # Lists and other values cannot be hashed.
+    except TypeError:  # The column contains values that cannot be hashed, e.g. lists.
         return dict(Counter(map(_key, present)))
     counts: Counter[str] = Counter()
     for value, n in found:

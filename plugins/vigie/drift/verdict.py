@@ -9,11 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnVerdict:
-    """The verdict on a column: ``is_drifted`` is None if it is unknown; ``reason`` explains it.
+    """The verdict on a column, explained by ``reason``; ``is_drifted`` is None if unknown.
 
     ``statistic`` and ``p_value`` are the results of ``test`` (``ks``: D; ``chi2``: Pearson's
-    statistic). ``effect`` is the size of the change, the larger of ``psi`` and ``shift``. It is
-    comparable between columns and tests.
+    statistic). ``effect`` is the size of the change: the larger of ``psi`` and ``shift``. The
+    effects of different columns and tests can be compared.
     """
 
     name: str
@@ -34,7 +34,7 @@ class ColumnVerdict:
 
     @property
     def p_column(self) -> float | None:
-        """The smallest p-value of the tests of the column times their number (Bonferroni)."""
+        """The smallest p-value of the column, times the number of its tests (Bonferroni)."""
         found = [p for p in (self.p_value, self.p_histogram) if p is not None]
         return min(1.0, len(found) * min(found)) if found else None
 
@@ -43,8 +43,9 @@ class ColumnVerdict:
 class DriftVerdict:
     """The verdict on a table.
 
-    ``drift_score`` is the share of drifted columns among all columns (0 to 1). ``is_drifted`` is
-    whether it exceeds ``drift_share``; None (unknown) if the unknown columns could change that.
+    ``drift_score`` is the share of drifted columns among all columns (0 to 1). ``is_drifted`` says
+    whether the score exceeds ``drift_share``, or is None if columns with an unknown verdict could
+    change the result.
     """
 
     drift_score: float | None
@@ -59,7 +60,7 @@ class DriftVerdict:
 
     @property
     def drifted(self) -> tuple[str, ...]:
-        """Names of the drifted columns, largest effect first."""
+        """The names of the drifted columns, largest effect first."""
         found = [column for column in self.columns if column.is_drifted]
         return tuple(c.name for c in sorted(found, key=lambda c: -(c.effect or 0.0)))
 

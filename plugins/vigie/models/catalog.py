@@ -24,7 +24,7 @@ class ModelState:
 
     name: str
     state: State
-    detail: str  # the table, where to put it, or the mistakes of the file
+    detail: str  # the reference table, where to put it, or the mistakes in the model file
     model: ModelFile | None = None
 
 
@@ -61,7 +61,7 @@ def _state(path: Path, data_dir: Path) -> ModelState:
 
 
 def check_model(path: Path, data_dir: Path) -> tuple[str, ...]:
-    """Return the mistakes of a model file and, if it exists, of its reference table."""
+    """Return the mistakes in a model file and in its reference table, if the table exists."""
     from vigie.models.reference import is_ready, load_reference
 
     try:

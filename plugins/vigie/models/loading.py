@@ -61,7 +61,8 @@ def load_model_file(path: Path) -> ModelFile:
     Raises
     ------
     ModelFileError
-        With one line per mistake: file, table, key, what was expected and what was found.
+        If the file is invalid. The message has one line per mistake: file, table, key, and what
+        was expected and found.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -73,12 +74,12 @@ def load_model_file(path: Path) -> ModelFile:
 
 
 def model_of(values: Mapping[str, Any], path: Path) -> ModelFile:
-    """Validate the content of a model file; ``path`` gives its expected name.
+    """Validate the content of a model file; the model must have the name of the file at ``path``.
 
     Raises
     ------
     ModelFileError
-        As :func:`load_model_file`.
+        If the content is invalid; see :func:`load_model_file`.
 
     Examples
     --------
@@ -158,7 +159,7 @@ def _unknown(key: str, known: Collection[str]) -> str:
 
 
 def _found(value: Any) -> str:
-    """Return a value in the notation of TOML, shortened to 60 characters."""
+    """Return a value as JSON text, shortened to 60 characters."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):

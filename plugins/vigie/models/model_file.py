@@ -1,7 +1,7 @@
 """The model file (``models/NAME.toml``), in which a user describes a model.
 
-The annotations state which values are allowed; :mod:`vigie.models.loading` validates a file against
-them. Instances created by code are not validated.
+:mod:`vigie.models.loading` validates a file against the annotations, which state the allowed
+values. Instances created by code are not validated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vigie.models.names import CANDIDATES, NAME, Candidate, Metric
 
 FeatureType = Literal["float", "integer", "category", "boolean"]
 DATASETS = ("sklearn:breast_cancer",)
-#: Keys under which a file's path and a feature's name are validated; no file has such a key.
+#: Keys under which a file's path and a feature's name are validated; model files do not use them.
 PATH_KEY, NAME_KEY = "(path)", "(name)"
 _TABLES = (".csv", ".csv.gz", ".parquet")
 _FEATURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -44,7 +44,7 @@ def _refusal(reason: str) -> PydanticCustomError:
 
 def _feature_name(name: str) -> str:
     if not _FEATURE_NAME.fullmatch(name):
-        raise _refusal("expected letters, digits and _; give `column` for another column name")
+        raise _refusal("expected letters, digits and _; set `column` for another column name")
     return name
 
 
@@ -80,7 +80,7 @@ def _not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _scalar(value: Any) -> Any:
     if not isinstance(value, bool | int | float | str):
-        raise _refusal("expected a value of the feature")
+        raise _refusal("expected a number, a text, true or false")
     return value
 
 
@@ -171,12 +171,12 @@ class Feature:
     required
         Whether a request must contain the feature; a missing optional feature is imputed.
     column
-        Its column in the reference table; empty: the name.
+        The feature's column in the reference table; empty: the column with the feature's name.
     values
         Replacements for values of the reference table, e.g. ``{"M": 1, "F": 0}``; other values are
         used unchanged.
     title
-        The label in the form; empty: the name.
+        The feature's label in the form; empty: the name with spaces instead of ``_``.
     """
 
     name: Annotated[Text, AfterValidator(_feature_name), Field(validation_alias=NAME_KEY)]
@@ -198,7 +198,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Candidates of a training, and how the best one is selected."""
+    """The candidates of a training and the settings of their selection."""
 
     candidates: Annotated[tuple[Candidate, ...], Distinct, NotEmpty] = CANDIDATES
     metric: Metric = "average_precision"
@@ -208,7 +208,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Retrain:
-    """Triggers of a retraining, which are OR-ed, and conditions that suppress it."""
+    """Triggers of a retraining, each of which is sufficient, and conditions that suppress it."""
 
     min_rows: Annotated[Whole, Field(ge=1)] = 1000
     min_labelled: Annotated[Whole, Field(ge=1)] = 50
@@ -221,7 +221,7 @@ class Retrain:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Conditions of a promotion on the hold-out; see :mod:`vigie.training.gate`."""
+    """Conditions that a challenger must meet on the hold-out; see :mod:`vigie.training.gate`."""
 
     min_gain: Share = 0.0
     confidence: Annotated[Number, Field(ge=0.5, lt=1)] = 0.9
@@ -241,8 +241,9 @@ class Cost:
 class ModelFile:
     """The content of a model file.
 
-    ``accepted`` lists inputs that a request may contain and that are logged, but not used by the
-    model. ``positive_value`` and ``negative_value`` are the values of the target column.
+    ``accepted`` lists inputs that a request may contain; they are logged, but the model does not
+    use them. ``positive_value`` and ``negative_value`` are the values of the target column that
+    mean the positive and the negative label.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
@@ -279,5 +280,5 @@ class ModelFile:
         return self.negative_label, self.positive_label
 
     def feature(self, name: str) -> Feature:
-        """Return a feature by name. Raises KeyError."""
+        """Return a feature by name. Raises KeyError if the model has no such feature."""
         return {f.name: f for f in self.features}[name]

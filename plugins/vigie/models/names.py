@@ -12,7 +12,7 @@ CANDIDATES: tuple[Candidate, ...] = get_args(Candidate)
 #: them.
 Metric = Literal["average_precision", "roc_auc", "f1", "precision", "recall", "accuracy"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
-#: A model's name is a folder, a task id, a registry name and a metric label.
+#: A model's name is part of folder names, task ids, registry names and metric labels.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 

@@ -27,12 +27,12 @@ def reference_path(model: ModelFile, data_dir: Path) -> Path:
 
 
 def where_to_put(model: ModelFile, data_dir: Path) -> str:
-    """Return an instruction that says where to put the reference table."""
+    """Return an instruction to put the reference table at its path."""
     return f"put its reference table at {reference_path(model, data_dir)}"
 
 
 def load_reference(model: ModelFile, data_dir: Path) -> pd.DataFrame:
-    """Return the reference rows: typed feature columns, and the target as labels.
+    """Return the reference rows, with typed feature columns and the target as labels.
 
     Duplicate rows are kept, because different people can give the same answers. Rows without a
     target are dropped.
@@ -49,7 +49,7 @@ def load_reference(model: ModelFile, data_dir: Path) -> pd.DataFrame:
 
 
 def unseen_rows(model: ModelFile, data_dir: Path) -> pd.DataFrame:
-    """Return the rows that ``reference_share`` reserves for simulation; may be empty."""
+    """Return the rows that are not reference rows, for simulations; there may be none."""
     frame = _whole(model, data_dir)
     return frame[~_is_reference(model, frame)].reset_index(drop=True)
 

@@ -20,7 +20,7 @@ class FeatureError(DataError):
 
 
 def validate_features(model: ModelFile, features: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the features in the model's order, then those under ``accepted`` that were sent.
+    """Return the features in the model's order, then the ``accepted`` features that were sent.
 
     An optional feature that is absent or null is None. Values are not converted: ``"5"`` and
     ``true`` are not numbers and ``1`` is not a boolean. There is one exception: a float without a
@@ -29,8 +29,8 @@ def validate_features(model: ModelFile, features: Mapping[str, Any]) -> dict[str
     Raises
     ------
     FeatureError
-        With one message per feature that is missing, unknown, of the wrong type, not finite or out
-        of range.
+        If a feature is missing, unknown, of the wrong type, not finite or out of range. There is
+        one message per invalid feature.
     """
     clean: dict[str, Any] = {}
     fields: dict[str, str] = {}

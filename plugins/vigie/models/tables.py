@@ -24,7 +24,8 @@ _JSON_TYPES = {"float": float, "integer": int, "boolean": bool, "category": str}
 def frame_of(model: ModelFile, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a typed table with one row per request, in the model's feature order.
 
-    A feature that a request does not have is missing in its row; other keys are dropped.
+    A feature that a request omits is a missing value in its row. Keys that are not features are
+    dropped.
     """
     import pandas as pd
 
@@ -33,7 +34,7 @@ def frame_of(model: ModelFile, rows: Iterable[Mapping[str, Any]]) -> pd.DataFram
 
 
 def plain(feature: Feature, value: Any) -> Any:
-    """Return a cell of a typed table as a JSON value; None if it is missing."""
+    """Return a cell of a typed table as a JSON value, or None if the cell is empty."""
     import pandas as pd
 
     return None if pd.isna(value) else _JSON_TYPES[feature.type](value)
@@ -42,8 +43,8 @@ def plain(feature: Feature, value: Any) -> Any:
 def typed(model: ModelFile, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the feature columns with the types of the model file, then the other columns.
 
-    ``float`` is float64; ``integer`` and ``boolean`` are int64 and bool, or float64 (0 and 1) where
-    a value is missing; ``category`` is text, None where missing.
+    ``float`` is float64. ``integer`` is int64 and ``boolean`` is bool, but a column with a missing
+    value is float64. ``category`` is text, and a missing category is None.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def _refuse(
 
 
 def row_fractions(frame: pd.DataFrame, columns: Sequence[str], salt: str) -> NDArray[np.float64]:
-    """Return a number in [0, 1) for each row that depends only on its values and the salt.
+    """Return one number in [0, 1) per row, computed only from the row's values and the salt.
 
     Equal rows get equal numbers in any row order, in any process and on any machine. The dtype of
     a column has no influence: 1, 1.0 and True are equal, and so are all missing values. A split

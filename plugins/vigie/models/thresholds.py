@@ -1,4 +1,4 @@
-"""Thresholds of triggers and reports, each with the layer that set it."""
+"""Thresholds of triggers and reports, each with its source."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A threshold and its source (DAG Param > environment > model file > default)."""
+    """A threshold and its source: DAG Param, environment, model file or default."""
 
     value: float | None
     source: str
 
 
 def thresholds_from(*layers: tuple[str, Mapping[str, float | None]]) -> dict[str, Threshold]:
-    """Return each threshold that at least one layer sets; the first such layer takes precedence.
+    """Return each threshold from the first layer, a source and its values, that sets it.
 
     Examples
     --------

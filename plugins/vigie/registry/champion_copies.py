@@ -20,10 +20,10 @@ ALIAS = "champion"
 def write_copies(
     bundles: BundleStore, tracker: Tracker, deployment: Deployment, info: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """Write both copies; return one sentence per copy that could not be written.
+    """Write ``champion.json`` and the alias; return one sentence per copy that cannot be written.
 
     A full disk or an unreachable registry does not prevent a deployment;
-    :func:`~vigie.registry.reconcile_champion.reconcile_champion` writes the copy later.
+    :func:`~vigie.registry.reconcile_champion.reconcile_champion` writes the missing copy later.
     """
     notes = (_write_file(bundles, deployment), point_alias(tracker, deployment, info))
     return tuple(note for note in notes if note)
@@ -41,7 +41,7 @@ def _write_file(bundles: BundleStore, deployment: Deployment) -> str:
 
 
 def point_alias(tracker: Tracker, deployment: Deployment, info: Mapping[str, Any]) -> str:
-    """Register the champion and set the alias; return the error, or an empty string."""
+    """Register the version, set the alias to it, and return the error, or an empty string."""
     model, version = deployment.model, deployment.version
     run_id = str(info.get("mlflow_run") or "")
     if not run_id:
@@ -57,7 +57,7 @@ def point_alias(tracker: Tracker, deployment: Deployment, info: Mapping[str, Any
 
 
 def read_alias(tracker: Tracker, model: str) -> tuple[int | None, str]:
-    """Return the bundle version of the alias, and the error if it cannot be read."""
+    """Return the version that the alias names, and the error if the alias cannot be read."""
     try:
         return tracker.alias(model, ALIAS), ""
     except VigieError as exc:

@@ -45,5 +45,5 @@ def decide(
 
 
 def decision_key(run_id: str, model: str, kind: str) -> str:
-    """Return the key of a run's decision in the ledger."""
+    """Return the ledger key of a run's decision of one kind about a model."""
     return f"{run_id}:{model}:{kind}"

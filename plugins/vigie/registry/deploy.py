@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 class Draft:
     """A trained version that is not published yet.
 
-    ``version_key`` is the state key of its version number, which contains the id of the run.
-    ``read`` returns its files and its info. A retry does not call ``read`` if the version was
-    published, because its staged files may have been removed.
+    ``version_key`` is the state key under which the run stores the version number. ``read`` returns
+    the files and the info of the version. If the version was already published, a retry does not
+    call ``read``, because the staged files may have been removed.
     """
 
     version_key: str
@@ -43,11 +43,12 @@ class Deploying:
     expected_number
         Number of the champion's deployment when the decision was made; 0 if there was no champion.
     evidence
-        Values for the ledger entry; the version numbers are added.
+        Values for the ledger entry; :func:`deploy` adds the version numbers.
     run_id
-        A retry of the same run reuses the version and the deployment of the first attempt.
+        Id of the retraining run, or None. A retry of the run reuses the version and the deployment
+        of the first attempt.
     notes
-        Sentences for the ledger entry and the result; those about the copies are added.
+        Sentences for the ledger entry and the result; :func:`deploy` adds sentences about copies.
     """
 
     model: str
@@ -62,7 +63,7 @@ class Deploying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployResult(JobResult):
-    """The new champion, with ``notes`` such as copies that could not be written."""
+    """The new champion; ``notes`` includes the copies that could not be written."""
 
     model: str
     run_id: str
@@ -82,8 +83,8 @@ def deploy(services: Services, source: Draft | Bundle, decision: Deploying) -> D
     Raises
     ------
     ConflictError
-        Another process deployed a version meanwhile. Nothing was changed; the ledger contains the
-        decision with the verdict ``no``.
+        Another process has deployed a version since the decision. Nothing was changed; the ledger
+        contains the decision with the verdict ``no``.
     """
     bundle = source if isinstance(source, Bundle) else _publish(services, source, decision)
     crash_point("promote_after_publish")
@@ -131,7 +132,8 @@ def _version_of_run(
 ) -> int:
     """Return the version number of the run; the first attempt allocates it.
 
-    Numbers of published versions are skipped, because a new database counts from 1 again.
+    Numbers of versions that are already published are skipped, because a new database counts from 1
+    again.
     """
     known = state.get(draft.version_key)
     if known is not None:
@@ -183,7 +185,7 @@ def record_refusal(
     reasons: Sequence[str],
     evidence: Mapping[str, Any],
 ) -> None:
-    """Record that a version was not deployed."""
+    """Record in the ledger that a version was not deployed, and why."""
     at = services.now().isoformat()
     key = f"{decision.kind}:{decision.model}:{version}:{at}"
     _record(services.ledger, decision, key, "no", reasons, evidence)
@@ -206,7 +208,7 @@ def _record(
     reasons: Sequence[str],
     evidence: Mapping[str, Any],
 ) -> None:
-    """Record a decision; without a run, its key in the ledger is ``key``."""
+    """Record a decision in the ledger, under ``key`` if the decision belongs to no run."""
     model, kind, run_id = decision.model, decision.kind, decision.run_id
     ledger.record(
         Decision(

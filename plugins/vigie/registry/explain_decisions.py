@@ -26,7 +26,7 @@ class ExplainResult(JobResult):
 def explain_decisions(
     services: Services, *, model: str, at: datetime | None = None, limit: int = 20
 ) -> ExplainResult:
-    """Read the history of a model, without entries after ``at``.
+    """Return the history of a model, without entries after the time ``at``.
 
     ``limit`` applies to the deployments and to the decisions separately.
     """

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileResult(JobResult):
-    """The champion, the repairs, and the problems that need an operator."""
+    """The champion's version, the repaired copies, and the problems that need an operator."""
 
     model: str
     version: int | None
@@ -29,7 +29,7 @@ class ReconcileResult(JobResult):
 
 
 def reconcile_champion(services: Services, *, model: str) -> ReconcileResult:
-    """Compare both copies with the newest deployment in the database and repair them.
+    """Repair copies that differ from the newest deployment in the database.
 
     The ledger records repairs. ``problems`` lists what could not be repaired, such as a damaged
     bundle or an unreachable registry.
@@ -98,7 +98,7 @@ def _repair_alias(
         problems.append(problem)
     elif found != champion.version and (note := point_alias(tracker, champion, bundle.info)):
         problems.append(note)
-    # Without a registry, the alias is still unset after the call, so read it again.
+    # Without a registry, `point_alias` succeeds but sets nothing, so read the alias again.
     elif found != champion.version == read_alias(tracker, champion.model)[0]:
         was = f"v{found}" if found else "nothing"
         repaired.append(f"the registry's alias named {was}, now names v{champion.version}")

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def rollback_model(
     services: Services, *, model: str, actor: str, reason: str = "", to: int | None = None
 ) -> DeployResult:
-    """Verify the bundle of an earlier version and deploy it again; MLflow is not required.
+    """Deploy an earlier version again after verifying its bundle; MLflow is not required.
 
-    Without ``to``, the target is the previous champion, except versions that an earlier rollback
+    Without ``to``, the target is the most recent of the earlier champions that no rollback
     replaced. Damaged versions are skipped and listed in the notes.
 
     Raises
@@ -27,7 +27,7 @@ def rollback_model(
     NotEnoughDataError
         There is no champion or no earlier version, or ``to`` is the champion.
     DataError
-        ``to`` does not exist, is damaged, or was never champion and hence did not pass the gate.
+        Version ``to`` does not exist, is damaged, or was never champion.
     ConflictError
         Another process changed the champion at the same time.
     """

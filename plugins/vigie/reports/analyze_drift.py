@@ -28,7 +28,7 @@ IDENTIFIER_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnChange:
-    """The verdict on a column and its means; a mean is None for categories and without values."""
+    """The verdict on a column and its two means, each None for a category or without values."""
 
     verdict: ColumnVerdict
     mean_reference: float | None
@@ -39,8 +39,8 @@ class ColumnChange:
 class AnalysisResult(JobResult):
     """The verdict on two tables and the numbers that the command line prints.
 
-    ``positives_reference`` and ``positives_current`` are the shares of the positive class among the
-    rows with a target; None without a target column.
+    ``positives_reference`` and ``positives_current`` are the shares of the positive label among the
+    rows with a label, or None if no row has a label.
     """
 
     n_reference: int
@@ -62,16 +62,16 @@ def analyze_drift(
     target: str = EXPORTED_TARGET,
     drift_share: float | None = None,
 ) -> AnalysisResult:
-    """Write a report to ``output`` and a JSON file of the same name; no database is needed.
+    """Compare two tables and write a report to ``output``, with a JSON file of the same name.
 
-    ``model`` defines the columns to compare. If it is None, the columns that both tables have are
-    compared, typed by the values of the reference and without ``target``. If ``drift_share`` is
-    None, the share of the model file applies.
+    No database is needed. ``model`` defines the columns to compare. If it is None, the columns that
+    both tables have, except ``target``, are compared, and the values of the reference determine
+    their types. If ``drift_share`` is None, the share of the model file applies.
 
     Raises
     ------
     DataError
-        A table is empty, or the tables have no column in common.
+        A table is empty, or the tables have no column in common that can be compared.
     """
     for side, frame in (("reference", reference), ("current", current)):
         if frame.empty:
@@ -113,7 +113,7 @@ def _mean(verdict: ColumnVerdict, frame: pd.DataFrame) -> float | None:
 
 
 def _positives(model: ModelFile, frame: pd.DataFrame, target: str) -> float | None:
-    """Return the share of positives among the rows with a target."""
+    """Return the share of the positive label among the rows with a label, or None without rows."""
     name = next((n for n in (model.target, target) if n in frame.columns), None)
     counts = usable_keys(frame[name]) if name else {}
     positive = {model.positive_label, model.positive_value} - {""}
@@ -125,9 +125,10 @@ def _positives(model: ModelFile, frame: pd.DataFrame, target: str) -> float | No
 
 
 def _infer_model(reference: pd.DataFrame, current: pd.DataFrame, target: str) -> ModelFile:
-    """Describe the columns that both tables have, typed by the reference.
+    """Return a model file for the columns that both tables have.
 
-    Numbers are compared as numbers and text as categories. Identifiers and times are left out.
+    Numbers in the reference are compared as numbers and text as categories. Identifiers and times
+    are omitted.
 
     Raises
     ------
@@ -171,7 +172,7 @@ def _kind(series: pd.Series) -> Literal["float", "category"] | None:
 
 
 def _labels(reference: pd.DataFrame, current: pd.DataFrame, target: str) -> tuple[str, str]:
-    """Return the two values of the target, sorted (0, 1 or NO, YES); ("0", "1") if not two."""
+    """Return the two values of the target, sorted, or ("0", "1") if there are not exactly two."""
     tables = [frame for frame in (reference, current) if target in frame.columns]
     values = sorted({key for frame in tables for key in usable_keys(frame[target])})
     return (values[0], values[1]) if len(values) == 2 else ("0", "1")

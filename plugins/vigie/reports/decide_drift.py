@@ -1,4 +1,4 @@
-"""Record whether a model's data drifted and whether its performance fell."""
+"""Record whether a model's data drifted and whether its performance is below the floor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftResult(JobResult):
-    """The two verdicts of a run; None means unknown."""
+    """The verdicts of a run on drift and on performance; None means unknown."""
 
     model: str
     run_id: str
@@ -39,7 +39,7 @@ class DriftResult(JobResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReportsResult(JobResult):
-    """The decision and the reports of one model; ``omitted`` maps absent reports to reasons."""
+    """The verdicts on a model and its reports; ``omitted`` maps unwritten reports to reasons."""
 
     decision: DriftResult
     pages: tuple[Path, ...]
@@ -49,8 +49,9 @@ class ModelReportsResult(JobResult):
 def decide_drift(services: Services, *, run: ReportRun) -> DriftResult:
     """Record one decision of kind ``drift`` and one of kind ``performance`` per run.
 
-    An empty period is recorded with kind ``report`` and verdict ``skipped``, so that it does not
-    hide the last decision about drift from the triggers of a retraining.
+    Without a champion or a prediction, one decision of kind ``report`` with the verdict ``skipped``
+    is recorded instead. The newest decision about drift, which the triggers of a retraining read,
+    is then still the previous one.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def decide_drift(services: Services, *, run: ReportRun) -> DriftResult:
 
 
 def report_on_model(services: Services, *, run: ReportRun) -> ModelReportsResult:
-    """Decide on one model and write its reports, as ``evidently_reporting_pipeline`` does.
+    """Record the decisions about a model and write its reports, as the DAG does.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""The verdicts on one window, data drift and performance, computed once per run.
+"""The verdicts on the drift and the performance of one window, computed once per run.
 
-The tasks of a run are separate processes. The first one that needs the verdicts stores them as a
-JSON file, and the others read it. Reports and decision therefore agree, even if a label arrives or
-the champion changes between two tasks.
+The tasks of a run are separate processes. The first task that needs the verdicts stores them in a
+JSON file, and the other tasks read the file. Reports and decisions therefore agree, even if a label
+arrives or the champion changes between two tasks.
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ class Evaluation:
 
     @classmethod
     def read(cls, path: Path) -> Evaluation | None:
-        """Read a stored evaluation; None if there is none. Raises DataError if it is damaged."""
+        """Return a stored evaluation, or None if there is none; a damaged file is a DataError."""
         if not path.is_file():
             return None
         try:
             return TypeAdapter(cls).validate_json(path.read_bytes())
         except ValidationError as exc:
-            raise DataError(f"{path} is not a readable evaluation; delete it and retry") from exc
+            raise DataError(f"{path} is not a readable evaluation: delete the file") from exc
 
 
 def evaluate_window(
@@ -105,9 +105,9 @@ def evaluate_window(
 ) -> Evaluation:
     """Compare a window with the champion's frozen profile and with the performance floor.
 
-    ``current`` has the features of all predictions of the window, ``labelled`` the labelled
-    predictions of this version. ``thresholds`` may contain ``drift_share`` and
-    ``performance_floor``; the model file sets those that are absent.
+    ``current`` contains the features of all predictions of the window, ``labelled`` the labelled
+    predictions of the bundle's version. ``thresholds`` may contain ``drift_share`` and
+    ``performance_floor``, which override the model file.
     """
     share, floor = (
         thresholds.get(name) or Threshold(getattr(model.retrain, name), "model file")
@@ -127,14 +127,14 @@ def _frozen_profile(bundle: Bundle) -> Mapping[str, Any]:
         profile: Mapping[str, Any] = json.loads(bundle.files["profile.json"])
     except (KeyError, ValueError) as exc:
         where = f"{bundle.model} v{bundle.version}"
-        raise DataError(f"{where} has no readable profile.json; train it again") from exc
+        raise DataError(f"{where} has no readable profile.json; train the model again") from exc
     return profile
 
 
 def evaluate_once(path: Path, compute: Callable[[], Evaluation]) -> Evaluation:
     """Return the evaluation stored at ``path``; compute and store it first if there is none.
 
-    If several processes compute it at the same time, all of them return the one stored first.
+    If several processes compute it at the same time, all return the evaluation stored first.
     """
     if (stored := Evaluation.read(path)) is not None:
         return stored

@@ -1,6 +1,6 @@
 """Registry of the report kinds: name, files, Airflow task, and the tables that each kind shows.
 
-To add a report, add its kind here and a function that draws it to the renderer of
+To add a report, add its kind to :data:`KINDS` and its drawing function to the renderer of
 :mod:`vigie.adapters.reporting`. The DAG, the command line and the cleanup read this registry.
 """
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportKind:
-    """A kind of report: its name, which begins its file names, and a function for its data.
+    """A kind of report: the name, with which its files begin, and the function ``data``.
 
-    ``data`` raises NotEnoughDataError if the window does not have what the report shows.
+    ``data`` returns the content of the report for a window. It raises NotEnoughDataError if the
+    window lacks this content.
     """
 
     name: str
@@ -86,7 +87,7 @@ KINDS = {
     )
 }
 
-#: Matches the files of reports and no other file of the folder.
+#: Matches the names of report files; the cleanup keeps all other files of the folder.
 FILES = re.compile(
     rf"(?P<report>{'|'.join(KINDS)})_report_"
     r"(?P<model>[a-z][a-z0-9_]{0,63})_(?P<stamp>\d{8}_\d{6})\.(?:html|json)"

@@ -47,7 +47,7 @@ class ReportRun:
     Parameters
     ----------
     thresholds
-        ``drift_share`` and ``performance_floor``; the model file sets those that are absent.
+        ``drift_share`` and ``performance_floor``, which override the model file.
     actor
         The user or process that started the run; the ledger records it.
     """
@@ -61,7 +61,7 @@ class ReportRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """The predictions of a report run and the version that they are compared with.
+    """The predictions of a report run and the version with which they are compared.
 
     Created by :func:`load_window`. The tables are built on first use and then kept.
     """
@@ -77,14 +77,14 @@ class Window:
 
     @cached_property
     def current(self) -> pd.DataFrame:
-        """The features of the requests, before validation."""
+        """The features of all predictions, not yet converted to the types of the model file."""
         names = list(self.model.feature_names)
         cells = [[row.prediction.features.get(name) for name in names] for row in self.rows]
         return pd.DataFrame(cells, columns=names)
 
     @cached_property
     def reference(self) -> pd.DataFrame:
-        """The rows that the version was trained on; without them, the model's reference table."""
+        """The training table of the version, or the reference table if that file is absent."""
         dataset = self.bundle.info.get("dataset")
         path = self.data / str(dataset)
         if dataset and path.is_file():
@@ -105,7 +105,7 @@ class Window:
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """The verdicts of the run, the same in each of its processes."""
+        """The verdicts of the run, which are the same in every process of the run."""
         return evaluate_once(
             evaluation_path(self.data, self.run),
             lambda: evaluate_window(
@@ -117,8 +117,8 @@ class Window:
 def load_window(services: Services, run: ReportRun) -> Window:
     """Load the predictions of a run's period and the champion's bundle.
 
-    If an earlier task of the run has stored its verdicts, their version is opened, even if another
-    version has become champion since.
+    If an earlier task of the run stored verdicts, the bundle of their version is loaded, even if
+    another version has become champion since.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def load_window(services: Services, run: ReportRun) -> Window:
 
 
 def evaluation_path(data: Path, run: ReportRun) -> Path:
-    """Return where the verdicts of a run are stored."""
+    """Return the path of the file with the verdicts of a run."""
     key = digest(run.run_id, run.period.since.isoformat(), run.period.until.isoformat())
     return data / "reports" / run.model.name / f"{key[:32]}.json"
 

@@ -32,7 +32,7 @@ class ReportResult(JobResult):
 
 
 def write_report(services: Services, *, kind: ReportKind, window: Window) -> ReportResult:
-    """Write an HTML file and a JSON file of the same name to the reports folder.
+    """Write a report to the reports folder, as an HTML and a JSON file of the same name.
 
     Raises
     ------
@@ -68,8 +68,8 @@ class CleanupResult(JobResult):
 def cleanup_old_reports(services: Services, *, max_reports: int = 10) -> CleanupResult:
     """Delete all but the ``max_reports`` newest reports of each kind and model.
 
-    The time in the file name decides which are newest. Other files, folders and links are kept. The
-    stored verdicts of older runs are also deleted.
+    The newest reports are those with the latest time in the file name. Other files, folders and
+    links are kept. Of each model, only the ``max_reports`` newest stored verdicts are kept.
     """
     found: dict[tuple[str, str], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     folder = services.paths.reports

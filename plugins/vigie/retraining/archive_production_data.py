@@ -29,7 +29,7 @@ RUN_KEY = b"vigie.run_id"  # Key of the run id in the metadata of a Parquet file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveResult(JobResult):
-    """The number of rows that the run used, and their file; None if there were no rows."""
+    """The number of rows that the run used, and their archive file, or None without rows."""
 
     model: str
     run_id: str
@@ -40,8 +40,9 @@ class ArchiveResult(JobResult):
 def archive_production_data(services: Services, *, model: ModelFile, run_id: str) -> ArchiveResult:
     """Write the rows that the run claimed to ``data/archive``, then mark them as used.
 
-    Rows that were labelled after the claim stay unused. The file name contains the time of the
-    trigger decision, so a retry after a crash replaces the file.
+    Rows that were labelled after the claim stay unused, and rows in other archive files are not
+    written again. The file name contains the time of the trigger decision, so a retry after a crash
+    replaces the file.
     """
     n_claimed = services.labels.claim(model.name, run_id)
     if n_claimed == 0:

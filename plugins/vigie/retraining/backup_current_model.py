@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupResult(JobResult):
-    """The verified version; None if there is no champion."""
+    """The verified version and the hash of its bundle; no version if there is no champion."""
 
     model: str
     version: int | None
@@ -29,10 +29,10 @@ class BackupResult(JobResult):
 
 
 def backup_current_model(services: Services, *, model: ModelFile, run_id: str) -> BackupResult:
-    """Verify the champion's bundle and record its version as rollback target.
+    """Verify the champion's bundle and record its version as the rollback target.
 
-    The bundle itself is the backup, because bundles are never overwritten. Staged candidates of old
-    runs are removed.
+    No copy is made, because bundles are never overwritten. Candidates that other runs staged more
+    than seven days ago are removed.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def backup_current_model(services: Services, *, model: ModelFile, run_id: str) -
         bundle = services.bundles.open(model.name, champion.version)
     except DataError as exc:
         raise DataError(
-            f"the champion {model.name} v{champion.version} is no rollback target: {exc}; "
+            f"the champion {model.name} v{champion.version} cannot be a rollback target: {exc}; "
             f"roll back to an intact version: vigie rollback --model {model.name}"
         ) from exc
     services.state.put(

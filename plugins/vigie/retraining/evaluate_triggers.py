@@ -1,4 +1,4 @@
-"""Decision whether to retrain a model."""
+"""Decision on whether to retrain a model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vigie.roles import Services, StateStore
 
 THRESHOLDS = ("min_rows", "drift_share", "performance_floor")
-_UNCONDITIONAL = frozenset({"manual", "no_champion"})  # triggers that are never suppressed
+_UNCONDITIONAL = frozenset({"manual", "no_champion"})  # Triggers that are never suppressed.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,10 @@ def evaluate_triggers(
     """Decide whether to train the model; record the decision with all compared values.
 
     The model is trained if at least one trigger fired and no condition suppresses the training. The
-    conditions are minimum labels, hysteresis and cool-down. They do not apply to the first training
-    of a model and with ``force``. A second call with the same ``run_id`` returns the recorded
-    decision. ``thresholds`` contains :data:`THRESHOLDS` that override the model file.
+    conditions are minimum labels, hysteresis and cool-down. They apply neither to the first
+    training of a model nor with ``force``. A second call with the same ``run_id`` returns the
+    recorded decision. ``thresholds`` overrides values of the model file; its keys are among
+    :data:`THRESHOLDS`.
 
     Raises
     ------
@@ -171,7 +172,7 @@ def _sentences(triggers: Sequence[Trigger], held: Sequence[str]) -> list[str]:
 
 
 def _from_model_file(model: ModelFile, name: str) -> Threshold:
-    """Return a threshold of the model file, or its default, with the source."""
+    """Return the threshold that the model file sets, or the default, with the source."""
     try:
         written: dict[str, Any] = tomllib.loads(model.path.read_text("utf-8")).get("retrain", {})
     except OSError:  # The model was not read from a file.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult(JobResult):
-    """The decision of the gate and its reasons."""
+    """The gate's decision about a candidate, with the reasons."""
 
     model: str
     run_id: str
@@ -39,7 +39,7 @@ def gate_candidate(services: Services, *, model: ModelFile, run_id: str) -> Gate
     """Compare the selected candidate with the champion; record the decision and its evidence.
 
     If the gate refuses the challenger, the labelled rows stay unused. The evidence contains the
-    number of the champion's deployment: the promotion fails if the champion has changed.
+    number of the champion's deployment, so that the promotion fails if the champion has changed.
     """
     decision = decided(services.ledger, model.name, "gate", run_id)
     decision = decision or _decide(services, model, run_id)
@@ -91,7 +91,8 @@ def run_gate(
 ) -> GateVerdict:
     """Compare the challenger with the champion, or with chance if there is no champion.
 
-    Raises DataError if the champion's bundle is damaged, or if the rows lack one of its features.
+    Raises DataError if the champion's bundle is damaged or the hold-out lacks a feature of either
+    model.
     """
     old = None
     if champion is not None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeResult(JobResult):
-    """Path and hash of the training table, and its number of rows per origin and class."""
+    """The path, the hash and the row counts of the training table."""
 
     model: str
     run_id: str
@@ -43,16 +43,16 @@ class MergeResult(JobResult):
 
 
 def merge_training_data(services: Services, *, model: ModelFile, run_id: str) -> MergeResult:
-    """Claim the labelled rows and append them to the reference, once per run.
+    """Claim the labelled rows and append them to the reference rows, once per run.
 
     The table is written atomically; a retry reads the existing table. Rows that are labelled after
-    the claim belong to the next run. A row and its duplicates are all in the hold-out or all in the
-    training rows, in every run with the same seed.
+    the claim belong to the next run. Equal rows are either all in the hold-out or all in the
+    training rows, on the same side in every run with the same seed.
 
     Raises
     ------
     NotEnoughDataError
-        There is no reference table, or the training rows or the hold-out have only one class.
+        There is no reference table, or the training rows or the hold-out lack a label.
     """
     path = dataset_path(services.paths, model.name, run_id)
     services.labels.claim(model.name, run_id)
@@ -60,8 +60,8 @@ def merge_training_data(services: Services, *, model: ModelFile, run_id: str) ->
     rows = list(services.labels.claimed(model.name, run_id))
     usable = [row for row in rows if row.actual in model.labels]
     key = state_keys.merged_table(model.name, run_id)
-    # A file without its state key belongs to another database: scheduled runs of two databases have
-    # the same ids.
+    # A file without a state key belongs to a run of another database, because scheduled runs have
+    # the same ids in every database.
     if services.state.get(key) is None or not path.is_file():
         frame = _merged(services.paths, model, usable)
         _require_both_classes(model, frame)
@@ -126,6 +126,6 @@ def _result(model: ModelFile, run_id: str, path: Path, n_unusable: int) -> Merge
 
 
 def data_hash(frame: pd.DataFrame) -> str:
-    """Return a hash of the column names and values."""
+    """Return a hash of a table's column names and values."""
     values = np.ascontiguousarray(pd.util.hash_pandas_object(frame, index=False).to_numpy())
     return digest(*map(str, frame.columns), values.tobytes())

@@ -45,8 +45,8 @@ def notify_retraining(
 ) -> NotifyResult:
     """Write the outcome of a run to the log and to ``reports/retrain/MODEL_RUN.json``.
 
-    There is no file for a model that was not trained. ``failed`` lists failed tasks; an entry
-    belongs to the model whose name and a dot it starts with.
+    No file is written for the outcomes ``not_asked`` and ``nothing``. Each entry of ``failed`` is
+    the name of the model, a dot, and the failed task.
     """
     notices = []
     for model in models:

@@ -37,7 +37,7 @@ def lock_name(model: str) -> str:
 def promote_candidate(
     services: Services, *, model: ModelFile, run_id: str, actor: str = "vigie"
 ) -> DeployResult:
-    """Deploy the challenger of a run, which the gate must have accepted.
+    """Deploy the challenger of a run if the gate accepted it.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def _accepted(ledger: Ledger, model: str, run_id: str) -> Decision:
 def _staged(
     paths: ProjectPaths, model: str, gate: Decision
 ) -> tuple[Mapping[str, bytes], Mapping[str, Any]]:
-    """Return the challenger's files and info."""
+    """Return the files and the info of the staged challenger."""
     folder = staging_folder(paths, model, str(gate.run_id)) / str(gate.evidence["candidate"])
     files = read_staged(folder)
     return files, {**json.loads(files.pop(REPORT)), "gate": dict(gate.evidence)}
@@ -95,10 +95,11 @@ def promote_version(
     reason: str = "",
     force: bool = False,
 ) -> DeployResult:
-    """Compare a published version with the champion, and deploy it if the gate accepts it.
+    """Compare a published version with the champion; deploy it if the gate accepts it.
 
     The gate uses the hold-out of the version's training table, or of the reference if that table
-    was deleted. The ledger records the decision in both cases.
+    was deleted. With ``force``, a version that the gate refuses is deployed, too. The ledger
+    records the deployment or the refusal.
 
     Raises
     ------
@@ -107,8 +108,8 @@ def promote_version(
     DataError
         The version does not exist or is damaged.
     ConflictError
-        The gate refused the version and ``force`` is false, or another process changed the
-        champion.
+        The gate refused the version and ``force`` is false, another process changed the champion,
+        or a retraining of the model is running.
     """
     with services.locks.hold(lock_name(model.name)):
         champion = services.deployments.champion(model.name)

@@ -47,7 +47,7 @@ def retrain_model(
     thresholds: Mapping[str, Threshold] | None = None,
     actor: str = "vigie",
 ) -> RetrainResult:
-    """Run every step of ``ml_retrain_pipeline`` and hold the model's lock meanwhile.
+    """Run every step of ``ml_retrain_pipeline`` while holding the model's lock.
 
     A second call with the same ``run_id`` continues where the first one stopped.
 

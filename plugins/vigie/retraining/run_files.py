@@ -1,6 +1,6 @@
 """Files of a retraining run: its training table and its staged candidates.
 
-Every path contains the run's id, so a retry finds the files of the first try.
+Every path contains the id of the run, so a retry uses the files of the first attempt.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ _RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 HOLDOUT = "holdout"
 ROW_ID = "row_id"
 ORIGIN = "origin"
-REPORT = "report.json"  # Metrics and origin of a staged candidate, staged with its bundle files.
+REPORT = "report.json"  # Metrics and origin of a candidate, staged next to the bundle files.
 
 
 def checked_run(run_id: str) -> str:
     """Return the id of a run, or raise DataError if it cannot be part of a file name."""
     if not _RUN.fullmatch(run_id):
-        raise DataError(f"invalid run id {run_id[:80]!r}; expected up to 200 of A-Z a-z 0-9 _ . -")
+        expected = "up to 200 characters from A-Z a-z 0-9 _ . -"
+        raise DataError(f"invalid run id {run_id[:80]!r}; expected {expected}")
     return run_id
 
 
@@ -35,5 +36,5 @@ def dataset_path(paths: ProjectPaths, model: str, run_id: str) -> Path:
 
 
 def staging_folder(paths: ProjectPaths, model: str, run_id: str) -> Path:
-    """Return the folder of a run's staged candidates; each has its own folder in it."""
+    """Return the folder that contains one folder per staged candidate of a run."""
     return paths.artifacts / model / ".staging" / checked_run(run_id)

@@ -1,4 +1,4 @@
-"""Selection of the challenger among the candidates of a run."""
+"""Selection of the challenger from the candidates of a run."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class SelectResult(JobResult):
 def select_best(services: Services, *, model: ModelFile, run_id: str) -> SelectResult:
     """Select the candidate with the best cross-validated metric, and record the decision.
 
-    Only the gate uses the hold-out. If several candidates have the best value, the one that the
-    model file lists first is selected.
+    Metrics on the hold-out are ignored, so that the gate's comparison stays unbiased. If several
+    candidates have the best value, the one that the model file lists first is selected.
 
     Raises
     ------
@@ -47,8 +47,8 @@ def select_best(services: Services, *, model: ModelFile, run_id: str) -> SelectR
         metric, scores = model.training.metric, _scores(services.paths, model, run_id)
         known = {name: score for name, score in scores.items() if score is not None}
         if not known:
-            raise DataError(f"{model.name}: no candidate of run {run_id} has a value of {metric}")
-        best = max(known, key=known.__getitem__)  # max keeps the first of equals
+            raise DataError(f"{model.name}: {metric} is undefined for all candidates of {run_id}")
+        best = max(known, key=known.__getitem__)  # Of equal values, max returns the first.
         recorded = decide(
             services.ledger,
             model=model.name,

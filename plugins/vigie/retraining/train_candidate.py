@@ -50,9 +50,9 @@ class CandidateResult(JobResult):
 def train_candidate(
     services: Services, *, model: ModelFile, run_id: str, candidate: str
 ) -> CandidateResult:
-    """Fit the candidate, choose its threshold by cost, and measure it on the hold-out.
+    """Fit a candidate, choose its threshold by cost, and compute its metrics on the hold-out.
 
-    Log the candidate in a tracked run, and write its bundle files to
+    The candidate is logged in a tracked run, and its bundle files are written to
     ``artifacts/MODEL/.staging/RUN_ID/CANDIDATE``. A retry reopens the tracked run and replaces the
     files.
 
@@ -61,7 +61,7 @@ def train_candidate(
     NotEnoughDataError
         A label has fewer than two distinct rows.
     TransientError
-        The tracking server did not answer; nothing was staged.
+        The tracking server did not respond; nothing was staged.
     """
     frame = _table(services.paths, model, run_id)
     started = services.now()
@@ -104,7 +104,7 @@ def _report(
     holdout: Mapping[str, float],
     frame: pd.DataFrame,
 ) -> dict[str, Any]:
-    """Return the info of the version; it does not depend on the time, so retries agree."""
+    """Return the info of the version, which contains no time and so is the same in a retry."""
     return {
         "run_id": run_id,
         "candidate": fitted.name,

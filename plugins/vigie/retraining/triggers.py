@@ -1,4 +1,4 @@
-"""Triggers of a retraining; :data:`TRIGGERS` lists the function of each."""
+"""Functions that evaluate the triggers of a retraining, listed in :data:`TRIGGERS`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
     from vigie.roles import BundleStore, Ledger, PredictionStore
 
-MAX_DRIFT_ROWS = 5000  # Newest rows only, so that the drift tests take less than a second.
+MAX_DRIFT_ROWS = 5000  # Only the newest rows, so that the drift tests take less than a second.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """The result of a trigger; ``fired`` is None if it cannot be determined."""
+    """The result of a trigger; ``fired`` is None if the result is unknown."""
 
     name: str
     fired: bool | None
@@ -83,8 +83,8 @@ def enough_rows(check: Check) -> Trigger:
 def drifted(check: Check) -> Trigger:
     """Fire if the share of drifted columns exceeds ``drift_share``.
 
-    The share is that of the newest drift decision about this champion. If there is none, drift is
-    computed now.
+    The share is read from the newest drift decision if that decision was made since the champion's
+    deployment and has a score. Otherwise drift is computed now.
     """
     limit = check.limits["drift_share"]
     score, reason = None, "there is no champion to compare with"

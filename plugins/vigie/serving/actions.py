@@ -33,7 +33,7 @@ fragments: Any = (
 
 
 class Actions:
-    """Event handlers of the page. An error of vigie is shown as a card."""
+    """Event handlers of the page; each shows a VigieError as a card."""
 
     def __init__(self, serving: Serving, guard: ApiKey, forms: Sequence[ModelForm]) -> None:
         self._serving = serving
@@ -41,7 +41,7 @@ class Actions:
         self._forms = forms
 
     def open(self) -> list[Any]:
-        """Select the default model and list the models that are served, or all if none is."""
+        """Select the default model and list the served models, or all models if none is served."""
         served = [s.model.name for s in self._serving.served]
         forms = [f for f in self._forms if not served or f.model.name in served]
         if not forms:
@@ -76,7 +76,7 @@ class Actions:
         return [place, fragments.example_note(label), *values]
 
     def run(self, form: ModelForm, key: str | None, values: Sequence[Any]) -> list[Any]:
-        """Make a prediction and enable the feedback for its transaction."""
+        """Make a prediction from the values of a form and enable the feedback on it."""
         model = form.model
         if not self._guard.accepts((key or "").encode()):
             return self._failed(fragments.error_card(KEY_ERROR), model.name)
@@ -93,7 +93,7 @@ class Actions:
         return [card, transaction, actual, button, "", self._version(model.name)]
 
     def feedback(self, key: str | None, transaction: str, actual: str | None) -> str:
-        """Record the label of the case on the page."""
+        """Record the label of the prediction that the page shows."""
         if not self._guard.accepts((key or "").encode()):
             return str(fragments.error_card(KEY_ERROR))
         if not actual:

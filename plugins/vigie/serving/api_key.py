@@ -21,11 +21,11 @@ class ApiKey:
         return self._key is not None
 
     def accepts(self, given: bytes) -> bool:
-        """Compare with the key in constant time."""
+        """Return whether a request with this key is allowed; the comparison takes constant time."""
         return self._key is None or secrets.compare_digest(given, self._key)
 
     async def __call__(self, request: Request) -> None:
-        """Raise 401 unless the request has the key."""
+        """Raise HTTPException with status 401 if the request lacks the key."""
         given = request.headers.get("x-api-key", "")
         if not self.accepts(given.encode("latin-1")):  # the encoding of HTTP headers
             raise HTTPException(

@@ -1,7 +1,7 @@
 """The prediction service: a FastAPI app with a mounted Gradio page.
 
-Run it with ``uvicorn --factory vigie.serving.app:create_app`` or ``vigie serve``: one process, one
-worker.
+Run the service with ``uvicorn --factory vigie.serving.app:create_app`` or ``vigie serve``, in one
+process with one worker.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ def create_app_with(
 ) -> FastAPI:
     """Return the FastAPI app that uses the given services.
 
-    Only records and bundles are used, so MLflow, Elasticsearch, Kafka and the Pushgateway may be
-    down. ``default_model`` is the model of a request that names none; None: the first served model
-    by name. ``/predict``, ``/feedback`` and the buttons of the page require ``api_key``, unless it
-    is None. ``page`` mounts the Gradio page, whose import takes seconds. The deployments are read
-    every ``poll_s`` seconds. The app closes ``closing`` when it shuts down.
+    The app uses only the database and the bundles, so MLflow, Elasticsearch, Kafka and the
+    Pushgateway may be down. ``default_model`` is the model of a request that names none; None: the
+    first served model by name. ``/predict``, ``/feedback`` and the buttons of the page require
+    ``api_key``, unless it is None. ``page`` mounts the Gradio page, whose import takes seconds. The
+    deployments are read every ``poll_s`` seconds. The app closes ``closing`` when it shuts down.
 
     Raises
     ------
@@ -108,9 +108,10 @@ def create_app_with(
 def _load_servable() -> None:
     """Import :mod:`vigie.training.servable_files` while scikit-learn's torch back end is hidden.
 
-    The import of skops lists every estimator. This imports all packages of scikit-learn, and with
-    them torch if it is installed: 560 MB and 3 s that no prediction needs. scikit-learn skips a
-    back end that cannot be imported. Call this function before threads run.
+    Importing skops lists every estimator and so imports all packages of scikit-learn. If torch is
+    installed, scikit-learn imports it, too, which takes 560 MB and 3 s, although no prediction uses
+    torch. scikit-learn skips a back end that cannot be imported. Call this function before threads
+    are started.
     """
     is_loaded = _BACK_END in sys.modules
     sys.modules.setdefault(_BACK_END, None)  # type: ignore[arg-type]

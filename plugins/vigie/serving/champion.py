@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vigie.training.servable import ServableModel
 
 log = logging.getLogger(__name__)
-# A bundle that failed to load may not have been copied to a shared volume completely.
+# Loading is retried because a bundle may not have been copied to a shared volume completely.
 RETRY_S = 30.0
 
 
@@ -59,10 +59,10 @@ class Slot:
         self._failed: tuple[int, float] | None = None  # deployment number, time of the retry
 
     def follow(self, deployment: Deployment | None, *, certain: bool) -> bool:
-        """Serve this deployment, if any; return False if its bundle cannot be loaded.
+        """Serve a deployment, if there is one; return False if an attempt to load it failed.
 
-        ``certain`` is False while SQL is down. A copy older than the served version is then
-        ignored.
+        ``certain`` is False if the deployment comes from ``champion.json``, because the database is
+        down. A deployment older than the served one is then ignored.
         """
         served = self.served
         if deployment is None or (served and served.number == deployment.number):
@@ -111,8 +111,8 @@ class Slot:
 def _contract(model: ModelFile, schema: Mapping[str, Any]) -> ModelFile:
     """Return the model file with the features and labels of the bundle's ``schema.json``.
 
-    An edit of the model file therefore changes only the titles of a deployed version; the rest
-    takes effect with the next training.
+    If the model file is edited, only new titles of features apply to a deployed version. Other
+    changes of features and labels take effect with the next training.
 
     Raises
     ------
@@ -186,7 +186,7 @@ class Champions:
         self.looked_at = time.monotonic()
 
     def _champion(self, name: str) -> tuple[Deployment | None, str | None]:
-        """Return the champion, or its copy on disk and the error if the database is down."""
+        """Return the champion; if the database is down, return the copy on disk and the error."""
         try:
             return self._services.deployments.champion(name), None
         except TransientError as exc:
@@ -198,7 +198,7 @@ class Champions:
 
 
 class Poller:
-    """A daemon thread that refreshes the champions at an interval."""
+    """A daemon thread that refreshes the champions every ``every_s`` seconds."""
 
     def __init__(self, champions: Champions, every_s: float, *also: Callable[[], None]) -> None:
         self._steps = (champions.refresh, *also)

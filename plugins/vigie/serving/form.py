@@ -26,7 +26,7 @@ ONE_GROUP = 16  # the largest number of features that is not divided into groups
 def grouped(features: Sequence[Feature]) -> list[tuple[str, tuple[Feature, ...]]]:
     """Divide a long list of features into titled groups and keep their order.
 
-    The title is the word that all names of the group begin or end with, else the group's range.
+    A group's title is the word with which all its names begin or end, or else its range.
     """
     if len(features) <= ONE_GROUP:
         return [("Features", tuple(features))]
@@ -78,7 +78,7 @@ class ModelForm:
         }
 
     def example(self, place: int) -> tuple[list[Any], str]:
-        """Return the values and the label of a real row that the first training did not use.
+        """Return the values and the label of a row, outside the reference rows if there is one.
 
         Raises
         ------

@@ -27,7 +27,8 @@ _HEADERS = [
 class RequestMiddleware:
     """Record each request in the metrics and add the security headers to its response.
 
-    ``mounts`` are the path prefixes of mounted apps, whose routes have no template here.
+    ``mounts`` are the path prefixes of mounted apps; a request to such an app is counted under the
+    prefix.
     """
 
     def __init__(self, app: ASGIApp, *, telemetry: Telemetry, mounts: tuple[str, ...] = ()) -> None:

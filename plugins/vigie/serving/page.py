@@ -52,7 +52,7 @@ _STYLE = {
 
 
 def mount_page(app: FastAPI, serving: Serving, guard: ApiKey, path: str) -> None:
-    """Mount the page below ``path``; it opens no port and makes no request to another host."""
+    """Mount the page below ``path``; the page opens no port and makes no request to other hosts."""
     in_loop(lambda: _mount(app, serving, guard, path))
 
 
@@ -90,7 +90,7 @@ def in_loop(call: Callable[[], T]) -> T:
 
 
 def build_page(serving: Serving, guard: ApiKey) -> gr.Blocks:
-    """Return the page. It reads nothing from the service before a browser opens it."""
+    """Return the page, which reads nothing from the service until a browser opens the page."""
     with gr.Blocks(title="vigie", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(str(fragments.header()), padding=False)
         _Page(serving, guard).draw(page)
@@ -101,7 +101,7 @@ def build_page(serving: Serving, guard: ApiKey) -> gr.Blocks:
 
 def _log_endpoint(serving: Serving) -> None:
     def logs_api(limit: int = 100, offset: int = 0) -> dict[str, object]:
-        """Return API log lines from an offset on."""
+        """Return up to ``limit`` API log lines, starting at ``offset``."""
         try:
             return log_page(serving.services.predictions, limit, offset)
         except VigieError as exc:
@@ -113,8 +113,8 @@ def _log_endpoint(serving: Serving) -> None:
 def log_page(predictions: PredictionStore, limit: int, offset: int) -> dict[str, Any]:
     """Return up to ``limit`` API log lines from ``offset`` on, rendered from stored predictions.
 
-    ``lines[i]`` has offset ``offset + i``; the next call continues at ``next_offset``. The largest
-    ``limit`` is 1000.
+    ``lines[i]`` has offset ``offset + i``; the next call continues at ``next_offset``. At most 1000
+    lines are returned.
     """
     start = max(int(offset), 0)
     events = predictions.page(start, min(max(int(limit), 1), MAX_LINES))

@@ -47,8 +47,8 @@ def predict(
 ) -> PredictResult:
     """Validate the features, make the prediction and store it; on failure nothing is stored.
 
-    ``model``, ``version`` and ``servable`` belong to one model version. ``features`` are those of
-    the request, not yet validated. ``usage`` is recorded in the API log.
+    ``model``, ``version`` and ``servable`` belong to one model version. ``features`` are the
+    unvalidated features of the request. ``usage`` is recorded in the API log.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``POST /predict`` and ``POST /feedback``."""
+"""Routes that write: ``POST /predict`` and ``POST /feedback``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Body = Annotated[dict[str, Any], Depends(json_object)]
 
 
 def prediction_router(serving: Serving, guard: ApiKey) -> APIRouter:
-    """Return the routes that write; both require the API key and run in the thread pool."""
+    """Return a router with both routes, which require the API key and run in the thread pool."""
     router = APIRouter(dependencies=[Depends(guard)], tags=["predictions"])
 
     @router.post("/predict", openapi_extra=_request(_PREDICT_BODY), response_class=JsonResponse)
@@ -47,7 +47,7 @@ def prediction_router(serving: Serving, guard: ApiKey) -> APIRouter:
 
 
 def prediction_body(result: PredictResult) -> dict[str, Any]:
-    """Return the response body: ``prediction`` is a label, ``label`` is 1 if it is positive."""
+    """Return the response body; ``label`` is 1 for the positive label and 0 for the negative."""
     stored = result.prediction
     return {
         "transaction_id": stored.transaction_id,
@@ -101,8 +101,8 @@ _PREDICT_BODY: dict[str, Any] = {
     "required": ["features"],
     "additionalProperties": False,
     "properties": {
-        "features": {"type": "object", "description": "A value per name of GET /feature-names."},
-        "model": {"type": "string", "description": "Default: the model of GET /model."},
+        "features": {"type": "object", "description": "One value per name in GET /feature-names."},
+        "model": {"type": "string", "description": "Default: the model that GET /model returns."},
     },
 }
 _FEEDBACK_BODY: dict[str, Any] = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vigie.roles import Services
     from vigie.serving.telemetry import Telemetry
 
-STALE_S = 15.0  # if the deployments were not read for this time, the poller is stuck
+STALE_S = 15.0  # The service is not ready if the deployments were not read for this time.
 
 
 class UnknownModelError(PermanentError):
@@ -39,7 +39,7 @@ class Serving:
     default_model
         The model of a request that names none; None: the first served model by name.
     usage
-        Returns the CPU and memory use of the process.
+        Function that returns the CPU and memory use of the process.
     """
 
     services: Services
@@ -50,7 +50,7 @@ class Serving:
 
     @property
     def models(self) -> dict[str, ModelFile]:
-        """Return each model as its served version describes it, else as its file does."""
+        """Return each model, as described by the served version or, without one, by its file."""
         slots = {slot.model.name: slot for slot in self.champions}
         return {name: s.served.model if s.served else s.model for name, s in slots.items()}
 
@@ -79,12 +79,14 @@ class Serving:
         return slot
 
     def champion(self, name: str | None = None) -> Served:
-        """Return the served version.
+        """Return the served version of a model, or of the default model.
 
         Raises
         ------
-        UnknownModelError, NotServedError
-            As :meth:`slot`, and if no version of the model is served.
+        UnknownModelError
+            If the model has no file.
+        NotServedError
+            If no version of the model is served.
         """
         slot = self.slot(name)
         if slot.served is None:
@@ -94,7 +96,7 @@ class Serving:
         return slot.served
 
     def predict(self, model: str | None, features: Mapping[str, Any]) -> PredictResult:
-        """Make a prediction with the served version; it is stored before it is returned."""
+        """Make a prediction with the served version, store it, and return it."""
         served = self.champion(model)
         result = predict(
             self.services.predictions,
@@ -109,7 +111,7 @@ class Serving:
         return result
 
     def feedback(self, transaction_id: object, actual: object, source: str) -> FeedbackResult:
-        """Record the label of a prediction."""
+        """Record the label of a prediction and count it in the metrics."""
         result = record_feedback(
             self.services.predictions,
             self.services.labels,

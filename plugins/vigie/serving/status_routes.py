@@ -25,7 +25,7 @@ ModelName = Annotated[str | None, Query(max_length=64)]
 
 
 def status_router(serving: Serving, metrics_folder: Path) -> APIRouter:
-    """Return the read-only routes."""
+    """Return a router with the read-only routes."""
     routes = _Routes(serving, metrics_folder)
     router = APIRouter(tags=["service"], default_response_class=JsonResponse)
     router.get("/health")(routes.health)
@@ -38,7 +38,7 @@ def status_router(serving: Serving, metrics_folder: Path) -> APIRouter:
 
 
 class _Routes:
-    """Handlers of the routes."""
+    """Handlers of the read-only routes."""
 
     def __init__(self, serving: Serving, metrics_folder: Path) -> None:
         self._serving = serving
@@ -49,7 +49,7 @@ class _Routes:
         return JsonResponse({"status": "ok"})
 
     async def ready(self) -> JsonResponse:
-        """Report whether predictions are possible; 503 with the problems if not."""
+        """Report whether predictions are possible; if not, respond 503 with the problems."""
         problems = self._serving.problems()
         models = [_state(slot) for slot in self._serving.champions]
         body = {"ready": not problems, "problems": problems, "models": models}
@@ -79,7 +79,7 @@ class _Routes:
 
 
 def _detector(bundles: BundleStore, deployment: Deployment) -> dict[str, Any]:
-    """Return a detector's champion with the metrics of its bundle, so MLflow may be down."""
+    """Return a detector's champion with the metrics in its bundle; MLflow is not needed."""
     entry: dict[str, Any] = {
         "name": deployment.model,
         "version": deployment.version,

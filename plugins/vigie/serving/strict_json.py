@@ -21,7 +21,7 @@ BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 
 
 class JsonResponse(Response):
-    """A JSON response without NaN and lone surrogates, from the encoder that the stores use."""
+    """A JSON response, encoded as in the stores: without NaN and without lone surrogates."""
 
     media_type = "application/json"
 
@@ -30,10 +30,10 @@ class JsonResponse(Response):
 
 
 class BodyLimit:
-    """ASGI middleware that responds 413 to a body over the limit and 408 to a slow one.
+    """ASGI middleware that responds 413 to a body over the limit and 408 to a slow body.
 
-    The bytes received are counted, so a wrong Content-Length does not bypass the limit. The body
-    is read completely before the app gets the request; it must arrive within ``timeout_s``.
+    The received bytes are counted, so a wrong Content-Length does not bypass the limit. The body
+    is read completely before the app gets the request. It must arrive within ``timeout_s`` seconds.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ def _replay(messages: list[Message], receive: Receive) -> Callable[[], Any]:
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """Return the body as a JSON object; NaN and Infinity are rejected later, as features.
+    """Return the body as a JSON object; the validation of features rejects NaN and Infinity.
 
     Raises
     ------

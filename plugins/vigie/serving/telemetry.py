@@ -17,7 +17,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Telemetry:
-    """One metrics registry per app, so that two apps in one process do not share metrics."""
+    """Metrics of one app, in a separate registry for each app of the process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -42,12 +42,12 @@ class Telemetry:
         self.load_failures.labels(model).inc()
 
     def exposition(self, champions: Champions, folder: Path) -> str:
-        """Return serving's own metrics, then those that jobs wrote as text files."""
+        """Return the metrics of the app, then the metrics that jobs wrote to ``folder``."""
         from vigie.monitoring.exposition import merge_metrics
 
         self.database_up.set(champions.database_error is None)
         for slot in champions:
-            self.load_failures.labels(slot.model.name)  # an alert needs the counter to exist at 0
+            self.load_failures.labels(slot.model.name)  # Alerts need the counter from 0 on.
             if slot.served:
                 self.served_version.labels(slot.model.name).set(slot.served.version)
         return merge_metrics(folder, generate_latest(self.registry).decode())
@@ -64,7 +64,7 @@ class ProcessUsage:
         self.last = Usage()
 
     def sample(self) -> None:
-        """Measure the CPU use since the last sample and the resident memory."""
+        """Measure the resident memory, and the CPU use since the last sample."""
         self.last = Usage(
             cpu_percent=round(self._process.cpu_percent(), 1),
             memory_mb=round(self._process.memory_info().rss / 2**20, 1),

@@ -36,7 +36,7 @@ def gain_interval(
     confidence: float,
     seed: int = 0,
 ) -> Interval:
-    """Return the interval of ``metric(challenger) - metric(champion)`` over resampled rows.
+    """Return the confidence interval of ``metric(challenger) - metric(champion)``.
 
     Both models are measured on the same resampled rows (paired), because their errors are
     correlated. Each resample has as many positives as the data (stratified), so that the metrics
@@ -62,7 +62,7 @@ def gain_interval(
 
 
 def metric_value(truth: Bools, p: Floats, threshold: float, metric: str) -> float:
-    """Return a metric of all rows; NaN if it is undefined, DataError if it is unknown."""
+    """Return a metric of all rows, or NaN if it is undefined; an unknown name is a DataError."""
     if metric not in _METRICS:
         raise DataError(f"unknown metric {metric!r}; expected one of: {', '.join(_METRICS)}")
     return float(_METRICS[metric](truth, p, threshold)(np.ones((1, len(truth))))[0])

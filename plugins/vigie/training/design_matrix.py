@@ -42,7 +42,7 @@ class Design:
         return self.table(pd.DataFrame(values, columns=list(self.features), dtype=object))
 
     def table(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the input table; a missing number is NaN, a missing category None."""
+        """Return the input table of a frame; missing numbers are NaN, missing categories None."""
         base = [f for f in self.features if f not in self.categories]
         table = frame[base].astype("float64")
         for name in self.categories:

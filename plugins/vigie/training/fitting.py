@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class FittedCandidate:
     """A candidate fitted on the training rows.
 
-    ``metrics`` are those of the out-of-fold predictions, which the selection compares.
+    ``metrics`` contains the metrics of the out-of-fold predictions; the selection compares them.
     """
 
     name: str
@@ -59,7 +59,7 @@ def fit_candidate(name: str, model: ModelFile, frame: pd.DataFrame) -> FittedCan
 
 
 def binary_target(model: ModelFile, frame: pd.DataFrame) -> NDArray[np.int64]:
-    """Return 1 for the positive label and 0 for the negative one, shape (n,)."""
+    """Return the target as 1 for the positive and 0 for the negative label, shape (n,)."""
     labels = frame[model.target]
     if (bad := ~labels.isin(model.labels)).any():
         raise DataError(
@@ -73,9 +73,9 @@ def choose_threshold(y: ArrayLike, p: ArrayLike, miss: float, false_alarm: float
     """Return the threshold ``t`` (alarm if ``p >= t``) with the lowest cost on these rows.
 
     ``p`` must be out-of-fold probabilities of training rows, not of the hold-out. The threshold is
-    the midpoint of two observed probabilities. If several have the lowest cost, it is the one
-    closest to ``false_alarm / (miss + false_alarm)``, the optimum for calibrated probabilities
-    (Elkan, 2001). If all rows have the same label, this optimum is returned.
+    the midpoint of two neighbouring probabilities. If several thresholds have the lowest cost, the
+    result is the one closest to ``false_alarm / (miss + false_alarm)``, the optimum for calibrated
+    probabilities (Elkan, 2001). If all rows have the same label, the result is this optimum.
 
     Examples
     --------

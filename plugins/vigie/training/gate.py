@@ -2,8 +2,8 @@
 
 The challenger is promoted if every check passes. Two checks always apply:
 
-* *beyond chance*: it ranks positives above negatives significantly better than a random ranking;
-* *dummy*: its metric exceeds that of the best predictions that ignore the features.
+* *beyond chance*: the challenger ranks the positives significantly higher than a random ranking;
+* *dummy*: the challenger's metric exceeds that of the best predictions that ignore the features.
 
 If there is a champion, these checks apply too:
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: Maximum probability that a random ranking passes: one in 2000 trainings.
 CHANCE = 0.0005
-#: Maximum number of pairs for the exact distribution, which is slow for more. The normal
-#: approximation is accurate for more pairs.
+#: Maximum number of pairs of a positive and a negative row for which the exact distribution is
+#: used. With more pairs, it is slow and the normal approximation is accurate.
 _EXACT_PAIRS = 10_000
 
 
@@ -76,8 +76,8 @@ def compare(
     """Compare two models on the hold-out, or the challenger with chance if there is no champion.
 
     ``y`` contains the labels of the hold-out, 1 for the positive label; ``rules`` is the ``[gate]``
-    table of the model file. The same ``seed`` of the bootstrap gives the same verdict. Its
-    ``reasons`` list the failed checks or, if no check failed, all checks.
+    table of the model file. The same ``seed`` of the bootstrap gives the same verdict. The
+    ``reasons`` of the verdict list the failed checks or, if no check failed, all checks.
     """
     truth, new = checked(y, challenger.probability)
     evidence = _evidence(truth, challenger, champion, metric)
@@ -127,14 +127,14 @@ def _against_chance(
     yield Check(
         "beyond_chance",
         p_value <= CHANCE,
-        f"with {positives} positives in {n} rows, a random ranking reaches its ROC area of "
-        f"{area:.4f} with probability {p_value:.2g}; at most {CHANCE:g} is allowed",
+        f"with {positives} positives in {n} rows, a random ranking reaches the challenger's ROC "
+        f"area of {area:.4f} with probability {p_value:.2g}; at most {CHANCE:g} is allowed",
         {"roc_auc": area, "chance_p_value": p_value, "chance_allowed": CHANCE},
     )
 
 
 def _chance(truth: Bools, new: Floats) -> float:
-    """Return the probability that a random ranking is at least as good (Mann-Whitney U test)."""
+    """Return the probability that a random ranking is as good (p-value of Mann-Whitney's U)."""
     positives, negatives = new[truth], new[~truth]
     is_small = len(positives) * len(negatives) <= _EXACT_PAIRS
     method = "exact" if is_small else "asymptotic"
@@ -223,7 +223,7 @@ def _predictions(truth: Bools, contender: Contender) -> tuple[Floats, float]:
 
 
 def _worst(value: float) -> float:
-    """Return the value, or 0, the worst value of every metric, if it is undefined."""
+    """Return the value; for an undefined value return 0, the worst value of every metric."""
     return 0.0 if math.isnan(value) else value
 
 

@@ -63,14 +63,14 @@ RATIOS: dict[str, Callable[[Confusion], tuple[Any, Any]]] = {
 
 
 def evaluate(y: ArrayLike, p: ArrayLike, threshold: float, cost: Cost) -> dict[str, float]:
-    """Return ``n_rows``, ``n_positives`` and every metric of predictions with known labels.
+    """Return the metrics of labelled predictions, with the counts ``n_rows`` and ``n_positives``.
 
     ``y`` is 1 for the positive label, and ``p`` is its probability. A row is an alarm if
     ``p >= threshold``. Higher is better for ``average_precision``, ``roc_auc``, ``f1``,
     ``precision``, ``recall`` and ``accuracy``; lower is better for ``log_loss``, ``brier`` and
     ``expected_cost``, the cost per row.
 
-    Without rows, every metric is undefined and hence NaN. ``average_precision``, ``roc_auc`` and
+    Without rows, every metric except the counts is NaN. ``average_precision``, ``roc_auc`` and
     ``recall`` are undefined without a positive label, ``roc_auc`` without a negative label,
     ``precision`` without an alarm, and ``f1`` with neither a positive label nor an alarm.
 
@@ -97,7 +97,7 @@ def evaluate(y: ArrayLike, p: ArrayLike, threshold: float, cost: Cost) -> dict[s
 
 
 def checked(y: ArrayLike, p: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels as bool and probabilities as float64; raise DataError if they are invalid."""
+    """Return labels as bool and probabilities as float64; invalid values raise DataError."""
     truth, probability = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
     if truth.ndim != 1 or truth.shape != probability.shape:
         raise DataError(

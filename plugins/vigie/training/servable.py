@@ -17,13 +17,14 @@ from sklearn.pipeline import Pipeline
 from vigie.training.design_matrix import Design
 
 # pandas and scikit-learn change the warning filters of the process temporarily, so two threads
-# could restore each other's temporary filters. The computation holds the GIL anyway.
+# could restore each other's temporary filters. The lock costs no speed, because the computation
+# holds the GIL.
 _WARNING_FILTERS = RLock()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to one request; ``probability`` is that of the positive label."""
+class Output:
+    """The predicted label of one row, the probability of the positive label, and a message."""
 
     label: str
     probability: float
@@ -32,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ServableModel:
-    """Pipeline, threshold, labels and the reference profile for drift tests; thread-safe."""
+    """A loaded model version: pipeline, threshold, labels and reference profile; thread-safe."""
 
     name: str
     pipeline: Pipeline
@@ -47,14 +48,14 @@ class ServableModel:
     def feature_names(self) -> tuple[str, ...]:
         return self.design.features
 
-    def predict(self, rows: Iterable[Mapping[str, Any]]) -> list[Answer]:
-        """Return one answer per row of validated features; ignore keys that are not features."""
+    def predict(self, rows: Iterable[Mapping[str, Any]]) -> list[Output]:
+        """Return one output per row of validated features; ignore keys that are not features."""
         rows = list(rows)
         if not rows:
             return []
         with _WARNING_FILTERS:
             probabilities = positive_probability(self.pipeline, self.design.of_rows(rows))
-        return [self._answer(float(p)) for p in probabilities]
+        return [self._output(float(p)) for p in probabilities]
 
     def predict_frame(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Return the probability of the positive label for each row, shape (n,)."""
@@ -66,17 +67,17 @@ class ServableModel:
         """Return the positive label if the probability reaches the threshold, else the negative."""
         return self.positive_label if probability >= self.threshold else self.negative_label
 
-    def _answer(self, probability: float) -> Answer:
+    def _output(self, probability: float) -> Output:
         label = self.label(probability)
         of = "" if label == self.positive_label else f" of {self.positive_label}"
-        return Answer(label, probability, f"{label} (probability{of} {probability:.2f})")
+        return Output(label, probability, f"{label} (probability{of} {probability:.2f})")
 
 
 def positive_probability(pipeline: Pipeline, table: pd.DataFrame) -> NDArray[np.float64]:
     """Return ``pipeline.predict_proba(table)[:, 1]``, shape (n,); safe to call from many threads.
 
-    The branches of a ColumnTransformer and the trees of a forest are called one after the other.
-    For a single row, this takes a third of the time of scikit-learn's ``Parallel``.
+    The branches of a ColumnTransformer and the trees of a forest are called sequentially. For a
+    single row, these calls take a third of the time of scikit-learn's ``Parallel``.
     """
     prepare, model = pipeline.steps[0][1], pipeline.steps[-1][1]
     with _WARNING_FILTERS:

@@ -31,8 +31,8 @@ TRUSTED = (
     "xgboost.core.Booster",
     "xgboost.sklearn.XGBClassifier",
 )
-#: Allowed relative difference: XGBoost computes in float32 (eps 6e-8), and processors round
-#: differently. A wrong column order or library version changes a probability by far more.
+#: Allowed relative difference of a golden probability: XGBoost computes in float32 (eps 6e-8), and
+#: processors round differently. Wrong column orders and library versions cause larger differences.
 GOLDEN_TOLERANCE = 1e-6
 
 
@@ -45,7 +45,7 @@ def pack(
     profile: Mapping[str, Any],
     sample: pd.DataFrame,
 ) -> dict[str, bytes]:
-    """Return the files of a model version.
+    """Return the files of a model version by name.
 
     ``pipeline`` is fitted on tables of ``Design.of(model)`` and a target of 0 and 1. ``profile`` is
     the reference profile for drift tests. Some rows of ``sample`` become golden rows:
@@ -53,12 +53,12 @@ def pack(
     """
     design = Design.of(model)
     rows = _spread(sample[list(design.features)])
-    answers = positive_probability(pipeline, design.table(rows))
-    records = (
+    p = positive_probability(pipeline, design.table(rows))
+    features = (
         {k: None if pd.isna(v) else v for k, v in row.items()} for row in rows.to_dict("records")
     )
     golden = [
-        {"features": row, "probability": float(p)} for row, p in zip(records, answers, strict=True)
+        {"features": row, "probability": float(v)} for row, v in zip(features, p, strict=True)
     ]
     return {
         MODEL: skops_files.dump(pipeline),
@@ -97,13 +97,13 @@ def _schema(model: ModelFile, candidate: str, threshold: float) -> dict[str, Any
 def _spread(rows: pd.DataFrame) -> pd.DataFrame:
     """Return up to :data:`GOLDEN_ROWS` rows at equal distances in the table."""
     if rows.empty:
-        raise DataError("a model version needs at least one real row as a golden row")
+        raise DataError("the sample for golden rows is empty; at least one row is needed")
     step = max(1, len(rows) // GOLDEN_ROWS)
     return rows.iloc[::step].head(GOLDEN_ROWS)
 
 
 def unpack(files: Mapping[str, bytes]) -> ServableModel:
-    """Load a model version and check its probabilities of the golden rows.
+    """Load a model version from its files and check the probabilities of the golden rows.
 
     Raises
     ------
@@ -175,11 +175,11 @@ def _check_golden(servable: ServableModel, golden: Any) -> None:
     try:
         rows = [row["features"] for row in golden]
         expected = [float(row["probability"]) for row in golden]
-        answers = [answer.probability for answer in servable.predict(rows)]
+        found = [output.probability for output in servable.predict(rows)]
     except skops_files.DAMAGED as exc:
-        raise DataError(f"the model cannot answer the golden rows: {exc!r}") from exc
+        raise DataError(f"the model cannot predict the golden rows: {exc!r}") from exc
     if not rows:
         raise DataError(f"{GOLDEN}: no rows")
-    for i, (want, got) in enumerate(zip(expected, answers, strict=True), start=1):
+    for i, (want, got) in enumerate(zip(expected, found, strict=True), start=1):
         if not math.isclose(want, got, rel_tol=GOLDEN_TOLERANCE, abs_tol=GOLDEN_TOLERANCE**2):
             raise DataError(f"golden row {i}: expected the probability {want!r}, found {got!r}")

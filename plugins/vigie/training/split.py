@@ -18,15 +18,15 @@ def holdout_mask(
 ) -> NDArray[np.bool_]:
     """Return a mask of the rows in the hold-out, computed from a hash of each row's ``columns``.
 
-    So the mask does not depend on other rows or their order, and equal rows are all in the hold-out
-    or all outside. ``columns`` must not contain the target, so that rows that differ only in the
-    target stay together. ``share`` is the expected share of the hold-out.
+    The mask does not depend on other rows or their order, and equal rows are all in the hold-out or
+    all outside. ``columns`` must not contain the target, so that rows that differ only in the
+    target are on the same side. ``share`` is the expected share of the hold-out.
     """
     return np.asarray(row_fractions(frame, columns, f"holdout:{seed}") < share)
 
 
 def in_content_order(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Sort rows by a hash of their content, so that training does not depend on their order."""
+    """Sort rows by a hash of their content, so that the input order does not affect a training."""
     keys = row_fractions(frame, columns, "order")
     return frame.iloc[np.argsort(keys, kind="stable")]
 

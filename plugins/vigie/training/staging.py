@@ -14,7 +14,7 @@ from vigie.encoding import write_atomic
 from vigie.errors import DataError
 from vigie.faults import crash_point
 
-KEEP = timedelta(days=7)  # Users can inspect a refused challenger in this time.
+KEEP = timedelta(days=7)  # Users can inspect a refused challenger during this time.
 
 
 def stage(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -1,8 +1,8 @@
 """Derived features of the shipped models.
 
 A derivation is a module of this package with ``NAMES``, the columns that it adds, and
-``derive(frame)``, which computes them from a frame of base features. A model file selects it with
-``derive = "MODULE"``.
+``derive(frame)``, which computes these columns from a frame of base features. A model file selects
+a derivation with ``derive = "MODULE"``.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 class Derivation(Protocol):
-    """Columns computed from the base features of the same row, without state."""
+    """A module that computes columns of a row from the base features of the same row."""
 
     @property
     def NAMES(self) -> tuple[str, ...]: ...  # noqa: N802  (a module constant)
 
     def derive(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns ``NAMES`` with the index of ``frame``."""
+        """Return the columns ``NAMES``, computed from ``frame`` and with the same index."""
 
 
 def derivations() -> tuple[str, ...]:
-    """Return the names that ``derive`` in a model file accepts."""
+    """Return the names that a model file may give to ``derive``."""
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__)))
 
 
