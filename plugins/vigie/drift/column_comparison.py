@@ -27,7 +27,7 @@ from vigie.drift.verdict import ColumnVerdict
 
 
 def compare(name: str, body: Mapping[str, Any], series: pd.Series, min_rows: int) -> ColumnVerdict:
-    """Compare a column with its profile; return the statistics, or the reason if unknown."""
+    """Compare a column with its profile; return the statistics, or why they are unknown."""
     few = min(len(series), body["n"] + body["n_missing"])
     if few < min_rows:
         return ColumnVerdict(

@@ -41,7 +41,7 @@ def ks_statistic(reference: Floats, current: Floats) -> float:
 
 
 def ks_p_value(statistic: float, n_reference: int, n_current: int) -> float:
-    """Return the probability of a D at least this large if the distributions are equal.
+    """Return the probability that D is at least ``statistic`` if the distributions are equal.
 
     The p-value is Kolmogorov's limit with the small-sample correction of Stephens (1970). If there
     are ties, the p-value is too large rather than too small.
@@ -54,8 +54,8 @@ def wasserstein(reference: Floats, current: Floats) -> float:
     """Return the area between two empirical distribution functions, in the unit of the column.
 
     Both samples must be sorted and not empty. The result is exact: between two reference points the
-    reference function is a constant c, and the current one crosses it once, at its c-quantile.
-    Prefix sums of the current values then give the area.
+    reference function is a constant c, and the current function crosses c once, at the c-quantile
+    of the current values. Prefix sums of these values then give the area.
 
     Examples
     --------

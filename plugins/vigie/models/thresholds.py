@@ -15,7 +15,9 @@ class Threshold:
 
 
 def thresholds_from(*layers: tuple[str, Mapping[str, float | None]]) -> dict[str, Threshold]:
-    """Return each threshold from the first layer, a source and its values, that sets it.
+    """Return each threshold with the value and the source of the first layer that sets it.
+
+    A layer is a pair: a source, and the values of thresholds by name. None means not set.
 
     Examples
     --------

@@ -29,9 +29,9 @@ class ReconcileResult(JobResult):
 
 
 def reconcile_champion(services: Services, *, model: str) -> ReconcileResult:
-    """Repair copies that differ from the newest deployment in the database.
+    """Repair the champion's copies if they differ from the newest deployment in the database.
 
-    The ledger records repairs. ``problems`` lists what could not be repaired, such as a damaged
+    The ledger records the repairs. ``problems`` lists what could not be repaired, such as a damaged
     bundle or an unreachable registry.
     """
     champion = services.deployments.champion(model)

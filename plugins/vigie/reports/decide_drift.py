@@ -50,8 +50,8 @@ def decide_drift(services: Services, *, run: ReportRun) -> DriftResult:
     """Record one decision of kind ``drift`` and one of kind ``performance`` per run.
 
     Without a champion or a prediction, one decision of kind ``report`` with the verdict ``skipped``
-    is recorded instead. The newest decision about drift, which the triggers of a retraining read,
-    is then still the previous one.
+    is recorded instead. The triggers of a retraining then still use the previous decision of kind
+    ``drift``.
 
     Raises
     ------

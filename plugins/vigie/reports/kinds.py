@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportKind:
-    """A kind of report: the name, with which its files begin, and the function ``data``.
+    """A kind of report: the name, with which the file names begin, and the function ``data``.
 
     ``data`` returns the content of the report for a window. It raises NotEnoughDataError if the
     window lacks this content.

@@ -59,7 +59,7 @@ def write_report(services: Services, *, kind: ReportKind, window: Window) -> Rep
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanupResult(JobResult):
-    """Numbers of reports; the HTML and JSON files of a report count as one."""
+    """The numbers of kept and deleted reports; each report is an HTML and a JSON file."""
 
     kept: int
     deleted: int

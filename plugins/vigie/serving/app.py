@@ -109,9 +109,9 @@ def _load_servable() -> None:
     """Import :mod:`vigie.training.servable_files` while scikit-learn's torch back end is hidden.
 
     Importing skops lists every estimator and so imports all packages of scikit-learn. If torch is
-    installed, scikit-learn imports it, too, which takes 560 MB and 3 s, although no prediction uses
-    torch. scikit-learn skips a back end that cannot be imported. Call this function before threads
-    are started.
+    installed, scikit-learn imports torch, too, which takes 560 MB and 3 s, although no prediction
+    uses torch. scikit-learn skips a back end that cannot be imported. Call this function before
+    threads are started.
     """
     is_loaded = _BACK_END in sys.modules
     sys.modules.setdefault(_BACK_END, None)  # type: ignore[arg-type]

@@ -91,7 +91,7 @@ class Slot:
         return True
 
     def _verified(self, deployment: Deployment) -> Served:
-        """Load the bundle; this verifies its manifest and its golden rows."""
+        """Load the bundle of a deployment; verify the manifest and the golden rows."""
         from vigie.training.servable_files import unpack
 
         bundle = self._bundles.open(self.model.name, deployment.version)

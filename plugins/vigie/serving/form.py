@@ -78,7 +78,10 @@ class ModelForm:
         }
 
     def example(self, place: int) -> tuple[list[Any], str]:
-        """Return the values and the label of a row, outside the reference rows if there is one.
+        """Return the values and the label of an example row.
+
+        The examples are the rows outside the reference share, or the reference rows if there are
+        no others.
 
         Raises
         ------

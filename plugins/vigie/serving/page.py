@@ -65,7 +65,7 @@ def _mount(app: FastAPI, serving: Serving, guard: ApiKey, path: str) -> None:
         run_history=False,
         footer_links=[],
         enable_monitoring=False,
-        show_error=False,  # errors of vigie are cards; others are only logged
+        show_error=False,  # a VigieError is shown as a card; other errors are only logged
         mcp_server=False,
         pwa=False,
         theme=_theme(),

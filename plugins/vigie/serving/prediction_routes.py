@@ -21,7 +21,7 @@ Body = Annotated[dict[str, Any], Depends(json_object)]
 
 
 def prediction_router(serving: Serving, guard: ApiKey) -> APIRouter:
-    """Return a router with both routes, which require the API key and run in the thread pool."""
+    """Return the router of both routes, which require the API key and run in the thread pool."""
     router = APIRouter(dependencies=[Depends(guard)], tags=["predictions"])
 
     @router.post("/predict", openapi_extra=_request(_PREDICT_BODY), response_class=JsonResponse)

@@ -60,7 +60,7 @@ class BodyLimit:
         await self.app(scope, _replay(messages, receive), send)
 
     async def _read(self, receive: Receive) -> list[Message] | None:
-        """Return the messages of the body, or None if it is over the limit."""
+        """Return the messages of the body, or None if the body is over the limit."""
         messages: list[Message] = []
         size = 0
         while True:

@@ -17,7 +17,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Telemetry:
-    """Metrics of one app, in a separate registry for each app of the process."""
+    """The metrics of one app, in a separate registry, so that two apps share no metrics."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: Maximum probability that a random ranking passes: one in 2000 trainings.
 CHANCE = 0.0005
-#: Maximum number of pairs of a positive and a negative row for which the exact distribution is
-#: used. With more pairs, it is slow and the normal approximation is accurate.
+#: Maximum number of pairs of a positive and a negative row for the exact distribution. With more
+#: pairs, the exact distribution is slow and the normal approximation is accurate.
 _EXACT_PAIRS = 10_000
 
 
@@ -134,7 +134,7 @@ def _against_chance(
 
 
 def _chance(truth: Bools, new: Floats) -> float:
-    """Return the probability that a random ranking is as good (p-value of Mann-Whitney's U)."""
+    """Return the probability that a random ranking is at least as good as ``new`` (U test)."""
     positives, negatives = new[truth], new[~truth]
     is_small = len(positives) * len(negatives) <= _EXACT_PAIRS
     method = "exact" if is_small else "asymptotic"
