@@ -29,8 +29,8 @@ def checked_url(url: str, variable: str) -> httpx.URL:
     Raises
     ------
     SettingsError
-        The URL has no host, an invalid port or an invalid character, or its login contains an
-        unescaped ``/``.
+        The scheme is neither ``http`` nor ``https``, the host is missing, the port or a character
+        is invalid, or the login contains an unescaped ``/``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Encode values for the stores: clean JSON, digests, timestamps and atomic files."""
+"""Encode values as clean JSON, digests and timestamps, and write files atomically."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def dumps(value: Any) -> bytes:
-    """Encode a cleaned value as strict JSON.
+    """Clean a value and encode it as strict JSON.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def aware(value: datetime, what: str) -> datetime:
 
 
 def iso_utc(at: datetime) -> str:
-    """Format a time as every document and API log line stores it.
+    """Format a time in UTC, in the format that documents and API log lines use.
 
     Examples
     --------
@@ -158,14 +158,14 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, data: bytes | str) -> Path:
-    """Write a file so that readers see either the old content or all of the new."""
+    """Write a file so that readers see either the complete old or the complete new content."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
     return path
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the entries of a folder to disk, which makes a rename in it durable."""
+    """Flush the entries of a folder to disk, so that renames in the folder are durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

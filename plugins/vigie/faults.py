@@ -14,7 +14,7 @@ _calls: Counter[str] = Counter()
 
 
 def crash_point(name: str) -> None:
-    """Kill this process if ``VIGIE_CRASH_AT`` is ``name``, or at call N if it is ``name:N``."""
+    """Kill this process if ``VIGIE_CRASH_AT`` is ``name``, or ``name:N`` at the Nth call."""
     wanted, _, times = os.environ.get(VARIABLE, "").partition(":")
     if wanted != name:
         return

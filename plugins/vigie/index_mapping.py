@@ -16,14 +16,16 @@ from vigie.encoding import clean, dumps
 from vigie.errors import DataError
 from vigie.records import Document, IndexSpec, Rejection
 
-#: The sort key of documents without ``@timestamp``, which come before all others.
+#: The sort key of documents without ``@timestamp``, which are the first in time order.
 NO_TIMESTAMP = datetime.min.replace(tzinfo=UTC)
 #: The longest ``_id`` that Elasticsearch accepts.
 MAX_ID_BYTES = 512
 
 
 def parse_date(value: Any) -> datetime:
-    """Parse a ``date`` value: ISO 8601 (without zone: UTC), epoch milliseconds or datetime.
+    """Parse a ``date`` value: ISO 8601 text, epoch milliseconds or a datetime.
+
+    A value without a time zone is in UTC.
 
     Examples
     --------
@@ -88,12 +90,12 @@ def check_spec(spec: IndexSpec) -> None:
 def extend_fields(
     name: str, existing: Mapping[str, str], wanted: Mapping[str, str]
 ) -> dict[str, str]:
-    """Add the fields of ``wanted`` that are missing in ``existing``.
+    """Return the fields of ``existing``, extended by the missing fields of ``wanted``.
 
     Raises
     ------
     DataError
-        A field would change its type.
+        A field has different types in ``existing`` and ``wanted``.
     """
     for field, kind in wanted.items():
         if existing.get(field, kind) != kind:
@@ -105,7 +107,7 @@ def extend_fields(
 
 
 def check_document(fields: Mapping[str, str], document: Document) -> Rejection | None:
-    """Return the reason why the mapping refuses a document, or None if it accepts it.
+    """Return the rejection of a document by the mapping, or None if it is accepted.
 
     Examples
     --------
@@ -136,7 +138,7 @@ class Row:
 def split_documents(
     fields: Mapping[str, str], documents: Sequence[Document]
 ) -> tuple[list[Row], tuple[Rejection, ...]]:
-    """Split a batch into rows and rejections; each document is checked independently.
+    """Return the rows of the accepted documents, and a rejection for each other document.
 
     Examples
     --------
@@ -182,7 +184,7 @@ def _accepts(kind: str, value: Any) -> bool:
 
 
 def _sort_time(value: Any) -> datetime:
-    """Return the time by which a document is ordered; the first time of a list."""
+    """Return the sort key for a ``@timestamp`` value; for a list, that of its first value."""
     while isinstance(value, list | tuple):
         value = value[0] if value else None
     is_null = value is None or isinstance(value, float)  # an accepted float is NaN or infinite

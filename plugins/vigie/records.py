@@ -27,18 +27,18 @@ class ProjectPaths:
 
     @property
     def models(self) -> Path:
-        """Folder of the model files."""
+        """The folder that contains the model files."""
         return self.root / "models"
 
     @property
     def local(self) -> Path:
-        """Folder of the local platform."""
+        """The folder in which the local platform stores its files."""
         return self.root / "data" / "local"
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer to a prediction request."""
+    """A prediction that the model returned for a request, with its input and usage."""
 
     transaction_id: str
     model: str
@@ -63,7 +63,7 @@ class LoggedPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The true outcome of a prediction; ``seq`` is 1 for the first label, then higher."""
+    """The true outcome of a prediction; ``seq`` starts at 1 and increases with corrections."""
 
     transaction_id: str
     actual: str
@@ -73,7 +73,7 @@ class Label:
 
 
 class LabelOutcome(StrEnum):
-    """Result of storing a label."""
+    """The outcome of storing a label: a new label, no change, or a correction."""
 
     RECORDED = "recorded"
     ALREADY_THERE = "already_there"
@@ -82,7 +82,7 @@ class LabelOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelledPrediction:
-    """A prediction with its latest label, or None for both values if it has no label."""
+    """A prediction and its latest label; without a label, the other two fields are None."""
 
     prediction: Prediction
     actual: str | None
@@ -91,10 +91,10 @@ class LabelledPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment of a model; the one with the highest ``number`` is the champion."""
+    """A deployment of a model version; the highest ``number`` of a model is the champion's."""
 
     model: str
-    number: int  # 1, 2, 3 … per model; ``deploy`` expects the newest number
+    number: int  # 1, 2, 3 … per model; ``deploy`` compares the newest number
     version: int
     previous_version: int | None
     deployed_at: datetime
@@ -103,9 +103,9 @@ class Deployment:
     run_id: str | None = None
 
     def is_older_than(self, other: Deployment) -> bool:
-        """Return whether this deployment has a lower number or an earlier time than the other.
+        """Return whether this deployment has a lower number or an earlier time than ``other``.
 
-        The time matters if the database was replaced, because a new one counts from 1 again.
+        The time is compared because the numbers start at 1 again in a new database.
         """
         return self.number < other.number or self.deployed_at < other.deployed_at
 
@@ -134,7 +134,8 @@ class Decision:
 class IndexSpec:
     """An index of documents: its name and the type of each field (dynamic mapping is strict).
 
-    Types are Elasticsearch's: date, keyword, text, integer, long, float, boolean, flattened.
+    The types are Elasticsearch types: date, keyword, text, integer, long, float, boolean or
+    flattened.
     """
 
     name: str
@@ -143,7 +144,7 @@ class IndexSpec:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document of an index; a second document with the same id has no effect."""
+    """A document of an index; an index stores only the first document with an id."""
 
     id: str
     body: Mapping[str, Any]
@@ -160,7 +161,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class IndexOutcome:
-    """Outcome of a batch; ``created + already_there + len(rejected)`` is the size of the batch."""
+    """The outcome of storing a batch; each document is created, already there or rejected."""
 
     created: int
     already_there: int
@@ -169,7 +170,7 @@ class IndexOutcome:
 
 @dataclass(frozen=True)
 class LineCounts:
-    """Number of lines per outcome; ``read`` is the sum of the other fields.
+    """The number of lines per outcome; ``read`` is the sum of the other fields.
 
     Examples
     --------
@@ -184,14 +185,14 @@ class LineCounts:
     dead_lettered: int = 0
 
     def __add__(self, other: Self) -> Self:
-        """Add each field, including those of a subclass."""
+        """Return the sums of all fields, including the fields of a subclass."""
         names = [f.name for f in dataclasses.fields(self)]
         return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def checked(self, index: str) -> Self:
-        """Return these counts of lines for ``index``.
+        """Return these counts, or raise DataError if they do not add up to ``read``.
 
-        Raises DataError if they do not add up to ``read``: a line was lost or counted twice.
+        The error means that a line was lost or counted twice; its message contains ``index``.
         """
         total = self.indexed + self.already_there + self.filtered + self.dead_lettered
         if total != self.read:
@@ -267,7 +268,7 @@ class JobResult:
     metrics: Sequence[Sample] = ()
 
     def as_xcom(self) -> dict[str, Any]:
-        """Return the result as JSON types; the task ``push_metrics`` reads its ``metrics``."""
+        """Return the result as JSON types; the task ``push_metrics`` reads the key ``metrics``."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
         return plain
 

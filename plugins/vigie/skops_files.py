@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 from vigie.errors import DataError
 
 _TORCH_BACK_END = "sklearn.externals.array_api_compat.torch"
-#: Errors that skops, and the types that it creates, raise for damaged bytes.
+#: Errors that damaged bytes cause in skops or in the types that it creates.
 DAMAGED = (
     ValueError,
     KeyError,
@@ -60,8 +60,8 @@ def _skops() -> Any:
     The import lists every estimator of scikit-learn, which loads torch if it is installed (560 MB,
     3 s). scikit-learn skips a back end that cannot be imported, so torch is hidden. The import also
     looks up 300 names of scipy in the loaded modules, in the order of ``sys.modules``, and
-    Airflow's deprecated modules emit a warning for each name (7 s). They are therefore moved to the
-    end of ``sys.modules``, which the search does not reach.
+    Airflow's deprecated modules emit a warning for each name (7 s). The Airflow modules are
+    therefore moved to the end of ``sys.modules``, which the search does not reach.
     """
     found = sys.modules.get("skops.io")
     if found is not None and hasattr(found, "loads"):

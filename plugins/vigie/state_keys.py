@@ -12,22 +12,22 @@ def collector_cursor(source: str) -> str:
 
 
 def ingested_file(topic: str, file: str = "") -> str:
-    """Return the key of the read position in a log file; without ``file``, the keys' prefix."""
+    """Return the key of the read position in a log file, or the prefix of a topic's keys."""
     return f"ingest:{topic}:{file}"
 
 
 def pending_incidents(index: str, topic: str, partition: int) -> str:
-    """Return the key of the earliest anomaly of a partition that belongs to no incident yet."""
+    """Return the key of a partition's earliest anomaly that is not in an incident yet."""
     return f"incidents:{index}:{topic}:{partition}"
 
 
 def grouped_incidents(index: str, topic: str, partition: int) -> str:
-    """Return the key of the last change of a partition that ``group_incidents`` processed."""
+    """Return the key of a partition's last change that ``group_incidents`` processed."""
     return f"{pending_incidents(index, topic, partition)}:done"
 
 
 def pushed_groups(dag_id: str) -> str:
-    """Return the key of the models whose metrics a DAG pushed, and the number of failed pushes."""
+    """Return the key of a DAG's pushed models and its number of failed pushes."""
     return f"pushed_groups:{dag_id}"
 
 
@@ -37,7 +37,7 @@ def trigger_streaks(model: str) -> str:
 
 
 def last_training(model: str) -> str:
-    """Return the key of the time of the last gate decision, when the cool-down starts."""
+    """Return the key of the time of the last gate decision, at which the cool-down starts."""
     return f"retrain:{model}:last_training"
 
 
@@ -47,7 +47,7 @@ def rollback_target(model: str) -> str:
 
 
 def merged_table(model: str, run_id: str) -> str:
-    """Return the key of the row count of a training table; it exists once the table is complete."""
+    """Return the key of a training table's row count, stored when the table is complete."""
     return f"retrain:{model}:merged:{run_id}"
 
 

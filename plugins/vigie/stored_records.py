@@ -1,4 +1,4 @@
-"""Limits and normalisation that every store and stream applies to the records it accepts."""
+"""Limits and normalisation that all stores and streams apply to the values they accept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_METADATA_BYTES = 3072
 MAX_POLL_BYTES = 16 << 20
 
 ALLOW_GAP_ADVICE = "to continue after the gap: vigie stream consume --allow-gap"
-"""For the error about records that retention deleted before a group read them."""
+"""Advice in the error about records that retention deleted before a group read them."""
 
 
 def storable_prediction(prediction: Prediction) -> Prediction:
@@ -44,7 +44,7 @@ def storable_prediction(prediction: Prediction) -> Prediction:
 
 
 def storable_decision(decision: Decision, at: datetime) -> Decision:
-    """Return the decision with values that every ledger accepts; ``at`` is its default time."""
+    """Return the decision with values that every ledger accepts; its default time is ``at``."""
     return dataclasses.replace(
         decision,
         verdict=clean(decision.verdict),
@@ -56,7 +56,7 @@ def storable_decision(decision: Decision, at: datetime) -> Decision:
 
 
 def check_metadata(metadata: str) -> None:
-    """Check the state of a consumer, which is committed with an offset.
+    """Check the consumer state that is committed as metadata of an offset.
 
     Raises
     ------

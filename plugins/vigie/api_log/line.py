@@ -39,7 +39,7 @@ _MODEL = re.compile(r"(\S+) v(\d{1,9})")
 
 @dataclass(frozen=True, slots=True)
 class ApiLogEntry:
-    """A parsed line; fields that the line does not contain are None."""
+    """A parsed line of the API log; fields that the line does not contain are None."""
 
     timestamp: datetime  # UTC, aware
     logger: str
@@ -59,7 +59,7 @@ class ApiLogEntry:
     extra: Mapping[str, str] = field(default_factory=dict)  # segments with an unknown key
 
     def to_prediction(self) -> Prediction:
-        """Return the prediction in the line; raise DataError if it is incomplete."""
+        """Return the prediction in the line; raise DataError if a required field is missing."""
         try:
             return Prediction(
                 transaction_id=_required(self, "transaction_id"),
@@ -115,7 +115,9 @@ def render(prediction: Prediction) -> str:
 
 
 def parse(line: str) -> ApiLogEntry:
-    """Parse a line; if it does not record an API call, leave the fields of the call None.
+    """Parse a line of the API log.
+
+    If the line does not describe an API call, the fields of the call are None.
 
     Raises
     ------
@@ -180,7 +182,7 @@ def _required(entry: ApiLogEntry, name: str) -> Any:
     return value
 
 
-#: Function of key, message and position that returns the fields and the position after them.
+#: Reads the value of a key at a position of a message; returns the fields and the end position.
 _Reader = Callable[[str, str, int], tuple[dict[str, Any], int]]
 
 

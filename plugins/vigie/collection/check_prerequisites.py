@@ -54,7 +54,7 @@ def check_prerequisites(services: Services, *, raw_index: str = RAW.name) -> Pre
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """The state of one index; ``problems`` lists the fields with an unexpected mapping."""
+    """The size of one index; ``problems`` lists the differences from its expected mapping."""
 
     name: str
     documents: int
@@ -64,7 +64,7 @@ class IndexState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndicesResult(JobResult):
-    """The states of the three API log indices and of the dead-letter index."""
+    """The states of the three API log indices and the dead-letter index."""
 
     indices: tuple[IndexState, ...]
 

@@ -1,4 +1,4 @@
-"""The cursor of a collected source: the next offset to read and a digest of the last line."""
+"""The cursor of a collected source: the next offset to read and a digest of the last line read."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 class Cursor:
     """The next offset to read, and the digest of the last line that was read.
 
-    The digest detects that the source was reset and contains new lines. Before reading continues,
-    it is compared with the line at ``offset - 1``.
+    Before reading continues, ``last_line`` is compared with the digest of the line at
+    ``offset - 1``. If they differ, the source was reset and contains new lines.
     """
 
     offset: int = 0
@@ -67,7 +67,7 @@ class SourcePosition:
         return cls(state, source_id, stored, *_resume(api_logs, source_id, stored))
 
     def has_moved(self) -> bool:
-        """Return whether another process changed the cursor since this one read or wrote it."""
+        """Return whether the stored cursor differs from the last value read or written here."""
         return self.state.get(state_keys.collector_cursor(self.source_id)) != self.stored
 
     def advance(self, batch: LogBatch) -> None:
@@ -108,14 +108,14 @@ def _is_same_log(api_logs: ApiLogSource, cursor: Cursor) -> bool:
 
 
 def reset_state() -> dict[str, Any]:
-    """Return a stored cursor with which collection starts from the beginning of the source.
+    """Return the cursor state that makes collection start from the beginning of the source.
 
-    It contains a random value, so that it differs from every earlier state and a running collector
+    A random value makes the state differ from every earlier state, so that a running collector
     detects the reset.
     """
     return {**Cursor().as_state(), "reset": uuid4().hex}
 
 
 def lock_name(source_id: str) -> str:
-    """Return the name of the lock that protects the writing of documents and of the cursor."""
+    """Return the name of the lock held while documents and cursor of a source are written."""
     return f"collector:{source_id}"

@@ -1,4 +1,4 @@
-"""Convert an API log line to its documents in the three indices."""
+"""Convert an API log line to documents for the three indices."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SKEW = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class LineFilter:
-    """Select the entries that are predictions.
+    """A filter that selects the API calls whose message contains ``pattern``.
 
-    The message must contain ``pattern``. If the pattern contains an HTTP method and a path, the
-    method and path of the call must be equal to them.
+    If the pattern contains an HTTP method and a path, only calls with exactly this method and path
+    are selected.
 
     Examples
     --------
@@ -52,11 +52,11 @@ class LineFilter:
 
 @dataclass(frozen=True, slots=True)
 class LineDocuments:
-    """The documents of one line.
+    """The documents of one API log line, one for each index that stores the line.
 
     If the line is malformed, ``error`` contains the reason. The line then becomes a dead letter and
     has a document in the raw index only. ``message`` and ``perfs`` are None if the filter does not
-    select the line or if it lacks the values of that index.
+    select the line or if the line lacks the values that the index requires.
     """
 
     line: str
@@ -73,8 +73,8 @@ def to_documents(
     """Parse one line and return its documents; if the line is malformed, set ``error``.
 
     The id of the raw document is a digest of the source and the line. The id of the other documents
-    is a digest of the source and the transaction id. A line that is collected again therefore has
-    the same ids and is not stored twice.
+    is a digest of the source and the transaction id or, without a transaction id, the id of the raw
+    document. A line that is collected again therefore has the same ids and is not stored twice.
     """
     now = iso_utc(ingested_at)
     origin = {"ingested_at": now, "source": source, "source_offset": offset}
@@ -102,7 +102,7 @@ def to_documents(
 
 
 def _original(line: str) -> dict[str, str]:
-    """Return the line, and its bytes if it contains characters that a store would change."""
+    """Return the line and, if a store would change some of its characters, also its bytes."""
     if clean(line) == line:
         return {"raw_log": line}
     return {"raw_log": line, "raw_b64": base64.b64encode(line_to_bytes(line)).decode("ascii")}
@@ -120,13 +120,15 @@ def _fields(entry: ApiLogEntry, ingested_at: datetime) -> dict[str, Any]:
 
 
 def _document(spec: IndexSpec, document_id: str, values: Mapping[str, Any]) -> Document:
-    """Return a document with those fields of the index that have a value."""
+    """Return a document with the fields of the index that have a value in ``values``."""
     body = {name: values[name] for name in spec.fields if values.get(name) is not None}
     return Document(document_id, clean(body))
 
 
 def _has_message(entry: ApiLogEntry) -> bool:
-    """Return whether an entry contains input and result; a refused call has no result.
+    """Return whether an entry contains the input and the result of a prediction.
+
+    A call that the API refused has no result.
 
     Raises
     ------

@@ -37,7 +37,7 @@ _ARROW_TYPES = {"float": "float64", "integer": "int64", "boolean": "bool", "cate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportResult(JobResult):
-    """The result of exporting one model; ``documents`` equals ``rows + unusable``."""
+    """The result of exporting one model's predictions; ``documents`` is ``rows + unusable``."""
 
     model: str
     path: Path
@@ -61,8 +61,8 @@ def export_dataset(
     Raises
     ------
     NotEnoughDataError
-        The index contains no usable prediction of the model. With ``only_if_new``, also if the
-        index and the model file are the same as for the last export.
+        The index contains no usable prediction of the model. With ``only_if_new``, also
+        raised if neither the index nor the model file changed since the last export.
     """
     path = output or services.paths.data / "exports" / model.name / "inference_dataset.parquet"
     metadata = _metadata(services, model)
@@ -92,7 +92,7 @@ def export_dataset(
 
 
 def _metadata(services: Services, model: ModelFile) -> dict[str, str]:
-    """Return the metadata of the file; exports with equal metadata contain the same table."""
+    """Return the metadata to write to the file; equal metadata implies an equal table."""
     return {
         "label_source": LABEL_SOURCE,
         "model": model.name,
@@ -102,7 +102,10 @@ def _metadata(services: Services, model: ModelFile) -> dict[str, str]:
 
 
 class _Usable:
-    """Iterate over the documents that match the model file; count the others."""
+    """The features and target of each document that matches the model file.
+
+    Iteration counts the documents that do not match the model file in ``unusable``.
+    """
 
     def __init__(self, model: ModelFile, services: Services) -> None:
         self.model, self.services = model, services
@@ -167,7 +170,7 @@ def _frame(model: ModelFile, batch: list[tuple[dict[str, Any], int]]) -> pd.Data
 
 
 def _schema(model: ModelFile) -> pa.Schema:
-    """Return the column types, which are the same for every batch."""
+    """Return the schema of the exported table, which is the same for every batch."""
     import pyarrow as pa
 
     derived = derivation(model.derive).NAMES if model.derive else ()
@@ -179,7 +182,7 @@ def _schema(model: ModelFile) -> pa.Schema:
 
 
 def _read_metadata(path: Path) -> dict[str, str]:
-    """Return the metadata of an existing export; empty if the file is missing or unreadable."""
+    """Return the metadata of an export, or ``{}`` if the file is missing or unreadable."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

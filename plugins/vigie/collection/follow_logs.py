@@ -1,4 +1,4 @@
-"""Collect continuously and wait for services that are unavailable."""
+"""Collect API log lines continuously, and retry while a service is unavailable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JITTER = 0.25  # fraction of the wait, so that several collectors do not retry 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A service did not respond; the next attempt is in ``wait_s`` seconds."""
+    """The pause of ``wait_s`` seconds before the next attempt, after a service did not respond."""
 
     reason: str
     wait_s: float
@@ -33,11 +33,11 @@ def follow_logs(
     sleep: Callable[[float], None],
     jitter: Callable[[], float] = random.random,
 ) -> Iterator[IngestResult | Waiting]:
-    """Call ``collect`` in rounds and yield the result of each; the generator does not end.
+    """Call ``collect`` repeatedly and yield each result; the generator does not end.
 
-    After a round with ``limit`` lines the next round starts at once, otherwise after ``interval_s``
-    seconds. After a TransientError, yield a :class:`Waiting` and retry after a wait that doubles up
-    to one minute. Other errors are raised.
+    If a call collected ``limit`` lines, the next call follows immediately; otherwise it follows
+    after ``interval_s`` seconds. After a TransientError, yield a :class:`Waiting` and retry. The
+    wait doubles after each consecutive failure, up to one minute. Other errors are raised.
 
     Examples
     --------

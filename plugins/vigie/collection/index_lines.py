@@ -1,4 +1,4 @@
-"""Write the documents of API log lines; lines that fail become dead letters."""
+"""Index API log lines, and write a dead letter for each line that cannot be indexed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ UNREADABLE = "unreadable_line"
 
 @dataclass(frozen=True, slots=True)
 class IndexedLines:
-    """The counts of each index, and the positions of the lines that became dead letters."""
+    """The line counts per index, and the positions of the dead-lettered lines in the input."""
 
     counts: dict[str, LineCounts]
     dead: frozenset[int]
 
 
 def ensure_api_log_indices(index: LogIndex, raw_index: str = RAW.name) -> tuple[IndexSpec, ...]:
-    """Create the three API log indices and the dead-letter index if missing; return their specs."""
+    """Return the specs of the API log and dead-letter indices, after creating missing indices."""
     specs = (*api_log_specs(raw_index), DEAD_LETTERS)
     for spec in specs:
         index.ensure(spec)
@@ -54,12 +54,13 @@ def index_lines(
 ) -> IndexedLines:
     """Write the documents of ``lines``, and a dead letter for each line that cannot be indexed.
 
-    Idempotent: after a TransientError, a repeated call writes the documents that are missing.
+    The function is idempotent: after a TransientError, a repeated call writes only the documents
+    that are missing.
 
     Raises
     ------
     DataError
-        The counts do not add up, or the index refuses a dead letter even when truncated.
+        The counts of an index do not add up, or the index refuses a truncated dead letter.
     """
     letter = partial(_letter, source=source, now=now)
     letters = {
@@ -119,7 +120,7 @@ def _letter(
 
 
 def api_log_replay(services: Services, *, filter_pattern: str, raw_index: str) -> ReplayHandler:
-    """Return the handler that parses and indexes dead letters of the API log again."""
+    """Return a handler that parses and indexes the lines of API log dead letters again."""
     line_filter = LineFilter(filter_pattern)
 
     def parse(letter: Document) -> LineDocuments:

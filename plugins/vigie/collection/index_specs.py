@@ -1,8 +1,9 @@
 """The three indices of the API log and the type of each field.
 
-The mapping is strict; ``input_data``, ``result`` and ``extra`` are flattened, so a new feature or
-an unknown key does not change it. ``@timestamp`` is the time of the call, ``ingested_at`` the time
-of the collection. A field with the same name as a field of ``ApiLogEntry`` has its value.
+The mapping of each index is strict. The fields ``input_data``, ``result`` and ``extra`` are
+flattened, so a new feature or an unknown key does not change the mapping. ``@timestamp`` is the
+time of the call, ``ingested_at`` the time of the collection. The other fields of
+``ApiLogEntry`` keep their names in the indices.
 """
 
 from __future__ import annotations
@@ -47,5 +48,5 @@ PERFS = IndexSpec("ml-api-perfs", {**_WHEN, **_ORIGIN, **_CALL, **_USAGE})
 
 
 def api_log_specs(raw_index: str = RAW.name) -> tuple[IndexSpec, IndexSpec, IndexSpec]:
-    """Return the specs of the three indices; ``ELASTICSEARCH_INDEX`` names the raw index."""
+    """Return the specs of the three indices; the raw index has the name ``raw_index``."""
     return replace(RAW, name=raw_index), MESSAGE, PERFS

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The id of the source is constant, because an API keeps its transactions if its address changes.
+#: The id of the source does not contain its address, so that a new address keeps the cursor.
 SOURCE = "api"
 BATCH_SIZE = 500
 _LOCK_WAIT_S = 60.0  # a batch takes about a second, unless the index is busy
@@ -30,7 +30,7 @@ _LOCK_WAIT_S = 60.0  # a batch takes about a second, unless the index is busy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestResult(JobResult):
-    """The result of a collection; ``counts`` has one entry per index."""
+    """The result of collecting lines from one source; ``counts`` has one entry per index."""
 
     read: int
     offset: int  # the next offset to read
@@ -49,12 +49,12 @@ def ingest_logs(
     batch_size: int = BATCH_SIZE,
     raw_index: str = RAW.name,
 ) -> IngestResult:
-    """Collect up to ``limit`` new lines in batches.
+    """Collect up to ``limit`` new lines in batches and return their counts.
 
     The cursor moves after the documents and dead letters of a batch are stored. After a crash or a
-    TransientError the next run reads the batch again and counts stored documents as
-    ``already_there``. If another process changed the cursor (a second collector, or ``vigie logs
-    clear``), the batch is discarded and collection continues at the new cursor.
+    TransientError, the next call reads the batch again and counts stored documents as
+    ``already_there``. If another process (a second collector, or ``vigie logs clear``) changed the
+    cursor, the batch is discarded and collection continues at the new cursor.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def ingest_logs(
 
 
 class _Collector:
-    """Collect batches from one source and add up their counts."""
+    """A collector that indexes batches from one source and adds up their counts."""
 
     def __init__(
         self, services: Services, source_id: str, line_filter: LineFilter, raw_index: str
@@ -148,8 +148,8 @@ class _Collector:
                 expected,
                 batch.next_offset,
             )
-        # A source may return fewer lines than requested, so only an empty batch or the total
-        # shows the end.
+        # A source may return fewer lines than requested before its end, so the size of a batch
+        # does not show whether the end was reached.
         is_last = batch.total is not None and batch.next_offset >= batch.total
         self.at_end = is_last or not batch.lines or batch.next_offset <= expected
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LOCK_WAIT_S = 60.0  # longer than a collector takes for one batch
 _DELETE_AT_ONCE = 1000
-#: Expiry scans from here, so that documents without ``@timestamp`` never expire.
+#: Expiry scans from this time, so that documents without ``@timestamp`` never expire.
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -35,13 +35,14 @@ def require_confirmation(
     """Require explicit confirmation before deleting documents from the indices ``names``.
 
     ``expect_cluster`` is the name of the Elasticsearch cluster, or None for the embedded index.
-    ``only`` describes the documents to delete in the message; empty: all documents.
+    If only some documents are deleted, ``only`` describes them in the message, for example
+    ``"all documents older than 30 days from "``.
 
     Raises
     ------
     PermanentError
-        ``confirmed`` is false, or the log index is not on the expected cluster. The message lists
-        the documents that would be deleted.
+        ``confirmed`` is false, or the log index is not on the expected cluster. The message
+        contains the number of documents in each index.
     """
     cluster = index.cluster_name()
     if confirmed and expect_cluster == cluster:
@@ -64,7 +65,7 @@ def require_confirmation(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearResult(JobResult):
-    """The number of deleted documents by index."""
+    """The number of deleted documents per index."""
 
     deleted: dict[str, int]
 
@@ -77,11 +78,11 @@ def clear_indices(
     source_id: str = SOURCE,
     raw_index: str = RAW.name,
 ) -> ClearResult:
-    """Delete the three indices and reset the cursor, so that the next run collects every line.
+    """Delete the three indices and reset the cursor, so that every line is collected again.
 
-    Dead letters are kept. The cursor is reset first: after a crash the next run reads from the
-    beginning and counts the remaining documents as ``already_there``. A running collector detects
-    the reset and starts again from the beginning.
+    Dead letters are kept. The cursor is reset first, so that after a crash collection reads from
+    the beginning and counts the remaining documents as ``already_there``. A running collector
+    detects the reset and starts again from the beginning.
 
     Raises
     ------
@@ -100,7 +101,7 @@ def clear_indices(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryResult(JobResult):
-    """The number of deleted documents by index; each was older than ``before``."""
+    """The number of documents per index that were deleted because they precede ``before``."""
 
     before: datetime
     deleted: dict[str, int]
@@ -110,7 +111,7 @@ def expire_documents(services: Services, *, indices: Sequence[str], days: int) -
     """Delete the documents of ``indices`` whose ``@timestamp`` is more than ``days`` days ago.
 
     The oldest documents are deleted first; after a failure, a repeated call deletes the remaining
-    ones. The cursor does not move, so deleted lines are not collected again.
+    expired documents. The cursor does not move, so deleted lines are not collected again.
 
     Raises
     ------
@@ -143,7 +144,7 @@ class Deduplicated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeduplicationResult(JobResult):
-    """The counts of each deduplicated index."""
+    """The document counts of each deduplicated index."""
 
     indices: dict[str, Deduplicated]
 

@@ -53,9 +53,9 @@ def dead_letter(
 ) -> Document:
     """Return the dead letter of a record with the bytes ``original``.
 
-    Its id is a digest of the bytes, the source and the target index, so it is not stored twice.
-    ``target_index`` is the index to which the record would have been written. ``error_type`` and
-    ``reason`` are the error that the index or the parser reported.
+    The id is a digest of the bytes, the source and the target index, so that a repeated failure is
+    stored once. ``target_index`` is the index to which the record would have been written.
+    ``error_type`` and ``reason`` describe the error that the index or the parser reported.
     """
     body: dict[str, Any] = {
         "@timestamp": iso_utc(at),
@@ -76,7 +76,7 @@ def dead_letter(
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, Any]:
-    """Limit the number and length of a record's headers; headers of vigie take precedence.
+    """Return a record's headers, limited in number and length; keep headers of vigie first.
 
     Examples
     --------
@@ -89,9 +89,9 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def truncate(letter: Document, size: int) -> Document:
-    """Return a dead letter that contains only the first ``size`` bytes of the original.
+    """Return a copy of a dead letter with only the first ``size`` bytes of the original.
 
-    Its ``extra`` contains the length and the SHA-256 of the whole original.
+    The field ``extra`` of the copy contains the length and the SHA-256 of the whole original.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def original_bytes(body: Mapping[str, Any]) -> bytes:
 
 
 def line_to_bytes(line: str) -> bytes:
-    """Encode a line as UTF-8; restore bytes that could not be decoded (lone surrogates)."""
+    """Encode a line as UTF-8; convert surrogates of ``surrogateescape`` to their bytes."""
     try:
         return line.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -18,14 +18,14 @@ _BATCH_SIZE = 500
 
 @dataclass(frozen=True, slots=True)
 class ReplayHandler:
-    """Functions that process one kind of dead letter again.
+    """The functions that replay the dead letters of one ``source_kind``.
 
     Parameters
     ----------
     is_readable
         Returns whether the original can be parsed now; writes nothing.
     replay
-        Processes dead letters in batches; for each batch, yields the ids of those that succeeded.
+        Processes dead letters in batches; for each batch, yields the ids of the successful ones.
     """
 
     is_readable: Callable[[Document], bool]
@@ -56,12 +56,12 @@ def replay_dead_letters(
     limit: int | None = None,
     dry_run: bool = False,
 ) -> ReplayResult:
-    """Process dead letters again and delete those that succeed.
+    """Process dead letters again, and delete each one that is processed successfully.
 
     A dead letter is deleted after its documents are stored. After a crash between these steps, the
-    next replay processes it again; its documents are not stored twice. ``handlers`` contains a
-    handler per ``source_kind``. At most ``limit`` dead letters are tried, oldest first. A dry run
-    counts the dead letters that can be parsed, and writes and deletes nothing.
+    next replay processes it again but stores its documents only once. ``handlers`` maps each
+    ``source_kind`` to its handler. At most ``limit`` dead letters are tried, oldest first. A dry
+    run counts the dead letters that can be parsed, and writes and deletes nothing.
     """
     by_kind, others = _by_kind(index, handlers, limit)
     replayed = 0
@@ -85,7 +85,7 @@ def replay_dead_letters(
 
 
 def batches(letters: Sequence[Document]) -> Iterator[Sequence[Document]]:
-    """Split dead letters into batches; each batch is processed, then deleted."""
+    """Yield the dead letters in batches of at most ``_BATCH_SIZE``."""
     for start in range(0, len(letters), _BATCH_SIZE):
         yield letters[start : start + _BATCH_SIZE]
 
@@ -93,7 +93,7 @@ def batches(letters: Sequence[Document]) -> Iterator[Sequence[Document]]:
 def _by_kind(
     index: LogIndex, handlers: Mapping[str, ReplayHandler], limit: int | None
 ) -> tuple[dict[str, list[Document]], int]:
-    """Return the dead letters to try, grouped by kind, and the number of the others."""
+    """Return the dead letters to try by kind, and the number that cannot be replayed."""
     found: dict[str, list[Document]] = defaultdict(list)
     others = taken = 0
     for letter in index.scan(DEAD_LETTERS.name):

@@ -1,4 +1,4 @@
-"""Write dead letters to the log index and list them."""
+"""Write dead letters to the log index and list stored dead letters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def write_letters(index: LogIndex, letters: Sequence[Document]) -> None:
     Raises
     ------
     DataError
-        The index refuses a dead letter even when truncated. The caller must not commit its offset.
+        The index refuses even a truncated dead letter. The caller must not commit the offset of
+        the record.
     """
     if not letters:
         return
@@ -55,7 +56,7 @@ def write_letters(index: LogIndex, letters: Sequence[Document]) -> None:
 def _write_truncated(
     index: LogIndex, letters: Sequence[Document], refused: Sequence[Rejection], size: int
 ) -> tuple[Rejection, ...]:
-    """Write the refused dead letters with ``size`` original bytes; return new rejections."""
+    """Write the refused dead letters truncated to ``size`` bytes; return the new rejections."""
     ids = {rejection.id for rejection in refused}
     shorter = [truncate(letter, size) for letter in letters if letter.id in ids]
     return index.create(DEAD_LETTERS.name, shorter).rejected if shorter else ()
@@ -71,7 +72,7 @@ class DeadLettersResult(JobResult):
 
 
 def list_dead_letters(index: LogIndex, *, limit: int = 20) -> DeadLettersResult:
-    """Count all dead letters; return the oldest ``limit`` with a ``preview`` of the original."""
+    """Count all dead letters by error type; return the oldest ``limit`` with a ``preview``."""
     scan = index.scan(DEAD_LETTERS.name)
     letters = [
         {"id": d.id, **d.body, "preview": _preview(d.body)} for d in islice(scan, max(0, limit))

@@ -1,7 +1,7 @@
 """The roles: one Protocol per external service that use cases call.
 
-Adapters and the fakes in :mod:`vigie.testing` implement them. Each role has a suite of contract
-tests in :mod:`vigie.testing`, which every implementation passes.
+Adapters and the fakes in :mod:`vigie.testing` implement the roles. Each role has a suite of
+contract tests in :mod:`vigie.testing`, which every implementation passes.
 """
 
 from vigie.roles.index import LogIndex

@@ -10,7 +10,7 @@ from vigie.records import Document, IndexOutcome, IndexSpec
 
 
 class LogIndex(Protocol):
-    """Store documents in named indices; a document whose id exists is not changed."""
+    """A store of documents in named indices; existing documents are never changed."""
 
     def ensure(self, spec: IndexSpec) -> None:
         """Create the index unless it exists, and add missing fields to its mapping."""
@@ -46,7 +46,7 @@ class LogIndex(Protocol):
         """Return the type of each field, or None if the index does not exist."""
 
     def take_backoff_s(self) -> float:
-        """Return the seconds spent waiting for a busy server since the last call; 0 if none."""
+        """Return the seconds that a busy server delayed requests since the last call."""
 
     def cluster_name(self) -> str | None:
         """Return the name of the Elasticsearch cluster; None for the embedded index."""

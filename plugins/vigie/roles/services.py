@@ -29,7 +29,7 @@ class Services(Protocol):
     def paths(self) -> ProjectPaths: ...
     @property
     def now(self) -> Callable[[], datetime]:
-        """The clock: a function that returns the time in UTC, with its time zone."""
+        """The clock: a function that returns the current time as an aware datetime in UTC."""
 
     @property
     def predictions(self) -> PredictionStore: ...

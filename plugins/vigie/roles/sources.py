@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class ApiLogSource(Protocol):
-    """The served model's API log (Gradio endpoint ``/logs_api``)."""
+    """The API log of the served models, read from the Gradio endpoint ``/logs_api``."""
 
     def check(self) -> str:
-        """Return the address and version of the source; raise an error if it is unavailable."""
+        """Return the address and version of the source; raise an error if unavailable."""
 
     def read(self, offset: int, limit: int) -> LogBatch:
-        """Return up to ``limit`` lines from ``offset`` on."""
+        """Return up to ``limit`` lines, beginning with the line at ``offset``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +38,10 @@ class ReportData:
     reference
         The same columns for comparison; None if there is no reference.
     verdict, reasons
-        The verdict of the run (yes, no, unknown, skipped) and its reasons; empty if not shown.
+        The verdict (yes, no, unknown or skipped) and its reasons; empty if the report shows no
+        verdict.
     drift
-        The verdict on each column, which ``data_drift`` shows.
+        The verdicts on the columns; only the report ``data_drift`` shows them.
     """
 
     model: ModelFile
@@ -52,7 +53,7 @@ class ReportData:
 
 
 class ReportRenderer(Protocol):
-    """Writes the given data and verdicts of a report as HTML and JSON files."""
+    """A renderer that writes a report as an HTML file and a JSON file."""
 
     def write(self, kind: str, data: ReportData, html: Path) -> Path:
         """Write ``html`` and a JSON file of the same name, each atomically; return ``html``.
@@ -60,7 +61,7 @@ class ReportRenderer(Protocol):
         Raises
         ------
         NotEnoughDataError
-            If there are no rows to show; no file is written.
+            There are no rows to show; no file is written.
         DataError
-            If the kind is unknown, or a column is missing.
+            The kind is unknown, or a column is missing.
         """

@@ -21,12 +21,12 @@ from vigie.records import (
 
 
 class PredictionStore(Protocol):
-    """All predictions, in commit order."""
+    """A store of all predictions, in the order in which they were committed."""
 
     def add(self, prediction: Prediction) -> int:
-        """Store a prediction and return its offset in the log.
+        """Store a prediction and return its offset in the API log.
 
-        Idempotent: if the transaction id is already stored, return the offset of that prediction.
+        If the transaction id is already stored, return the offset of the stored prediction.
         """
 
     def get(self, transaction_id: str) -> Prediction | None: ...
@@ -34,12 +34,12 @@ class PredictionStore(Protocol):
     def count(self, model: str | None = None) -> int: ...
 
     def page(self, offset: int, limit: int) -> list[LoggedPrediction]:
-        """Return up to ``limit`` predictions from ``offset`` on; offsets have no gaps."""
+        """Return up to ``limit`` predictions, beginning at ``offset``; offsets have no gaps."""
 
     def window(
         self, model: str, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[LabelledPrediction]:
-        """Yield predictions with ``since <= created_at < until`` and labels, oldest first."""
+        """Yield the predictions with ``since <= created_at < until`` and their labels by time."""
 
 
 class LabelStore(Protocol):
@@ -54,16 +54,16 @@ class LabelStore(Protocol):
         """Count the labelled predictions of a model."""
 
     def count_unused(self, model: str) -> int:
-        """Count the labelled predictions that no archived training has used."""
+        """Count the labelled predictions of a model that are not archived."""
 
     def claim(self, model: str, run_id: str) -> int:
-        """Reserve the labelled rows that are not archived for a run; return their number.
+        """Reserve, for a run, all labelled rows that are not archived; return their number.
 
-        Idempotent: a second call for the same run reserves no further rows.
+        A second call for the same run reserves no further rows.
         """
 
     def claimed(self, model: str, run_id: str) -> Iterator[LabelledPrediction]:
-        """Yield the training rows of a run: all archived rows and the rows that it claimed."""
+        """Yield the rows of a run's claim and all rows that were archived before the claim."""
 
     def archive(self, model: str, run_id: str) -> int:
         """Archive the rows that a run claimed and return their number. Idempotent."""
@@ -93,7 +93,8 @@ class DeploymentStore(Protocol):
     ) -> Deployment:
         """Make ``version`` champion if the newest deployment has the number ``expected_number``.
 
-        The number 0 stands for no deployment. Raises ConflictError if there is a newer one.
+        For the first deployment of a model, ``expected_number`` is 0. Raises ConflictError if the
+        newest deployment has a different number.
         """
 
 
@@ -126,10 +127,10 @@ class StateStore(Protocol):
 
 
 class Locks(Protocol):
-    """Locks shared by all processes; released when the connection of the holder ends."""
+    """Locks shared by all processes; a lock is released when its holder's connection ends."""
 
     def hold(self, name: str, wait_s: float = 0.0) -> AbstractContextManager[None]:
-        """Hold a lock for the block; raise ConflictError if it is not free within ``wait_s``."""
+        """Hold a lock while a block runs; raise ConflictError if it is not free in ``wait_s``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class BundleStore(Protocol):
     def open(self, model: str, version: int) -> Bundle:
         """Read and verify a version.
 
-        Raises DataError with the name of the file if a file is missing or altered.
+        Raises DataError with the name of the file if a file of the bundle is missing or altered.
         """
 
     def versions(self, model: str) -> list[int]:

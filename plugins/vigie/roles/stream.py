@@ -9,14 +9,14 @@ from typing import Protocol
 from vigie.records import Message, Position, StreamRecord
 
 TAKEOVER_S = 0.5
-"""Default wait for a lease; the lease of a killed process ends within milliseconds."""
+"""Default time to wait for a lease; a killed process loses its lease within milliseconds."""
 
 
 class StreamConsumer(Protocol):
-    """Read and commit the partitions whose leases the consumer holds.
+    """A consumer that reads and commits the partitions whose leases it holds.
 
     After an error, close the consumer and open a new one, which starts at the committed positions.
-    Only after a ConflictError of ``commit`` may the same consumer be used again.
+    The exception is a ConflictError of ``commit``: the same consumer may be used again.
     """
 
     @property
@@ -25,7 +25,7 @@ class StreamConsumer(Protocol):
     def committed(self) -> dict[int, Position]:
         """Return the committed position of each partition.
 
-        A group that never committed a partition starts at its oldest record.
+        A group that never committed a partition starts at the oldest record of the partition.
         """
 
     def poll(self, max_records: int, timeout_s: float = 0.0) -> list[StreamRecord]:
@@ -42,7 +42,7 @@ class StreamConsumer(Protocol):
     def commit(self, positions: Mapping[int, Position]) -> None:
         """Commit positions with their metadata, atomically per partition.
 
-        Call it only after the documents of the records are stored.
+        Commit a record only after its documents are stored.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class StreamConsumer(Protocol):
 
 
 class LogStream(Protocol):
-    """Topics of log lines."""
+    """Partitioned topics that contain log lines."""
 
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
         """Create a topic; return False if it exists, even with another number of partitions."""
@@ -63,7 +63,7 @@ class LogStream(Protocol):
         """Return the number of partitions; 0 if the topic does not exist."""
 
     def produce(self, topic: str, messages: Sequence[Message], partition: int = 0) -> int:
-        """Append messages durably, in order; return the offset of the first.
+        """Append messages durably, in order; return the offset of the first message.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class LogStream(Protocol):
         """
 
     def first_offsets(self, topic: str) -> dict[int, int]:
-        """Return the offset of the oldest record of each partition, or its end if it is empty."""
+        """Return each partition's oldest offset; for an empty partition, its end offset."""
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return the offset that the next record of each partition gets."""
@@ -80,7 +80,7 @@ class LogStream(Protocol):
     def trim(self, topic: str) -> int:
         """Delete the records that every group has committed; return their number.
 
-        A broker that has its own retention deletes nothing and returns 0.
+        With a broker that applies its own retention, delete nothing and return 0.
         """
 
     def lags(self, group: str, topic: str) -> dict[int, int]:
@@ -99,9 +99,9 @@ class LogStream(Protocol):
         partitions: Sequence[int] | None = None,
         wait_s: float = TAKEOVER_S,
     ) -> AbstractContextManager[StreamConsumer]:
-        """Hold the leases of partitions (None: all) for a group while the block runs.
+        """Open a consumer that holds the leases of ``partitions`` (None: all) for a group.
 
-        A lease ends with the block or with its process. Every commit checks a fencing token, so
+        A lease ends when the block or the process ends. Every commit checks a fencing token, so
         the commits of a consumer that lost its lease fail.
 
         Raises

@@ -11,7 +11,7 @@ from vigie.records import Sample
 
 
 class TrackedRun(Protocol):
-    """An open tracked run."""
+    """A tracked run that is open for logging."""
 
     @property
     def run_id(self) -> str: ...
@@ -40,8 +40,8 @@ class Tracker(Protocol):
     ) -> AbstractContextManager[TrackedRun]:
         """Open a tracked run.
 
-        If a run with the same ``key`` exists, reopen it, so that a retried task creates no second
-        run.
+        If a tracked run with the same ``key`` exists, reopen it, so that a retried task creates no
+        second tracked run.
         """
 
     def register(self, model: str, version: int, run_id: str) -> str | None:
@@ -51,10 +51,10 @@ class Tracker(Protocol):
         """
 
     def set_alias(self, model: str, alias: str, version: int) -> None:
-        """Let an alias point to the registered model with the tag ``version``."""
+        """Set an alias to the registered model version that has the tag ``version``."""
 
     def alias(self, model: str, alias: str) -> int | None:
-        """Return the bundle version that an alias points to; None if it does not exist."""
+        """Return the bundle version that an alias refers to; None if the alias does not exist."""
 
     def run_url(self, run_id: str) -> str | None: ...
 
