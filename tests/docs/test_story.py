@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
+from support.ports import free_port
 
 # (command line as printed in a guide, text that its output must contain)
 BEFORE_SERVING = (
@@ -87,14 +88,11 @@ def home(tmp_path: Path, project_root: Path) -> Path:
 
 @pytest.fixture
 def environment(home: Path, database_url: str) -> dict[str, str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     return {
         **os.environ,
         "VIGIE_HOME": str(home),
         "VIGIE_DATABASE_URL": database_url,
-        "VIGIE_SERVING_PORT": str(port),
+        "VIGIE_SERVING_PORT": str(free_port()),
         "GRADIO_URL": f"http://127.0.0.1:{port}/ui",
         "MLFLOW_ENABLED": "false",
         "COLUMNS": "200",

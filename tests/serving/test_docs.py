@@ -20,4 +20,4 @@ def test_the_guide_has_the_limits_of_the_code(project_root: Path) -> None:
     guide = (project_root / "docs" / "serving.md").read_text(encoding="utf-8")
     assert f"{LIMIT_BYTES // 1024} KiB" in guide
     assert f"{READ_TIMEOUT_S:g} s" in guide
-    assert f"At most {MAX_LINES} lines" in guide
+    assert f"at most {MAX_LINES} lines" in guide

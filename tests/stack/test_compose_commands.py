@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.ports import free_port
 from vigie.demo.airflow_api import AirflowApi
 from vigie.errors import TransientError
 from vigie.local.postgres import EmbeddedPostgres
@@ -28,12 +28,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 Check = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = [pytest.mark.timeout(400)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Moved:

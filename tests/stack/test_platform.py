@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ import psycopg2
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from support.ports import free_port
 from vigie.demo.airflow_api import AirflowApi
 from vigie.errors import SettingsError
 from vigie.local.check import check_roles
@@ -206,10 +208,13 @@ def is_supervisor(process: psutil.Process) -> bool:
 
 def test_a_port_in_use_is_reported_with_its_process(tmp_path: Path) -> None:
     platform = make_clone(tmp_path / "a clone")
+    # The system chooses the ports: tests of other processes probe the default ones.
+    ports = {name: free_port() for name in platform.ports}
+    platform = replace(platform, ports=ports)
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", platform.ports["mlflow"]))
+        taken.bind(("127.0.0.1", ports["mlflow"]))
         taken.listen()
-        message = rf"port {platform.ports['mlflow']} of mlflow is used by process {os.getpid()}"
+        message = rf"port {ports['mlflow']} of mlflow is used by process {os.getpid()}"
         with pytest.raises(SettingsError, match=message) as caught:
             bring_up(platform, echo=echo)
     assert caught.value.exit_code == 2

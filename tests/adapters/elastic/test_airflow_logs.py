@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.ports import free_port
 from vigie.adapters.elastic.client import EsClient
 
 pytestmark = pytest.mark.timeout(500)
@@ -32,12 +32,6 @@ def hello():
 
 hello()
 """
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _environment(home: Path, port: int, es_url: str, index: str) -> dict[str, str]:
@@ -101,7 +95,7 @@ def airflow(
     """Run api-server, scheduler and dag-processor; stop them by their own process groups."""
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "hello.py").write_text(DAG.format(word=word))
-    port = _free_port()
+    port = free_port()
     environment = _environment(tmp_path, port, elasticsearch_url, target)
 
     def start(*arguments: str) -> subprocess.Popen[bytes]:
