@@ -88,11 +88,12 @@ def home(tmp_path: Path, project_root: Path) -> Path:
 
 @pytest.fixture
 def environment(home: Path, database_url: str) -> dict[str, str]:
+    port = free_port()
     return {
         **os.environ,
         "VIGIE_HOME": str(home),
         "VIGIE_DATABASE_URL": database_url,
-        "VIGIE_SERVING_PORT": str(free_port()),
+        "VIGIE_SERVING_PORT": str(port),
         "GRADIO_URL": f"http://127.0.0.1:{port}/ui",
         "MLFLOW_ENABLED": "false",
         "COLUMNS": "200",

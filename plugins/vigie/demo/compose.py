@@ -68,7 +68,7 @@ def port(service: str, variables: Mapping[str, str]) -> int:
     variable, default = PORTS[service]
     text = variables.get(variable) or str(default)
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise SettingsError(f"{variable} must be a port, found {text!r}")
+        raise SettingsError(f"{variable} must be a port number from 1 to 65535, found {text!r}")
     return int(text)
 
 

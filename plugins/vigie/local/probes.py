@@ -126,7 +126,7 @@ def probe_workers(broker_url: str, options: Mapping[str, str], wanted: int) -> N
     except (OSError, KombuError, OperationalError) as exc:
         raise TransientError(f"the Celery broker did not answer ({type(exc).__name__})") from exc
     if len(answers) < wanted:
-        raise TransientError(f"{len(answers)} of {wanted} Celery workers answered")
+        raise TransientError(f"only {len(answers)} of {wanted} Celery workers answered")
 
 
 def probe_postgres(platform: Platform) -> None:

@@ -184,13 +184,16 @@ def _address(conn_id: str, conn: ConnectionFields) -> tuple[str, str, str, str]:
 
 
 def _extra(conn_id: str, conn: ConnectionFields) -> dict[str, Any]:
-    """Parse the extra; Airflow's ``extra_dejson`` ignores invalid JSON and blocks in a trigger."""
+    """Parse a Connection's "extra" field.
+
+    Airflow's ``extra_dejson`` is not used: it ignores invalid JSON, and it blocks in a trigger.
+    """
     try:
         extra = json.loads(conn.extra or "{}")
     except ValueError:
-        raise SettingsError(f"Connection {conn_id}: its extra is not JSON") from None
+        raise SettingsError(f'Connection {conn_id}: the field "extra" is not JSON') from None
     if not isinstance(extra, dict):
-        raise SettingsError(f"Connection {conn_id}: its extra is not a JSON object")
+        raise SettingsError(f'Connection {conn_id}: the field "extra" is not a JSON object')
     return extra
 
 

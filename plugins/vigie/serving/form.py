@@ -111,7 +111,7 @@ def _input(feature: Feature) -> Any:
 
 
 def _step(feature: Feature) -> float:
-    """Return the step of the arrow keys: 1, or a power of ten near a hundredth of the range."""
+    """Return the increment of a number field: 1, or about a hundredth of the feature's range."""
     if feature.type == "integer" or feature.min is None or feature.max is None:
         return 1
     return 10.0 ** math.floor(math.log10((feature.max - feature.min) or 1.0) - 2)

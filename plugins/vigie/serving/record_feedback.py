@@ -21,7 +21,7 @@ _YES, _NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackResult(JobResult):
-    """The outcome of a label; ``history`` has all labels of the transaction, oldest first."""
+    """A stored label; ``history`` contains all labels of its transaction, oldest first."""
 
     transaction_id: str
     model: str
