@@ -61,7 +61,7 @@ def test_a_binary_message_is_copied_to_the_dead_letter_topic(
     assert dict(copy.headers) == {
         "source": "app.log",
         "kind": "not_a_line",
-        "reason": "80 bytes that are no text",
+        "reason": "80 bytes that are not text",
         "topic": topic,
         "partition": "0",
         "offset": "1",

@@ -20,17 +20,17 @@ from vigie.errors import DataError
 
 BUCKETS = 2**14
 SAMPLE = 4096
-"""Lines in the training sample, drawn in proportion to their counts. A forest trained on distinct
-lines gives the many rare normal lines too much weight: on BGL its ranking was worse than chance
-(area under the curve .28 instead of .93)."""
+"""Number of lines drawn for the training sample, in proportion to their counts. A forest trained on
+distinct lines gives the many rare normal lines too much weight: on BGL its ranking was worse than
+chance (area under the curve .28 instead of .93)."""
 
 ANCHORS = 64
-"""Artificial training rows between the rarest line and a line of unseen words. Trees split only
-where their rows differ. Without these rows, a line that is rarer than all training lines would get
-the score of the rarest one."""
+"""Number of artificial training rows between the rarest line and a line of unseen words. Trees
+split only where their rows differ. Without these rows, a line that is rarer than all training lines
+would get the score of the rarest training line."""
 
 TRUSTED = ("numpy.dtype", "sklearn.tree._tree.Tree")
-"""Types that a stored forest may contain in addition to those that skops trusts by default."""
+"""Types that a stored forest may contain in addition to the types that skops trusts by default."""
 
 
 class LogIsolationForest:
@@ -90,7 +90,7 @@ class LogIsolationForest:
         return np.concatenate([lines, anchors])
 
     def score(self, lines: Sequence[str]) -> NDArray[np.float64]:
-        """Return scikit-learn's ``-score_samples``: higher is more anomalous."""
+        """Return ``-score_samples`` of scikit-learn for each line: higher is more anomalous."""
         if self._forest is None:
             raise DataError(f"{self.name} is not trained; call fit or unpack first")
         if not lines:
@@ -99,7 +99,10 @@ class LogIsolationForest:
         return scores
 
     def explain(self, line: str) -> list[TokenLoss]:
-        """Return the tokens by rarity; the rarity of the pair that a token ends is added."""
+        """Return the tokens of a line, the rarest first.
+
+        The rarity of a word pair is added to that of its second word.
+        """
         words = tokens(line)
         pairs = [" ".join(pair) for pair in pairwise(words)]
         single = self._rarity[0][_hashed(words, 1).indices]
@@ -123,7 +126,7 @@ class LogIsolationForest:
         return np.stack(columns, axis=1)
 
     def pack(self) -> dict[str, bytes]:
-        """Return the forest (skops), the rarities (safetensors) and the settings (JSON)."""
+        """Return the files of the forest (skops), rarities (safetensors) and settings (JSON)."""
         if self._forest is None:
             raise DataError(f"{self.name} is not trained; there is nothing to pack")
         return {
@@ -134,7 +137,7 @@ class LogIsolationForest:
 
     @classmethod
     def unpack(cls, files: Mapping[str, bytes]) -> Self:
-        """Rebuild the detector; skops rejects types that are not in ``TRUSTED``."""
+        """Rebuild the detector; reject types that neither skops nor ``TRUSTED`` allows."""
         detector = cls(**orjson.loads(files["forest.json"]))
         rarity = load(files["rarity.safetensors"])
         detector._rarity = [rarity["1"], rarity["2"]]

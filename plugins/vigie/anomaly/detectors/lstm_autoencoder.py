@@ -25,12 +25,12 @@ from vigie.anomaly.detectors.vocabulary import MAX_LEN, Vocabulary, tokens
 from vigie.errors import DataError
 
 ROWS = 32
-"""Lines per call of the network; a shorter call is padded to this number. The shapes of the matrix
-products, and so the last bits of a score, then depend on the line alone. Calls of more than about
-64 lines are slower."""
+"""Number of lines per call of the network; a call with fewer lines is padded. The shapes of the
+matrix products, and therefore the last bits of a score, then do not depend on the other lines.
+Calls of more than about 64 lines are slower."""
 
 LENGTHS = (8, 16, 24, 32, MAX_LEN)
-"""A line is padded to the next of these lengths."""
+"""A line is padded to the smallest of these lengths that it fits into."""
 
 DECIMALS = 6
 
@@ -46,7 +46,7 @@ class LstmAutoencoder:
     embedding, hidden, latent
         Sizes of the network.
     epochs
-        Maximum number of epochs; reduced if the number of lines would exceed the work limit.
+        Maximum number of epochs; reduced if the training would exceed the limit ``WORK``.
     seed
         Seed of the training. The same lines and seed give the same scores on the same machine.
     time_limit_s
@@ -102,7 +102,7 @@ class LstmAutoencoder:
         return np.asarray(scores.round(DECIMALS), dtype=np.float64)
 
     def explain(self, line: str) -> list[TokenLoss]:
-        """Return the tokens of a line, sorted by their cross-entropy."""
+        """Return the tokens of a line with their cross-entropy, highest first."""
         losses = self._token_losses([line])[0]
         found = [
             TokenLoss(token, round(float(loss), DECIMALS))
@@ -130,7 +130,7 @@ class LstmAutoencoder:
         return losses
 
     def pack(self) -> dict[str, bytes]:
-        """Return the weights (safetensors), the vocabulary and the settings (JSON)."""
+        """Return the files of the weights (safetensors), the vocabulary and the settings (JSON)."""
         if self._network is None:
             raise DataError(f"{self.name} is not trained; there is nothing to pack")
         return {

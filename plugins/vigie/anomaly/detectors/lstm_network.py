@@ -19,22 +19,23 @@ from vigie.anomaly.detectors.vocabulary import PAD
 
 BATCH = 64
 STEPS = 8
-"""Minimum steps of an epoch, if there are enough lines. Few templates (a quiet system has forty)
-are divided into smaller batches, because one step per epoch would hardly train the network."""
+"""Minimum number of steps per epoch, if there are that many lines. A small number of templates (a
+quiet system has forty) is divided into smaller batches, because one step per epoch would hardly
+train the network."""
 
 LEARNING_RATE = 0.01
 MIN_EPOCHS = 4
 WORK = 6e11
-"""Maximum floating-point operations of a training, 10 to 20 s of one core. The number of epochs is
-reduced to stay within it. A limit on work instead of time keeps a training reproducible; the time
-limit applies only if the machine is unexpectedly slow."""
+"""Maximum number of floating-point operations of a training: 10 to 20 s on one core. The number of
+epochs is reduced to stay within this limit. A limit on work instead of time keeps a training
+reproducible; the time limit applies only if the machine is unexpectedly slow."""
 
 
 class LineAutoencoder(nn.Module):
     """Reconstruct a line from its latent vector, one token after the other.
 
     The decoder reads the latent vector and the tokens *before* the one it predicts. On 1,000 lines
-    of BGL this ranked anomalies better than a decoder that reads the latent vector alone (average
+    of BGL it ranked anomalies better than a decoder that reads the latent vector alone (average
     precision .74 instead of .44) and trained in a third of the time.
 
     Parameters
@@ -81,7 +82,7 @@ def token_losses(network: LineAutoencoder, lines: Tensor) -> Tensor:
 
 
 def padded(lines: Sequence[Sequence[int]], length: int, rows: int | None = None) -> Tensor:
-    """Return the lines as a (rows, length) tensor, padded on the right and at the end."""
+    """Return the lines as a (rows, length) tensor, padded on the right and with empty rows."""
     batch = torch.full((rows or len(lines), length), PAD, dtype=torch.long)
     for row, line in enumerate(lines):
         batch[row, : len(line)] = torch.tensor(line, dtype=torch.long)
@@ -90,7 +91,7 @@ def padded(lines: Sequence[Sequence[int]], length: int, rows: int | None = None)
 
 @contextmanager
 def one_thread(seed: int | None = None) -> Iterator[None]:
-    """Compute on one thread, with an optional seed, and restore the settings of the process."""
+    """Run torch on one thread with an optional seed; restore the settings of torch at the end."""
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         torch.set_num_threads(1)
@@ -105,7 +106,7 @@ def one_thread(seed: int | None = None) -> Iterator[None]:
 def epochs_within(
     work: float, lines: Sequence[Sequence[int]], network: LineAutoencoder, epochs: int
 ) -> int:
-    """Return the number of epochs that ``work`` allows, from ``MIN_EPOCHS`` to ``epochs``."""
+    """Return the number of epochs for ``work`` operations, from ``MIN_EPOCHS`` to ``epochs``."""
     weights = sum(p.numel() for name, p in network.named_parameters() if name != "embedding.weight")
     # Per weight and token, the forward pass takes 2 operations and the backward pass 4.
     epoch_work = 6.0 * weights * sum(map(len, lines))
@@ -147,7 +148,7 @@ def train(
 
 
 def _batches(lines: Sequence[Sequence[int]], size: int, shuffler: random.Random) -> list[list[int]]:
-    """Return shuffled batches of lines of similar length, which need little padding."""
+    """Return shuffled batches of indices of lines; similar lengths need little padding."""
     order = sorted(range(len(lines)), key=lambda i: len(lines[i]) + 4 * shuffler.random())
     batches = [order[i : i + size] for i in range(0, len(order), size)]
     shuffler.shuffle(batches)
@@ -161,7 +162,7 @@ def _step(
     optimiser: torch.optim.Optimizer,
 ) -> float:
     batch = padded(lines, max(map(len, lines)))
-    is_token = batch != PAD  # Projecting the padding as well would be most of the work.
+    is_token = batch != PAD  # Projecting the padding would be most of the work.
     logits = network.projection(network.states(batch)[is_token])
     losses = nn.functional.cross_entropy(logits, batch[is_token], reduction="none")
     share = torch.tensor(weights) / is_token.sum(dim=1)

@@ -1,4 +1,4 @@
-"""Detector protocol, registry of the detectors, and their files in a bundle.
+"""Protocol and registry of detectors, and the files of a detector in a bundle.
 
 To add a detector, write its module and add its name and class to ``DETECTORS``.
 """
@@ -32,8 +32,8 @@ MANIFEST = "detector.json"
 GOLDEN = "golden.json"
 N_GOLDEN = 8
 TOLERANCE = 1e-3
-"""Relative tolerance of a golden score. Another processor changes a score by about 1e-6, other
-weights by far more."""
+"""Relative tolerance for the scores of golden lines. Another processor changes a score by about
+1e-6; different weights change a score by far more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class Detector(Protocol):
     """Score normalised log lines; **higher is more anomalous**.
 
     A line is a template (see ``anomaly.scoring.normalise``) with at least one token; a blank line
-    raises DataError. The score of a line does not depend on the other lines of the call, because a
-    replay divides the lines into other batches.
+    raises DataError. The score of a line must not depend on the other lines of the call, because a
+    replay divides the lines into different batches.
     """
 
     @property
@@ -73,7 +73,7 @@ class Detector(Protocol):
         """Return the tokens of a line, the most anomalous first."""
 
     def pack(self) -> dict[str, bytes]:
-        """Return the files from which ``unpack`` rebuilds the detector; none is a pickle."""
+        """Return the files from which ``unpack`` rebuilds the detector; no file is a pickle."""
 
     @classmethod
     def unpack(cls, files: Mapping[str, bytes]) -> Self: ...
@@ -81,7 +81,7 @@ class Detector(Protocol):
     def view(self) -> tuple[Any, Any]:
         """Return a scikit-learn estimator or torch module and an example of its input.
 
-        The tracking server stores them.
+        The tracking server stores both.
         """
 
 
@@ -95,7 +95,7 @@ def build_detector(
     name
         A key of ``DETECTORS``.
     epochs, seed
-        Passed to detectors that have them, and ignored for others; None: the default.
+        Passed to a detector that accepts them, ignored for others. None: the detector's default.
     params
         Arguments of the detector's class.
 
@@ -120,9 +120,9 @@ def _class_of(name: str) -> Any:
 
 
 def pack(detector: Detector, lines: Sequence[str], manifest: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the files of a bundle: those of the detector, the manifest, and the golden lines.
+    """Return the files of a bundle: the detector's files, the manifest and the golden lines.
 
-    The golden lines are the first of ``lines``, with the scores of the trained detector.
+    The golden lines are the first ``N_GOLDEN`` of ``lines``, stored with their scores.
     """
     golden = list(lines[:N_GOLDEN])
     scores = [float(score) for score in detector.score(golden)]

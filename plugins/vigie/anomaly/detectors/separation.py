@@ -22,9 +22,9 @@ UNSEEN_SHARE = 0.3
 class Separation:
     """Metrics of one detector on held-out lines.
 
-    The corrupted lines are **synthetic**: their tokens are shuffled or replaced by unseen tokens.
+    The corrupted lines are **synthetic**: tokens are shuffled, or some are replaced by unseen ones.
     The metrics show that a detector recognises lines that differ from its training data. They do
-    not show that it detects the faults of a real system, because such faults have no labels here.
+    not show that it detects the faults of a real system, because no labels of faults are available.
     """
 
     auc: float  # share of pairs in which the corrupted line scores higher than the normal one
@@ -44,7 +44,7 @@ class Separation:
 def separation(
     detector: Detector, lines: Sequence[str], threshold: float, seed: int = 0
 ) -> Separation:
-    """Score held-out normal lines and corruptions of them.
+    """Return the metrics of a detector on held-out normal lines and corruptions of these lines.
 
     Parameters
     ----------

@@ -51,7 +51,10 @@ class Vocabulary:
 
     @classmethod
     def build(cls, lines: Iterable[str], weights: Sequence[float], max_size: int = 5000) -> Self:
-        """Keep the ``max_size`` most frequent words; sort equally frequent words alphabetically."""
+        """Return a vocabulary of the ``max_size`` most frequent words.
+
+        Words of equal frequency are taken in alphabetical order.
+        """
         counts: Counter[str] = Counter()
         for line, weight in zip(lines, weights, strict=True):
             for word in tokens(line):
@@ -70,5 +73,5 @@ class Vocabulary:
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        """Read the JSON of :meth:`pack`."""
+        """Rebuild the vocabulary from the JSON of :meth:`pack`."""
         return cls(tuple(orjson.loads(data)))

@@ -44,10 +44,10 @@ _ERROR_TYPES = (TransientError, ConflictError, SettingsError, DataError, Permane
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestResult(JobResult):
-    """Numbers of lines that were written, and of ``blank`` lines that were skipped.
+    """Numbers of matching files, of written ``lines``, and of skipped ``blank`` lines.
 
-    ``unreadable`` files (no permission, deleted meanwhile) were skipped in whole or in part. The
-    next run tries to read them again.
+    ``truncated`` written lines were too long. ``unreadable`` files (no permission, deleted
+    meanwhile) were skipped in whole or in part; the next run tries to read them again.
     """
 
     topic: str
@@ -69,14 +69,14 @@ def ingest_log_files(
     delay_s: float = 0.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> IngestResult:
-    """Write every complete line that existed at the start and was not written before.
+    """Write the complete lines that exist at the start and that no earlier run wrote.
 
     A file that cannot be read is logged, counted and skipped.
 
-    The position of a file is saved after its batch is durable. After a crash in between, the next
-    run writes that batch again with the same line ids: no line is lost, and the index stores each
-    line once. Lines that are appended during the run (for example to the platform's own logs) are
-    written by the next run.
+    The position of a file is saved after each batch is durable. After a crash between these two
+    steps, the next run writes the batch again with the same line ids: no line is lost, and the
+    index stores each line once. Lines that are appended during the run (for example to the
+    platform's own logs) are written by the next run.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def ingest_log_files(
     base_dir, patterns
         The files to read, see :func:`vigie.anomaly.ingest.log_files.find_files`.
     batch
-        Maximum lines per batch; a batch of long lines has fewer.
+        Maximum number of lines per batch; a batch of long lines has fewer lines.
     delay_s
         Pause after each batch.
     sleep
@@ -112,7 +112,7 @@ def ingest_log_files(
             for lines in writer.write_file(path, end):
                 tally.add(lines)
                 sleep(delay_s)
-        except OSError as exc:  # from the file only: stores raise errors of vigie.errors
+        except OSError as exc:  # Only files raise OSError; stores raise errors of vigie.errors.
             tally.unreadable += 1
             _warn(path, exc)
     log.info("wrote %d lines of %d files to %s", tally.lines, len(files), topic)
@@ -146,7 +146,7 @@ def _warn(path: Path, exc: OSError) -> None:
 
 
 class _Writer:
-    """Write files to one topic and save their read positions."""
+    """Write the lines of files to one topic, and save the read position of each file."""
 
     def __init__(
         self, stream: LogStream, state: StateStore, topic: str, base_dir: Path, batch: int
@@ -156,7 +156,7 @@ class _Writer:
         self._partitions = stream.partitions(topic)
 
     def write_file(self, path: Path, end: int) -> Iterator[list[LogLine]]:
-        """Write the new lines of a file; yield each batch after its position is saved."""
+        """Write the new lines of a file; yield each batch after the read position is saved."""
         file = file_key(path)
         if file is None:
             return
@@ -175,7 +175,7 @@ class _Writer:
     def _produce(self, path: Path, position: ReadPosition, lines: Sequence[LogLine]) -> None:
         """Write lines of a file; an error names the first line that was not written.
 
-        Lines after it may have been written. If they are written again, they get the same ids.
+        Later lines may have been written. The next run writes them again with the same ids.
         """
         if not lines:
             return
@@ -189,12 +189,12 @@ class _Writer:
             first = exc.first if isinstance(exc, UndeliveredError | RefusedMessageError) else 0
             raise _error_type(exc)(
                 f"{path}: the line at byte {lines[first].offset} was not written; the next run "
-                f"starts with the batch of this line ({exc})"
+                f"starts with the batch that contains this line ({exc})"
             ) from exc
 
 
 def _error_type(error: VigieError) -> type[VigieError]:
-    """Return the base type of an error that can be raised with a message alone."""
+    """Return the base class of ``error`` whose constructor takes only a message."""
     return next((kind for kind in _ERROR_TYPES if isinstance(error, kind)), VigieError)
 
 
@@ -206,7 +206,7 @@ def _message(position: ReadPosition, source: str, line: LogLine) -> Message:
 
 
 def partition_of(file: str, partitions: int) -> int:
-    """Return the partition of a file; it changes only with the number of partitions.
+    """Return the partition of a file, which depends on its key and the number of partitions.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def partition_of(file: str, partitions: int) -> int:
 
 
 def _batches(lines: Iterator[LogLine], size: int) -> Iterator[list[LogLine]]:
-    """Yield batches of at most ``size`` lines and about ``MAX_BATCH_BYTES``."""
+    """Yield batches that end after ``size`` lines or when they reach ``MAX_BATCH_BYTES``."""
     batch: list[LogLine] = []
     n_bytes = 0
     for line in lines:

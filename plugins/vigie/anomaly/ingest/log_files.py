@@ -20,7 +20,7 @@ HEAD = 1024
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """The first ``MAX_LINE`` bytes of a complete line, without the line end, and its position."""
+    """A complete line: its first ``MAX_LINE`` bytes without the line end, and its position."""
 
     raw: bytes
     offset: int
@@ -36,9 +36,9 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class ReadPosition:
-    """The offset of the next byte to read in a file.
+    """Identity of a file, and the offset of the next byte to read in it.
 
-    A file is identified by its inode and its first line (at most 1 KiB of it): the name changes at
+    A file is identified by its inode and at most 1 KiB of its first line. The name changes at
     rotation and an inode can be reused, but a complete first line does not change. ``generation``
     counts how often the file was truncated, so that lines after a truncation get new ids even if
     they equal earlier lines.
@@ -53,18 +53,18 @@ class ReadPosition:
         return digest(f"{self.file}.{self.generation}", str(offset), raw)
 
     def as_state(self) -> dict[str, Any]:
-        """Return the value that is stored between runs."""
+        """Return offset and generation, which are stored between runs."""
         return {"offset": self.offset, "generation": self.generation}
 
 
 def log_folder(data: Path, local: Path) -> Path:
-    """Return ``data/kafka`` if it contains log files, else the logs of the local platform."""
+    """Return ``data/kafka`` if it contains log files, else the log folder of the local platform."""
     given = data / "kafka"
     return given if find_files(given) else local / "logs"
 
 
 def find_files(base: Path, patterns: Sequence[str] = PATTERNS) -> list[Path]:
-    """Return the files below ``base`` that match a pattern, each once, sorted by path.
+    """Return the files below ``base`` that match any pattern, sorted and without duplicates.
 
     Links to targets outside ``base`` and entries that are not files are skipped. A file that cannot
     be inspected is included, so that reading it reports the error.
@@ -95,8 +95,8 @@ def _is_file(path: Path) -> bool:
 def read_lines(path: Path, offset: int = 0, end: int | None = None) -> Iterator[LogLine]:
     """Yield the complete lines that start at ``offset`` or later and before ``end``.
 
-    A last line without a line end is not returned, because it may still be incomplete. Memory is
-    bounded by ``MAX_LINE``, whatever the file contains.
+    A last line without a line end is skipped, because it may still be incomplete. The memory used
+    is proportional to ``MAX_LINE``, whatever the file contains.
     """
     with path.open("rb") as file:
         file.seek(offset)
@@ -124,7 +124,7 @@ def _read_line(file: BinaryIO, offset: int) -> LogLine | None:
 
 
 def file_key(path: Path) -> str | None:
-    """Return the identity of a file, or None while its first line is incomplete."""
+    """Return a key that identifies a file, or None while the first line is incomplete."""
     with path.open("rb") as file:
         head = file.readline(HEAD)
     if not head.endswith(b"\n") and len(head) < HEAD:
@@ -135,8 +135,8 @@ def file_key(path: Path) -> str | None:
 def resume(path: Path, file: str, stored: Mapping[str, Any] | None) -> ReadPosition:
     """Return the position to continue at; a truncated file starts again in a new generation.
 
-    An invalid stored position (older format, damaged) is ignored. The file is then read again from
-    the start, which is safe because its lines get the same ids.
+    An invalid stored position (older format, damaged) is ignored. The file is then read from the
+    start in generation 0, so its lines get the same ids as before, unless it was truncated earlier.
     """
     offset, generation = (stored or {}).get("offset", 0), (stored or {}).get("generation", 0)
     if not (type(offset) is int and type(generation) is int and min(offset, generation) >= 0):

@@ -1,1 +1,1 @@
-"""Score a stream of log lines and index the result."""
+"""Score a stream of log lines and index the results."""

@@ -33,7 +33,7 @@ class ChampionDetector:
 
 
 def champion_detector(services: Services, name: str) -> ChampionDetector:
-    """Open the champion of the detector ``name``.
+    """Open the champion, which is the deployed version of the detector ``name``.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def champion_detector(services: Services, name: str) -> ChampionDetector:
 class Explanation:
     """Template, score and tokens of a line.
 
-    The tokens are sorted by loss, highest first. The score of a blank line is None.
+    The tokens are sorted by loss, highest first. A blank line has no tokens, and its score is None.
     """
 
     line: str
@@ -70,7 +70,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplanationResult(JobResult):
-    """Explanations of lines by one detector, and the threshold that its training set."""
+    """Explanations of the scores of lines, and the threshold from the detector's training."""
 
     detector: str
     model_version: int
@@ -81,7 +81,7 @@ class ExplanationResult(JobResult):
 def explain_anomaly(
     services: Services, *, lines: Sequence[bytes], detector: str = LSTM_AUTOENCODER
 ) -> ExplanationResult:
-    """Return the tokens that contribute most to the score of each line."""
+    """Score lines; return the tokens of each line, sorted by contribution to the score."""
     champion = champion_detector(services, detector)
     threshold = float(champion.manifest["threshold"])
     found: list[Explanation] = []
@@ -103,7 +103,7 @@ def explain_anomaly(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChampionResult(JobResult):
-    """Metrics of a champion, with the field names of ``separation.Separation``."""
+    """Metrics of a champion; ``measured`` has the fields of ``separation.Separation``."""
 
     detector: str
     model_version: int

@@ -25,10 +25,10 @@ _REASON_LIMIT = 500
 def publish_copies(stream: LogStream, topic: str, dead: Sequence[DeadRecord]) -> None:
     """Write each record, byte for byte, to the dead-letter topic; create the topic if missing.
 
-    The headers of a copy are those of the record, ``kind``, ``reason``, and the coordinates
-    ``topic``, ``partition`` and ``offset``. If a record is too large for the topic, its value is
-    truncated, and ``original_length`` and ``sha256`` replace the headers of the record. The index
-    contains the whole record.
+    A copy has the headers of the record, and in addition ``kind``, ``reason`` and the coordinates
+    ``topic``, ``partition`` and ``offset``. If a record is too large for the topic, the value of
+    the copy is truncated, and ``original_length`` and ``sha256`` replace the headers of the record.
+    This does not affect the dead letter in the index.
 
     After a crash, the copies of the repeated batch are published again. A consumer can recognise
     duplicates by their coordinates.
@@ -58,7 +58,7 @@ def _publish_alone(stream: LogStream, topic: str, dead: DeadRecord) -> None:
 
 
 def _copies(record: StreamRecord, kind: str, reason: str) -> Iterator[Message]:
-    """Yield a copy of the whole record, then shorter and shorter copies."""
+    """Yield a copy of the whole record, then truncated copies, each shorter than the previous."""
     yield _copy(record, kind, reason)
     whole = {
         "original_length": str(len(record.value)),

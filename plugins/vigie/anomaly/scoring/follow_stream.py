@@ -1,8 +1,8 @@
 """Score the lines of the stream as they arrive, until a stop is requested.
 
-A follower works in rounds. In a round it visits each free partition that has lines: it acquires the
-lease, scores a few batches, and releases the lease. Several followers and the workers of the DAG
-can therefore share the partitions of a group without any other coordination.
+A follower works in rounds. In a round, the follower visits each free partition that has lines: it
+acquires the lease, scores a few batches, and releases the lease. Several followers and the workers
+of the DAG can therefore share the partitions of a group without any other coordination.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CALL_WAIT_S = 10.0
-"""Maximum seconds that one call of a follower to the index waits; a stop is delayed as long."""
+"""Maximum seconds that one call to the index should wait; a stop can be delayed by this time."""
 
 BATCHES_PER_LEASE = 5
-"""Batches after which a follower releases a partition, so that other scorers get a share."""
+"""Number of batches after which a follower releases a partition for other scorers."""
 
 MAX_LOST_LEASES = 5
-"""Consecutive lost leases, without a committed batch between them, that a follower tolerates."""
+"""Maximum number of leases that a follower may lose in a row without committing a batch."""
 
 _SLICE_S = 0.5  # longest time between two checks of should_stop while waiting
 _MAX_PAUSE_S = 30.0
@@ -48,7 +48,7 @@ _CHAMPION_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowOptions:
-    """Options of :func:`follow_stream`, with the meaning that they have in ``score_stream``."""
+    """Options of :func:`follow_stream`; ``score_stream`` describes their meaning."""
 
     topic: str
     group: str
@@ -71,10 +71,10 @@ def follow_stream(
 ) -> ScoreResult:
     """Score lines as they arrive; return the counts when ``should_stop`` returns True.
 
-    A position is committed after its lines are stored. During an outage of the index or the brokers
-    the follower releases its partition and retries with exponential backoff, at most 30 s. If it
-    lost a lease, its commit fails. The next owner reads the lines again, and the index still
-    stores each line once.
+    A position is committed after the lines before it are stored. During an outage of the index or
+    the brokers, the follower releases its partition and retries with exponential backoff of at most
+    30 s. After a lease is lost, the commit fails. The next owner of the lease reads the lines
+    again, and the index still stores each line once.
 
     Parameters
     ----------
@@ -85,15 +85,15 @@ def follow_stream(
     should_stop
         Checked at least twice a second while waiting, and before each batch.
     on_result
-        Called with the counts so far: when no line arrived for ``wait_s`` after lines were scored,
-        at least every 30 s, and before a TransientError at the end.
+        Called with the counts so far: when no line arrives for ``wait_s`` after lines were scored,
+        every 30 s except during an outage, and before a TransientError is raised.
     wait_s
-        Seconds without a line until ``on_result`` is called; also the first pause in an outage.
+        Seconds without a new line until ``on_result`` is called; also first pause of an outage.
 
     Raises
     ------
     ConflictError
-        Leases were lost several times in a row without a committed batch.
+        More than ``MAX_LOST_LEASES`` leases were lost in a row without a committed batch.
     TransientError
         The stop was requested during an outage, and lines that were read are not committed. The
         next scorer reads them again.
@@ -101,7 +101,7 @@ def follow_stream(
     if options.batch_size < 1:
         raise DataError(f"batch must be at least 1, not {options.batch_size}")
     if not services.stream.partitions(options.topic):
-        raise DataError(f"topic {options.topic!r} does not exist; create it: vigie stream topic")
+        raise DataError(f"topic {options.topic!r} does not exist; run `vigie stream topic`")
     for spec in (anomaly_index(options.index), DEAD_LETTERS):
         services.index.ensure(spec)
     champion = champion_detector(services, options.detector)
@@ -118,12 +118,12 @@ class _Follower:
     champion: ChampionDetector
     total: ScoreRun = field(default_factory=ScoreRun)
     uncommitted: dict[int, int] = field(default_factory=dict)  # lines per partition, in an outage
-    trouble: TransientError | None = None  # the reason for the current outage
+    trouble: TransientError | None = None  # the error that caused the current outage
     attempts: int = 0  # failed rounds in a row
     lost: int = 0  # leases lost in a row without a committed batch
     read_at_loss: int = -1
     interruptions: int = 0  # leases that ended in an error
-    is_started: bool = False  # the first round visits every partition
+    is_started: bool = False  # False in the first round, which visits every partition
 
     def run(self) -> ScoreResult:
         self.started = self.active_at = self.reported_at = self.checked_at = time.monotonic()
@@ -141,8 +141,8 @@ class _Follower:
         if left := sum(self.uncommitted.values()):
             self.on_result(result)
             raise TransientError(
-                f"stopped with {left} lines that are not committed; the next scorer reads them: "
-                f"{self.trouble}"
+                f"stopped during an outage: {left} lines are not committed, so the next scorer "
+                f"reads them again: {self.trouble}"
             )
         return result
 
@@ -154,7 +154,7 @@ class _Follower:
         )
 
     def _round(self) -> int:
-        """Drain the free partitions that have lines; return the number of lines."""
+        """Visit the free partitions that have lines; return the number of lines read."""
         before = self.total.counts.read
         try:
             for partition in self._due():
@@ -164,8 +164,8 @@ class _Follower:
             else:
                 self.is_started, self.attempts, self.trouble = True, 0, None
         except TransientError as exc:
-            if str(exc) != str(self.trouble):  # log it once per outage
-                log.warning("waiting for a service: %s", exc)
+            if str(exc) != str(self.trouble):  # Log the same error once per outage.
+                log.warning("a service is unavailable; retrying until it is back: %s", exc)
             self.trouble, self.attempts = exc, self.attempts + 1
         n_lines = self.total.counts.read - before
         if n_lines:
@@ -173,7 +173,7 @@ class _Follower:
         return n_lines
 
     def _due(self) -> Sequence[int]:
-        """Return the partitions to visit, in random order: followers start with different ones."""
+        """Return the partitions to visit, in random order so that followers start differently."""
         lags = self.services.stream.lags(self.options.group, self.options.topic)
         due = [partition for partition, lag in lags.items() if lag or not self.is_started]
         self.uncommitted = {p: n for p, n in self.uncommitted.items() if p in due}
@@ -188,7 +188,7 @@ class _Follower:
                 consumer = leases.enter_context(
                     self.services.stream.consumer(names.group, names.topic, [partition], 0.0)
                 )
-            except ConflictError as exc:  # the owner of the lease reads them
+            except ConflictError as exc:  # The owner of the lease reads the uncommitted lines.
                 self.uncommitted.pop(partition, None)
                 log.debug("partition %d is not free: %s", partition, exc)
                 return
@@ -216,7 +216,7 @@ class _Follower:
         self.uncommitted.pop(partition, None)
 
     def _count_lost_lease(self, error: ConflictError) -> None:
-        """Log a lost lease; raise if too many were lost without a committed batch."""
+        """Log a lost lease; raise ``error`` if too many were lost without a committed batch."""
         read = self.total.counts.read
         self.lost = self.lost + 1 if read == self.read_at_loss else 1
         self.read_at_loss = read
@@ -226,7 +226,7 @@ class _Follower:
             raise error
 
     def _report_if_due(self) -> None:
-        """Call ``on_result`` if no line arrives or the interval passed, except in an outage."""
+        """Call ``on_result`` if no line arrives or 30 s have passed, except during an outage."""
         now, read = time.monotonic(), self.total.counts.read
         is_quiet = read > self.reported and now - self.active_at >= self.wait_s
         if self.trouble is None and (is_quiet or now - self.reported_at >= _REPORT_S):
@@ -234,7 +234,7 @@ class _Follower:
             self.reported, self.reported_at = read, time.monotonic()
 
     def _follow_champion(self) -> None:
-        """Score with the new champion, if there is one."""
+        """Score with the new champion if another version was deployed."""
         if time.monotonic() - self.checked_at < _CHAMPION_S:
             return
         self.checked_at = time.monotonic()
@@ -244,7 +244,7 @@ class _Follower:
                 self.champion = champion_detector(self.services, self.options.detector)
                 self.scorer = self._scorer()
         except TransientError as exc:
-            log.warning("still scoring with version %d: %s", self.champion.version, exc)
+            log.warning("continuing with champion version %d: %s", self.champion.version, exc)
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -285,7 +285,7 @@ class _Follower:
 
 
 def pause_s(first_s: float, failures: int) -> float:
-    """Return the exponential backoff after failed rounds, at most 30 s.
+    """Return ``first_s``, doubled for each of the earlier ``failures``, but at most 30 s.
 
     Examples
     --------

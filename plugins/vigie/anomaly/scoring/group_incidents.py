@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WINDOW = timedelta(minutes=10)
-"""Windows have fixed limits, so that a late line changes one incident and never merges two."""
+"""Length of a window. Windows start at fixed times, so a late line never merges two incidents."""
 
 MAX_SOURCES = 20
 
@@ -46,7 +46,7 @@ INCIDENTS = IndexSpec(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentsResult(JobResult):
-    """Numbers of incidents since the earliest new anomaly, and of those that were written."""
+    """Number of incidents since the earliest new anomaly, and number of written incidents."""
 
     incidents: int
     written: int
@@ -56,8 +56,8 @@ class IncidentsResult(JobResult):
 def group_incidents(services: Services, *, topic: str, index: str) -> IncidentsResult:
     """Write one incident per template and ten-minute window, from the earliest new anomaly on.
 
-    An incident with new lines is deleted and written again under the same id. After a crash in
-    between, the next run writes it, because its span is still pending.
+    An incident with new lines is deleted and written again under the same id. After a crash between
+    these steps, the next call writes the incident, because its span is still pending.
     """
     services.index.ensure(INCIDENTS)
     with services.locks.hold(f"incidents:{index}", wait_s=30.0):
@@ -109,10 +109,10 @@ def window_start(at: datetime) -> datetime:
 
 
 def group(index: str, documents: Iterable[Document]) -> list[Document]:
-    """Group documents, which are sorted by time, into incidents; skip normal documents.
+    """Group the anomalies among documents, which must be sorted by time, into incidents.
 
-    The id of an incident is a digest of index, template and window, so that more lines of the same
-    template extend the same incident.
+    The id of an incident is a digest of index, template and window. Later lines with the same
+    template and window therefore extend the same incident.
     """
     found: dict[str, dict[str, Any]] = {}
     for document in documents:

@@ -57,7 +57,7 @@ def mask(line: bytes) -> str:
 
 
 class Normaliser:
-    """Convert lines to templates, with a cache by digit shape.
+    """Convert lines to templates, and cache the template of each digit shape.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Normaliser:
         self.n_misses = 0
 
     def templates(self, lines: Iterable[bytes]) -> list[str]:
-        """Return :func:`mask` of each line, in order."""
+        """Return the template of each line, see :func:`mask`."""
         find = self._cache.get
         found: list[str] = []
         misses = self.n_misses

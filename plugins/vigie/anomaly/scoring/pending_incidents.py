@@ -1,7 +1,7 @@
 """Time spans of an anomaly index whose anomalies are not grouped into incidents yet.
 
 ``score_stream`` marks the earliest anomaly of a batch *before* it commits the batch;
-``group_incidents`` marks the spans that it has grouped. Each of them writes only its own state
+``group_incidents`` marks the spans that it has grouped. Each function writes only its own state
 keys. After a crash, a span that was already grouped may be grouped again, which changes nothing.
 """
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PendingSpan:
-    """Time span of one partition, from ``since`` on (ISO 8601, UTC).
+    """Time span of a partition that starts at ``since`` (ISO 8601, UTC) and has no end.
 
-    ``number`` counts how often the partition was marked.
+    ``number`` counts how often the partition was marked as not grouped.
     """
 
     index: str

@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 def stream_replay(services: Services) -> ReplayHandler:
     """Return the handler that scores and indexes dead letters of the stream again.
 
-    A dead letter contains the line, not the refused document, so the current champion scores it.
-    The document gets the id of the refused one, so a repeated replay writes no second document. The
-    line is not classified (status ``warming_up``) and does not update the threshold, which has
-    changed since. If no version of the detector is deployed, the dead letter is kept, with a
-    warning.
+    A dead letter contains the line but no score, so the current champion scores the line. The
+    document gets the id of the dead letter, so a repeated replay writes no second document. The
+    line is not classified (status ``warming_up``) and does not update the threshold, which later
+    lines have changed. If no version of the detector is deployed, the dead letter is kept and a
+    warning is logged.
     """
 
     def replay(letters: Sequence[Document]) -> Iterator[Sequence[str]]:
@@ -43,7 +43,7 @@ def stream_replay(services: Services) -> ReplayHandler:
             try:
                 champion = champion_detector(services, detector)
             except NotEnoughDataError as exc:
-                log.warning("%d lines of the stream were not replayed: %s", len(own), exc)
+                log.warning("%d dead letters of the stream were not replayed: %s", len(own), exc)
                 continue
             scorer = RecordScorer(champion.detector, champion.version, services.now)
             services.index.ensure(anomaly_index(index))
@@ -80,5 +80,5 @@ def _replay(
 
 
 def _scored(scorer: RecordScorer, record: StreamRecord) -> list[Document]:
-    """Return the document of the record, scored alone; empty if its value is not a line."""
+    """Return the document of a record as a list, which is empty if the value is not a line."""
     return scorer.score([record], {record.partition: DynamicThreshold()}).documents

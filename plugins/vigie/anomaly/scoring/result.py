@@ -1,4 +1,4 @@
-"""Counts, metrics and the result of scoring the stream."""
+"""Counts, metrics and result of scoring lines of the stream."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ScoreCounts(LineCounts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreResult(JobResult):
-    """Counts of lines; ``read == indexed + already_there + dead_lettered + filtered``."""
+    """Result of scoring; ``read == indexed + already_there + dead_lettered + filtered``."""
 
     topic: str
     group: str
@@ -66,7 +66,7 @@ def score_result(
     more: Sequence[Sample] = (),
     **names: Any,
 ) -> ScoreResult:
-    """Return the result with its metrics.
+    """Check the counts, and return the result of scoring with its metrics.
 
     Raises
     ------

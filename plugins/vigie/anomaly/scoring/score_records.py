@@ -45,8 +45,8 @@ _STAMP = re.compile(
 class ScoredBatch:
     """The result of scoring a batch.
 
-    ``documents[i]`` belongs to ``records[i]``. ``poison`` contains the records that are not lines
-    of text, and ``thresholds`` the thresholds after the batch.
+    ``documents[i]`` and ``lines[i]`` belong to ``records[i]``. ``poison`` contains the records that
+    are not lines of text. ``thresholds`` contains the threshold of each partition after the batch.
     """
 
     records: list[StreamRecord]
@@ -69,7 +69,7 @@ class ScoredBatch:
 
 
 class RecordScorer:
-    """Convert batches of records to documents with one detector; cache scores and templates."""
+    """Convert batches of records to scored documents; cache the scores and templates."""
 
     def __init__(self, detector: Detector, version: int, now: Callable[[], datetime]) -> None:
         self.scorer = CachedScorer(detector)
@@ -80,7 +80,7 @@ class RecordScorer:
     def score(
         self, records: Sequence[StreamRecord], thresholds: Mapping[int, DynamicThreshold]
     ) -> ScoredBatch:
-        """Score a batch whose records are in offset order within each partition."""
+        """Score a batch; the records of each partition must be in the order of their offsets."""
         poison = [record for record in records if not is_line(record.value)]
         refused = {id(record) for record in poison}
         good = [record for record in records if id(record) not in refused]
@@ -119,7 +119,7 @@ class RecordScorer:
 
 
 def is_line(value: bytes) -> bool:
-    """Return whether the bytes are text: not empty, with few control characters and bad bytes."""
+    """Return whether a value is text: not empty, few control characters, few invalid bytes."""
     start = value[:_LOOKED_AT]
     if not start:
         return False
@@ -130,10 +130,10 @@ def is_line(value: bytes) -> bool:
 
 
 def document_id(record: StreamRecord) -> str:
-    """Return the ``line_id`` header if valid, else topic, partition, offset and time as an id.
+    """Return the ``line_id`` header or, if this is invalid, an id of coordinates and timestamp.
 
     A topic that was deleted and recreated starts at offset 0 again. Without the timestamp, a new
-    line would get the id of an old one. A replay uses the same timestamp and gets the same id.
+    line would get the id of an old line. A replay uses the same timestamp and gets the same id.
     """
     given = record.headers.get("line_id", "")
     if _SHA256.fullmatch(given):
@@ -147,7 +147,7 @@ def _classify(
     scores: Sequence[float | None],
     thresholds: Mapping[int, DynamicThreshold],
 ) -> tuple[list[Verdict | None], dict[int, DynamicThreshold]]:
-    """Classify the scores of each partition in order; skip lines without a score."""
+    """Return the verdict of each line (None without a score), and the updated thresholds."""
     rows: dict[int, list[int]] = defaultdict(list)
     for row, (record, score) in enumerate(zip(records, scores, strict=True)):
         if score is not None:
@@ -168,7 +168,7 @@ def _kept(value: bytes) -> bytes:
 
 
 def _message(record: StreamRecord) -> dict[str, Any]:
-    """Return the text of the line, its base64 form if decoding loses bytes, and its size."""
+    """Return the text, its base64 form if decoding loses bytes, and the size if truncated."""
     raw = _kept(record.value)
     found: dict[str, Any] = {"message": raw.decode("utf-8", "backslashreplace")}
     if b"\x00" in raw or not _is_utf8(raw):
@@ -193,7 +193,7 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def event_time(line: bytes) -> datetime | None:
-    """Return the ISO 8601 time near the start of a line (UTC if it has no zone), or None.
+    """Return the ISO 8601 time near the start of a line (UTC if no zone is given), or None.
 
     Examples
     --------

@@ -42,13 +42,13 @@ class StreamScorer:
     services
         ``index`` and ``state`` are written, and ``stream`` if there is a dead-letter topic.
     champion
-        The detector that scores.
+        The deployed detector that scores the lines.
     rule
-        The threshold before the first score.
+        Factor, fixed value and update rule of the threshold of each partition.
     topic, index
         The topic of the records and the index of their documents.
     dead_letter_topic
-        Topic that gets a copy of each dead letter, at least once. None: no copies.
+        Topic to which each dead letter is copied at least once. None: no copies.
     """
 
     services: Services
@@ -72,18 +72,18 @@ class StreamScorer:
         max_batches: int = MAX_LINES,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Score and commit batches until the end of the log, a limit or a stop.
+        """Score and commit batches until the end of the records, a limit, or a requested stop.
 
-        The thresholds start from the committed states.
+        The threshold of each partition starts from its committed state.
 
         Parameters
         ----------
         consumer
-            Holds the leases of the partitions.
+            Consumer that holds the leases of the partitions.
         run
             Updated with the counts and thresholds of each committed batch.
         max_lines, batch_size, max_batches
-            Maximum numbers of lines, of lines per batch, and of batches.
+            Maximum number of lines in total, of lines per batch, and of batches.
         should_stop
             Checked before each batch.
         """
@@ -105,7 +105,7 @@ class StreamScorer:
     def _process(
         self, consumer: StreamConsumer, run: ScoreRun, records: Sequence[StreamRecord]
     ) -> None:
-        """Score and store a batch, mark its anomalies, and commit it. Idempotent."""
+        """Score and store a batch, mark its anomalies, then commit it; safe to repeat."""
         batch = self.scorer.score(records, run.thresholds)
         crash_point("before_bulk")
         stored = self._store(batch)
@@ -135,7 +135,7 @@ class StreamScorer:
         by_id = {d.id: r for d, r in zip(batch.documents, batch.records, strict=True)}
         refused = [(by_id[item.id], item.kind, item.reason) for item in outcome.rejected]
         poison = [
-            (record, "not_a_line", f"{len(record.value)} bytes that are no text")
+            (record, "not_a_line", f"{len(record.value)} bytes that are not text")
             for record in batch.poison
         ]
         if refused or poison:
@@ -209,11 +209,11 @@ def score_stream(
     allow_gap: bool = False,
     lease_wait_s: float = TAKEOVER_S,
 ) -> ScoreResult:
-    """Drain partitions: each line becomes one document of ``index`` or one dead letter.
+    """Score the lines of partitions; write each as one document of ``index`` or one dead letter.
 
-    A position is committed after its lines are stored, together with the state of the threshold.
-    After a crash, a rerun repeats at most one batch, with the thresholds before it. Documents and
-    thresholds are therefore the same as without the crash.
+    A position is committed together with the state of the threshold, after the lines before it are
+    stored. After a crash, a rerun repeats at most one batch and starts with the thresholds before
+    that batch. Documents and thresholds are therefore the same as without the crash.
 
     Parameters
     ----------
@@ -224,14 +224,14 @@ def score_stream(
     index
         Index of the documents.
     detector
-        Name of the detector whose champion scores. Another version starts a new threshold state,
-        because its scores are not comparable.
+        Name of the detector; its champion scores. A new version starts a new threshold state,
+        because the scores of different versions are not comparable.
     factor, threshold, update
         See :class:`vigie.anomaly.scoring.threshold.DynamicThreshold`.
     max_lines, batch_size
         Maximum number of lines, in total and per batch.
     dead_letter_topic
-        Topic that gets copies of the dead letters. None: no copies.
+        Topic to which dead letters are copied. None: no copies.
     allow_gap
         Skip lines that retention deleted before they were read, and count them.
     lease_wait_s
@@ -244,7 +244,8 @@ def score_stream(
     NotEnoughDataError
         The topic does not exist, or no detector is deployed.
     ConflictError
-        Another worker or follower holds a lease, or acquired it after this worker lost it.
+        Another worker or follower still holds a lease after ``lease_wait_s``, or acquired a lease
+        that this worker lost.
     """
     if batch_size < 1 or max_lines < 1:
         raise DataError(f"batch and max_lines must be at least 1, not {batch_size}, {max_lines}")
@@ -283,7 +284,7 @@ def _scorer(
 ) -> StreamScorer:
     """Return a scorer for an existing topic; create missing indices."""
     if not services.stream.partitions(topic):
-        raise NotEnoughDataError(f"topic {topic!r} does not exist; create it: vigie stream topic")
+        raise NotEnoughDataError(f"topic {topic!r} does not exist; run `vigie stream topic`")
     champion = champion_detector(services, detector)
     for spec in (anomaly_index(index), DEAD_LETTERS):
         services.index.ensure(spec)

@@ -25,7 +25,7 @@ class Scored:
 
 
 class CachedScorer:
-    """Score each template once with a detector.
+    """Score templates with a detector, and cache the scores.
 
     The score of a blank template is None, with the error ``empty``. A score that is not finite is
     replaced by None, with the error ``nan``.

@@ -1,4 +1,4 @@
-"""Create the topic of log lines, count its uncommitted lines, and skip lost lines."""
+"""Create the topic of log lines, count its uncommitted lines, and skip deleted lines."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def stream_lag(
 ) -> LagResult:
     """Count the lines that ``group`` has not committed; 0 if the topic does not exist.
 
-    ``model_version`` is None if no version of the detector is deployed. Uncommitted lines must not
-    start a run in that case, because its tasks would be skipped.
+    ``model_version`` is None if no version of the detector is deployed. In that case, uncommitted
+    lines must not start a run, because all tasks of the run would be skipped.
     """
     lag = services.stream.lag(group, topic)
     champion = services.deployments.champion(detector)
@@ -74,7 +74,7 @@ def stream_lag(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicResult(JobResult):
-    """Whether the topic was created, and the number of lines deleted with the old one."""
+    """Whether the topic was created, its partitions, and the lines deleted with the old topic."""
 
     topic: str
     partitions: int
@@ -85,19 +85,19 @@ class TopicResult(JobResult):
 def ensure_topic(
     services: Services, *, topic: str, partitions: int = 1, recreate: bool = False
 ) -> TopicResult:
-    """Create a topic with a number of partitions unless it exists.
+    """Create a topic unless it exists.
 
-    With ``recreate``, the old topic is deleted first: its lines, the offsets of its groups and the
-    read positions of its log files. ``ingest`` then writes the lines of the files again, with the
-    same ids. Other lines that no group has read are lost.
+    With ``recreate``, an existing topic is deleted first, with its lines, the offsets of its groups
+    and the read positions of its log files. ``ingest`` then writes the lines of the files again
+    with the same ids. Lines from other sources are lost unless a group has read them.
     """
     if partitions < 1:
         raise DataError(f"a topic needs at least one partition, not {partitions}")
     deleted = 0
     if recreate and services.stream.partitions(topic):
         deleted = readable_lines(services.stream, topic)
-        # Forgotten before the topic is deleted, so that a crash in between repeats lines under the
-        # same ids instead of losing them.
+        # The read positions are deleted before the topic. After a crash between the two steps,
+        # lines are written again with the same ids. In the other order, they would be lost.
         services.state.forget(state_keys.ingested_file(topic))
         services.stream.delete_topic(topic)
     created = services.stream.create_topic(topic, partitions)
@@ -110,7 +110,7 @@ def ensure_topic(
 
 
 def readable_lines(stream: LogStream, topic: str) -> int:
-    """Count the lines of a topic, without those that retention deleted."""
+    """Count the lines of a topic that retention has not deleted."""
     first = stream.first_offsets(topic)
     return sum(end - first[partition] for partition, end in stream.end_offsets(topic).items())
 
@@ -126,8 +126,8 @@ def skip_lost_lines(
     """Move a group past lines that no longer exist; return the number of these lines.
 
     A position before the oldest line, or past the end of a topic that was recreated, moves to the
-    oldest line. The state of its threshold is kept; other positions do not move. The lines of a
-    deleted topic cannot be counted; they count as 0.
+    oldest line. The threshold state of the partition is kept. Other positions do not move. Lines of
+    a deleted topic cannot be counted and count as 0.
 
     Raises
     ------
@@ -143,8 +143,8 @@ def skip_lost_lines(
             gone = max(0, position.offset - before)
             lost += gone
             log.warning(
-                "%d lines of %s/%d are lost: group %s moves from offset %d to %d",
-                gone, topic, partition, group, before, position.offset,
+                "group %s skips %d deleted lines of topic %s, partition %d: from offset %d to %d",
+                group, gone, topic, partition, before, position.offset,
             )  # fmt: skip
         if moved:
             consumer.commit(moved)
@@ -154,7 +154,7 @@ def skip_lost_lines(
 def _moved(
     committed: Mapping[int, Position], first: Mapping[int, int], ends: Mapping[int, int]
 ) -> dict[int, Position]:
-    """Return the new positions of the partitions whose next line does not exist."""
+    """Return new positions for the partitions whose committed offset is out of range."""
     return {
         partition: Position(first[partition], at.metadata)
         for partition, at in committed.items()

@@ -17,14 +17,15 @@ WARM_UP = 100
 """Number of scores before the dynamic threshold applies; until then ``is_anomaly`` is None."""
 
 STD_FLOOR = 1e-3
-"""Lower bound of the standard deviation: the scores of repeated lines differ in rounding only."""
+"""Lower bound of the standard deviation. Without this bound, rounding errors in the scores of
+repeated lines would be anomalies."""
 
 UPDATES = ("all", "winsorised", "skip-anomalies")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Classification of one score and the values it is based on; None: not known yet."""
+    """Classification of one score and the values used for it; None if not known yet."""
 
     is_anomaly: bool | None
     threshold: float | None
@@ -43,11 +44,13 @@ class DynamicThreshold:
     fixed
         Constant threshold that replaces the dynamic one. Mean and std are still reported.
     update
-        Scores that update the state. ``all`` (default): every score. A burst of anomalies then
-        raises the threshold: with 10 % anomalies, recall fell from 1.00 to 0.21. ``winsorised``:
-        the threshold is used in place of the score of an anomaly (recall 0.50).
-        ``skip-anomalies``: only normal scores (recall 1.00). After a lasting change of level,
-        every score then remains an anomaly.
+        Scores that update the state.
+
+        * ``all`` (default): every score. A burst of anomalies raises the threshold: with 10 %
+          anomalies, recall fell from 1.00 to 0.21.
+        * ``winsorised``: every score, limited to the threshold (recall 0.50).
+        * ``skip-anomalies``: every score that is not an anomaly (recall 1.00). After a lasting
+          increase of the scores, every score is an anomaly.
     state
         Mean and variance of the earlier scores.
 
@@ -122,7 +125,7 @@ class DynamicThreshold:
 
 
 def pack_state(state: Welford, model_version: int, detector: str) -> str:
-    """Serialise the state for the metadata of an offset: about 100 characters, full precision.
+    """Serialise the state in full precision as metadata of an offset (about 100 characters).
 
     Examples
     --------
@@ -134,7 +137,7 @@ def pack_state(state: Welford, model_version: int, detector: str) -> str:
 
 
 def unpack_state(packed: str, model_version: int, detector: str) -> Welford | None:
-    """Return the committed state, or None if there is none or another model version wrote it.
+    """Return the committed state; None if there is none or another model version wrote it.
 
     Raises
     ------

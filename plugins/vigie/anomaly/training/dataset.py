@@ -1,4 +1,4 @@
-"""Paths of the files of a detector training, and the lines of its sample."""
+"""Paths of the files that a detector training writes, and the lines of its sample."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ class TrainingLines:
 
 
 def training_folder(paths: ProjectPaths, *names: str) -> Path:
-    """Return a folder below ``data/training``."""
+    """Return the path ``data/training``, extended by ``names``."""
     return paths.data.joinpath("training", *names)
 
 
 def sample_path(paths: ProjectPaths, run_id: str) -> Path:
-    """Return the path of a run's sample of log lines."""
+    """Return the path of the sample of log lines that a run draws."""
     return training_folder(paths, "logs") / f"{run_id}.txt.gz"
 
 
 def evaluation_path(paths: ProjectPaths, run_id: str) -> Path:
-    """Return the path of a run's metrics, next to its detectors."""
+    """Return the path of a run's evaluation, in the folder of the run's detectors."""
     return training_folder(paths, "detectors", run_id) / "evaluation.json"
 
 
 def run_key(run_id: str, detector: str) -> str:
-    """Return the key of the tracked run that the tasks of a run share for one detector."""
+    """Return the key of the tracked run of one detector, which all tasks of a run share."""
     return f"{run_id}:{detector}"
 
 
 def read_training_lines(dataset: Path) -> TrainingLines:
-    """Read and normalise the sample that ``load_training_logs`` wrote.
+    """Read, normalise and split the sample that ``load_training_logs`` wrote.
 
     Raises
     ------
     DataError
-        The file does not exist or is not a sample.
+        The file does not exist, is not a sample, or has fewer than 10 lines that are not blank.
     """
     try:
         raw = gzip.decompress(dataset.read_bytes()).split(b"\n")

@@ -1,4 +1,4 @@
-"""Compare trained detectors with the deployed ones on held-out lines."""
+"""Compare newly trained detectors with deployed detectors on held-out lines."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def evaluate_detectors(
 ) -> EvaluationResult:
     """Measure challengers and champions on the same held-out lines; write ``evaluation.json``.
 
-    The challengers are those that the run ``run_id`` trained on the sample ``dataset``. The file is
-    written next to them. The anomalies are synthetic corruptions, see
+    The challengers are the detectors that the run ``run_id`` trained on the sample ``dataset``. The
+    file is written to the folder of that run. The anomalies are synthetic corruptions, see
     :class:`vigie.anomaly.detectors.separation.Separation`.
     """
     held_out = read_training_lines(dataset).test
@@ -82,7 +82,7 @@ def _track(
 
 
 def _champion(services: Services, name: str, held_out: Sequence[str]) -> dict[str, Any]:
-    """Return the champion's metrics and deployment number; ``number`` is 0 without a champion."""
+    """Return metrics, version and deployment number of the champion; 0 if there is no champion."""
     from vigie.anomaly.detectors.separation import separation
 
     try:
@@ -108,7 +108,7 @@ def _result(path: Path, metrics: Mapping[str, Mapping[str, Any]]) -> EvaluationR
 
     auc, alarms = column("auc"), column("false_alarm_rate")
     best = max(auc, key=lambda name: (auc[name], name))
-    log.info("%s separates the lines best: %s", best, metrics[best])
+    log.info("%s separates normal and corrupted lines best: %s", best, metrics[best])
     return EvaluationResult(
         evaluation=str(path),
         best=best,

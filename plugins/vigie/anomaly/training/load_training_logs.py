@@ -1,4 +1,4 @@
-"""Sample log lines for the training of detectors."""
+"""Draw a sample of log lines for the training of detectors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MIN_LINES = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingLogsResult(JobResult):
-    """Path of the sample, and the files and lines that it was drawn from."""
+    """Path and size of the sample, and numbers of the files and lines it was drawn from."""
 
     dataset: str
     base_dir: str
@@ -46,10 +46,10 @@ def load_training_logs(
     max_lines: int = 5000,
     seed: int = 0,
 ) -> TrainingLogsResult:
-    """Write a uniform sample of all complete lines to ``data/training/logs/RUN_ID.txt.gz``.
+    """Write a uniform sample of the complete log lines to ``data/training/logs/RUN_ID.txt.gz``.
 
-    The sample keeps the order of the lines. A failure leaves no file. The same files and seed give
-    the same sample.
+    The sample keeps the order of the lines and has no blank lines. The same files, size and seed
+    give the same sample. A failure leaves no file.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def load_training_logs(
     run_id
         Name of the file.
     base_dir, patterns
-        The log files to read. None: ``data/kafka`` if it contains any, else the logs of the local
-        platform.
+        The log files to read. If ``base_dir`` is None, the folder is ``data/kafka`` if it contains
+        log files, else the log folder of the local platform.
     max_lines
         Maximum number of sampled lines. Long lines are truncated to the part that is normalised.
     seed
@@ -68,7 +68,7 @@ def load_training_logs(
     Raises
     ------
     NotEnoughDataError
-        If there are fewer than ``MIN_LINES`` lines.
+        If the files contain fewer than ``MIN_LINES`` lines that are not blank.
     """
     base = base_dir or log_folder(services.paths.data, services.paths.local)
     sample = sample_lines(base, patterns, max_lines, seed)
@@ -88,7 +88,7 @@ def load_training_logs(
 
 @dataclass(frozen=True, slots=True)
 class LineSample:
-    """A uniform sample of the lines of several files, in their order."""
+    """A uniform sample of lines in their original order, and the numbers of lines and files."""
 
     lines: list[bytes]
     seen: int
@@ -96,7 +96,7 @@ class LineSample:
 
 
 def sample_lines(base: Path, patterns: Sequence[str], max_lines: int, seed: int = 0) -> LineSample:
-    """Draw a uniform sample of all complete lines that are not blank.
+    """Draw a uniform sample of the complete lines that are not blank.
 
     Source: Vitter, *Random Sampling with a Reservoir* (1985), algorithm R.
     """
@@ -123,5 +123,5 @@ def _complete_lines(files: Sequence[Path]) -> Iterator[bytes]:
             for line in read_lines(path, 0, path.stat().st_size):
                 if not line.is_blank:
                     yield line.raw[:MAX_BYTES]
-        except OSError as exc:  # no permission, or deleted meanwhile
+        except OSError as exc:  # no permission, or the file was deleted meanwhile
             log.warning("skipped %s: %s", path, exc.strerror or exc)

@@ -1,4 +1,4 @@
-"""Promote trained detectors that separate at least as well as the current champions."""
+"""Promote trained detectors whose area under the curve is not below that of the champion."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterResult(JobResult):
-    """Version of each promoted detector, and the reason for each refused one."""
+    """Version of each promoted detector, and reason for the refusal of each other detector."""
 
     promoted: dict[str, int]
     refused: dict[str, str]
@@ -34,15 +34,15 @@ class RegisterResult(JobResult):
 def register_detectors(
     services: Services, *, evaluation: Path, actor: str = "anomaly_model_training"
 ) -> RegisterResult:
-    """Deploy each detector that passes the gate, and record a refusal for each of the others.
+    """Deploy each detector that passes the gate; record a refusal for each that does not.
 
-    ``evaluation`` is the file that ``evaluate_detectors`` wrote. A retry of the same run changes
-    nothing. A refused detector is not an error.
+    ``evaluation`` is the file that ``evaluate_detectors`` wrote. A repeated call with the same file
+    changes nothing. A refusal is not an error.
 
     Raises
     ------
     ConflictError
-        Another process deployed a champion since the evaluation; train again.
+        Another process deployed a champion after the evaluation. Train the detectors again.
     """
     results = orjson.loads(evaluation.read_bytes())
     run_id, promoted, refused = results["run_id"], dict[str, int](), dict[str, str]()
@@ -66,12 +66,12 @@ def _gate(result: Mapping[str, Any]) -> tuple[bool, str]:
     if champion["problem"]:
         return True, f"version {champion['version']} cannot be opened: {champion['problem']}"
     if champion["figures"] is None:
-        return True, f"first version: area {auc:.4f} on held-out lines"
+        return True, f"first version: AUC {auc:.4f} on held-out lines"
     before = champion["figures"]["auc"]
-    compared = f"area {auc:.4f}, version {champion['version']} has {before:.4f} on the same lines"
+    compared = f"AUC {auc:.4f}, version {champion['version']} has {before:.4f} on the same lines"
     if auc < before:
-        return False, f"separates worse: {compared}"
-    return True, f"separates at least as well: {compared}"
+        return False, f"separates worse than the champion: {compared}"
+    return True, f"separates at least as well as the champion: {compared}"
 
 
 def _record_refusal(

@@ -1,4 +1,4 @@
-"""Train one detector of log lines."""
+"""Train one detector of anomalous log lines."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def train_detector(
     seed: int = 0,
     experiment: str = EXPERIMENT,
 ) -> TrainResult:
-    """Train a detector on a sample, and set its threshold on held-out lines of the sample.
+    """Train a detector on a sample, and compute its threshold from held-out lines of the sample.
 
     Write the detector to ``data/training/detectors/RUN_ID/NAME``, and log parameters and metrics to
     a tracked run, which a retry continues.
@@ -81,16 +81,16 @@ def train_detector(
     dataset
         The sample that ``load_training_logs`` wrote.
     run_id
-        Name of the folder; with the detector's name, key of the tracked run.
+        Name of the folder. Together with the detector's name, it is the key of the tracked run.
     epochs
         Maximum number of epochs; None: the detector's default. Ignored by a detector without
         epochs.
     max_distinct
-        Number of templates to train on, the most frequent ones first.
+        Maximum number of templates to train on; the most frequent ones are used.
     seed
         Seed of the training. The same sample and seed give the same scores.
     experiment
-        The experiment of the tracked run (``MLFLOW_EXPERIMENT_NAME``).
+        Name of the experiment of the tracked run (``MLFLOW_EXPERIMENT_NAME``).
     """
     lines = read_training_lines(dataset)
     started = time.monotonic()
