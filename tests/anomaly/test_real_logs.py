@@ -1,4 +1,4 @@
-"""Detectors on small samples of real logs; the floors only protect against regressions."""
+"""Detectors on small samples of real logs; low minimum metrics reveal regressions only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_FILE_LINES = 3000
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_bgl_alerts_score_higher_than_normal_lines(shared_data: Path, name: str) -> None:
-    """Train on the normal lines of a random half, without their label (the first column)."""
+    """Train on normal lines of a random half; the first column, the label, is removed."""
     raw = (shared_data / "loghub_2k" / "BGL_2k.log").read_bytes().splitlines()
     alert = [not line.startswith(b"- ") for line in raw]
     templates = Normaliser().templates(line.split(b" ", 1)[1] for line in raw)

@@ -1,4 +1,4 @@
-"""ingest_log_files: complete lines are written once and in bounded memory."""
+"""Ingesting log files: each complete line is written once, in bounded memory."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_blank_lines_are_counted_and_not_written(services: FakeServices, folder:
 def test_lines_appended_during_a_run_are_left_to_the_next_run(
     services: FakeServices, folder: Path
 ) -> None:
-    """Scoring writes log lines itself, so reading a growing file to its end might never stop."""
+    """Other processes append to log files, so reading to the current end might never stop."""
     path = folder / "a.log"
     path.write_bytes(b"one\ntwo\n")
 
@@ -275,7 +275,9 @@ def test_an_error_before_sending_names_the_first_line(
 ) -> None:
     for number in range(9):
         (folder / f"{number}.log").write_text(f"first of {number}\n")
-    monkeypatch.setattr(services.stream, "partitions", lambda topic: 9)  # only one of them exists
+    monkeypatch.setattr(
+        services.stream, "partitions", lambda topic: 9
+    )  # but only one partition exists
     with pytest.raises(DataError, match=r"\d\.log: the line at byte 0 .*no partition"):
         ingest(services, folder)
 

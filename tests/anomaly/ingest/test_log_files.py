@@ -1,4 +1,4 @@
-"""Finding log files, reading their complete lines, and resuming at a position."""
+"""Finding log files, reading complete lines, and resuming at a stored position."""
 
 from __future__ import annotations
 

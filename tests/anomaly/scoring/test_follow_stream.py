@@ -1,4 +1,4 @@
-"""Following a stream in memory: reports, outages, lost leases, stops."""
+"""Following a stream in memory: results, outages, lost leases and stops."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def follow(
     options: FollowOptions = OPTIONS,
     wait_s: float = 0.01,
 ) -> ScoreResult:
-    """Follow until something is true; a test that waits for more than 20 s fails."""
+    """Follow the stream until ``until`` returns True; fail the test after 20 s."""
     deadline = time.monotonic() + 20
 
     def should_stop() -> bool:
@@ -67,7 +67,7 @@ def test_a_topic_that_does_not_exist_is_an_error(services: FakeServices) -> None
         follow(services, lambda: False)
 
 
-def test_it_reports_and_trims_while_lines_keep_arriving(
+def test_results_are_reported_and_lines_trimmed_while_lines_arrive(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_REPORT_S", 0.2)
@@ -83,7 +83,7 @@ def test_it_reports_and_trims_while_lines_keep_arriving(
     assert ready.stream.first_offset(TOPIC, 0) > 0, "nothing was trimmed"
 
 
-def test_it_reports_once_when_no_more_lines_arrive(ready: FakeServices) -> None:
+def test_one_result_is_reported_when_no_more_lines_arrive(ready: FakeServices) -> None:
     produce(ready, 20)
     results: list[ScoreResult] = []
     begun = time.monotonic()
@@ -127,7 +127,7 @@ def test_a_follower_waits_for_the_index(
     assert metrics(result)["vigie_stream_rejoins"] == 4
 
 
-def test_a_stop_while_the_index_is_away_reports_the_uncommitted_lines(
+def test_a_stop_during_an_index_outage_reports_the_uncommitted_lines(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(ready, monkeypatch, times=1000)
@@ -141,7 +141,7 @@ def test_a_stop_while_the_index_is_away_reports_the_uncommitted_lines(
 
 
 def fail_at_polls(monkeypatch: pytest.MonkeyPatch, errors: Sequence[Exception]) -> list[Exception]:
-    """Raise one error at each of the first polls; return the errors that are left."""
+    """Raise one of the errors at each poll; return the list of errors not raised yet."""
     poll, coming = FakeConsumer.poll, list(errors)
 
     def failing(self: FakeConsumer, most: int, timeout_s: float = 0.0) -> list[StreamRecord]:
@@ -153,7 +153,7 @@ def fail_at_polls(monkeypatch: pytest.MonkeyPatch, errors: Sequence[Exception]) 
     return coming
 
 
-def test_a_stop_while_brokers_are_away_ends_it_at_once(
+def test_a_stop_during_a_broker_outage_ends_the_follower_at_once(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_at_polls(monkeypatch, [TransientError("no answer")] * 1000)
@@ -189,7 +189,7 @@ def test_a_follower_waits_for_a_stream_that_does_not_answer(
     assert (result.read, metrics(result)["vigie_stream_rejoins"]) == (30, 0.0)
 
 
-def test_a_lease_lost_after_a_long_outage_is_taken_again(
+def test_a_lease_lost_after_a_long_outage_is_acquired_again(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outage = [TransientError("no answer")] * (MAX_LOST_LEASES + 2)
@@ -213,7 +213,7 @@ def test_many_lost_leases_in_a_row_end_the_follower(
 def test_after_a_lease_is_lost_in_a_batch_each_line_has_one_document(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another worker takes the partition between index and commit, and commits first."""
+    """Another worker acquires the lease before the follower commits, and commits first."""
     create, takeovers = ready.index.create, iter(range(1))
 
     def interrupted(index: str, documents: Sequence[Document]) -> IndexOutcome:
@@ -238,7 +238,7 @@ def test_lines_that_another_owner_committed_are_not_reported_as_uncommitted(
     commit, refused = FakeConsumer.commit, []
 
     def too_late(self: FakeConsumer, positions: Mapping[int, Position]) -> None:
-        commit(self, positions)  # stands for the commit of the other owner
+        commit(self, positions)  # as if the other owner committed
         refused.append(positions)
         raise ConflictError("lease lost")
 
@@ -280,7 +280,7 @@ def test_a_partition_that_a_worker_holds_is_skipped(ready: FakeServices) -> None
     assert result.read == 10
 
 
-def test_a_new_champion_scores_the_lines_after_it(
+def test_a_new_champion_scores_the_lines_after_its_promotion(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_CHAMPION_S", 0.0)
@@ -310,7 +310,7 @@ def test_a_new_champion_scores_the_lines_after_it(
 
 
 def promote_later(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list: once it holds a version, the champion has that version."""
+    """Return an empty list; a version that is appended to it becomes the champion."""
     first, version = champion_detector(services, OPTIONS.detector), list[int]()
 
     def deployed(name: str) -> Any:
@@ -324,7 +324,7 @@ def promote_later(services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> li
     return version
 
 
-def test_while_the_database_is_away_the_champion_stays(
+def test_the_champion_is_kept_during_a_database_outage(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_CHAMPION_S", 0.0)
@@ -333,7 +333,7 @@ def test_while_the_database_is_away_the_champion_stays(
     def gone(name: str) -> Any:
         asked.append(name)
         if len(asked) > 1:
-            raise TransientError("the database is away")
+            raise TransientError("the database is unavailable")
         return champion(name)
 
     monkeypatch.setattr(ready.deployments, "champion", gone)
@@ -342,7 +342,7 @@ def test_while_the_database_is_away_the_champion_stays(
     assert (result.read, metrics(result)["vigie_stream_rejoins"]) == (30, 0.0)
 
 
-def test_waits_for_a_busy_index_are_reported(
+def test_the_backoff_for_a_busy_index_is_reported(
     ready: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ready.index, "take_backoff_s", lambda: 1.5, raising=False)

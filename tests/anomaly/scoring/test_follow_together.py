@@ -1,4 +1,4 @@
-"""Followers and workers of one group together: each gets its share, each line has one document."""
+"""Followers and workers share a group: each of them scores lines, each line has one document."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def follow(services: FakeServices, until: Callable[[], bool]) -> ScoreResult:
 
 
 def drained(services: FakeServices, seconds: float) -> Callable[[], bool]:
-    """Return whether no line is left; the stream is asked once per 0.2 s."""
+    """Return a function that checks at most every 0.2 s whether all lines are committed."""
     deadline, asked, ended = time.monotonic() + seconds, [0.0], threading.Event()
 
     def check() -> bool:
@@ -104,9 +104,9 @@ def test_a_follower_that_starts_later_gets_its_share(ready: FakeServices) -> Non
 
 
 def test_workers_and_a_follower_share_a_group(ready: FakeServices) -> None:
-    """Workers wait for the partitions that the follower holds; thresholds are those of one run."""
+    """Workers wait for partitions of the follower; the thresholds equal those of one worker."""
     produce(ready, 2_000)
-    with ready.stream.consumer("alone", TOPIC):  # retention keeps the lines for this group too
+    with ready.stream.consumer("alone", TOPIC):  # trim keeps the lines for this group
         pass
     ready_to_end = threading.Event()
 

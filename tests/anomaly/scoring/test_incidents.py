@@ -1,4 +1,4 @@
-"""Grouping anomalies into incidents by template and ten minutes."""
+"""Grouping anomalies into incidents by template and ten-minute window."""
 
 from __future__ import annotations
 

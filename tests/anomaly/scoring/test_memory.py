@@ -1,4 +1,4 @@
-"""Memory used to ingest and read huge lines, each measured in a separate process."""
+"""Memory needed to ingest and read huge lines, measured in a child process."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ print(peak_mb() - idle)
 
 
 def measured(script: str, argument: object, **environment: str) -> float:
-    """Return the megabytes that a child needed above its idle state."""
+    """Return the peak memory of a child process in MB, above its memory at the start."""
     child = subprocess.run(
         [sys.executable, "-I", "-c", script, str(argument)],
         env={**os.environ, **environment},
@@ -82,7 +82,7 @@ def test_a_file_of_200_mb_without_a_line_end_needs_little_memory(
 
 
 def test_batches_of_huge_lines_need_little_memory(database_url: str) -> None:
-    """250 MiB that compress well: one query could return all of them."""
+    """The lines compress well, so a single query could return all 250 MiB."""
     engine = open_engine(database_url)
     stream = PgStream(engine)
     stream.create_topic("t")

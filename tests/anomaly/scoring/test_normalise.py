@@ -1,4 +1,4 @@
-"""Templates of log lines; the cache does not change them."""
+"""Templates of log lines; the cache does not change the templates."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_variable_parts_become_masks(line: bytes, template: str) -> None:
 
 
 def test_no_mask_contains_a_literal_digit() -> None:
-    """Quantifiers and escapes are excluded: other digits would distinguish lines of one shape."""
+    """A literal digit would give lines of the same digit shape different templates."""
     import re
 
     for pattern, token in MASKS:

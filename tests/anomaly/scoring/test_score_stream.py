@@ -1,4 +1,4 @@
-"""Scoring the stream: each line becomes one document, whatever it contains."""
+"""Scoring the stream: each record becomes one document or one dead letter."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def dead_letters(services: FakeServices) -> list[dict[str, Any]]:
 
 def test_every_line_becomes_a_document(ready: FakeServices) -> None:
     produce(ready, *NORMAL, source="a.log")
-    report = score(ready)
-    assert (report.read, report.indexed, report.already_there) == (99, 99, 0)
+    result = score(ready)
+    assert (result.read, result.indexed, result.already_there) == (99, 99, 0)
     assert [body["message"].encode() for body in bodies(ready)] == NORMAL
     assert {body["source"] for body in bodies(ready)} == {"a.log"}
     assert ready.stream.lag(GROUP, TOPIC) == 0
@@ -81,8 +81,8 @@ def test_lines_that_every_group_has_scored_are_deleted(ready: FakeServices) -> N
 def test_the_same_line_written_twice_by_ingest_is_one_document(ready: FakeServices) -> None:
     line_id = hashlib.sha256(b"x").hexdigest()
     produce(ready, b"once", b"once", line_id=line_id)
-    report = score(ready)
-    assert (report.read, report.indexed, report.already_there) == (2, 1, 1)
+    result = score(ready)
+    assert (result.read, result.indexed, result.already_there) == (2, 1, 1)
     assert [document.id for document in ready.index.scan(INDEX)] == [line_id]
 
 
@@ -92,7 +92,7 @@ def test_an_invalid_line_id_is_ignored(ready: FakeServices, header: str) -> None
     assert score(ready).indexed == 2
 
 
-def test_the_documents_carry_the_documented_fields(ready: FakeServices) -> None:
+def test_the_documents_have_the_documented_fields(ready: FakeServices) -> None:
     produce(ready, *NORMAL, NORMAL[0], b"disk exploded violently", NORMAL[1])
     score(ready)
     body = bodies(ready)[100]
@@ -124,7 +124,7 @@ def test_batches_and_restarts_do_not_change_a_threshold(ready: FakeServices) -> 
     lines = [*NORMAL, b"disk exploded", *NORMAL, b"odd", *NORMAL]
     produce(ready, *lines)
     with ready.stream.consumer("other", TOPIC):
-        pass  # keeps the lines until this group has read them
+        pass  # trim keeps the lines until this group has read them
     score(ready)
     whole = [body["threshold_used"] for body in bodies(ready)]
     ready.index.drop(INDEX)
@@ -175,10 +175,10 @@ def test_workers_share_the_partitions(ready: FakeServices) -> None:
     assert ready.index.count(INDEX) == 297
 
 
-def test_a_message_that_is_no_line_does_not_block_later_ones(ready: FakeServices) -> None:
+def test_a_message_that_is_not_a_line_does_not_block_later_lines(ready: FakeServices) -> None:
     produce(ready, b"good", b"", bytes(range(256)) * 4, b"\x00\x01\x02" * 50, b"good too")
-    report = score(ready)
-    assert (report.indexed, report.dead_lettered, ready.stream.lag(GROUP, TOPIC)) == (2, 3, 0)
+    result = score(ready)
+    assert (result.indexed, result.dead_lettered, ready.stream.lag(GROUP, TOPIC)) == (2, 3, 0)
     letters = dead_letters(ready)
     assert base64.b64decode(letters[1]["original_b64"]) == bytes(range(256)) * 4
     assert {letter["error_type"] for letter in letters} == {"not_a_line"}
@@ -193,8 +193,8 @@ def test_a_copy_that_is_too_large_does_not_affect_the_others(
     ready.stream.max_bytes[copies] = limit
     poison = [b"\x00" * n for n in (5, 1_048_588, 7, 300_000)]
     produce(ready, poison[0], poison[1], b"good", poison[2], poison[3], source="app")
-    report = score(ready, dead_letter_topic=copies)
-    assert (report.indexed, report.dead_lettered, report.lag) == (1, 4, 0)
+    result = score(ready, dead_letter_topic=copies)
+    assert (result.indexed, result.dead_lettered, result.lag) == (1, 4, 0)
     assert {base64.b64decode(d["original_b64"]) for d in dead_letters(ready)} == {*poison}
     with ready.stream.consumer("operator", copies) as consumer:
         found = {record.headers["offset"]: record for record in consumer.poll(100)}
@@ -230,8 +230,8 @@ def test_a_refused_document_is_a_dead_letter(
         return IndexOutcome(outcome.created, outcome.already_there, refused)
 
     monkeypatch.setattr(ready.index, "create", refuse_one)
-    report = score(ready)
-    assert (report.indexed, report.dead_lettered) == (2, 1)
+    result = score(ready)
+    assert (result.indexed, result.dead_lettered) == (2, 1)
     (letter,) = dead_letters(ready)
     assert (base64.b64decode(letter["original_b64"]), letter["target_index"]) == (b"bad", INDEX)
 
@@ -308,23 +308,23 @@ def test_unknown_headers_do_not_stop_scoring(ready: FakeServices) -> None:
     many = {f"header {n}": "x" for n in range(5000)}
     for headers in (odd, many):
         ready.stream.produce(TOPIC, [Message(b"good", headers), Message(b"", headers)])
-    report = score(ready)
-    assert (report.indexed, report.dead_lettered, ready.stream.lag(GROUP, TOPIC)) == (2, 2, 0)
+    result = score(ready)
+    assert (result.indexed, result.dead_lettered, ready.stream.lag(GROUP, TOPIC)) == (2, 2, 0)
     for letter in dead_letters(ready):
         assert len(dumps(letter["extra"])) < 100_000
         assert letter["extra"]["headers_cut"] is True
 
 
 def test_lines_of_a_recreated_topic_get_new_ids(ready: FakeServices) -> None:
-    """Offsets start at 0 again; the timestamp keeps the ids distinct."""
+    """Offsets start at 0 again, so only the timestamps make the ids distinct."""
     produce(ready, b"old line")
     score(ready)
     ready.stream.delete_topic(TOPIC)
     ready.stream.create_topic(TOPIC)
     ready.clock.advance(seconds=1)
     produce(ready, b"new line")
-    report = score(ready)
-    assert (report.indexed, report.already_there) == (1, 0)
+    result = score(ready)
+    assert (result.indexed, result.already_there) == (1, 0)
     assert {body["message"] for body in bodies(ready)} == {"old line", "new line"}
 
 
@@ -351,8 +351,8 @@ def test_the_timestamp_in_the_line_is_preferred(ready: FakeServices) -> None:
 @given(lines=st.lists(st.binary(max_size=80), max_size=20))
 def test_any_bytes_are_accounted_for(ready: FakeServices, lines: list[bytes]) -> None:
     produce(ready, *lines)
-    report = score(ready)
-    assert report.read == len(lines) == report.indexed + report.dead_lettered
+    result = score(ready)
+    assert result.read == len(lines) == result.indexed + result.dead_lettered
     for body in bodies(ready):
         json.loads(dumps(body).decode("utf-8", "strict"))
 
@@ -362,7 +362,7 @@ def test_max_lines_limits_a_run(ready: FakeServices) -> None:
     assert [score(ready, max_lines=40).read for _ in range(4)] == [40, 40, 19, 0]
 
 
-def test_another_detector_can_score(ready: FakeServices, tmp_path: Any) -> None:
+def test_the_detector_can_be_selected(ready: FakeServices, tmp_path: Any) -> None:
     services = FakeServices(tmp_path / "forest")
     deploy_detector(services, ISOLATION_FOREST)
     services.stream.create_topic(TOPIC)
@@ -373,7 +373,7 @@ def test_another_detector_can_score(ready: FakeServices, tmp_path: Any) -> None:
     assert normal["detector"] == ISOLATION_FOREST
 
 
-def test_without_a_detector_there_is_nothing_to_do(services: FakeServices) -> None:
+def test_without_a_detector_scoring_raises_not_enough_data(services: FakeServices) -> None:
     services.stream.create_topic(TOPIC)
     produce(services, b"x")
     with pytest.raises(NotEnoughDataError, match="vigie anomaly train"):
@@ -381,7 +381,7 @@ def test_without_a_detector_there_is_nothing_to_do(services: FakeServices) -> No
     assert services.stream.lag(GROUP, TOPIC) == 1
 
 
-def test_without_a_topic_there_is_nothing_to_do(services: FakeServices) -> None:
+def test_without_a_topic_scoring_raises_not_enough_data(services: FakeServices) -> None:
     with pytest.raises(NotEnoughDataError, match="vigie stream topic"):
         score(services)
 
@@ -400,8 +400,8 @@ def test_a_worker_that_lost_its_lease_commits_nothing(
     with pytest.raises(ConflictError):
         score(ready)
     monkeypatch.undo()
-    report = score(ready)
-    assert (report.indexed, report.already_there) == (0, 99)
+    result = score(ready)
+    assert (result.indexed, result.already_there) == (0, 99)
 
 
 @pytest.mark.parametrize(
@@ -420,9 +420,9 @@ def test_lost_lines_are_skipped_only_with_allow_gap(ready: FakeServices) -> None
     produce(ready, *NORMAL[:5])
     with pytest.raises(DataError, match="deleted by retention"):
         score(ready)
-    report = score(ready, allow_gap=True)
-    assert (report.lost, report.read, report.indexed, report.lag) == (189, 5, 5, 0)
-    assert [sample.value for sample in report.metrics if sample.name == STREAM_LOST] == [189.0]
+    result = score(ready, allow_gap=True)
+    assert (result.lost, result.read, result.indexed, result.lag) == (189, 5, 5, 0)
+    assert [sample.value for sample in result.metrics if sample.name == STREAM_LOST] == [189.0]
     scored = bodies(ready)[-5:]
     assert all(body["threshold_used"] is not None for body in scored)  # the state was kept
     assert score(ready, allow_gap=True).lost == 0
@@ -433,8 +433,8 @@ def test_a_position_past_the_end_of_a_recreated_topic_moves_to_its_start(
 ) -> None:
     produce(ready, *NORMAL[:5])
     ready.stream.positions[GROUP, TOPIC, 0] = Position(50)
-    report = score(ready, allow_gap=True)
-    assert (report.lost, report.read, report.lag) == (0, 5, 0)
+    result = score(ready, allow_gap=True)
+    assert (result.lost, result.read, result.lag) == (0, 5, 0)
 
 
 def test_lines_are_not_skipped_while_a_worker_holds_the_partition(ready: FakeServices) -> None:

@@ -1,4 +1,4 @@
-"""Killing a worker on a real PostgreSQL: counts and thresholds do not change."""
+"""Scoring on PostgreSQL: killing a worker does not change documents or thresholds."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def opened(
         deploy_detector(services)
         services.stream.create_topic(TOPIC)
         services.stream.produce(TOPIC, [Message(line) for line in LINES])
-        for group in ("whole", "killed"):  # trim keeps the lines for both
+        for group in ("whole", "killed"):  # trim keeps the lines for both groups
             with services.stream.consumer(group, TOPIC):
                 pass
         yield services
@@ -95,6 +95,6 @@ def documents(services: LazyServices, index: str) -> dict[str, dict[str, object]
 
 
 def incidents(services: LazyServices, index: str) -> int:
-    report = group_incidents(services, topic=TOPIC, index=index)
+    result = group_incidents(services, topic=TOPIC, index=index)
     assert group_incidents(services, topic=TOPIC, index=index).written == 0
-    return report.incidents
+    return result.incidents

@@ -1,4 +1,4 @@
-"""The online threshold, compared to numpy and statistics."""
+"""The dynamic threshold, compared with results of numpy and statistics."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_before_the_warm_up_the_verdict_is_unknown() -> None:
     assert verdicts[WARM_UP].is_anomaly is True
 
 
-def test_a_score_is_judged_before_it_updates_the_state() -> None:
+def test_a_score_is_classified_before_it_updates_the_state() -> None:
     verdicts, after = DynamicThreshold(state=Welford(100, 1.0, 99.0)).classify([100.0])
     assert verdicts[0].threshold == 4.0
     assert after.state.mean > 1.9
@@ -145,7 +145,7 @@ def test_skip_anomalies_does_not_adapt_to_a_new_level() -> None:
     assert all(v.is_anomaly for v in verdicts[200:])
 
 
-def test_one_score_at_a_time_gives_the_same_for_every_rule() -> None:
+def test_one_score_at_a_time_gives_the_verdicts_of_one_batch() -> None:
     values = np.random.default_rng(5).lognormal(0.0, 1.0, 400).tolist()
     for update in UPDATES:
         whole, after = DynamicThreshold(update=update).classify(values)

@@ -45,9 +45,9 @@ def load(services: FakeServices, **values: Any) -> TrainingLogsResult:
 
 
 def prepare(services: FakeServices, run_id: str = RUN) -> EvaluationResult:
-    """Train only the forest, which is fast; the steps are the same for each detector."""
-    report = load_training_logs(services, run_id=run_id)
-    dataset = Path(report.dataset)
+    """Sample, train and evaluate only the forest, because its training is fast."""
+    result = load_training_logs(services, run_id=run_id)
+    dataset = Path(result.dataset)
     train_detector(services, detector=ISOLATION_FOREST, dataset=dataset, run_id=run_id)
     return evaluate_detectors(
         services, run_id=run_id, dataset=dataset, detectors=[ISOLATION_FOREST]
@@ -60,10 +60,10 @@ def register(services: FakeServices, evaluation: EvaluationResult) -> RegisterRe
 
 @pytest.mark.usefixtures("logs")
 def test_a_sample_has_the_requested_size_and_keeps_the_order(services: FakeServices) -> None:
-    report = load(services, max_lines=100)
-    lines = gzip.decompress(Path(report.dataset).read_bytes()).split(b"\n")
+    result = load(services, max_lines=100)
+    lines = gzip.decompress(Path(result.dataset).read_bytes()).split(b"\n")
     numbers = [int(line.split()[3]) for line in lines]
-    assert (report.lines, report.lines_seen, len(lines)) == (100, 600, 100)
+    assert (result.lines, result.lines_seen, len(lines)) == (100, 600, 100)
     assert numbers == sorted(numbers)
     assert numbers[50] > 200
 
@@ -83,16 +83,16 @@ def test_too_few_lines_raise_not_enough_data(services: FakeServices) -> None:
 @pytest.mark.usefixtures("logs")
 def test_training_tracks_the_loss_of_each_epoch(services: FakeServices) -> None:
     dataset = Path(load(services).dataset)
-    report = train_detector(
+    result = train_detector(
         services, detector=LSTM_AUTOENCODER, dataset=dataset, run_id=RUN, epochs=5
     )
     (run,) = services.tracker.runs
     losses = [value for name, value, _ in run.metrics if name == "train_loss"]
-    assert len(losses) == report.epochs == 5
+    assert len(losses) == result.epochs == 5
     assert losses[-1] < losses[0]
-    assert run.latest("final_loss") == losses[-1] == report.final_loss
-    assert run.latest("mean_reconstruction_error") == report.mean_reconstruction_error
-    assert run.latest("threshold") == report.threshold
+    assert run.latest("final_loss") == losses[-1] == result.final_loss
+    assert run.latest("mean_reconstruction_error") == result.mean_reconstruction_error
+    assert run.latest("threshold") == result.threshold
     assert [name for name, _ in run.models] == [LSTM_AUTOENCODER]
 
 
@@ -105,8 +105,8 @@ def test_a_retry_continues_the_tracked_run(services: FakeServices) -> None:
 
 @pytest.mark.usefixtures("logs")
 def test_the_first_version_is_promoted_in_all_stores(services: FakeServices) -> None:
-    report = register(services, prepare(services))
-    assert report.promoted == {ISOLATION_FOREST: 1}
+    result = register(services, prepare(services))
+    assert result.promoted == {ISOLATION_FOREST: 1}
     assert champion_detector(services, ISOLATION_FOREST).version == 1
     assert services.tracker.alias(ISOLATION_FOREST, "champion") == 1
     (decision,) = services.ledger.decisions(model=ISOLATION_FOREST)
@@ -163,9 +163,9 @@ def test_a_detector_that_separates_worse_is_not_promoted(services: FakeServices)
     results = orjson.loads(path.read_bytes())
     results["detectors"][ISOLATION_FOREST]["challenger"]["auc"] -= 0.2
     path.write_bytes(orjson.dumps(results))
-    report = register_detectors(services, evaluation=path)
-    assert report.promoted == {}
-    assert "separates worse" in report.refused[ISOLATION_FOREST]
+    result = register_detectors(services, evaluation=path)
+    assert result.promoted == {}
+    assert "separates worse" in result.refused[ISOLATION_FOREST]
     assert champion_detector(services, ISOLATION_FOREST).version == 1
     assert services.ledger.decisions(run_id="run-2")[0].verdict == "no"
 
@@ -176,8 +176,8 @@ def test_a_champion_that_cannot_be_opened_is_replaced(services: FakeServices) ->
     broken = services.paths.artifacts / ISOLATION_FOREST / "v1" / "model.skops"
     broken.chmod(0o644)
     broken.write_bytes(b"broken")
-    report = register(services, prepare(services, "run-2"))
-    assert report.promoted == {ISOLATION_FOREST: 2}
+    result = register(services, prepare(services, "run-2"))
+    assert result.promoted == {ISOLATION_FOREST: 2}
     assert "cannot be opened" in services.ledger.decisions(run_id="run-2")[0].reasons[0]
 
 
@@ -194,11 +194,11 @@ def test_evaluation_covers_every_detector(services: FakeServices) -> None:
     dataset = Path(load(services).dataset)
     for name in DETECTORS:
         train_detector(services, detector=name, dataset=dataset, run_id=RUN, epochs=40)
-    report = evaluate_detectors(services, run_id=RUN, dataset=dataset)
-    assert set(report.auc) == set(DETECTORS)
-    assert report.best in DETECTORS
-    assert min(report.auc.values()) > 0.8
-    assert max(report.false_alarm_rate.values()) <= 0.1
+    result = evaluate_detectors(services, run_id=RUN, dataset=dataset)
+    assert set(result.auc) == set(DETECTORS)
+    assert result.best in DETECTORS
+    assert min(result.auc.values()) > 0.8
+    assert max(result.false_alarm_rate.values()) <= 0.1
 
 
 def test_an_invalid_sample_is_rejected(services: FakeServices, tmp_path: Path) -> None:
@@ -210,11 +210,11 @@ def test_an_invalid_sample_is_rejected(services: FakeServices, tmp_path: Path) -
 
 def test_an_explanation_lists_the_anomalous_tokens(services: FakeServices) -> None:
     deploy_detector(services)
-    report = explain_anomaly(
+    result = explain_anomaly(
         services,
         lines=[b"gateway exploded request 3 from 10.0.0.1 in 4 ms", NORMAL[0].encode(), b" "],
     )
-    strange, normal, blank = report.explanations
+    strange, normal, blank = result.explanations
     assert strange.template == "gateway exploded request <NUM> from <IP> in <NUM> ms"
     assert strange.tokens[0].token == "exploded"
     assert (strange.is_above_threshold, normal.is_above_threshold) == (True, False)

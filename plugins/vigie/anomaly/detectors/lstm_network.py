@@ -148,7 +148,7 @@ def train(
 
 
 def _batches(lines: Sequence[Sequence[int]], size: int, shuffler: random.Random) -> list[list[int]]:
-    """Return shuffled batches of indices of lines; similar lengths need little padding."""
+    """Return shuffled batches of line indices; the lines of a batch have similar lengths."""
     order = sorted(range(len(lines)), key=lambda i: len(lines[i]) + 4 * shuffler.random())
     batches = [order[i : i + size] for i in range(0, len(order), size)]
     shuffler.shuffle(batches)

@@ -46,8 +46,9 @@ _ERROR_TYPES = (TransientError, ConflictError, SettingsError, DataError, Permane
 class IngestResult(JobResult):
     """Numbers of matching files, of written ``lines``, and of skipped ``blank`` lines.
 
-    ``truncated`` written lines were too long. ``unreadable`` files (no permission, deleted
-    meanwhile) were skipped in whole or in part; the next run tries to read them again.
+    ``truncated`` counts the written lines that were too long. ``unreadable`` counts the files that
+    were skipped in whole or in part (no permission, deleted meanwhile). The next run tries again
+    to read these files.
     """
 
     topic: str

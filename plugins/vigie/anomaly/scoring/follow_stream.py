@@ -165,7 +165,7 @@ class _Follower:
                 self.is_started, self.attempts, self.trouble = True, 0, None
         except TransientError as exc:
             if str(exc) != str(self.trouble):  # Log the same error once per outage.
-                log.warning("a service is unavailable; retrying until it is back: %s", exc)
+                log.warning("a service is unavailable; retrying: %s", exc)
             self.trouble, self.attempts = exc, self.attempts + 1
         n_lines = self.total.counts.read - before
         if n_lines:
@@ -173,7 +173,7 @@ class _Follower:
         return n_lines
 
     def _due(self) -> Sequence[int]:
-        """Return the partitions to visit, in random order so that followers start differently."""
+        """Return the partitions to visit, in random order so that followers rarely collide."""
         lags = self.services.stream.lags(self.options.group, self.options.topic)
         due = [partition for partition, lag in lags.items() if lag or not self.is_started]
         self.uncommitted = {p: n for p, n in self.uncommitted.items() if p in due}
@@ -285,7 +285,7 @@ class _Follower:
 
 
 def pause_s(first_s: float, failures: int) -> float:
-    """Return ``first_s``, doubled for each of the earlier ``failures``, but at most 30 s.
+    """Return the pause before a retry: ``first_s``, doubled per earlier failure, at most 30 s.
 
     Examples
     --------

@@ -74,7 +74,7 @@ def stream_lag(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicResult(JobResult):
-    """Whether the topic was created, its partitions, and the lines deleted with the old topic."""
+    """Whether the topic was created, and the numbers of its partitions and deleted lines."""
 
     topic: str
     partitions: int

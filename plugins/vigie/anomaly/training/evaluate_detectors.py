@@ -82,7 +82,7 @@ def _track(
 
 
 def _champion(services: Services, name: str, held_out: Sequence[str]) -> dict[str, Any]:
-    """Return metrics, version and deployment number of the champion; 0 if there is no champion."""
+    """Return the champion's metrics, version and deployment number (0 if there is no champion)."""
     from vigie.anomaly.detectors.separation import separation
 
     try:
