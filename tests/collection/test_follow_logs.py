@@ -1,4 +1,4 @@
-"""Continuous collection: it waits for unavailable services and repeats full rounds at once."""
+"""Continuous collection: the waits after full rounds, other rounds and failures."""
 
 from __future__ import annotations
 

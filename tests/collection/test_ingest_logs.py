@@ -49,7 +49,7 @@ def predicted(number: int, **changes: object) -> Prediction:
 
 
 class Lines:
-    """A source of given lines; with a ``shift`` it returns another offset than requested."""
+    """A source of given lines; ``shift`` is added to each requested offset."""
 
     def __init__(self, lines: Iterable[str], *, shift: int = 0, total: bool = False) -> None:
         self.lines = list(lines)
@@ -66,7 +66,7 @@ class Lines:
 
 
 class PickyIndex(FakeIndex):
-    """An index that refuses documents of one transaction, as a strict mapping does."""
+    """An index that refuses the documents of one transaction."""
 
     def __init__(self, transaction_id: str, index: str) -> None:
         super().__init__()
@@ -267,7 +267,7 @@ def test_the_cursor_does_not_move_if_the_counts_do_not_add_up(mixed: FakeService
 
 
 def test_dead_letters_have_metrics(mixed: FakeServices) -> None:
-    """One metric counts those of the run, another all; both are pushed if they are 0."""
+    """One metric counts the dead letters of a collection, another counts all; 0 is pushed too."""
     for of_the_run in (2, 0):
         samples = ingest_logs(mixed, limit=100).metrics
         found = {(s.name, s.labels.get("index", "")): s.value for s in samples}

@@ -133,7 +133,7 @@ def test_a_running_collector_restarts_when_the_indices_are_cleared(
 
         def read(self, offset: int, limit: int) -> LogBatch:
             page = source.read(offset, limit)
-            if limit > 1 and not self.cleared:  # limit 1: the check for a reset
+            if limit > 1 and not self.cleared:  # limit 1 is the check for a reset
                 self.cleared = clear_indices(services, confirmed=True).deleted[RAW.name] + 1
             return page
 

@@ -186,7 +186,7 @@ def test_redirects_are_not_followed_with_the_token() -> None:
 
 
 def test_no_token_is_sent_unless_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tokens in the user's home folder and in the variable of the hub are not used."""
+    """Tokens in the user's home folder and in the variable HF_TOKEN are not used."""
     seen: list[dict[str, str]] = []
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_user")
 

@@ -178,7 +178,7 @@ def test_a_bundle_larger_than_the_disk_is_refused_before_writing(small_disk: Pat
 
 def test_a_disk_that_fills_up_keeps_the_published_versions(small_disk: Path) -> None:
     store = BundleDirectory(small_disk)
-    store.publish("fraud", 1, FILES, INFO)  # six files and folders are left for three
+    store.publish("fraud", 1, FILES, INFO)  # uses three of nine files and folders
 
     with pytest.raises(DiskFullError, match="ENOSPC"):
         store.publish("fraud", 2, {f"part-{i}": b"x" for i in range(5)}, INFO)

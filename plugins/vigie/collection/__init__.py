@@ -1,1 +1,1 @@
-"""Collect the API log lines into the three indices."""
+"""Collect API log lines into three indices: raw lines, messages and performance."""

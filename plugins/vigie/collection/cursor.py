@@ -67,7 +67,7 @@ class SourcePosition:
         return cls(state, source_id, stored, *_resume(api_logs, source_id, stored))
 
     def has_moved(self) -> bool:
-        """Return whether the stored cursor differs from the last value read or written here."""
+        """Return whether another process changed the stored cursor after it was loaded or moved."""
         return self.state.get(state_keys.collector_cursor(self.source_id)) != self.stored
 
     def advance(self, batch: LogBatch) -> None:

@@ -18,7 +18,7 @@ from vigie.records import Document, IndexSpec
 
 DEFAULT_PATTERN = "API Call - POST /predict"
 _CALL = re.compile(r"\b(?P<method>GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (?P<path>/\S*)")
-#: A larger difference between call and collection indicates a wrong clock or a long outage.
+#: A longer time between call and collection indicates a wrong clock or a long outage.
 _SKEW = timedelta(hours=24)
 
 
@@ -72,9 +72,9 @@ def to_documents(
 ) -> LineDocuments:
     """Parse one line and return its documents; if the line is malformed, set ``error``.
 
-    The id of the raw document is a digest of the source and the line. The id of the other documents
-    is a digest of the source and the transaction id or, without a transaction id, the id of the raw
-    document. A line that is collected again therefore has the same ids and is not stored twice.
+    The id of the raw document is a digest of the source and the line. The other documents have a
+    digest of the source and the transaction id as id. If the line has no transaction id, they have
+    the id of the raw document. A line that is collected again therefore is not stored twice.
     """
     now = iso_utc(ingested_at)
     origin = {"ingested_at": now, "source": source, "source_offset": offset}
@@ -102,7 +102,7 @@ def to_documents(
 
 
 def _original(line: str) -> dict[str, str]:
-    """Return the line and, if a store would change some of its characters, also its bytes."""
+    """Return the line; if a store would change some of its characters, also return its bytes."""
     if clean(line) == line:
         return {"raw_log": line}
     return {"raw_log": line, "raw_b64": base64.b64encode(line_to_bytes(line)).decode("ascii")}

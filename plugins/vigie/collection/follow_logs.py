@@ -37,7 +37,8 @@ def follow_logs(
 
     If a call collected ``limit`` lines, the next call follows immediately; otherwise it follows
     after ``interval_s`` seconds. After a TransientError, yield a :class:`Waiting` and retry. The
-    wait doubles after each consecutive failure, up to one minute. Other errors are raised.
+    wait doubles after each consecutive failure, up to one minute plus jitter. Other errors are
+    raised.
 
     Examples
     --------

@@ -37,7 +37,7 @@ class IndexedLines:
 
 
 def ensure_api_log_indices(index: LogIndex, raw_index: str = RAW.name) -> tuple[IndexSpec, ...]:
-    """Return the specs of the API log and dead-letter indices, after creating missing indices."""
+    """Create the API log and dead-letter indices if missing, and return their specs."""
     specs = (*api_log_specs(raw_index), DEAD_LETTERS)
     for spec in specs:
         index.ensure(spec)

@@ -1,4 +1,4 @@
-"""The three indices of the API log and the type of each field.
+"""The names of the three API log indices, and the type of each field.
 
 The mapping of each index is strict. The fields ``input_data``, ``result`` and ``extra`` are
 flattened, so a new feature or an unknown key does not change the mapping. ``@timestamp`` is the

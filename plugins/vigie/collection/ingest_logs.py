@@ -1,4 +1,4 @@
-"""Collect API log lines into the three indices."""
+"""Collect API log lines into three indices: raw lines, messages and performance."""
 
 from __future__ import annotations
 

@@ -78,9 +78,9 @@ def clear_indices(
     source_id: str = SOURCE,
     raw_index: str = RAW.name,
 ) -> ClearResult:
-    """Delete the three indices and reset the cursor, so that every line is collected again.
+    """Delete the API log indices and reset the cursor, so that every line is collected again.
 
-    Dead letters are kept. The cursor is reset first, so that after a crash collection reads from
+    Dead letters are kept. The cursor is reset first: after a crash, the next collection reads from
     the beginning and counts the remaining documents as ``already_there``. A running collector
     detects the reset and starts again from the beginning.
 

@@ -76,7 +76,9 @@ def dead_letter(
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return a record's headers, limited in number and length; keep headers of vigie first.
+    """Return the headers of a record, limited in number and length.
+
+    Headers that vigie wrote have priority. ``headers_cut`` shows that the limits applied.
 
     Examples
     --------

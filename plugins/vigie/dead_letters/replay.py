@@ -25,7 +25,8 @@ class ReplayHandler:
     is_readable
         Returns whether the original can be parsed now; writes nothing.
     replay
-        Processes dead letters in batches; for each batch, yields the ids of the successful ones.
+        Processes dead letters in batches; after each batch, yields the ids of the dead letters in
+        it that were processed successfully.
     """
 
     is_readable: Callable[[Document], bool]
@@ -93,7 +94,7 @@ def batches(letters: Sequence[Document]) -> Iterator[Sequence[Document]]:
 def _by_kind(
     index: LogIndex, handlers: Mapping[str, ReplayHandler], limit: int | None
 ) -> tuple[dict[str, list[Document]], int]:
-    """Return the dead letters to try by kind, and the number that cannot be replayed."""
+    """Return the dead letters to try, by kind, and the number of those that cannot be replayed."""
     found: dict[str, list[Document]] = defaultdict(list)
     others = taken = 0
     for letter in index.scan(DEAD_LETTERS.name):

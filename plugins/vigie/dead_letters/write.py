@@ -41,7 +41,7 @@ def write_letters(index: LogIndex, letters: Sequence[Document]) -> None:
     if refused:
         raise DataError(
             f"{DEAD_LETTERS.name} refused {len(refused)} documents; reason of the first: "
-            f"{refused[0].reason}; no line is lost, the next run reads the same lines again"
+            f"{refused[0].reason}; no line is lost: the same lines will be read again"
         )
     first = letters[0].body
     log.warning(
@@ -72,7 +72,7 @@ class DeadLettersResult(JobResult):
 
 
 def list_dead_letters(index: LogIndex, *, limit: int = 20) -> DeadLettersResult:
-    """Count all dead letters by error type; return the oldest ``limit`` with a ``preview``."""
+    """Count all dead letters by error type; return the ``limit`` oldest, with a ``preview``."""
     scan = index.scan(DEAD_LETTERS.name)
     letters = [
         {"id": d.id, **d.body, "preview": _preview(d.body)} for d in islice(scan, max(0, limit))

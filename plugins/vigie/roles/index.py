@@ -40,13 +40,13 @@ class LogIndex(Protocol):
         """Delete documents by id; return the number of deleted documents."""
 
     def drop(self, index: str) -> int:
-        """Delete an index and return the number of its documents."""
+        """Delete an index and return the number of documents that it contained."""
 
     def fields(self, index: str) -> dict[str, str] | None:
         """Return the type of each field, or None if the index does not exist."""
 
     def take_backoff_s(self) -> float:
-        """Return the seconds that a busy server delayed requests since the last call."""
+        """Return the seconds of waiting for a busy server since this method was last called."""
 
     def cluster_name(self) -> str | None:
         """Return the name of the Elasticsearch cluster; None for the embedded index."""

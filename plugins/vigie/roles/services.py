@@ -1,4 +1,4 @@
-"""The object that gives a use case access to all roles."""
+"""The protocol through which a use case accesses all roles."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from vigie.roles.telemetry import MetricsSink, Tracker
 
 
 class Services(Protocol):
-    """All roles; an adapter is imported and opened when its attribute is first read."""
+    """All roles; the first read of an attribute imports and opens the adapter of the role."""
 
     @property
     def paths(self) -> ProjectPaths: ...
     @property
     def now(self) -> Callable[[], datetime]:
-        """The clock: a function that returns the current time as an aware datetime in UTC."""
+        """The function that returns the current time as an aware UTC datetime."""
 
     @property
     def predictions(self) -> PredictionStore: ...

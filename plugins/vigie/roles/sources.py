@@ -1,4 +1,4 @@
-"""The roles ApiLogSource, which reads API log lines, and ReportRenderer."""
+"""The roles ApiLogSource (reads API log lines) and ReportRenderer (writes reports)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ApiLogSource(Protocol):
     """The API log of the served models, read from the Gradio endpoint ``/logs_api``."""
 
     def check(self) -> str:
-        """Return the address and version of the source; raise an error if unavailable."""
+        """Return the address and version of the source; raise an error if it is unavailable."""
 
     def read(self, offset: int, limit: int) -> LogBatch:
         """Return up to ``limit`` lines, beginning with the line at ``offset``."""
@@ -36,12 +36,12 @@ class ReportData:
         Features, or for ``model_performance`` the columns ``target``, ``prediction`` (labels) and
         ``probability``.
     reference
-        The same columns for comparison; None if there is no reference.
+        Reference data with the same columns; None if there is no reference.
     verdict, reasons
         The verdict (yes, no, unknown or skipped) and its reasons; empty if the report shows no
         verdict.
     drift
-        The verdicts on the columns; only the report ``data_drift`` shows them.
+        The drift verdict of each column; only the report ``data_drift`` shows these verdicts.
     """
 
     model: ModelFile

@@ -39,11 +39,11 @@ class PredictionStore(Protocol):
     def window(
         self, model: str, since: datetime | None = None, until: datetime | None = None
     ) -> Iterator[LabelledPrediction]:
-        """Yield the predictions with ``since <= created_at < until`` and their labels by time."""
+        """Yield predictions with ``since <= created_at < until`` and their labels, oldest first."""
 
 
 class LabelStore(Protocol):
-    """The labels of predictions. A correction adds a row; the latest row is the current label."""
+    """A store of labels. A correction adds a row; the newest row of a prediction is its label."""
 
     def add(self, transaction_id: str, actual: str, source: str = "feedback") -> LabelOutcome:
         """Store a label; raise UnknownTransactionError if the prediction does not exist."""
@@ -91,7 +91,7 @@ class DeploymentStore(Protocol):
         reason: str,
         run_id: str | None = None,
     ) -> Deployment:
-        """Make ``version`` champion if the newest deployment has the number ``expected_number``.
+        """Make ``version`` the champion if the newest deployment has number ``expected_number``.
 
         For the first deployment of a model, ``expected_number`` is 0. Raises ConflictError if the
         newest deployment has a different number.
@@ -99,10 +99,10 @@ class DeploymentStore(Protocol):
 
 
 class Ledger(Protocol):
-    """All decisions with their reasons; ``vigie why`` prints them."""
+    """A store of all decisions and their reasons, which ``vigie why`` prints."""
 
     def record(self, decision: Decision) -> int:
-        """Store a decision and return its id; if its ``key`` exists, return the existing id."""
+        """Store a decision and return its id; if its ``key`` is stored, return the stored id."""
 
     def decisions(
         self,
@@ -116,7 +116,7 @@ class Ledger(Protocol):
 
 
 class StateStore(Protocol):
-    """JSON values by key: cursors, watermarks, cool-downs."""
+    """A store of JSON values by key: cursors, watermarks, cool-downs."""
 
     def get(self, key: str) -> dict[str, Any] | None: ...
 
@@ -130,7 +130,7 @@ class Locks(Protocol):
     """Locks shared by all processes; a lock is released when its holder's connection ends."""
 
     def hold(self, name: str, wait_s: float = 0.0) -> AbstractContextManager[None]:
-        """Hold a lock while a block runs; raise ConflictError if it is not free in ``wait_s``."""
+        """Hold a lock during a block; raise ConflictError if it is not free after ``wait_s``."""
 
 
 @dataclass(frozen=True, slots=True)

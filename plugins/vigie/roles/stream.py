@@ -42,7 +42,7 @@ class StreamConsumer(Protocol):
     def commit(self, positions: Mapping[int, Position]) -> None:
         """Commit positions with their metadata, atomically per partition.
 
-        Commit a record only after its documents are stored.
+        Commit the position after a record only when the documents of the record are stored.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class StreamConsumer(Protocol):
 
 
 class LogStream(Protocol):
-    """Partitioned topics that contain log lines."""
+    """A stream of log lines in partitioned topics."""
 
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
         """Create a topic; return False if it exists, even with another number of partitions."""
@@ -68,14 +68,14 @@ class LogStream(Protocol):
         Raises
         ------
         DataError
-            The topic does not exist.
+            The topic or the partition does not exist.
         """
 
     def first_offsets(self, topic: str) -> dict[int, int]:
         """Return each partition's oldest offset; for an empty partition, its end offset."""
 
     def end_offsets(self, topic: str) -> dict[int, int]:
-        """Return the offset that the next record of each partition gets."""
+        """Return, per partition, the offset that the next record gets."""
 
     def trim(self, topic: str) -> int:
         """Delete the records that every group has committed; return their number.
@@ -84,13 +84,13 @@ class LogStream(Protocol):
         """
 
     def lags(self, group: str, topic: str) -> dict[int, int]:
-        """Count the records of each partition that a group has not committed yet.
+        """Return, per partition, the number of records that a group has not committed yet.
 
         The result is empty if the topic does not exist.
         """
 
     def lag(self, group: str, topic: str) -> int:
-        """Count the records of all partitions that a group has not committed yet."""
+        """Return the number of records in all partitions that a group has not committed yet."""
 
     def consumer(
         self,

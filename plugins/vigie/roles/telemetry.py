@@ -29,7 +29,7 @@ class TrackedRun(Protocol):
 
 
 class Tracker(Protocol):
-    """Experiments, tracked runs and the model registry."""
+    """A tracker of experiments and their tracked runs, with a model registry."""
 
     def run(
         self,
@@ -67,7 +67,7 @@ class MetricsSink(Protocol):
     ) -> None:
         """Replace the samples of the group (``job``, ``grouping``).
 
-        Every name must be in :mod:`vigie.catalogue`.
+        Every metric name must be in :mod:`vigie.catalogue`.
         """
 
     def delete(self, job: str, grouping: Mapping[str, str] | None = None) -> None: ...

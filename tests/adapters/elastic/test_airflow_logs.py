@@ -35,7 +35,7 @@ hello()
 
 
 def _environment(home: Path, port: int, es_url: str, index: str) -> dict[str, str]:
-    """Return the variables of the Compose stack, for a small Airflow on SQLite."""
+    """Return the environment variables of the Compose stack, for a small Airflow on SQLite."""
     url = f"http://127.0.0.1:{port}"
     sections = {
         "core": {
@@ -92,7 +92,7 @@ def target(elasticsearch_url: str) -> Iterator[str]:
 def airflow(
     tmp_path: Path, elasticsearch_url: str, target: str, word: str
 ) -> Iterator[httpx.Client]:
-    """Run api-server, scheduler and dag-processor; stop them by their own process groups."""
+    """Run api-server, scheduler and dag-processor; yield a client for the API."""
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "hello.py").write_text(DAG.format(word=word))
     port = free_port()
@@ -152,7 +152,7 @@ def test_the_api_reads_a_tasks_log_from_elasticsearch(
     client = EsClient(elasticsearch_url)
 
     def stored() -> bool:
-        lenient = {"ignore_unavailable": "true"}  # the log is written after the state
+        lenient = {"ignore_unavailable": "true"}  # Airflow writes the log after the state
         client.request("POST", f"/{target}/_refresh", params=lenient)
         query: dict[str, Any] = {"query": {"match_phrase": {"event": word}}}
         found = client.request("POST", f"/{target}/_search", query, params=lenient)

@@ -1,4 +1,4 @@
-"""Every error of the client library is translated to an error of vigie."""
+"""Translation of the errors of the client library to errors of vigie."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ DISK = (
 
 
 class Sleeper:
-    """A clock that only sleeping advances."""
+    """A sleep function, with a clock that advances only when the function is called."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -245,7 +245,7 @@ def test_a_server_that_is_down_at_start_raises_within_seconds() -> None:
     index.close()
 
 
-def test_a_server_that_restarts_is_waited_for() -> None:
+def test_requests_are_retried_until_a_server_has_restarted() -> None:
     with FakeEs() as es:
         index = EsIndex(es.url, patience=Patience(longest_s=0.5, total_s=20))
         index.ensure(SPEC)
@@ -260,7 +260,7 @@ def test_a_server_that_restarts_is_waited_for() -> None:
         starter.start()
         began = time.monotonic()
         assert index.create("logs", documents(20)) == IndexOutcome(20, 0)
-        assert time.monotonic() - began > 0.9  # no response before that
+        assert time.monotonic() - began > 0.9  # the server starts after one second
         index.close()
         starter.join()
 
@@ -336,7 +336,7 @@ def test_another_kind_of_server_is_a_settings_error() -> None:
     ],
 )
 def test_an_index_that_accepts_no_document_is_an_error(kind: str, reason: str, advice: str) -> None:
-    """Otherwise every record of the stream would become a dead letter, with exit code 0."""
+    """If it were a rejection, every record of the stream would become a dead letter."""
     with FakeEs() as es, opened(es) as index:
         es.faults = [Fault(refuse=lambda key: (400, kind, reason))]
         with pytest.raises(PermanentError, match=advice) as caught:
@@ -358,7 +358,7 @@ LARGE = 100_000
 
 @dataclass(frozen=True)
 class OnePage:
-    """A source of a few lines."""
+    """An API log with the given lines."""
 
     lines: tuple[str, ...]
 
@@ -397,7 +397,7 @@ def is_start_of(letter: dict[str, Any], line: bytes) -> bool:
 def test_a_line_that_is_too_large_for_the_server_does_not_block_the_collection(
     narrow: FakeServices,
 ) -> None:
-    """Its dead letter contains the start of the line, and the length and digest of the whole."""
+    """The dead letter contains the line's start, and the length and digest of the whole line."""
     long = "2026-01-01T00:00:00Z - vigie.api - INFO - [t1] API Call - GET /health - " + "x" * LARGE
     narrow.api_logs = OnePage(("first", long, "last"))  # type: ignore[assignment]
     report = ingest_logs(narrow, limit=10)

@@ -131,7 +131,7 @@ def test_an_index_that_accepts_no_document_is_an_error_without_dead_letters(
 def test_an_alias_of_two_indices_is_an_error_without_dead_letters(
     es_index: PrefixedIndex, raw: EsClient
 ) -> None:
-    """An alias without a write index has replaced the index."""
+    """An alias without a write index replaces the index."""
     names = [f"{es_index.prefix}facts-{n}" for n in (1, 2)]
     for name in names:
         raw.request("PUT", f"/{name}", {"aliases": {f"{es_index.prefix}facts": {}}})

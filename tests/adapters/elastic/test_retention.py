@@ -20,7 +20,7 @@ SPEC = IndexSpec("logs", {"@timestamp": "date", "n": "integer"})
 
 @pytest.fixture(params=["memory", "elasticsearch"])
 def logged(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeServices]:
-    """Return services with documents of ages 0, 1, … 9 days, and one without a time."""
+    """Return services with documents of age 0, 1, … 9 days, and one document without a time."""
     services = FakeServices(tmp_path)
     with FakeEs() as es:
         index = EsIndex(es.url, page=3)

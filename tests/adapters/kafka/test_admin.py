@@ -24,10 +24,10 @@ def test_lines_of_an_open_transaction_do_not_count_as_lag(kafka_servers: str) ->
         other.flush(20)
         assert stream.lag("scorer", topic) == 0
         other.commit_transaction(20)
-        deadline = time.monotonic() + 10  # the marker is written later
+        deadline = time.monotonic() + 10  # Kafka writes the marker after the commit
         while (lag := stream.lag("scorer", topic)) == 0 and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert lag == 2  # the line and the marker
+        assert lag == 2  # the line and the transaction marker
     finally:
         stream.delete_topic(topic)
         stream.close()
@@ -49,7 +49,7 @@ def test_closing_a_stream_ends_its_threads(kafka_servers: str) -> None:
 def test_a_request_is_answered_although_another_thread_replaced_the_client(
     kafka_servers: str,
 ) -> None:
-    """A thread drops the client after an outage, while this thread uses it."""
+    """After an outage, one thread drops the client while another thread uses the client."""
     stream, stop = KafkaStream(kafka_servers), Event()
 
     def let_go() -> None:

@@ -32,7 +32,7 @@ def subject(kafka_servers: str) -> Iterator[StreamSubject]:
 
 
 def trim(kafka: KafkaStream, topic: str) -> int:
-    """Delete what every group has committed, as a sufficiently long retention does."""
+    """Delete the records that every group has committed; return their number."""
     cluster = kafka.cluster
     groups = [g.group_id for g in cluster.admin.list_consumer_groups().result().valid]
     dropped = 0

@@ -124,8 +124,8 @@ def test_an_unknown_mechanism_is_a_settings_error() -> None:
         KafkaCluster("127.0.0.1:1", security, 1.0).partitions("t")
 
 
-def test_an_offset_with_an_error_is_not_taken_for_a_new_group() -> None:
-    """Without the error, the lag would be counted from the oldest line."""
+def test_an_offset_with_an_error_raises_the_error() -> None:
+    """If the error were ignored, the lag would be counted from the oldest line."""
     refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     answers = [
         SimpleNamespace(partition=0, offset=7, error=None),

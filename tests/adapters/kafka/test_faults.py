@@ -51,7 +51,7 @@ def lines(n: int) -> list[Message]:
 
 @contextmanager
 def back_in(mock: KafkaMock, seconds: float) -> Iterator[None]:
-    """Start the brokers again while the block runs."""
+    """Start the brokers again after some seconds, while the block runs."""
     back = Timer(seconds, mock.up)
     back.start()
     try:
@@ -82,7 +82,7 @@ def test_an_unreachable_cluster_is_reported_within_five_seconds() -> None:
         assert time.monotonic() - begin < 5
 
 
-def test_lines_produced_while_brokers_are_away_arrive_once(
+def test_lines_produced_while_brokers_are_down_arrive_once(
     mock: KafkaMock, stream: MockKafkaStream
 ) -> None:
     stream.produce(TOPIC, lines(10))
@@ -92,7 +92,7 @@ def test_lines_produced_while_brokers_are_away_arrive_once(
     assert drained(stream) == list(range(310))
 
 
-def test_reading_continues_when_brokers_are_back(mock: KafkaMock, stream: MockKafkaStream) -> None:
+def test_reading_continues_after_an_outage(mock: KafkaMock, stream: MockKafkaStream) -> None:
     stream.produce(TOPIC, lines(300))
     with stream.consumer(GROUP, TOPIC) as consumer:
         first = consumer.poll(100)

@@ -110,7 +110,9 @@ def test_lines_that_arrive_later_are_scored_too(ready: FakeServices, topic: str)
     assert coordinates(ready) == expected(ready, topic)
 
 
-def test_followers_that_come_and_go_score_every_line_once(ready: FakeServices, topic: str) -> None:
+def test_followers_that_start_and_stop_score_every_line_once(
+    ready: FakeServices, topic: str
+) -> None:
     dice = random.Random(7)
     followers = [Follower(ready, topic), Follower(ready, topic)]
     for round_ in range(2, 7):
@@ -160,7 +162,7 @@ def test_a_worker_gets_a_partition_when_the_follower_releases_it(
 def test_a_commit_after_the_lease_was_lost_is_refused(
     ready: FakeServices, stream: KafkaStream, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another consumer takes the partition while a batch is stored: its commit counts."""
+    """Another consumer takes and commits the partition while the follower stores a batch."""
     create, takeovers = ready.index.create, iter(range(1))
 
     def interrupted(index: str, documents: Sequence[Document]) -> IndexOutcome:
@@ -169,7 +171,7 @@ def test_a_commit_after_the_lease_was_lost_is_refused(
             partition = int(documents[0].body["partition"])
             other_stream = KafkaStream(
                 stream.cluster.servers
-            )  # without locks: as after a lost lease
+            )  # without leases, as if the lease was lost
             with other_stream.consumer(topic, topic, [partition]) as other:
                 other.commit({partition: Position(3)})
             other_stream.close()

@@ -1,4 +1,4 @@
-"""A follower and injected faults of brokers and of the index."""
+"""Followers during injected faults of the brokers and of the index."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ready(tmp_path: Path, trained: FakeServices, mock: KafkaMock) -> Iterator[Fa
 
 @pytest.fixture
 def begin(ready: FakeServices) -> Iterator[Callable[[], Follower]]:
-    """Start followers, and end them before the cluster closes."""
+    """Yield a function that starts a follower; stop the followers at the end of the test."""
     begun: list[Follower] = []
 
     def one() -> Follower:
@@ -62,7 +62,7 @@ def begin(ready: FakeServices) -> Iterator[Callable[[], Follower]]:
 
 @pytest.fixture
 def up_again(mock: KafkaMock) -> Iterator[Callable[[float], None]]:
-    """Start the brokers again after some seconds, unless the test ended before."""
+    """Yield a function that starts the brokers again after some seconds, during the test."""
     timers: list[threading.Timer] = []
 
     def after(seconds: float) -> None:
@@ -72,7 +72,7 @@ def up_again(mock: KafkaMock) -> Iterator[Callable[[float], None]]:
     yield after
     for timer in timers:
         timer.cancel()
-        timer.join()  # it may be running
+        timer.join()  # the timer may have started the brokers
 
 
 def produce(services: FakeServices, n: int = 100) -> None:
@@ -154,7 +154,7 @@ def test_lines_whose_commit_is_refused_are_read_again(
 def test_a_slow_scorer_keeps_its_lease(
     ready: FakeServices, begin: Callable[[], Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lease has no time limit: it ends with the follower that holds it."""
+    """A lease has no time limit; it ends when the follower stops."""
     create = ready.index.create
 
     def slow(*arguments: object) -> object:
@@ -173,7 +173,7 @@ def test_a_slow_scorer_keeps_its_lease(
 
 
 @pytest.mark.parametrize("away_s", [0.1, 6.0])
-def test_a_stop_while_brokers_are_away_takes_about_two_seconds(
+def test_a_stop_while_brokers_are_down_takes_about_two_seconds(
     ready: FakeServices, begin: Callable[[], Follower], mock: KafkaMock, away_s: float
 ) -> None:
     produce(ready)

@@ -116,7 +116,7 @@ class Followers:
         return self.folder / f"{member}.{what}"
 
     def kill_while_it_stores(self, member: str, dice: random.Random, seconds: float) -> bool:
-        """Kill a follower within a batch; return False if it stored none."""
+        """Kill a follower while it stores a batch; return False if it stored nothing in time."""
         self._await_output(member, 0, 60)
         if not self._await_output(member, self.output(member).stat().st_size, seconds):
             return False

@@ -130,7 +130,7 @@ def finish(child: subprocess.Popen[str], expected: int = 0) -> None:
 
 
 def kill(dice: random.Random) -> str:
-    """Kill a worker at a random crash point or moment; return which."""
+    """Kill a worker; return the name of the crash point, or 'moment' for a random time."""
     if dice.random() < 0.6:
         point = dice.choice(POINTS)
         finish(scoring(KILLED, crash_at=f"{point}:{dice.randint(1, 3)}"), -signal.SIGKILL)
@@ -146,7 +146,7 @@ def kill(dice: random.Random) -> str:
 
 @pytest.mark.timeout(3600)
 def test_random_kills_lose_nothing_and_repeat_nothing(opened: LazyServices) -> None:
-    messages = lines(200 + 60 * KILLS)  # three batches per kill: no worker ends by itself
+    messages = lines(200 + 60 * KILLS)  # enough that no worker ends before it is killed
     half = len(messages) // 2
     opened.stream.produce(NAME, messages[:half], 0)
     opened.stream.produce(NAME, messages[half:], 1)

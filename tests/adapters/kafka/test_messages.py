@@ -1,4 +1,4 @@
-"""Kafka's messages as our records: what other producers may have written into them."""
+"""Conversion of Kafka messages that other producers wrote to stream records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOON_MS = 1_795_262_400_000
 
 
 class Foreign:
-    """What confluent-kafka gives for a message that another producer wrote."""
+    """A fake of confluent-kafka's message, as another producer could have written it."""
 
     def __init__(self, ms: int = NOON_MS, value: bytes | None = b"x", headers: Any = None) -> None:
         self.ms, self.content, self.pairs = ms, value, headers
@@ -43,13 +43,13 @@ def record_of(**fields: Any) -> StreamRecord:
     return found
 
 
-def test_milliseconds_are_the_time() -> None:
+def test_a_timestamp_in_milliseconds_is_the_time_of_the_record() -> None:
     assert record_of().timestamp == datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("ms", [NOON_MS * 1000, NOON_MS * 10**6, 2**63 - 1, -1, -(2**63), 10**15])
-def test_a_time_that_cannot_be_one_is_the_epoch(ms: int) -> None:
-    """Micro- and nanoseconds, as some producers write them."""
+def test_an_invalid_timestamp_becomes_the_epoch(ms: int) -> None:
+    """Some producers write micro- or nanoseconds instead of milliseconds."""
     assert record_of(ms=ms).timestamp == EPOCH
 
 
@@ -57,7 +57,7 @@ def test_a_tombstone_is_an_empty_line() -> None:
     assert record_of(value=None).value == b""
 
 
-def test_headers_of_others_are_text() -> None:
+def test_headers_of_other_producers_are_decoded() -> None:
     pairs = [("a", None), ("b", b"\xff\x00"), ("a", b"last")]
     assert record_of(headers=pairs).headers == {"a": "last", "b": "\\xff\x00"}
 
@@ -65,7 +65,7 @@ def test_headers_of_others_are_text() -> None:
 @pytest.mark.parametrize(
     "trouble", [SystemError("headers"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid")]
 )
-def test_headers_that_the_library_cannot_decode_cost_no_line(trouble: Exception) -> None:
+def test_headers_that_the_client_cannot_decode_lose_no_line(trouble: Exception) -> None:
     found = record_of(headers=trouble)
     assert (found.value, found.offset) == (b"x", 7)
     assert found.headers == {"headers_unreadable": "the key of a header is not UTF-8"}

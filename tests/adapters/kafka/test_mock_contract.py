@@ -30,7 +30,7 @@ def subject() -> Iterator[StreamSubject]:
 
 
 def trim(kafka: MockKafkaStream, topic: str) -> int:
-    """Delete what both groups of the contract have committed; the mock cannot list groups."""
+    """Delete the records that both groups have committed, as the mock cannot list groups."""
     dropped = 0
     for partition, low in kafka.cluster.bounds(topic, oldest=True).items():
         found = [kafka.cluster.committed(group, topic, [partition]) for group in (GROUP, "slow")]

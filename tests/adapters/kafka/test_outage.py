@@ -1,4 +1,4 @@
-"""Killing a real broker while it is used: waits are limited and nothing is lost."""
+"""Outages of a real broker that is killed: waits are limited and no line is lost."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_follower_survives_an_outage(broker: OwnBroker, services: FakeServices
     deploy_detector(services)
     stream = KafkaStream(
         broker.servers, locks=lambda: services.locks, patience_s=AWAY_S / 2
-    )  # shorter than the outage
+    )  # patience_s is shorter than the outage
     services.stream = stream  # type: ignore[assignment]
     stream.create_topic("followed", 2)
     stream.produce("followed", lines(300))

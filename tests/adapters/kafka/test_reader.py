@@ -17,7 +17,7 @@ TOPIC = "logs"
 
 
 class Answer:
-    """What the client returns: a record, the end of a partition, or an error."""
+    """A message of the client: a record, the end of a partition, or an error."""
 
     def __init__(
         self, partition: int, offset: int, error: int | None = None, content: bytes = b"line"
@@ -49,9 +49,9 @@ def end(partition: int, offset: int) -> Answer:
 
 
 class Client:
-    """Answers each ``consume`` with the next step: a call, then messages.
+    """A client whose ``consume`` executes the next step: it calls a function and returns messages.
 
-    Messages beyond the requested number stay for the next ``consume``.
+    The next ``consume`` returns the messages beyond the requested number.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Client:
 
 
 class Bounds:
-    """The ends of the log."""
+    """Positions with scripted end offsets."""
 
     def __init__(self) -> None:
         self.ends: dict[int, int] = {}
@@ -103,7 +103,8 @@ def places(records: list[Any]) -> list[tuple[int, int]]:
 
 def test_the_end_of_a_partition_counts_after_its_last_lines(reader: Any) -> None:
     reader.next = {0: 0}
-    reader.client.steps = [(nothing, [Answer(0, 0), Answer(0, 1), end(0, 3)])]  # 2 is a marker
+    # Offset 2 is a transaction marker.
+    reader.client.steps = [(nothing, [Answer(0, 0), Answer(0, 1), end(0, 3)])]
     reader.positions.ends = {0: 3}
     assert places(reader.poll(10)) == [(0, 0), (0, 1)]
     assert reader.next == {0: 3}

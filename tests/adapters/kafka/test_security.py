@@ -37,7 +37,7 @@ from vigie.testing import FakeServices
 from vigie.testing.detectors import deploy_detector
 
 USER, PASSWORD = "vigie", secrets.token_hex(8)
-STRANGER = "stranger"  # may log in, without any permission
+STRANGER = "stranger"  # a user who may log in but has no permission
 TOPIC, GROUP = "secured", "scorer"
 SCRAM = {
     "SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256,
@@ -65,7 +65,7 @@ super.users=User:ANONYMOUS
 
 
 class SecureBroker(KafkaBroker):
-    """A broker with a SASL and a certificate listener and the plain one of its administrator."""
+    """A broker with three listeners: SASL, certificates, and plaintext for the administrator."""
 
     ports = {**KafkaBroker.ports, "kafka_sasl": 19093, "kafka_tls": 19094}  # noqa: RUF012
 
@@ -235,7 +235,7 @@ def test_the_documented_permissions_are_enough(
 
 
 def asked(variables: dict[str, str]) -> SettingsError:
-    """Return the errors of a job and of `vigie check`, both within five seconds."""
+    """Return the error of a job, after checking that the job and `vigie check` fail in 5 s."""
     begin = time.monotonic()
     stream = stream_of(variables)
     with pytest.raises(SettingsError) as caught:

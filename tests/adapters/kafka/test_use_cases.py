@@ -69,7 +69,7 @@ def test_a_binary_message_is_copied_to_the_dead_letter_topic(
 
 
 def limited(kafka_servers: str, topic: str, n_bytes: int) -> None:
-    """Limit the size of messages of a topic."""
+    """Set the maximum message size of a topic."""
     entry = ConfigEntry("max.message.bytes", str(n_bytes))
     entry.incremental_operation = AlterConfigOpType.SET
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
@@ -79,10 +79,10 @@ def limited(kafka_servers: str, topic: str, n_bytes: int) -> None:
 
 
 @pytest.mark.parametrize("limit", [1_048_588, 100_000, 2_000, 300])
-def test_a_dead_letter_that_is_too_large_for_the_topic_blocks_nothing(
+def test_a_dead_letter_that_is_too_large_for_its_topic_does_not_stop_scoring(
     stream: KafkaStream, topic: str, services: FakeServices, kafka_servers: str, limit: int
 ) -> None:
-    """With the added headers a message may exceed the limit of the dead-letter topic."""
+    """With the added headers, the dead letter may exceed the size limit of its topic."""
     services.stream = stream  # type: ignore[assignment]
     deploy_detector(services)
     stream.create_topic(f"{topic}.dlq")
@@ -153,7 +153,7 @@ def test_a_recreated_topic_with_fewer_lines_is_an_error(
         consumer.poll(10)
 
 
-@pytest.mark.parametrize("batch_size", [1000, 4, 1])  # the end arrives with lines, or after them
+@pytest.mark.parametrize("batch_size", [1000, 4, 1])  # the end arrives with or after the lines
 def test_transactions_leave_no_lag_and_aborted_lines_are_not_read(
     stream: KafkaStream, topic: str, services: FakeServices, kafka_servers: str, batch_size: int
 ) -> None:
@@ -167,7 +167,7 @@ def test_transactions_leave_no_lag_and_aborted_lines_are_not_read(
             other.produce(topic, b"worker accepted request %d" % n, partition=0)
         other.flush(20)
         end(20)
-    while stream.end_offsets(topic) != {0: 12}:  # markers are written later
+    while stream.end_offsets(topic) != {0: 12}:  # Kafka writes markers after the commit
         time.sleep(0.1)
     report = score_stream(services, topic=topic, group=topic, index="scored", batch_size=batch_size)
     assert report.read == 6
@@ -197,7 +197,7 @@ def test_recreating_a_topic_needs_two_options(
     assert stream.end_offsets(topic) == {0: 0, 1: 0}
 
 
-def test_check_reports_the_cluster_or_that_it_is_away(kafka_servers: str, tmp_path: Path) -> None:
+def test_check_reports_the_cluster_or_that_it_is_down(kafka_servers: str, tmp_path: Path) -> None:
     def stream_status(servers: str) -> tuple[bool, str]:
         settings = Settings.from_env({"KAFKA_BOOTSTRAP_SERVERS": servers})
         [found] = [s for s in check_roles(settings).statuses if s.role == "stream"]

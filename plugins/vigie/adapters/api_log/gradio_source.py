@@ -23,7 +23,7 @@ API = "/logs_api"
 MAX_CHARS = 20_000_000
 _TRY = (
     "start it with `vigie up`, or set GRADIO_URL to the page of a served model "
-    "(that of `vigie serve` ends in /ui)"
+    "(the page of `vigie serve` ends in /ui)"
 )
 
 
@@ -129,7 +129,7 @@ _FOREIGN = (
     httpx.InvalidURL,
     gradio_client.utils.QueueError,
     gradio_client.utils.TooManyRequestsError,
-    ValueError,  # "Could not fetch config", an answer that is not JSON
+    ValueError,  # "Could not fetch config", or a response that is not JSON
     KeyError,  # a configuration without a key that the client expects
     TypeError,
     AttributeError,
@@ -139,12 +139,12 @@ _FOREIGN = (
 
 
 def checked_url(url: str) -> str:
-    """Return the URL if a token may be sent to it.
+    """Return the URL, without a final slash, if a token may be sent to it.
 
     Raises
     ------
     SettingsError
-        The URL contains a login, or uses http outside this machine and private networks.
+        The URL is incomplete, contains a login, or uses http outside private networks.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -182,7 +182,9 @@ def checked_batch(answer: Any, offset: int, limit: int) -> LogBatch:
     if not all(isinstance(line, str) for line in lines):
         raise DataError(f"{API}: expected each line to be a string")
     if len(lines) > limit or sum(map(len, lines)) > MAX_CHARS:
-        raise DataError(f"{API}: expected up to {limit} lines of {MAX_CHARS} characters in all")
+        raise DataError(
+            f"{API}: expected up to {limit} lines with up to {MAX_CHARS} characters in total"
+        )
     start, following = answer.get("offset", offset), answer.get("next_offset")
     if start != offset or following != offset + len(lines) or isinstance(following, bool):
         raise DataError(

@@ -41,8 +41,8 @@ class BundleDirectory:
 
     A version is written to a temporary folder, flushed to disk and renamed, so readers see all of
     its files or none. No lock is needed: if two processes publish the same version, one rename
-    succeeds. The other process returns if its files are equal, else it raises ConflictError. The
-    info of the first publication is kept.
+    succeeds. In the other process, ``publish`` returns if its files are equal, and otherwise raises
+    ConflictError. The info of the first publication is kept.
     """
 
     def __init__(self, root: Path) -> None:
@@ -79,7 +79,7 @@ class BundleDirectory:
         return sorted(int(match[1]) for match in found if match)
 
     def write_champion(self, deployment: Deployment) -> None:
-        """Write the copy of a deployment unless the existing copy is the same or newer."""
+        """Write a copy of a deployment unless the existing copy is the same or newer."""
         path = self._model(deployment.model) / CHAMPION
         try:
             existing = self.read_champion(deployment.model)
@@ -107,7 +107,10 @@ class BundleDirectory:
 
     def _model(self, model: str) -> Path:
         if not isinstance(model, str) or not _NAME.fullmatch(model):
-            raise DataError(f"invalid model name {model!r}; expected up to 64 of a-z 0-9 _ - .")
+            raise DataError(
+                f"invalid model name {model!r}; expected 1 to 64 characters from a-z, 0-9, '_', "
+                "'-' and '.', not beginning with '.'"
+            )
         return self.root / model
 
     def _folder(self, model: str, version: int) -> Path:
@@ -139,7 +142,7 @@ def _place(target: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the temporary folders and files of killed processes."""
+    """Remove temporary folders and files of killed processes, once they are an hour old."""
     for leftover in folder.glob(".*.tmp*"):
         if time.time() - leftover.lstat().st_mtime > _LEFTOVER_AGE_S:
             if leftover.is_dir():

@@ -19,7 +19,7 @@ MANIFEST = "manifest.json"
 _FORMAT = 1
 #: Temporary errors of a disk or a shared volume: a retry can succeed.
 _PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY, errno.EAGAIN}
-_SPARE_BYTES = 1 << 20  # Stays free for the log message about a full disk.
+_SPARE_BYTES = 1 << 20  # Kept free for the log message about a full disk.
 
 
 def manifest_of(
@@ -40,7 +40,7 @@ def manifest_of(
 
 
 def read_manifest(folder: Path, model: str, version: int) -> tuple[bytes, dict[str, Any]]:
-    """Return the manifest, raw and parsed.
+    """Return the manifest as raw bytes and as a parsed object.
 
     Raises DataError if the manifest is missing or altered, or belongs to another version.
     """
@@ -101,7 +101,7 @@ def check_free(folder: Path, needed: int) -> None:
 
 @contextmanager
 def writing(path: Path, needed: int) -> Iterator[None]:
-    """Translate file system errors of the block, which writes ``path``.
+    """Translate the file system errors of a block that writes ``path``.
 
     A full disk raises DiskFullError and a temporary error TransientError: nothing was published,
     and a retry can succeed. Any other error, such as a missing permission, raises SettingsError.

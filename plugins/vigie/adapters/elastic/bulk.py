@@ -13,7 +13,7 @@ from vigie.adapters.elastic.retry import Waits
 from vigie.errors import TransientError
 from vigie.records import IndexOutcome, Rejection
 
-#: The response contains only the statuses and errors, in the order of the request.
+#: Reduces the response to the status and error of each item, in the order of the request.
 _FILTER = {"filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason"}
 
 #: Called with an entry, the status of its item, and the type and reason of its error.
@@ -22,7 +22,7 @@ Settle = Callable[[Entry, int, str, str], None]
 
 @dataclass(slots=True)
 class Tally:
-    """Count the outcomes of the documents in one ``create``."""
+    """The number of documents per outcome of one ``create``, and the rejections."""
 
     created: int = 0
     already_there: int = 0
@@ -31,7 +31,7 @@ class Tally:
     def settle(self, entry: Entry, status: int, kind: str, reason: str) -> None:
         if status < 300:
             self.created += 1
-        elif status == 409:  # the id exists: written earlier or by another process
+        elif status == 409:  # the id exists: this or another process wrote it before
             self.already_there += 1
         elif status in (400, 413) and not of_the_index(kind, reason):
             self.rejected.append(Rejection(entry.id, kind, reason))
@@ -45,10 +45,10 @@ class Tally:
 def send(
     client: EsClient, index: str, entries: Sequence[Entry], settle: Settle, waits: Waits
 ) -> None:
-    """Send one chunk and call ``settle`` once with the final status of each entry.
+    """Send one chunk, and call ``settle`` once per entry with the final status of its item.
 
     Entries that a busy server did not process are sent again. If the response is truncated or
-    missing, every entry is sent again; entries that were already stored then return a conflict.
+    missing, every entry is sent again; an entry that was already stored then has status 409.
     """
     waits = waits.of_next_part()
     pending = entries
@@ -87,7 +87,7 @@ def _halve(
 def _settled(
     entries: Sequence[Entry], response: Any, settle: Settle
 ) -> tuple[Sequence[Entry], TransientError | None]:
-    """Settle the entries with a final status; return the remaining entries and the last error."""
+    """Settle the entries with a final status; return the other entries and their last error."""
     items = response.get("items") if isinstance(response, dict) else None
     if not isinstance(items, list) or len(items) != len(entries):
         raise TransientError("the response of Elasticsearch does not have one item per document")

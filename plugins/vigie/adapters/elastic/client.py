@@ -40,8 +40,8 @@ class Access:
         Raises
         ------
         SettingsError
-            The password is missing, a user and an API key are both set, or the CA file does not
-            exist or is not used.
+            The password is missing, a user and an API key are both set, the CA file does not
+            exist, or a CA file is set without https.
         """
         self._check(url)
         found: dict[str, Any] = {}
@@ -71,8 +71,8 @@ class Access:
 class EsClient:
     """Send requests to one cluster and retry them while it is busy or unavailable.
 
-    ``patience`` limits the retries. Until the cluster has responded once, the limit is a few
-    seconds.
+    ``patience`` limits the retries. Until the cluster has responded once, its
+    ``first_response_s`` is the limit.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class EsClient:
         try:
             client = elasticsearch.Elasticsearch(
                 url,
-                max_retries=0,  # EsClient retries, because it sends only the remaining items
+                max_retries=0,  # EsClient retries instead: it sends only the remaining items
                 retry_on_timeout=False,
                 serializer=elasticsearch.OrjsonSerializer(),
                 node_class=node_class,
@@ -141,7 +141,10 @@ class EsClient:
         return self._perform(self._client, method, path, body, headers, params)
 
     def wait(self, waits: Waits, problem: TransientError) -> None:
-        """Sleep before the next attempt, or raise ``problem``; add the time to ``backoff_s``."""
+        """Sleep before the next attempt, and add the time slept to ``backoff_s``.
+
+        If the sleep would exceed the limit of the waits, raise ``problem`` instead.
+        """
         began = self.patience.clock()
         if isinstance(problem, DiskBlockedError):
             waits.wait(problem, self.patience.disk_s)
@@ -150,7 +153,7 @@ class EsClient:
         self.backoff_s += self.patience.clock() - began
 
     def _check_reachable(self) -> None:
-        """Check within seconds that the server responds; ignore an error status."""
+        """Before the first request, raise TransientError unless the server responds in seconds."""
         if self._has_responded:
             return
         try:

@@ -23,12 +23,12 @@ _OPTION = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
 class Entry(NamedTuple):
     """One item of a bulk request."""
 
-    id: str  # as passed by the caller
+    id: str  # of a document to create: as passed by the caller
     lines: bytes
 
 
 def encode(document: Document) -> Entry | Rejection:
-    """Return the two lines that create a document, or the reason why it cannot be sent."""
+    """Return the entry that creates a document, or a rejection if it cannot be sent."""
     key = document.id
     if not key.isascii() or "\x00" in key:
         key = clean(key)
@@ -52,7 +52,7 @@ def encode(document: Document) -> Entry | Rejection:
 
 
 def _source(document: Document) -> bytes:
-    """Encode the body; clean it, which is slow, only if it has values that stores refuse."""
+    """Encode the body; only if it has values that stores refuse, clean it, which is slow."""
     try:
         encoded = orjson.dumps(document.body, option=_OPTION)
     except (TypeError, ValueError):  # lone surrogates, keys that are not strings
@@ -61,7 +61,7 @@ def _source(document: Document) -> bytes:
 
 
 def _below_millisecond(document: Document) -> int:
-    """Return the microseconds modulo 1000; the index stores dates in milliseconds."""
+    """Return the microseconds of ``@timestamp`` modulo 1000, as the index sorts by milliseconds."""
     at = document.body.get("@timestamp")
     if isinstance(at, str):
         try:
@@ -72,7 +72,7 @@ def _below_millisecond(document: Document) -> int:
 
 
 def encoded(documents: Iterable[Document], rejected: list[Rejection]) -> Iterator[Entry]:
-    """Yield the entry of each document; collect those that cannot be sent in ``rejected``."""
+    """Yield an entry per document; if it cannot be sent, append a rejection to ``rejected``."""
     for document in documents:
         entry = encode(document)
         if isinstance(entry, Entry):
@@ -82,7 +82,7 @@ def encoded(documents: Iterable[Document], rejected: list[Rejection]) -> Iterato
 
 
 def deletions(ids: Iterable[str]) -> Iterator[Entry]:
-    """Yield the entries that delete documents; skip invalid ids."""
+    """Yield an entry that deletes the document with each id; skip invalid ids."""
     for key in map(clean, ids):
         if 0 < len(key.encode()) <= MAX_ID_BYTES:
             yield Entry(key, b'{"delete":{"_id":%b}}\n' % orjson.dumps(key))
@@ -91,7 +91,7 @@ def deletions(ids: Iterable[str]) -> Iterator[Entry]:
 def chunks(
     entries: Iterable[Entry], max_bytes: int = MAX_BYTES, max_count: int = MAX_COUNT
 ) -> Iterator[list[Entry]]:
-    """Split entries into chunks within both limits; an entry above the limit is sent alone.
+    """Split entries into chunks within both limits; an entry above ``max_bytes`` is one chunk.
 
     Examples
     --------

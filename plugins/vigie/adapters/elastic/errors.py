@@ -17,7 +17,7 @@ from vigie.errors import (
     VigieError,
 )
 
-#: Retried: the server is busy, or a proxy or node is restarting.
+#: Statuses that are retried: the server is busy, or a proxy or node is restarting.
 _RETRY = frozenset({408, 429, 502, 503, 504})
 _LOGIN = "check ELASTICSEARCH_USER, ELASTICSEARCH_PASSWORD or ELASTICSEARCH_API_KEY"
 _VERSION = "vigie supports Elasticsearch 8 and 9"
@@ -34,11 +34,11 @@ _BY_STATUS: dict[int, tuple[type[VigieError], str]] = {
     415: (SettingsError, _VERSION),
 }
 
-#: A 400 that affects every document of the index: type, start of the reason, advice.
+#: Errors with status 400 for every document of an index: type, start of the reason, advice.
 _OF_THE_INDEX = (
     ("index_closed_exception", "", "open the index: POST /INDEX/_open"),
     ("illegal_argument_exception", "pipeline with id", "create the ingest pipeline, or unset it"),
-    ("illegal_argument_exception", "no write index", "give the alias one index to write to"),
+    ("illegal_argument_exception", "no write index", "set a write index for the alias"),
 )
 
 
@@ -66,7 +66,7 @@ def translate(exc: elastic_transport.ApiError | elastic_transport.TransportError
     if isinstance(exc, elastic_transport.TlsError) and "CERTIFICATE" in message.upper():
         return SettingsError(
             f"the certificate of Elasticsearch was rejected: {message}; "
-            "set ELASTICSEARCH_CA_CERTS to the authority that signed it"
+            "set ELASTICSEARCH_CA_CERTS to the CA file that verifies it"
         )
     if isinstance(exc, elastic_transport.SerializationError):
         return TransientError(
@@ -76,7 +76,7 @@ def translate(exc: elastic_transport.ApiError | elastic_transport.TransportError
 
 
 def of_status(status: int, kind: str, reason: str) -> VigieError:
-    """Translate a status with the error type and reason of Elasticsearch.
+    """Translate an HTTP status, error type and reason to an error of vigie.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def of_status(status: int, kind: str, reason: str) -> VigieError:
 
 
 def of_the_index(kind: str, reason: str) -> str:
-    """Return advice if the index accepts no document; empty if only this document is invalid.
+    """Return advice if the index accepts no document; '' if the error is of one document only.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def _blocked(status: int, reason: str, message: str) -> VigieError:
 
 
 def _cause(body: Any) -> tuple[str, str]:
-    """Return the type and reason in an error body; a proxy may send a body of another form."""
+    """Return the error type and reason of a response, which a proxy may send in another form."""
     error = body.get("error", body) if isinstance(body, Mapping) else body
     if not isinstance(error, Mapping):
         return "error", str(error or "no reason given")[:200]

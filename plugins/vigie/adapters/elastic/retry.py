@@ -19,9 +19,9 @@ _DOUBLINGS = 30  # avoids an overflow; the longest wait is reached earlier
 class Patience:
     """Limits of the waits in one operation, in seconds."""
 
-    first_s: float = 0.25
+    first_s: float = 0.25  # first wait; each further wait is twice as long
     longest_s: float = 10.0  # upper limit of one wait
-    total_s: float = 90.0  # limit of the time without progress; then TransientError is raised
+    total_s: float = 90.0  # limit of the time without progress, after which an error is raised
     is_absolute: bool = False  # whether ``total_s`` also limits the time with progress
     disk_s: float = 60.0  # limit while a disk is full
     first_response_s: float = 1.0  # limit until the server has responded once
@@ -50,12 +50,12 @@ class Waits:
         self.began = patience.clock()
 
     def progressed(self) -> None:
-        """Restart ``total_s``, because a part of the request succeeded."""
+        """Restart the time without progress, because a part of the request succeeded."""
         if not self.patience.is_absolute:
             self.began = self.patience.clock()
 
     def of_next_part(self) -> Waits:
-        """Return the backoff for the next part of the operation, after a part succeeded."""
+        """Return the backoff for the next part of the operation: new unless ``is_absolute``."""
         return self if self.patience.is_absolute else Waits(self.patience, self.total_s)
 
     def wait(self, problem: TransientError, limit_s: float | None = None) -> None:

@@ -16,7 +16,7 @@ from vigie.records import Document
 
 log = logging.getLogger(__name__)
 PAGE = 1000
-#: Elasticsearch keeps the point in time open this long while the caller processes one page.
+#: Elasticsearch keeps the point in time open this long while the caller processes one batch.
 _KEEP_ALIVE = "5m"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE = {
@@ -27,7 +27,7 @@ _WHOLE = {
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Select documents with ``since <= @timestamp < until``.
+    """A filter for documents with ``since <= @timestamp < until``.
 
     Documents without ``@timestamp`` are selected only if ``since`` is None.
     """
@@ -36,7 +36,7 @@ class Window:
     until: datetime | None
 
     def query(self) -> dict[str, Any]:
-        """Return a query for the window, extended to milliseconds, the precision of the index."""
+        """Return a query for the window, widened to milliseconds, the precision of the index."""
         bounds: dict[str, Any] = {"format": "epoch_millis"}
         if self.since is not None:
             bounds["gte"] = _millis(self.since)
@@ -49,7 +49,7 @@ class Window:
     def holds(self, body: dict[str, Any]) -> bool:
         """Return whether a document is in the window, with microsecond precision.
 
-        Values that are not a single date are accepted, because the server has compared them.
+        A value that is not a single date is accepted, because the server has compared it.
         """
         try:
             at = parse_date(body.get("@timestamp"))
@@ -59,7 +59,7 @@ class Window:
 
 
 def scan(client: EsClient, index: str, window: Window, *, page: int = PAGE) -> Iterator[Document]:
-    """Yield the documents without a time, then the others ordered by time and id.
+    """Yield the documents in the window: first those without a time, then by time and id.
 
     Documents without a time are read by a separate query, because ``search_after`` cannot continue
     from a missing value.

@@ -10,13 +10,13 @@ from vigie.errors import DataError
 from vigie.records import IndexSpec
 
 #: A field that sorts documents of the same millisecond by microsecond and id, because
-#: Elasticsearch cannot sort by ``_id``. It is never part of a document.
+#: Elasticsearch cannot sort by ``_id``. No document that vigie returns contains it.
 ORDER = "vigie_order"
 #: The longest term in Lucene has 32,766 bytes: 8191 characters of 4 bytes.
 _IGNORE_ABOVE = 8191
 #: Delay until other clients, such as Kibana, see new documents; vigie refreshes before reading.
 _REFRESH_INTERVAL = "5s"
-_PRIORITY = 600  # above the built-in templates
+_PRIORITY = 600  # higher than the priority of built-in templates
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
 
 
@@ -26,7 +26,7 @@ def checked_name(index: str) -> str:
     Raises
     ------
     DataError
-        The name contains wildcards, a list, or characters that Elasticsearch refuses.
+        The name contains wildcards, several names, or characters that Elasticsearch refuses.
     """
     if not _NAME.fullmatch(index):
         raise DataError(

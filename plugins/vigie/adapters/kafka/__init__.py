@@ -1,1 +1,1 @@
-"""Apache Kafka: the stream."""
+"""The stream on Apache Kafka."""

@@ -30,35 +30,36 @@ _quiet.addHandler(logging.NullHandler())
 
 COMMON: Mapping[str, Any] = {
     "client.id": "vigie",
-    "allow.auto.create.topics": False,  # a misspelled topic must be an error, on every cluster
+    "allow.auto.create.topics": False,  # a misspelled topic must raise an error
     "log.connection.close": False,
     "logger": _quiet,  # errors are raised; librdkafka would also print them to stderr
-    "reconnect.backoff.max.ms": 2_000,  # reconnect soon after a broker is back
+    "reconnect.backoff.max.ms": 2_000,  # reconnect soon after a broker restarted
 }
 PRODUCER: Mapping[str, Any] = {
     "enable.idempotence": True,
     "acks": "all",
     "linger.ms": 5,
     "compression.type": "lz4",
-    # The limit of the topic applies. The default of librdkafka (1 MB) is below a broker's default.
-    # This value is the largest message that a librdkafka consumer accepts by default.
+    # The default of librdkafka (1 MB) is below a broker's default. With this value only the limit
+    # of the topic applies; it is the largest message that librdkafka consumers accept by default.
     "message.max.bytes": 100_000_000,
 }
 CONSUMER: Mapping[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    "auto.offset.reset": "error",  # lines deleted by retention are an error, never skipped
+    "auto.offset.reset": "error",  # never skip records that retention deleted
     "group.protocol": "classic",
     "isolation.level": "read_committed",
     "fetch.wait.max.ms": 100,
     "fetch.queue.backoff.ms": 20,
     "queued.max.messages.kbytes": 16_384,  # limits the unread messages in memory
-    "fetch.max.bytes": 16 << 20,  # per response, of all partitions; it may exceed the limit above
+    # Limits one response for all partitions. The queue may exceed its limit by one response.
+    "fetch.max.bytes": 16 << 20,
 }
 
 
 class KafkaCluster:
-    """Address of a cluster and its admin client, shared by producer and consumers.
+    """The address, options and admin client of a cluster, shared by producer and consumers.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ class KafkaCluster:
         self._errors: list[KafkaError] = []  # errors of the connections of the admin client
 
     def options(self, *kinds: Mapping[str, Any], **own: Any) -> dict[str, Any]:
-        """Merge the common options, ``kinds`` and ``own`` (where ``_`` stands for ``.``)."""
+        """Merge common options, ``kinds`` and ``own``; ``_`` in a key of ``own`` means ``.``."""
         found = {"bootstrap.servers": self.servers, **COMMON, **self._security}
         for kind in kinds:
             found |= kind
@@ -100,14 +101,14 @@ class KafkaCluster:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[AdminClient]:
-        """Yield the admin client and translate its errors; after an outage, drop the client.
+        """Yield the admin client and translate its errors; after a TransientError, drop the client.
 
-        With librdkafka 2.16, a client never receives the offsets of a group again after a broker
+        With librdkafka 2.16, a client cannot read the offsets of a group any more after a broker
         was restarted. A refused login or certificate is reported to ``error_cb`` only; the request
         itself fails with "transport failure".
 
-        The block holds a reference to the client: another thread may replace it, and requests of a
-        deleted client are never answered.
+        A local variable refers to the client, because another thread may replace ``admin`` and
+        requests of a deleted client are never answered.
         """
         admin = self.admin
         try:
@@ -124,7 +125,7 @@ class KafkaCluster:
             raise
 
     def _again(self, what: str, ask: Callable[[AdminClient], dict[int, int]]) -> dict[int, int]:
-        """Retry a request with a new client, as the old one may have outdated metadata."""
+        """Call ``ask``; after a TransientError, retry with a new client to read new metadata."""
 
         def attempt() -> dict[int, int]:
             with self._asking(what) as admin:
@@ -138,7 +139,7 @@ class KafkaCluster:
         )(attempt)
 
     def close(self) -> None:
-        """Close the admin client; the next request opens another one."""
+        """Close the admin client; the next request creates a new client."""
         self.__dict__.pop("admin", None)
 
     def partitions(self, topic: str, wait_s: float = CONNECT_S) -> int:
@@ -154,20 +155,20 @@ class KafkaCluster:
         raise explain(found.error, f"cannot read topic {topic!r}")
 
     def create(self, topic: str, partitions: int) -> bool:
-        """Create a topic with the default replication factor; return False if it exists."""
+        """Create a topic with the default replication factor; return False if the topic exists."""
         new = NewTopic(topic, num_partitions=partitions, replication_factor=-1)
         with self._asking(f"topic {topic!r} was not created") as admin:
             future = admin.create_topics([new], request_timeout=CONNECT_S)[topic]
             return _done(future, KafkaError.TOPIC_ALREADY_EXISTS)
 
     def delete(self, topic: str) -> bool:
-        """Delete a topic with the offsets of every group; return False if it does not exist."""
+        """Delete a topic and its committed offsets; return False if the topic does not exist."""
         with self._asking(f"topic {topic!r} was not deleted") as admin:
             future = admin.delete_topics([topic], request_timeout=CONNECT_S)[topic]
             return _done(future, *MISSING)
 
     def bounds(self, topic: str, *, oldest: bool) -> dict[int, int]:
-        """Return the first offset of each partition; if not ``oldest``, its end offset."""
+        """Return the first offset of each partition if ``oldest``, otherwise its end offset."""
         spec = OffsetSpec.earliest() if oldest else OffsetSpec.latest()
         n_partitions = self.partitions(topic, self.ask_s)
         wanted = {TopicPartition(topic, p): spec for p in range(n_partitions)}
@@ -178,7 +179,7 @@ class KafkaCluster:
             asked = admin.list_offsets(
                 wanted,
                 request_timeout=self.ask_s,
-                # Consumers read only committed transactions, so the end must match.
+                # The end offset excludes open transactions, which consumers cannot read yet.
                 isolation_level=IsolationLevel.READ_COMMITTED,
             )
             return {place.partition: _answer(future).offset for place, future in asked.items()}
@@ -186,14 +187,14 @@ class KafkaCluster:
         return self._again(f"cannot read the offsets of {topic!r}", ask)
 
     def committed(self, group: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
-        """Return the offsets of a group, without the partitions that it never committed."""
+        """Return the committed offset of each partition; omit partitions without a commit."""
         places = [TopicPartition(topic, p) for p in partitions]
         request = [ConsumerGroupTopicPartitions(group, places)]
 
         def ask(admin: AdminClient) -> dict[int, int]:
             asked = admin.list_consumer_group_offsets(request, request_timeout=self.ask_s)
             found = _answer(asked[group]).topic_partitions
-            for at in found:  # otherwise the partition would count as never committed
+            for at in found:  # an offset with an error is negative, as if never committed
                 if at.error is not None:
                     raise KafkaException(at.error)
             return {at.partition: at.offset for at in found if at.offset >= 0}
@@ -201,14 +202,14 @@ class KafkaCluster:
         return self._again(f"cannot read the offsets of group {group!r}", ask)
 
     def describe(self) -> str:
-        """Return the id of the cluster and its number of brokers; the protocol has no version."""
+        """Return the id and number of brokers of the cluster; Kafka does not report a version."""
         with self._asking(f"Kafka at {self.servers} did not answer") as admin:
             found = _answer(admin.describe_cluster(request_timeout=DESCRIBE_S))
         return f"cluster {found.cluster_id}, {len(found.nodes)} broker(s)"
 
 
 def _answer(future: Any) -> Any:
-    """Return the answer to an admin request; wait a little longer than the client does."""
+    """Return the result of an admin request; wait longer than the client's own time limit."""
     try:
         return future.result(timeout=CONNECT_S + 1.0)
     except TimeoutError:
@@ -216,7 +217,7 @@ def _answer(future: Any) -> Any:
 
 
 def _done(future: Any, *expected: int) -> bool:
-    """Wait for the answer to an admin request; return False for the expected errors."""
+    """Wait for an admin request; return False if it failed with one of the expected codes."""
     try:
         _answer(future)
     except KafkaException as exc:
@@ -229,12 +230,12 @@ def _done(future: Any, *expected: int) -> bool:
 def is_refusal(error: KafkaError) -> bool:
     """Return whether a connection was refused because of credentials or certificates.
 
-    With TLS 1.3, a client without the required certificate gets a "transport failure"; only its
-    text contains the alert of the broker.
+    With TLS 1.3, a client without the required certificate gets a "transport failure". Only the
+    text of this error contains the alert of the broker.
     """
     return meaning(error) is SettingsError or "SSL alert" in error.str()
 
 
 def is_passing(error: KafkaError) -> bool:
-    """Return whether librdkafka retries after the error, so that a reader can ignore it."""
+    """Return whether a reader can ignore the error, because librdkafka retries."""
     return not error.fatal() and MEANINGS.get(error.code()) is TransientError

@@ -1,9 +1,9 @@
 """Read and commit the partitions of a topic whose leases this process holds.
 
 Partitions are assigned directly, without membership in a Kafka group. The successor of a killed
-process therefore starts within 0.06 s; a subscription would wait until the session of the dead
-member expires. Kafka allows two such consumers of one partition; the lease prevents them. In
-addition, every consumer commits a fencing token when it starts. A consumer that lost its lease
+process therefore starts within 0.06 s; with a subscription, it would wait until the session of
+the dead member expires. Kafka allows two such consumers of one partition, but the lease does not.
+In addition, every consumer commits a fencing token when it starts. A consumer that lost its lease
 reads another token and cannot commit.
 """
 
@@ -47,7 +47,7 @@ class KafkaConsumer:
         except ConflictError as exc:
             raise ConflictError(
                 f"group {self._group!r} has a member that subscribed through Kafka's group "
-                f"protocol, which excludes leases; use another group: {exc}"
+                f"protocol and not with leases; use another group: {exc}"
             ) from exc
         reader.start({partition: at.offset for partition, at in self._done.items()})
 
@@ -68,7 +68,7 @@ class KafkaConsumer:
         return records
 
     def _commit_past_markers(self) -> None:
-        """Commit past transaction markers, so that their offsets do not count as lag."""
+        """Commit the offsets after transaction markers, so that markers do not count as lag."""
         ends = self._reader.next
         past = {
             p: Position(ends[p], at.metadata)
@@ -79,7 +79,7 @@ class KafkaConsumer:
             self.commit(past)
 
     def commit(self, positions: Mapping[int, Position]) -> None:
-        """Commit if the stored token is still the token of this consumer.
+        """Commit positions if the stored token is still the token of this consumer.
 
         If another consumer takes over between the check and the write, the next commit of that
         consumer fails. No line is lost, because lines are stored before their position is

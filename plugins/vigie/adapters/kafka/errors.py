@@ -64,7 +64,7 @@ _NAMES: Mapping[type[VigieError], str] = {
         INVALID_REPLICA_ASSIGNMENT INVALID_REQUIRED_ACKS INVALID_TRANSACTION_TIMEOUT
         POLICY_VIOLATION TOPIC_DELETION_DISABLED INVALID_REGULAR_EXPRESSION
     """,
-    # The requested thing does not exist, or the sent data is refused for good.
+    # The requested resource does not exist, or the broker refuses the data permanently.
     DataError: """
         OFFSET_OUT_OF_RANGE _AUTO_OFFSET_RESET _LOG_TRUNCATION UNKNOWN_TOPIC_OR_PART _UNKNOWN_TOPIC
         _UNKNOWN_PARTITION UNKNOWN_TOPIC_ID INCONSISTENT_TOPIC_ID TOPIC_EXCEPTION INVALID_PARTITIONS
@@ -73,7 +73,7 @@ _NAMES: Mapping[type[VigieError], str] = {
         GROUP_ID_NOT_FOUND _UNKNOWN_GROUP _BAD_MSG _BAD_COMPRESSION _KEY_DESERIALIZATION
         _KEY_SERIALIZATION _VALUE_DESERIALIZATION _VALUE_SERIALIZATION RESOURCE_NOT_FOUND
     """,
-    # A bug of vigie, or a part of Kafka that it does not use.
+    # The code shows a bug in vigie, or belongs to a part of Kafka that vigie does not use.
     PermanentError: """
         _APPLICATION _ASSIGN_PARTITIONS _REVOKE_PARTITIONS _DESTROY _EXISTING_SUBSCRIPTION
         _FS _GAPLESS_GUARANTEE _INCONSISTENT _INVALID_DIFFERENT_RECORD _INVALID_TYPE _NOENT _NOOP
@@ -92,7 +92,7 @@ MEANINGS: Mapping[int, type[VigieError]] = {
     for name in names.split()
     if hasattr(KafkaError, name)
 }
-"""The error class of each code."""
+"""The vigie error class of each Kafka error code."""
 
 
 def meaning(error: KafkaError) -> type[VigieError]:
@@ -102,13 +102,13 @@ def meaning(error: KafkaError) -> type[VigieError]:
 
 
 def explain(error: KafkaError, what: str) -> VigieError:
-    """Return the error to raise; its message starts with ``what``, the failed operation."""
+    """Translate a Kafka error; the message starts with ``what``, the failed operation."""
     return meaning(error)(f"{what}: {error.str()} ({error.name()})")
 
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Translate the exceptions of confluent-kafka in the block."""
+    """Translate exceptions of confluent-kafka in the block; messages start with ``what``."""
     try:
         yield
     except KafkaException as exc:

@@ -15,14 +15,14 @@ _MARK = "v1"
 _NO_HEADERS: Mapping[str, str] = {}
 _UNREADABLE: Mapping[str, str] = {"headers_unreadable": "the key of a header is not UTF-8"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_MS = 253_370_764_800_000  # the year 9999, the last that a datetime holds
+_LATEST_MS = 253_370_764_800_000  # start of 9999, the last year of a datetime
 
 
 def records_of(topic: str, messages: Sequence[Message]) -> list[StreamRecord]:
-    """Decode messages of one topic; a message without a value (a tombstone) is an empty line.
+    """Convert the messages of a topic to records; a tombstone (no value) is an empty line.
 
-    A missing or impossible timestamp becomes 1970-01-01. A timestamp after the year 9999 is
-    impossible: its producer wrote micro- or nanoseconds.
+    A missing or invalid timestamp becomes 1970-01-01. Timestamps from the year 9999 on are invalid:
+    the producer wrote micro- or nanoseconds.
     """
     instants: dict[int, datetime] = {}
     found: list[StreamRecord] = []
@@ -37,9 +37,9 @@ def records_of(topic: str, messages: Sequence[Message]) -> list[StreamRecord]:
 
 
 def _headers_of(message: Message) -> Mapping[str, str]:
-    """Decode headers; return a marker if the client cannot decode their keys.
+    """Return the decoded headers of a message, or a marker if the client cannot decode them.
 
-    The client raises SystemError then. Without the marker, no group could read past this message.
+    Without the marker, no group could read past a message that has a header with an invalid key.
     """
     try:
         pairs = message.headers()
@@ -57,7 +57,7 @@ def _text(value: bytes | None) -> str:
 
 
 def pack(token: str, state: str) -> str:
-    """Encode offset metadata: the token of the consumer that commits, and its state.
+    """Encode the token and the state of a consumer as offset metadata.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def pack(token: str, state: str) -> str:
 
 
 def unpack(metadata: str | None) -> tuple[str, str]:
-    """Decode offset metadata into token and state; the commits of other tools have no token.
+    """Decode offset metadata into token and state; the token is empty if another tool committed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Positions of a group in one topic: the bounds of the log, the committed offsets, and commits."""
+"""Read the bounds of a topic's partitions; read and commit the positions of a group."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 
 class KafkaPositions:
-    """Read and commit the positions of a group through one client.
+    """The positions of a group in one topic, read and committed through one client.
 
     Each call waits up to ``wait_s`` for unavailable brokers, then raises TransientError.
 
     Attributes
     ----------
     token
-        Fencing token, stored with every commit: it shows which consumer committed last.
+        Fencing token, stored with every commit to show which consumer committed last.
     """
 
     def __init__(self, cluster: KafkaCluster, client: Consumer, group: str, topic: str) -> None:
@@ -47,8 +47,8 @@ class KafkaPositions:
     def _watermarks(self, place: TopicPartition) -> tuple[int, int] | None:
         """Request the offsets once; return None if an existing partition is reported as unknown.
 
-        A client does so for a partition without a leader, and a broker until it has received the
-        metadata of a new topic.
+        The client reports a partition without a leader as unknown. A broker reports a new topic as
+        unknown until the broker has received its metadata.
         """
         try:
             found: tuple[int, int] | None = self._client.get_watermark_offsets(
@@ -63,7 +63,7 @@ class KafkaPositions:
             raise self._deleted() from exc
 
     def stored(self, partitions: Sequence[int], wait_s: float) -> dict[int, tuple[str, Position]]:
-        """Return token and position of each partition; the oldest offset if none is stored."""
+        """Return each partition's token and position; without a commit, use the oldest offset."""
         places = [TopicPartition(self.topic, p) for p in partitions]
         ask_s = self._cluster.ask_s
         found = self._retried(
@@ -80,7 +80,7 @@ class KafkaPositions:
         return positions
 
     def write(self, positions: Mapping[int, Position], wait_s: float) -> None:
-        """Commit positions and wait for the answer.
+        """Commit positions and wait for the confirmation.
 
         The client's own call has no time limit, so it runs in a thread. After a TransientError the
         last attempt may still succeed.
@@ -105,7 +105,7 @@ class KafkaPositions:
         self._last_write.result()
 
     def _retried(self, ask: Callable[[], T | None], wait_s: float, what: str) -> T:
-        """Retry a call for up to ``wait_s`` while brokers are unavailable; return its answer."""
+        """Retry a call for up to ``wait_s`` while brokers are unavailable; return its result."""
         where = f"{what} at {self._cluster.servers}"
 
         def attempt() -> T:
@@ -123,7 +123,7 @@ class KafkaPositions:
         )(attempt)
 
     def _of_topic(self, ask: Callable[[], list[TopicPartition]]) -> list[TopicPartition]:
-        """Return the answer, or raise its first error; a missing topic is a ConflictError."""
+        """Return the result of ``ask``, or raise its first error (no topic: ConflictError)."""
         try:
             answer = ask()
             for place in answer:
@@ -139,7 +139,7 @@ class KafkaPositions:
         return ConflictError(f"topic {self.topic!r} was deleted while group {self.group!r} read it")
 
     def close(self) -> None:
-        """Close the client after a commit in progress; closing it earlier would block."""
+        """Close the client, after any commit in progress, because a close during it would block."""
         self._is_closed = True
         if self._last_write is None:
             self._client.close()

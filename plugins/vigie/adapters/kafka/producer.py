@@ -22,7 +22,7 @@ _TOO_LARGE = frozenset(
 
 
 class KafkaWriter:
-    """Write with an idempotent producer (``acks=all``), which the first call creates.
+    """A writer with an idempotent producer (``acks=all``), which the first call creates.
 
     A retry inside the client never repeats or reorders a message. After a failed call, some of its
     messages may be stored. The caller writes the batch again; the ids of the lines prevent
@@ -40,7 +40,7 @@ class KafkaWriter:
             return Producer(options)
 
     def write(self, topic: str, partition: int, messages: Sequence[Message]) -> int:
-        """Append messages in order; return the offset of the first.
+        """Append messages in order; return the offset of the first message.
 
         A topic with a low size limit may refuse a batch although no message exceeds the limit. The
         refused messages are then sent again one by one, after the accepted ones.
@@ -48,7 +48,7 @@ class KafkaWriter:
         Raises
         ------
         RefusedMessageError
-            A broker refused a message, because it is too large or the user may not write.
+            A broker refused a message, for example because the message is too large.
         UndeliveredError
             The brokers did not answer in time.
         """
@@ -81,7 +81,7 @@ class KafkaWriter:
     def _enqueue(
         self, topic: str, partition: int, message: Message, answered: Callable[..., None]
     ) -> None:
-        kept = clean(message.headers)  # a file name can be invalid UTF-8
+        kept = clean(message.headers)  # header values, such as file names, can be invalid UTF-8
         headers = [(key, str(value).encode()) for key, value in kept.items()]
         options: dict[str, Any] = {"headers": headers} if headers else {}
         while True:
@@ -132,7 +132,7 @@ class KafkaWriter:
 
 
 class _Call:
-    """Confirmations of the messages of one ``write``."""
+    """The state of one ``write``: which messages were confirmed, refused, or are pending."""
 
     def __init__(self, n: int) -> None:
         self.missing = n
@@ -152,12 +152,12 @@ class _Call:
             self.first_offset = message.offset()
 
     def too_large(self) -> list[int]:
-        """Return the places of messages to send alone; empty if there are other errors."""
+        """Return the places of the failed messages if each was too large, otherwise no places."""
         codes = {error.code() for error in self.failed.values()}
         return sorted(self.failed) if codes <= _TOO_LARGE and not self.missing else []
 
     def forget(self, place: int) -> None:
-        """Expect another confirmation of this message."""
+        """Mark a failed message as pending, because it is sent again."""
         self.missing += 1
         self.seen.discard(place)
         del self.failed[place]

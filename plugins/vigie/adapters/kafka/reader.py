@@ -1,4 +1,4 @@
-"""Read partitions of one topic up to the end of their log."""
+"""Read the partitions of one topic up to their end."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from vigie.records import StreamRecord
 from vigie.stored_records import ALLOW_GAP_ADVICE, MAX_POLL_BYTES
 
 PIECE = 64
-"""Number of messages taken from the client before their bytes are counted. 64 of the longest lines
-that vigie writes are 16 MB."""
+"""Number of messages taken from the client before their bytes are counted. 64 lines of the maximum
+length that vigie writes have 16 MB in total."""
 
-_GATHER_S = 0.02  # one wait for records that exist and have not arrived
-_SLICE_S = 0.5  # one wait at the end of the log: Python handles signals between two of them
+_GATHER_S = 0.02  # length of one wait for existing records that have not arrived
+_SLICE_S = 0.5  # length of one wait at the end of the log; Python handles signals between waits
 
 
 class KafkaReader:
-    """Read each record once, in offset order within a partition."""
+    """A reader that returns each record once, in offset order within a partition."""
 
     def __init__(self, cluster: KafkaCluster, group: str, topic: str) -> None:
         self.cluster, self.group, self.topic = cluster, group, topic
@@ -37,7 +37,7 @@ class KafkaReader:
         self.positions = KafkaPositions(cluster, self.client, group, topic)
 
     def start(self, offsets: Mapping[int, int]) -> None:
-        """Read these partitions from these offsets."""
+        """Start to read each partition at its offset in ``offsets``."""
         self.next = dict(offsets)
         starts = [TopicPartition(self.topic, p, offset) for p, offset in offsets.items()]
         with translated(f"cannot read the partitions {sorted(offsets)} of {self.topic!r}"):
@@ -69,15 +69,15 @@ class KafkaReader:
             if left_s <= 0:
                 break
             if records := self._consume(1, min(_SLICE_S, left_s), more=max_records - 1):
-                break  # the first record ended the wait
+                break  # a record arrived before the deadline
             wait_s = 0.0
         return records
 
     def _consume(self, max_records: int, wait_s: float, more: int = 0) -> list[StreamRecord]:
-        """Take records that arrive within ``wait_s``, then up to ``more`` that are ready.
+        """Return records that arrive within ``wait_s``, then up to ``more`` that are ready.
 
-        After an error the positions are reset, so that records received with the error are read
-        again. Otherwise a later commit would skip them.
+        After an error, reset the positions, so that records received before the error are read
+        again and a later commit does not skip them.
         """
         before = dict(self.next)
         messages: list[Any] = []
@@ -102,7 +102,7 @@ class KafkaReader:
         return records
 
     def _advance(self, partition: int, offset: int) -> None:
-        """Move a position past a record, or past transaction markers; never back."""
+        """Move a position past a record or transaction markers; never move it back."""
         self.next[partition] = max(self.next[partition], offset)
 
     def _handle(self, message: Any) -> None:
@@ -119,7 +119,7 @@ class KafkaReader:
             raise explain(error, f"cannot read {self.topic!r} from Kafka at {self.cluster.servers}")
 
     def _is_behind(self) -> bool:
-        """Return whether the brokers have records that were not returned yet."""
+        """Return whether the brokers have records that ``poll`` has not returned yet."""
         for partition, position in self.next.items():
             low, high = self.positions.bounds(partition, self.cluster.patience_s)
             if position < low:
@@ -129,23 +129,27 @@ class KafkaReader:
         return False
 
     def _lost(self, partition: int, low: int, high: int) -> DataError:
-        """Return the error for a position outside the log; it names the lost lines."""
+        """Return an error with the numbers of the missing lines, for a position outside the log."""
         position, where = self.next[partition], f"{self.topic!r}/{partition}"
         if position < low:
-            gone = f"lines {position} to {low - 1} of {where} were deleted by retention"
+            gone = (
+                f"retention deleted lines {position} to {low - 1} of {where} before group "
+                f"{self.group!r} read them"
+            )
         else:
-            gone = f"line {position} of {where} does not exist: the log is {low} to {high - 1} now"
-        return DataError(
-            f"{gone} before group {self.group!r} read them; nothing was skipped; {ALLOW_GAP_ADVICE}"
-        )
+            gone = (
+                f"line {position} of {where}, the next line of group {self.group!r}, does not "
+                f"exist: the log is {low} to {high - 1} now"
+            )
+        return DataError(f"{gone}; nothing was skipped; {ALLOW_GAP_ADVICE}")
 
 
 def _take(client: Consumer, messages: list[Any], wanted: int, wait_s: float) -> None:
-    """Append up to ``wanted`` messages that arrive within ``wait_s``; fewer if they are long.
+    """Append up to ``wanted`` messages that arrive within ``wait_s``; stop early if they are long.
 
-    The client does not report the size of the messages that it holds: a call for a thousand could
-    return hundreds of megabytes, which a broker sent as one compressed batch. If this raises, the
-    messages appended so far are no longer in the client.
+    The client does not report the size of its queued messages: one call for a thousand messages
+    could return hundreds of megabytes, which a broker sent as one compressed batch. After an error,
+    the client does not return the appended messages again.
     """
     until, n_bytes = time.monotonic() + wait_s, 0
     while wanted > 0 and n_bytes < MAX_POLL_BYTES:

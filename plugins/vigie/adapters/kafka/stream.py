@@ -1,4 +1,4 @@
-"""The stream on Apache Kafka."""
+"""The stream role on Apache Kafka."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class KafkaStream:
     servers
         Bootstrap servers, ``host:port,…``.
     locks
-        Store of the leases. None: no leases; the commits of a consumer fail as soon as another
-        one starts on its partition.
+        Function that returns the store of the leases. None: no leases; the commits of a consumer
+        fail as soon as another consumer starts on the same partition.
     security
         librdkafka's options for TLS and SASL.
     outage_s
         Seconds that a write waits for unavailable brokers.
     patience_s
-        Seconds that reads and commits wait for them; None: ``outage_s``. A process that must stop
-        soon after a signal passes a short time.
+        Seconds that reads and commits wait for unavailable brokers; None: ``outage_s``. A process
+        that must stop soon after a signal passes a short time.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class KafkaStream:
         self.cluster = KafkaCluster(servers, security or {}, outage_s, patience_s)
         self._locks = locks
         self._writer = KafkaWriter(self.cluster)
-        self._known: dict[str, int] = {}  # topic → partitions, of topics that were written
+        self._known: dict[str, int] = {}  # topic → number of partitions, if read before
 
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
         if partitions < 1:
@@ -64,7 +64,7 @@ class KafkaStream:
             self._await(topic, lambda n: n == 0)
 
     def _await(self, topic: str, is_done: Callable[[int], bool]) -> None:
-        """Wait until the brokers report a change that the controller has made."""
+        """Wait until the brokers report a change of a topic that the controller has made."""
         deadline = time.monotonic() + CONNECT_S
         while not is_done(self.partitions(topic)):
             if time.monotonic() > deadline:
@@ -90,7 +90,7 @@ class KafkaStream:
         return self.cluster.bounds(topic, oldest=False)
 
     def trim(self, topic: str) -> int:
-        """Delete nothing: the topic has its own retention."""
+        """Delete nothing and return 0; Kafka applies the retention of the topic."""
         return 0
 
     def lag(self, group: str, topic: str) -> int:
