@@ -133,7 +133,7 @@ class KafkaReader:
         position, where = self.next[partition], f"{self.topic!r}/{partition}"
         if position < low:
             gone = (
-                f"retention deleted lines {position} to {low - 1} of {where} before group "
+                f"lines {position} to {low - 1} of {where} were deleted by retention before group "
                 f"{self.group!r} read them"
             )
         else:
