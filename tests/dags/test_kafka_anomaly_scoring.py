@@ -51,7 +51,7 @@ def test_an_empty_threshold_is_allowed(dag: DAG) -> None:
 
 
 def test_scoring_gets_the_params(dag: DAG) -> None:
-    """In Jinja ``params.update`` is the method of the dictionary, not the key."""
+    """In Jinja, ``params.update`` would be the method of the dictionary, not the key."""
     score = dag.get_task("score_stream")
     rendered = {
         name: dag.get_template_env()

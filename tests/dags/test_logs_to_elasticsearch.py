@@ -1,4 +1,4 @@
-"""The DAG that collects the API's logs."""
+"""The DAG that collects API log lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def dag() -> DAG:
     return DagBag(DAGS / "logs_to_elasticsearch.py").dags["logs_to_elasticsearch"]
 
 
-def test_the_tasks_are_those_of_the_design_in_their_order(dag: DAG) -> None:
+def test_the_tasks_and_their_order(dag: DAG) -> None:
     order = ["check_prerequisites", "ingest_logs", "export_dataset", "push_metrics"]
     assert [task.task_id for task in dag.topological_sort()] == order
     for before, after in pairwise(order):
@@ -33,6 +33,6 @@ def test_it_runs_every_five_minutes(dag: DAG) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, "many", 2_000_000])
-def test_a_limit_that_makes_no_sense_is_refused_in_the_form(dag: DAG, limit: object) -> None:
+def test_an_invalid_limit_is_refused(dag: DAG, limit: object) -> None:
     with pytest.raises(ValueError, match=str(limit)):
         dag.params.get_param("limit").resolve(limit)

@@ -1,7 +1,7 @@
 """The mock cluster of librdkafka: real sockets and protocol, injected faults, no server.
 
-It ends with its process and writes nothing to disk; a partition holds 5 MiB. The contract of the
-stream passes on it. It cannot create or delete topics through the protocol
+The cluster ends with its process and writes nothing to disk; a partition holds 5 MiB. The contract
+of the stream passes on the cluster. It cannot create or delete topics through the protocol
 (:class:`MockKafkaStream` calls the cluster directly), refuse an unknown topic, list groups, or
 enforce message sizes, TLS, SASL and permissions.
 """
@@ -46,7 +46,7 @@ class KafkaMock:
     Parameters
     ----------
     brokers
-        How many; their ids are 1 to ``brokers``.
+        Number of brokers; their ids are 1 to ``brokers``.
     """
 
     def __init__(self, brokers: int = 1) -> None:
@@ -65,7 +65,7 @@ class KafkaMock:
         self._call("group_initial_rebalance_delay_ms", ctypes.c_int32(100))
 
     def _call(self, name: str, *arguments: Any) -> int:
-        """Call the library, unless the cluster is closed: it would crash."""
+        """Call the library, unless the cluster is closed: the call would crash."""
         function = getattr(self._library, f"rd_kafka_mock_{name}")
         with self._lock:
             return 0 if self._is_closed else int(function(self._cluster, *arguments))
@@ -91,7 +91,7 @@ class KafkaMock:
         )
 
     def fail(self, api: int, *codes: int) -> None:
-        """Answer the next requests of one kind with these errors, one each."""
+        """Let the next requests of one kind fail: one request with each of these errors."""
         errors = (ctypes.c_int * len(codes))(*codes)
         self._call("push_request_errors_array", ctypes.c_int16(api), len(codes), errors)
 
@@ -152,5 +152,5 @@ class MockKafkaStream(KafkaStream):
         self.made.discard(topic)
 
     def partitions(self, topic: str) -> int:
-        """Ask only for existing topics: the mock cluster creates others on request."""
+        """Request only existing topics, because a request would create a missing topic."""
         return super().partitions(topic) if topic in self.made else 0

@@ -15,8 +15,8 @@ TAKEOVER_S = 0.5
 class StreamConsumer(Protocol):
     """A consumer that reads and commits the partitions whose leases it holds.
 
-    After an error, close the consumer and open a new one, which starts at the committed positions.
-    The exception is a ConflictError of ``commit``: the same consumer may be used again.
+    After any error except a ConflictError of ``commit``, the consumer must not be used again. Close
+    it and open a new consumer, which starts at the committed positions.
     """
 
     @property
@@ -47,7 +47,7 @@ class StreamConsumer(Protocol):
         Raises
         ------
         ConflictError
-            The lease was lost and another consumer took the partition.
+            The consumer does not hold the lease of every partition; nothing was committed.
         """
 
 

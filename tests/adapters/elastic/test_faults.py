@@ -249,14 +249,14 @@ def test_requests_are_retried_until_a_server_has_restarted() -> None:
     with FakeEs() as es:
         index = EsIndex(es.url, patience=Patience(longest_s=0.5, total_s=20))
         index.ensure(SPEC)
-    with ExitStack() as later:
+    with ExitStack() as stack:
 
-        def come_back() -> None:
+        def restart() -> None:
             again = FakeEs(port=es.port)
             again.store = es.store
-            later.enter_context(again)
+            stack.enter_context(again)
 
-        starter = threading.Timer(1.0, come_back)
+        starter = threading.Timer(1.0, restart)
         starter.start()
         began = time.monotonic()
         assert index.create("logs", documents(20)) == IndexOutcome(20, 0)
@@ -357,7 +357,7 @@ LARGE = 100_000
 
 
 @dataclass(frozen=True)
-class OnePage:
+class GivenLines:
     """An API log with the given lines."""
 
     lines: tuple[str, ...]
@@ -372,7 +372,7 @@ class OnePage:
 
 @pytest.fixture
 def narrow(services: FakeServices) -> Iterator[FakeServices]:
-    """Services on an Elasticsearch behind a proxy that accepts requests of up to 64 KiB."""
+    """Services on an Elasticsearch whose proxy accepts requests of up to 64 KiB."""
     with FakeEs(max_bytes=64 << 10) as es:
         index = EsIndex(es.url)
         services.index = index  # type: ignore[assignment]
@@ -399,7 +399,7 @@ def test_a_line_that_is_too_large_for_the_server_does_not_block_the_collection(
 ) -> None:
     """The dead letter contains the line's start, and the length and digest of the whole line."""
     long = "2026-01-01T00:00:00Z - vigie.api - INFO - [t1] API Call - GET /health - " + "x" * LARGE
-    narrow.api_logs = OnePage(("first", long, "last"))  # type: ignore[assignment]
+    narrow.api_logs = GivenLines(("first", long, "last"))  # type: ignore[assignment]
     report = ingest_logs(narrow, limit=10)
     assert (report.offset, report.lag) == (3, 0)
     raw = report.counts[RAW.name]

@@ -50,10 +50,10 @@ from vigie.wiring import open_services
 
 class Damaged(FakeApiLogs):
     def read(self, offset, limit):
-        page = super().read(offset, limit)
+        batch = super().read(offset, limit)
         lines = tuple(line[:-9] if i % 10 == 0 else line
-                      for i, line in enumerate(page.lines, page.offset))
-        return LogBatch(page.offset, lines, page.next_offset)
+                      for i, line in enumerate(batch.lines, batch.offset))
+        return LogBatch(batch.offset, lines, batch.next_offset)
 
 with open_services(Settings.from_env()) as services:
     services.index = PrefixedIndex(services.index, os.environ["TEST_INDEX_PREFIX"])

@@ -38,7 +38,7 @@ def test_closing_a_stream_ends_its_threads(kafka_servers: str) -> None:
     before = me.num_threads()
     for _ in range(10):
         stream = KafkaStream(kafka_servers)
-        assert stream.partitions("nobody-made-this") == 0
+        assert stream.partitions("missing-topic") == 0
         stream.close()
     deadline = time.monotonic() + 10
     while me.num_threads() > before + 1 and time.monotonic() < deadline:
@@ -52,15 +52,15 @@ def test_a_request_is_answered_although_another_thread_replaced_the_client(
     """After an outage, one thread drops the client while another thread uses the client."""
     stream, stop = KafkaStream(kafka_servers), Event()
 
-    def let_go() -> None:
+    def close_repeatedly() -> None:
         while not stop.is_set():
             stream.cluster.close()
 
-    thread = Thread(target=let_go)
+    thread = Thread(target=close_repeatedly)
     thread.start()
     try:
         for _ in range(50):
-            assert stream.cluster.committed("nobody", "nothing", [0]) == {}
+            assert stream.cluster.committed("no-group", "no-topic", [0]) == {}
     finally:
         stop.set()
         thread.join()

@@ -22,7 +22,7 @@ Settle = Callable[[Entry, int, str, str], None]
 
 @dataclass(slots=True)
 class Tally:
-    """The number of documents per outcome of one ``create``, and the rejections."""
+    """The outcome of one ``create``: the numbers of documents, and the rejections."""
 
     created: int = 0
     already_there: int = 0

@@ -153,7 +153,7 @@ class EsClient:
         self.backoff_s += self.patience.clock() - began
 
     def _check_reachable(self) -> None:
-        """Before the first request, raise TransientError unless the server responds in seconds."""
+        """Before the first request, check with a short time limit that the server responds."""
         if self._has_responded:
             return
         try:

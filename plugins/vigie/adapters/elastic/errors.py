@@ -98,7 +98,7 @@ def of_status(status: int, kind: str, reason: str) -> VigieError:
 
 
 def of_the_index(kind: str, reason: str) -> str:
-    """Return advice if the index accepts no document; '' if the error is of one document only.
+    """Return advice if the index accepts no document, or '' if only this document is invalid.
 
     Examples
     --------

@@ -21,7 +21,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from vigie.adapters.kafka.errors import MEANINGS, explain, meaning, translated
 from vigie.errors import DataError, SettingsError, TransientError
 
-#: `vigie check` and the first call of a job must fail within five seconds if no broker answers.
+#: `vigie check` and the first call of a job must fail within five seconds if no broker responds.
 CONNECT_S = 4.0
 DESCRIBE_S = 2.0  # the five seconds of `vigie check` include the start of the command
 MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
@@ -108,7 +108,7 @@ class KafkaCluster:
         itself fails with "transport failure".
 
         A local variable refers to the client, because another thread may replace ``admin`` and
-        requests of a deleted client are never answered.
+        requests of a deleted client never end.
         """
         admin = self.admin
         try:

@@ -123,7 +123,10 @@ class KafkaPositions:
         )(attempt)
 
     def _of_topic(self, ask: Callable[[], list[TopicPartition]]) -> list[TopicPartition]:
-        """Return the result of ``ask``, or raise its first error (no topic: ConflictError)."""
+        """Return the result of ``ask``, or raise the first error in it.
+
+        A missing topic raises ConflictError.
+        """
         try:
             answer = ask()
             for place in answer:

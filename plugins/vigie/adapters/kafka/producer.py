@@ -50,7 +50,7 @@ class KafkaWriter:
         RefusedMessageError
             A broker refused a message, for example because the message is too large.
         UndeliveredError
-            The brokers did not answer in time.
+            The brokers did not confirm every message in time.
         """
         call = _Call(len(messages))
         self._send(topic, partition, messages, range(len(messages)), call)
