@@ -74,7 +74,7 @@ def to_documents(
 
     The id of the raw document is a digest of the source and the line. The other documents have a
     digest of the source and the transaction id as id. If the line has no transaction id, they have
-    the id of the raw document. A line that is collected again therefore is not stored twice.
+    the id of the raw document. A line that is collected again is therefore not stored twice.
     """
     now = iso_utc(ingested_at)
     origin = {"ingested_at": now, "source": source, "source_offset": offset}

@@ -101,7 +101,7 @@ def clear_indices(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryResult(JobResult):
-    """The number of documents per index that were deleted because they precede ``before``."""
+    """The number of deleted documents per index; their ``@timestamp`` precedes ``before``."""
 
     before: datetime
     deleted: dict[str, int]

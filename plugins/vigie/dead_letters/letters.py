@@ -78,7 +78,7 @@ def dead_letter(
 def kept_headers(headers: Mapping[str, str]) -> dict[str, Any]:
     """Return the headers of a record, limited in number and length.
 
-    Headers that vigie wrote have priority. ``headers_cut`` shows that the limits applied.
+    Headers that vigie wrote have priority. If the limits changed anything, ``headers_cut`` is True.
 
     Examples
     --------

@@ -145,7 +145,7 @@ class Bundle:
 
 
 class BundleStore(Protocol):
-    """Published model versions in the folders ``ROOT/MODEL/vN``."""
+    """A store of published model versions in the folders ``ROOT/MODEL/vN``."""
 
     def publish(
         self, model: str, version: int, files: Mapping[str, bytes], info: Mapping[str, Any]

@@ -22,7 +22,7 @@ Settle = Callable[[Entry, int, str, str], None]
 
 @dataclass(slots=True)
 class Tally:
-    """The outcome of one ``create``: the numbers of documents, and the rejections."""
+    """The numbers of created and existing documents of one ``create``, and its rejections."""
 
     created: int = 0
     already_there: int = 0

@@ -69,10 +69,10 @@ class Access:
 
 
 class EsClient:
-    """Send requests to one cluster and retry them while it is busy or unavailable.
+    """A client that sends requests and retries them while the cluster is busy or unavailable.
 
-    ``patience`` limits the retries. Until the cluster has responded once, its
-    ``first_response_s`` is the limit.
+    ``patience`` limits the retries. Until the cluster has responded once,
+    ``patience.first_response_s`` is the limit.
     """
 
     def __init__(

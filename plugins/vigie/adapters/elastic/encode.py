@@ -52,7 +52,7 @@ def encode(document: Document) -> Entry | Rejection:
 
 
 def _source(document: Document) -> bytes:
-    """Encode the body; only if it has values that stores refuse, clean it, which is slow."""
+    """Encode the body; clean it first only if necessary, because cleaning is slow."""
     try:
         encoded = orjson.dumps(document.body, option=_OPTION)
     except (TypeError, ValueError):  # lone surrogates, keys that are not strings
@@ -91,7 +91,7 @@ def deletions(ids: Iterable[str]) -> Iterator[Entry]:
 def chunks(
     entries: Iterable[Entry], max_bytes: int = MAX_BYTES, max_count: int = MAX_COUNT
 ) -> Iterator[list[Entry]]:
-    """Split entries into chunks within both limits; an entry above ``max_bytes`` is one chunk.
+    """Split entries into chunks within both limits; a larger entry has its own chunk.
 
     Examples
     --------

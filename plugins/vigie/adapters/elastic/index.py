@@ -132,7 +132,7 @@ class EsIndex:
         return gone
 
     def drop(self, index: str) -> int:
-        """Delete one index by its exact name.
+        """Delete one index by its exact name; return the number of its documents.
 
         The template remains, so that a write cannot recreate the index with a guessed mapping.
         """

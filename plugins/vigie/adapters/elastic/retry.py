@@ -50,7 +50,7 @@ class Waits:
         self.began = patience.clock()
 
     def progressed(self) -> None:
-        """Restart the time without progress, because a part of the request succeeded."""
+        """Restart ``total_s`` after a part of the request succeeded, unless ``is_absolute``."""
         if not self.patience.is_absolute:
             self.began = self.patience.clock()
 

@@ -37,7 +37,7 @@ def checked_name(index: str) -> str:
 
 
 def mapping_of(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Return a strict mapping, so that documents cannot add top-level fields."""
+    """Return a strict mapping, to which documents cannot add top-level fields."""
     return {
         "dynamic": "strict",
         "_source": {"excludes": [ORDER]},

@@ -40,8 +40,8 @@ PRODUCER: Mapping[str, Any] = {
     "acks": "all",
     "linger.ms": 5,
     "compression.type": "lz4",
-    # The default of librdkafka (1 MB) is below a broker's default. With this value only the limit
-    # of the topic applies; it is the largest message that librdkafka consumers accept by default.
+    # librdkafka's default (1 MB) is below a broker's default. This value, the default limit of a
+    # librdkafka consumer, is so high that only the limit of the topic applies.
     "message.max.bytes": 100_000_000,
 }
 CONSUMER: Mapping[str, Any] = {
@@ -143,7 +143,7 @@ class KafkaCluster:
         self.__dict__.pop("admin", None)
 
     def partitions(self, topic: str, wait_s: float = CONNECT_S) -> int:
-        """Return the number of partitions of a topic; 0 if it does not exist."""
+        """Return the number of partitions of a topic; 0 if the topic does not exist."""
         with self._asking(f"Kafka at {self.servers} did not answer") as admin:
             found = admin.list_topics(topic, timeout=wait_s).topics[topic]
         if found.error is None:

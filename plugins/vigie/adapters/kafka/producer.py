@@ -43,7 +43,7 @@ class KafkaWriter:
         """Append messages in order; return the offset of the first message.
 
         A topic with a low size limit may refuse a batch although no message exceeds the limit. The
-        refused messages are then sent again one by one, after the accepted ones.
+        refused messages are then sent again one by one, after the accepted messages.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class _Call:
             self.first_offset = message.offset()
 
     def too_large(self) -> list[int]:
-        """Return the places of the failed messages if each was too large, otherwise no places."""
+        """Return the places of the failed messages if all of them were too large, otherwise []."""
         codes = {error.code() for error in self.failed.values()}
         return sorted(self.failed) if codes <= _TOO_LARGE and not self.missing else []
 
@@ -163,7 +163,7 @@ class _Call:
         del self.failed[place]
 
     def first_failure(self) -> tuple[int, KafkaError | None]:
-        """Return the place of the first failed message and its error (None: no confirmation)."""
+        """Return the first failed message's place and error; without a confirmation, no error."""
         unanswered = next((p for p in range(len(self.seen) + 1) if p not in self.seen), 0)
         if not self.missing:
             place = min(self.failed)
