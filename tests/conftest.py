@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.register_assert_rewrite("vigie.testing.contracts")  # must precede its first import
+pytest.register_assert_rewrite("vigie.testing.contracts")  # before the first import of the package
 pytest_plugins = ["support.real_servers", "support.served"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,7 +62,7 @@ def _joined(versions: Mapping[str, str]) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the slowest files first; started last, they would delay the end of the run."""
+    """Run the slowest files first, because a slow file that starts last delays the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
@@ -167,7 +167,7 @@ def fitted() -> tuple[Any, Any]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Return the folder of real data next to the checkout, or skip."""
+    """Return the folder of real data next to the checkout; skip the test without it."""
     if not SHARED_DATA.is_dir():
         pytest.skip("the folder of real data (../shared/data) is not on this machine")
     return SHARED_DATA

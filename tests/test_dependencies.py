@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN = {"vigie", "servers"}
-# Several distributions install files into these packages; one of them is the right one to declare.
+# Several distributions install files into these packages; one declared distribution is enough.
 SHARED = {"airflow": "apache-airflow", "mlflow": "mlflow"}
 # Test tools that dev/servers imports; requirements-dev.in declares them.
 FOR_DEVELOPMENT = {"trustme"}
@@ -63,7 +63,7 @@ def test_what_the_code_imports_is_declared(source: str) -> None:
 
 
 def test_both_declarations_name_the_same_packages() -> None:
-    """The providers that only the DAGs' deployment needs are in requirements.in alone."""
+    """Providers that only the deployment of the DAGs needs are only in requirements.in."""
     wanted = declared((ROOT / "requirements.in").read_text(encoding="utf-8").splitlines())
     providers = {name for name in wanted if name.startswith("apache-airflow-providers-")}
     assert declared(project_dependencies()) - wanted == set()

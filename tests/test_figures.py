@@ -18,7 +18,7 @@ def _load() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["figures"] = module  # dataclasses look their module up
+    sys.modules["figures"] = module  # dataclasses looks up the module there
     spec.loader.exec_module(module)
     return module
 

@@ -109,7 +109,7 @@ def test_the_login_of_mlflow_is_returned_as_its_client_variables(home: Path) -> 
 def test_an_mlflow_login_without_user_or_password_is_refused(
     home: Path, given: dict[str, str]
 ) -> None:
-    settings = Settings.from_env(given).mlflow  # reading the settings does not validate it
+    settings = Settings.from_env(given).mlflow  # Reading the settings does not validate the login.
     with pytest.raises(SettingsError, match="both or none") as caught:
         settings.login()
     assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in str(caught.value)
@@ -150,7 +150,7 @@ def test_uncommenting_any_line_of_the_example_sets_what_it_shows(
     file = tmp_path / ".env"
     file.write_text("\n".join(lines))
     values = {name: value or "" for name, value in dotenv_values(file).items()}
-    alone = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"}  # these require a login
+    alone = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"}  # Variables that require a login.
     Settings.from_env({name: value for name, value in values.items() if name not in alone})
 
 

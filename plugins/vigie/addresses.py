@@ -41,7 +41,7 @@ def checked_url(url: str, variable: str) -> httpx.URL:
     try:
         urlsplit(url)  # httpx accepts "[" as a host
         parsed = httpx.URL(url)
-        # A connection encodes the host in this way; an error there would not be translated.
+        # httpx encodes the host in this way to connect, and would raise an untranslated error.
         parsed.raw_host.decode().encode("idna")
     except (httpx.InvalidURL, ValueError):
         raise invalid from None

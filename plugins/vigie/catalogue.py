@@ -1,8 +1,8 @@
 """Catalogue of all metrics, used by jobs, dashboards, alert rules and tests.
 
 Every series has the labels of its metric and of its push group: ``job`` (the DAG) and often
-``model``. Names start with ``vigie_``, except those of the three oldest drift metrics. The name of
-a quantity ends with its unit if it has one.
+``model``. Names start with ``vigie_``, except the names of the three oldest drift metrics. If a
+metric has a unit, its name ends with the unit.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ RETRAIN_TRAINING_ROWS = gauge(
 )
 RETRAIN_CANDIDATE_SCORE = gauge(
     "vigie_retrain_candidate_score",
-    "Metric of a candidate on the hold-out",
+    "Value of a metric for a candidate on the hold-out",
     "model",
     "candidate",
     "figure",
@@ -147,12 +147,12 @@ CHAMPION_VERSION = gauge("vigie_champion_version", "Version of the champion", "m
 DRIFT_SCORE = gauge("drift_score", "Share of drifted columns, 0 to 1", "model")
 N_DRIFTED_FEATURES = gauge("n_drifted_features", "Number of drifted columns", "model")
 MAX_FEATURE_DRIFT = gauge(
-    "max_feature_drift", "Largest drift effect of any column; 0.1 or more counts as drift", "model"
+    "max_feature_drift", "Largest drift effect of any column; 0.1 or more is large", "model"
 )
 DRIFT_DETECTED = gauge("vigie_drift_detected", "1 if the data drifted, else 0", "model")
 MODEL_PERFORMANCE = gauge(
     "vigie_model_performance_ratio",
-    "Metric of the champion on the labelled predictions of the last window",
+    "Value of a metric for the champion on the labelled predictions of the window",
     "model",
     "metric",
 )

@@ -71,7 +71,7 @@ class DiskFullError(TransientError):
 
 
 class UndeliveredError(TransientError):
-    """It is unknown whether the messages of a call were written, from index ``first`` on."""
+    """It is unknown whether the messages from index ``first`` of a call on were written."""
 
     def __init__(self, message: str, *, first: int) -> None:
         super().__init__(message)

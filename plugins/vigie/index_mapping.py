@@ -16,7 +16,7 @@ from vigie.encoding import clean, dumps
 from vigie.errors import DataError
 from vigie.records import Document, IndexSpec, Rejection
 
-#: The sort key of documents without ``@timestamp``, which are the first in time order.
+#: The sort key of documents without ``@timestamp``; these documents come first in time order.
 NO_TIMESTAMP = datetime.min.replace(tzinfo=UTC)
 #: The longest ``_id`` that Elasticsearch accepts.
 MAX_ID_BYTES = 512
@@ -57,7 +57,7 @@ def _is_float(value: Any) -> bool:
     return (
         not isinstance(value, bool)
         and isinstance(value, int | float | str)
-        and abs(float(value)) <= 3.4028235677973366e38  # the largest that rounds to a 32-bit float
+        and abs(float(value)) <= 3.4028235677973366e38  # largest value of a 32-bit float, rounded
     )
 
 
@@ -107,7 +107,7 @@ def extend_fields(
 
 
 def check_document(fields: Mapping[str, str], document: Document) -> Rejection | None:
-    """Return the rejection of a document by the mapping, or None if it is accepted.
+    """Return the rejection of a document, or None if the mapping accepts the document.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def split_documents(
     for document in documents:
         try:
             row = _row(fields, document)
-        except (DataError, RecursionError) as exc:  # an integer beyond 64 bits; nested too deep
+        except (DataError, RecursionError) as exc:  # an integer above 64 bits, or deep nesting
             row = Rejection(document.id, "document_parsing_exception", str(exc))
         if isinstance(row, Row):
             accepted.append(row)
@@ -174,7 +174,7 @@ def _row(fields: Mapping[str, str], document: Document) -> Row | Rejection:
 
 def _accepts(kind: str, value: Any) -> bool:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return True  # the encoder writes both as null
+        return True  # The encoder writes None, NaN and infinities as null.
     if isinstance(value, list | tuple):
         return all(_accepts(kind, item) for item in value)
     try:
@@ -184,7 +184,7 @@ def _accepts(kind: str, value: Any) -> bool:
 
 
 def _sort_time(value: Any) -> datetime:
-    """Return the sort key for a ``@timestamp`` value; for a list, that of its first value."""
+    """Return the sort key of a ``@timestamp`` value; of a list, the key of the first value."""
     while isinstance(value, list | tuple):
         value = value[0] if value else None
     is_null = value is None or isinstance(value, float)  # an accepted float is NaN or infinite

@@ -38,7 +38,7 @@ class ProjectPaths:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A prediction that the model returned for a request, with its input and usage."""
+    """A prediction that the model returned for a request, with input and resource usage."""
 
     transaction_id: str
     model: str
@@ -82,7 +82,7 @@ class LabelOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelledPrediction:
-    """A prediction and its latest label; without a label, the other two fields are None."""
+    """A prediction and its latest label; without one, ``actual`` and ``labelled_at`` are None."""
 
     prediction: Prediction
     actual: str | None
@@ -91,10 +91,10 @@ class LabelledPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment of a model version; the highest ``number`` of a model is the champion's."""
+    """A deployment of a model version; the newest deployment determines the champion."""
 
     model: str
-    number: int  # 1, 2, 3 … per model; ``deploy`` compares the newest number
+    number: int  # 1, 2, 3 … per model; the highest number is the newest
     version: int
     previous_version: int | None
     deployed_at: datetime
@@ -144,7 +144,7 @@ class IndexSpec:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document of an index; an index stores only the first document with an id."""
+    """A document of an index; of documents with the same id, only the first is stored."""
 
     id: str
     body: Mapping[str, Any]
@@ -196,7 +196,8 @@ class LineCounts:
         """
         total = self.indexed + self.already_there + self.filtered + self.dead_lettered
         if total != self.read:
-            raise DataError(f"{index}: {self.read} lines were read, but {total} counted: {self}")
+            sums = f"{self.read} lines were read, but {total} were counted"
+            raise DataError(f"{index}: {sums}: {self}")
         return self
 
 

@@ -27,7 +27,7 @@ class _Group(BaseModel):
 
 
 class ElasticsearchSettings(_Group):
-    """Connection and index options of Elasticsearch; if ``host`` is None, PostgreSQL is used."""
+    """Connection and index options of Elasticsearch; without ``host``, PostgreSQL is used."""
 
     host: str | None = Field(default=None, alias="ELASTICSEARCH_HOST")
     port: int = Field(default=9200, ge=1, le=65535, alias="ELASTICSEARCH_PORT")
@@ -43,7 +43,7 @@ class ElasticsearchSettings(_Group):
 
     @property
     def url(self) -> str:
-        """Return ``scheme://host:port``; a scheme or port within ``host`` takes precedence."""
+        """Return ``scheme://host:port``; ``host`` may contain another scheme and port."""
         if self.host is None:
             raise SettingsError("ELASTICSEARCH_HOST is not set")
         scheme, _, rest = self.host.rpartition("://")
@@ -73,7 +73,7 @@ class GradioSettings(_Group):
 
 
 class StreamSettings(_Group):
-    """Kafka connection and scoring options; without servers, the embedded stream is used."""
+    """Options of Kafka and scoring; without servers, the embedded stream is used."""
 
     bootstrap_servers: str | None = Field(default=None, alias="KAFKA_BOOTSTRAP_SERVERS")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -94,7 +94,7 @@ class StreamSettings(_Group):
 
     @property
     def dead_letter_topic(self) -> str | None:
-        """The topic to which dead letters are copied; None for the embedded stream."""
+        """Return the topic to which dead letters are copied; None for the embedded stream."""
         return f"{self.topic}.dlq" if self.bootstrap_servers else None
 
     def security(self) -> dict[str, str]:
@@ -187,7 +187,7 @@ class MetricsSettings(_Group):
 
 
 class LoopSettings(_Group):
-    """Overrides of the thresholds in the model files, and the number of reports to keep."""
+    """Overrides of ``min_rows`` and ``drift_share`` of all models; number of reports to keep."""
 
     retrain_threshold: int | None = Field(default=None, ge=1, alias="RETRAIN_THRESHOLD")
     drift_threshold: float | None = Field(default=None, gt=0, le=1, alias="DRIFT_THRESHOLD")

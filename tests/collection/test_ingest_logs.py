@@ -261,7 +261,7 @@ def test_the_cursor_does_not_move_if_the_counts_do_not_add_up(mixed: FakeService
             return super().create(index, documents[1:])
 
     mixed.index = Forgetful()
-    with pytest.raises(DataError, match="3 lines were read, but 2 counted"):
+    with pytest.raises(DataError, match="3 lines were read, but 2 were counted"):
         collect(mixed)
     assert mixed.state.get(collector_cursor("api")) is None
 

@@ -1,4 +1,4 @@
-"""The implementations that the contracts are run against."""
+"""Fixtures with the implementations of each role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contracts of the records role, fakes and PostgreSQL."""
+"""The contracts of the stores, on the fakes and on PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of the stream, fake and PostgreSQL."""
+"""The contract of the stream, on the fake and on PostgreSQL."""
 
 from __future__ import annotations
 

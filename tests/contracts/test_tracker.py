@@ -1,4 +1,4 @@
-"""One suite for every tracker: with a registry (MLflow, the fake) and without (null).
+"""The contract of trackers with a registry (MLflow, the fake), and tests of the null tracker.
 
 tests/adapters/tracking has the same suite on a real MLflow server.
 """

@@ -224,7 +224,7 @@ def test_unchanged_columns_seldom_give_an_alarm(correlated: bool) -> None:
         n_alarms += verdict.is_drifted is True
         n_columns += verdict.n_drifted_features > 0
     assert n_alarms <= 2  # Nearly always 0: ten of 30 columns must be false positives.
-    assert n_columns <= 7  # Expected: at most 1 % of 200 windows. 7 is 3.5 deviations more.
+    assert n_columns <= 7  # Expected: at most 1 % of 200 windows. 7 is 3.5 deviations above it.
 
 
 CELLS = st.one_of(

@@ -70,7 +70,7 @@ def test_a_short_file_gets_every_default(tmp_path: Path) -> None:
         (
             "max = 120",
             "max = -1",
-            "models/x.toml: [features.age] max: expected at least min = 0, found -1",
+            "models/x.toml: [features.age] max: expected at least 0, the value of min, found -1",
         ),
         (
             "max = 120",
@@ -80,8 +80,7 @@ def test_a_short_file_gets_every_default(tmp_path: Path) -> None:
         (
             ', categories = ["A", "B"]',
             "",
-            "models/x.toml: [features.blood] categories: expected the list of values that a "
-            "category takes",
+            "models/x.toml: [features.blood] categories: expected a list of the allowed values",
         ),
         (
             'target = "ill"',

@@ -1,4 +1,4 @@
-"""Imports of the model files are cheap."""
+"""Importing :mod:`vigie.models` does not import slow packages."""
 
 from __future__ import annotations
 

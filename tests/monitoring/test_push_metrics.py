@@ -52,7 +52,7 @@ def test_a_series_that_two_tasks_result_is_pushed_once(services: FakeServices) -
 
 
 class FailingMetrics(FakeMetrics):
-    """Raises for the groups of these models (None: for every group)."""
+    """A sink that fails for the groups of the given models (None: for every group)."""
 
     def __init__(self, error: VigieError, models: tuple[str, ...] | None = None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Reports drawn by Evidently, also of tables with columns that Evidently refuses."""
+"""Reports drawn by Evidently, including reports with columns that Evidently refuses."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def predictions(n_rows: int = 100, seed: int = 0) -> pd.DataFrame:
 
 
 class Renderer(EvidentlyRenderer):
-    """Writes reports of a table compared with a reference."""
+    """Write each kind of report for the tests' model."""
 
     def quality(self, current: pd.DataFrame, reference: pd.DataFrame, html: Path) -> Path:
         data = ReportData(model=MODEL, current=current, reference=reference)
@@ -217,7 +217,7 @@ def test_repeated_rows_are_counted(renderer: Renderer, tmp_path: Path) -> None:
     current = pd.concat([table(50), table(50)], ignore_index=True)
     html = renderer.quality(current, table(), tmp_path / "p.html")
     assert body_of(html)["duplicated_rows"] == 50
-    assert "50 of 100 current rows repeat an earlier one" in html.read_text()
+    assert "50 of 100 current rows repeat an earlier row" in html.read_text()
 
 
 def test_the_performance_report_has_the_accuracy(renderer: Renderer, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_rows_without_a_usable_label_are_counted(renderer: Renderer, tmp_path: P
     frame.loc[15, "probability"] = np.nan
     html = renderer.performance(frame, None, tmp_path / "p.html")
     assert body_of(html)["current"]["n_rows"] == 84
-    assert "16 of 100 rows have no usable label" in html.read_text()
+    assert "16 of 100 rows have no usable label or prediction" in html.read_text()
 
 
 def test_performance_without_labels_is_not_enough_data(renderer: Renderer, tmp_path: Path) -> None:

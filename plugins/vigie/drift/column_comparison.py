@@ -27,7 +27,7 @@ from vigie.drift.verdict import ColumnVerdict
 
 
 def compare(name: str, body: Mapping[str, Any], series: pd.Series, min_rows: int) -> ColumnVerdict:
-    """Compare a column with its profile; return the statistics, or why they are unknown."""
+    """Compare a column with its profile; return statistics, or the reason if there are none."""
     few = min(len(series), body["n"] + body["n_missing"])
     if few < min_rows:
         return ColumnVerdict(
@@ -44,7 +44,7 @@ def compare(name: str, body: Mapping[str, Any], series: pd.Series, min_rows: int
 def _numeric(
     name: str, body: Mapping[str, Any], values: Floats, n_rows: int, min_rows: int
 ) -> ColumnVerdict:
-    """Test numbers for a shift (Kolmogorov-Smirnov) and for tails, gaps and spikes (histogram)."""
+    """Compare numbers with a Kolmogorov-Smirnov test, and histograms with a chi-squared test."""
     n_missing = n_rows - values.size
     common: dict[str, Any] = {
         "name": name,
@@ -73,9 +73,10 @@ def _numeric(
 
 
 def _shift(body: Mapping[str, Any], sample: Floats, values: Floats) -> float | None:
-    """Return the Wasserstein distance in standard deviations, minus the distance due to chance.
+    """Return the Wasserstein distance in reference standard deviations, corrected for chance.
 
-    The result is None if the reference column is constant.
+    The mean distance of equal distributions is subtracted. The result is at least 0, and None if
+    the reference column is constant.
     """
     mean, std = body["mean"], body["std"]
     if std <= abs(mean) * np.finfo(np.float64).eps:
@@ -91,7 +92,11 @@ def _shift(body: Mapping[str, Any], sample: Floats, values: Floats) -> float | N
 def _only_missing(
     common: Mapping[str, Any], body: Mapping[str, Any], n: int, n_missing: int, min_rows: int
 ) -> ColumnVerdict:
-    """Compare only the shares of missing values; without a change, the verdict is unknown."""
+    """Compare only the shares of missing values, because too few values are usable.
+
+    If the shares do not show drift, the verdict is unknown; without any usable value on either
+    side, the verdict is no drift.
+    """
     shares = np.array([body["n_missing"], body["n"]]), np.array([n_missing, n])
     usable = min(n, body["n"])
     notes = (

@@ -97,7 +97,8 @@ def wasserstein_noise(reference: Floats, n_reference: int, n_current: int) -> fl
 def population_stability(reference: Counts, current: Counts) -> float:
     """Return the population stability index of two histograms, corrected for chance (0 or more).
 
-    Half a count is added to each bin, so that an empty bin contributes a finite term. If the
+    Bins that are empty in both histograms are ignored. Half a count is added to each of the other
+    k bins, so that a bin that is empty in one histogram contributes a finite term. If the
     distributions are equal, the index is (1/n + 1/m) times a chi-squared variable with k-1 degrees
     of freedom (Yurdakul 2018). The mean of this product is subtracted.
 

@@ -75,7 +75,8 @@ def bin_edges(values: Floats) -> Floats:
     """Return bin edges of sorted values: bin i holds ``edges[i-1] < x <= edges[i]``.
 
     The edges are deciles. Equal edges are merged, so no bin has zero width and a frequent value
-    gets its own bin. The first and the last bin contain values outside the reference's range.
+    gets its own bin. The first bin is for values below the reference values, the last for values
+    above them.
 
     Examples
     --------

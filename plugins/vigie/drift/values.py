@@ -44,7 +44,9 @@ def usable_numbers(series: pd.Series) -> Floats:
 
 
 def usable_keys(series: pd.Series) -> dict[str, int]:
-    """Return the number of rows per category; the keys do not depend on the file format.
+    """Return the number of rows per category, without missing values.
+
+    Equal values have the same key even if their types differ, as between CSV and Parquet files.
 
     Examples
     --------

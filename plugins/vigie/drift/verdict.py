@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnVerdict:
-    """The verdict on a column, explained by ``reason``; ``is_drifted`` is None if unknown.
+    """The verdict on a column, explained by ``reason``; an unknown ``is_drifted`` is None.
 
     ``statistic`` and ``p_value`` are the results of ``test`` (``ks``: D; ``chi2``: Pearson's
     statistic). ``effect`` is the size of the change: the larger of ``psi`` and ``shift``. The
@@ -22,7 +22,7 @@ class ColumnVerdict:
     statistic: float | None = None
     p_value: float | None = None
     p_histogram: float | None = None  # chi-squared test of the bins; numeric columns only
-    p_adjusted: float | None = None  # of the column, adjusted for the number of columns
+    p_adjusted: float | None = None  # p_column, adjusted for the number of columns
     psi: float | None = None
     shift: float | None = None  # Wasserstein distance in reference standard deviations
     effect: float | None = None
@@ -34,7 +34,7 @@ class ColumnVerdict:
 
     @property
     def p_column(self) -> float | None:
-        """The smallest p-value of the column, times the number of its tests (Bonferroni)."""
+        """Return the p-value over all tests of the column (Bonferroni); None without a test."""
         found = [p for p in (self.p_value, self.p_histogram) if p is not None]
         return min(1.0, len(found) * min(found)) if found else None
 
@@ -43,8 +43,8 @@ class ColumnVerdict:
 class DriftVerdict:
     """The verdict on a table.
 
-    ``drift_score`` is the share of drifted columns among all columns (0 to 1). ``is_drifted`` says
-    whether the score exceeds ``drift_share``, or is None if columns with an unknown verdict could
+    ``drift_score`` is the share of drifted columns among all columns (0 to 1). ``is_drifted``
+    is True if the score exceeds ``drift_share``, and None if columns with an unknown verdict could
     change the result.
     """
 
@@ -60,15 +60,15 @@ class DriftVerdict:
 
     @property
     def drifted(self) -> tuple[str, ...]:
-        """The names of the drifted columns, largest effect first."""
+        """Return the names of the drifted columns, largest effect first."""
         found = [column for column in self.columns if column.is_drifted]
         return tuple(c.name for c in sorted(found, key=lambda c: -(c.effect or 0.0)))
 
     @property
     def word(self) -> str:
-        """``yes``, ``no`` or ``unknown``, as recorded in the ledger."""
+        """Return ``is_drifted`` as ``yes``, ``no`` or ``unknown``, the words of the ledger."""
         return {True: "yes", False: "no", None: "unknown"}[self.is_drifted]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the verdict as JSON types."""
+        """Return the verdict as a dictionary of values that JSON supports."""
         return dataclasses.asdict(self)

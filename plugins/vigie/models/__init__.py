@@ -1,1 +1,1 @@
-"""The model file, reference tables, requests and derived features."""
+"""Model files, reference tables, validation of requests, and derived features."""

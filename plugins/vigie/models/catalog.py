@@ -1,4 +1,4 @@
-"""The model files of a folder, each with its state."""
+"""Load, list and check the model files of a folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def get_model(folder: Path, name: str) -> ModelFile:
     Raises
     ------
     PermanentError
-        If the folder has no such model (the message lists its models), or the file is invalid.
+        The folder has no model of this name, or the model file is invalid.
     """
     names = model_names(folder)
     if name not in names:

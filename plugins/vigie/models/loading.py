@@ -39,8 +39,8 @@ _EXPECTED = {  # pydantic's own messages name Python types
     "dataclass_type": "expected a table",
     "mapping_type": "expected a table",
     "tuple_type": "expected a list",
-    "string_too_short": "expected a text that is not empty",
-    "string_type": "expected a text",
+    "string_too_short": "expected text that is not empty",
+    "string_type": "expected text",
     "int_type": "expected a whole number",
     "float_type": "expected a number",
     "bool_type": "expected true or false",
@@ -74,7 +74,9 @@ def load_model_file(path: Path) -> ModelFile:
 
 
 def model_of(values: Mapping[str, Any], path: Path) -> ModelFile:
-    """Validate the content of a model file; the model must have the name of the file at ``path``.
+    """Validate the content of the model file at ``path``; return the model.
+
+    The content must name the model like the file.
 
     Raises
     ------

@@ -27,7 +27,7 @@ _FEATURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 def written(value: Any) -> str:
-    """Return a cell of a table as it is written in a CSV file.
+    """Return the text that a CSV file contains for a cell of a table, without outer spaces.
 
     Examples
     --------
@@ -44,31 +44,31 @@ def _refusal(reason: str) -> PydanticCustomError:
 
 def _feature_name(name: str) -> str:
     if not _FEATURE_NAME.fullmatch(name):
-        raise _refusal("expected letters, digits and _; set `column` for another column name")
+        raise _refusal("expected letters, digits and _; use `column` for another name in the table")
     return name
 
 
 def _limit(value: float | None, info: ValidationInfo) -> float | None:
     kind, low = info.data.get("type"), info.data.get("min")
     if kind not in (None, "float", "integer"):
-        raise _refusal(f"expected only with type float or integer, not {kind}")
+        raise _refusal(f"expected no limit for type {kind}")
     if info.field_name == "max" and low is not None and value is not None and value < low:
-        raise _refusal(f"expected at least min = {low:g}")
+        raise _refusal(f"expected at least {low:g}, the value of min")
     return value
 
 
 def _categories(values: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
     kind = info.data.get("type")
     if kind == "category" and not values:
-        raise _refusal("expected the list of values that a category takes")
+        raise _refusal("expected a list of the allowed values")
     if kind not in (None, "category") and values:
-        raise _refusal(f"expected only with type category, not {kind}")
+        raise _refusal(f"expected no categories for type {kind}")
     return values
 
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(values)) < len(values):
-        raise _refusal("expected each value once")
+        raise _refusal("expected a list without repeated values")
     return values
 
 
@@ -80,7 +80,7 @@ def _not_empty(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _scalar(value: Any) -> Any:
     if not isinstance(value, bool | int | float | str):
-        raise _refusal("expected a number, a text, true or false")
+        raise _refusal("expected a number, text, true or false")
     return value
 
 
@@ -134,7 +134,7 @@ def _unique(features: tuple[Feature, ...], info: ValidationInfo) -> tuple[Featur
     names = [f.name for f in (*info.data.get("features", ()), *features)]
     for name in names:
         if names.count(name) > 1:
-            raise _refusal(f"expected each name once; {name} occurs twice")
+            raise _refusal(f"expected unique names; {name} occurs more than once")
         if name == info.data.get("target"):
             raise _refusal(f"expected names other than the target; {name} is the target")
     return features
@@ -208,7 +208,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Retrain:
-    """Triggers of a retraining, each of which is sufficient, and conditions that suppress it."""
+    """Triggers of a retraining, of which one is enough, and conditions that suppress training."""
 
     min_rows: Annotated[Whole, Field(ge=1)] = 1000
     min_labelled: Annotated[Whole, Field(ge=1)] = 50

@@ -1,4 +1,4 @@
-"""Names that DAG files use while they are parsed: models, candidates, metrics."""
+"""Names of models, candidates and metrics, which DAG files need while they are parsed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ CANDIDATES: tuple[Candidate, ...] = get_args(Candidate)
 #: them.
 Metric = Literal["average_precision", "roc_auc", "f1", "precision", "recall", "accuracy"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
-#: A model's name is part of folder names, task ids, registry names and metric labels.
+#: Model names are parts of folder names, task ids, registry names and metric labels.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def model_names(folder: Path) -> list[str]:
-    """Return the names of the model files in a folder, sorted, without opening a file.
+    """Return the sorted names of the models in a folder; the model files are not opened.
 
-    A model has the name of its file. A file with a mistake therefore keeps its tasks in the DAG,
-    and these tasks fail with the mistake as their message.
+    The name of a model is the name of its file. The DAG therefore contains the tasks of an invalid
+    model file too. These tasks fail, and their error message lists the mistakes in the file.
     """
     return sorted(p.stem for p in Path(folder).glob("*.toml") if NAME.fullmatch(p.stem))

@@ -34,7 +34,7 @@ def where_to_put(model: ModelFile, data_dir: Path) -> str:
 def load_reference(model: ModelFile, data_dir: Path) -> pd.DataFrame:
     """Return the reference rows, with typed feature columns and the target as labels.
 
-    Duplicate rows are kept, because different people can give the same answers. Rows without a
+    Duplicate rows are kept, because different people can have the same values. Rows without a
     target are dropped.
 
     Raises
@@ -49,7 +49,7 @@ def load_reference(model: ModelFile, data_dir: Path) -> pd.DataFrame:
 
 
 def unseen_rows(model: ModelFile, data_dir: Path) -> pd.DataFrame:
-    """Return the rows that are not reference rows, for simulations; there may be none."""
+    """Return the rows that ``reference_share`` excludes from the reference, for simulations."""
     frame = _whole(model, data_dir)
     return frame[~_is_reference(model, frame)].reset_index(drop=True)
 

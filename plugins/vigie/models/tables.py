@@ -1,4 +1,4 @@
-"""Tables with the typed columns of a model, and the split of their rows by content."""
+"""Build tables with the typed columns of a model, and split their rows by content."""
 
 from __future__ import annotations
 

@@ -47,11 +47,12 @@ def push_metrics(
     failed_tasks: int,
     permanent: Collection[str] = (),
 ) -> PushResult:
-    """Push one group per DAG and model, and a separate group with the time of the last success.
+    """Push the metrics of a run: one group for the DAG, and one group per model.
 
-    A push replaces a whole group, so in a separate group a failed run does not erase the time of
-    the last success. The groups of models without a model file are deleted. A failed push does not
-    fail the run: the result and later values of ``vigie_push_failures_total`` show the failure.
+    A push replaces a whole group. The time of the last success is therefore a separate group, which
+    only a successful run pushes. The groups of models without a model file are deleted. A failed
+    push does not fail the run: the result and later values of ``vigie_push_failures_total`` show
+    the failure.
 
     ``dag_id`` is the job label of every group. ``results`` are the results of the run's tasks as
     XCom returned them (``JobResult.as_xcom``). If ``failed_tasks`` is 0, the run succeeded.
@@ -78,7 +79,7 @@ def push_metrics(
 
 
 def delete_metrics(services: Services, *, dag_id: str) -> None:
-    """Delete the groups of a job that will not run again; if this fails, log a warning."""
+    """Delete the groups of a job, except those of models; if this fails, log a warning."""
     try:
         for grouping in ({}, _SUCCESS):
             services.metrics.delete(dag_id, grouping)

@@ -92,7 +92,7 @@ class FakeTracker:
 class FakeMetrics:
     """Implement :class:`vigie.roles.MetricsSink` in memory.
 
-    The keys of ``groups`` consist of the job and the sorted grouping.
+    A key of ``groups`` consists of the job and the sorted grouping.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class FakeMetrics:
         self.groups.pop((job, tuple(sorted((grouping or {}).items()))), None)
 
     def value(self, name: str, **labels: str) -> float | None:
-        """Return the first value with this name and these labels; None if there is none."""
+        """Return the value of the first sample with this name and these labels, or None."""
         every = (
             sample for group in self.groups.values() for sample in group if sample.name == name
         )

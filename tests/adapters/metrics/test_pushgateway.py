@@ -37,7 +37,7 @@ def status(code: int) -> Answer:
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        (307, DataError),  # not followed, because metrics and password are meant for this host
+        (307, DataError),  # not followed: another host must not get the password
         (400, DataError),
         (401, SettingsError),
         (404, SettingsError),
@@ -97,7 +97,7 @@ def test_user_and_password_of_the_url_are_sent_and_not_logged(
 
     with answering(answer) as url:
         address = url.replace("://", "://user:s%40cret@")
-        # Set the level of "httpx" too, because importing Airflow raises it.
+        # The level of "httpx" is set too, because the import of Airflow raises this level.
         with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="httpx"):
             Pushgateway(address).push("dag", SAMPLES)
             check_probes.pushgateway(address)

@@ -100,7 +100,7 @@ def test_a_group_has_its_push_time(pushgateway_url: str, job: str) -> None:
 
 
 def test_a_family_with_another_type_in_another_group_is_rejected(own: Callable[..., Site]) -> None:
-    """The gateway rejects it; other software may push a name of the catalogue with another type."""
+    """Other software may push a metric of the catalogue with another type."""
     url = own("pushgateway").urls["pushgateway"]
     text = "# TYPE vigie_job_failed_tasks counter\nvigie_job_failed_tasks 1\n"
     with httpx.Client(trust_env=False) as client:
@@ -161,7 +161,7 @@ groups:
 def test_a_failed_run_and_a_stale_group_raise_alerts(
     own: Callable[..., Site], tmp_path: Path, services: FakeServices
 ) -> None:
-    """A job that has stopped pushes nothing, so only the age of its group reveals it."""
+    """A stopped job pushes nothing, so only the age of its group shows that it stopped."""
     rules = tmp_path / "prometheus" / "rules"
     rules.mkdir(parents=True)
     (rules / "test.yml").write_text(RULES)

@@ -1,4 +1,4 @@
-"""Batches of the embedded stream: packing and unpacking any line returns it unchanged."""
+"""Batches of the embedded stream: packing and unpacking do not change any line."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 def _killed(script: str, url: str, *arguments: str) -> None:
-    """Run a script until it prints that it is ready, then kill it."""
+    """Run a script until it prints ``ready``, then kill its process."""
     command = [sys.executable, "-I", "-c", _HEADER + script, url, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -73,7 +73,7 @@ def test_after_a_killed_consumer_the_next_one_reads_exactly_its_lines_again(
     stream.create_topic("t")
     stream.produce("t", [Message(b"line %d" % n) for n in range(45)])
     index.ensure(IndexSpec("docs", {"n": "integer"}))
-    for n_batches in ("1", "3", "2"):  # dies with the last of them indexed but not committed
+    for n_batches in ("1", "3", "2"):  # The last batch is indexed, but not committed.
         _killed(_CONSUMER, database_url, n_batches)
     again = 0
     with stream.consumer("g", "t") as consumer:
@@ -127,7 +127,7 @@ def _kill(server: EmbeddedPostgres) -> None:
     children = postmaster.children(recursive=True)
     os.kill(server.pid, signal.SIGKILL)
     psutil.wait_procs(children, timeout=30)
-    server.stop()  # collects the dead process
+    server.stop()  # Remove the killed process.
 
 
 def test_every_acknowledged_prediction_survives_a_killed_server(
@@ -163,8 +163,8 @@ def test_a_consumer_continues_after_a_restart_of_the_server(own_server: Embedded
         own_server.start()
         assert [record.offset for record in consumer.poll(2)] == [5, 6]
         consumer.commit({0: Position(7)})
-        with stream.consumer("g", "t") as successor:  # the lease died with the old session …
+        with stream.consumer("g", "t") as successor:  # The lease ended with the old session.
             assert successor.committed() == {0: Position(7)}
-            with pytest.raises(ConflictError):  # … and the fence keeps the old member out
+            with pytest.raises(ConflictError):  # The fencing token rejects the old member.
                 consumer.commit({0: Position(8)})
     engine.dispose()

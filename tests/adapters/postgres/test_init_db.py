@@ -52,7 +52,7 @@ def test_each_role_owns_its_database_and_reaches_no_other(
     server: EmbeddedPostgres, project_root: Path
 ) -> None:
     passwords = {name: f'it\'s "{name}" $1 \\ 100%' for name in NAMES}
-    for _ in range(2):  # running it again is harmless
+    for _ in range(2):  # A second call must not fail.
         done = _psql(server, project_root / "init-db.sql", passwords)
         assert (done.returncode, done.stderr) == (0, "")
     for name in NAMES:

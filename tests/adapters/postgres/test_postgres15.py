@@ -1,4 +1,4 @@
-"""The records, the log index and the stream on the system's PostgreSQL, with the same contracts."""
+"""The contracts of the stores, the log index and the stream on the system's PostgreSQL."""
 
 from __future__ import annotations
 

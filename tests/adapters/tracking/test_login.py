@@ -157,7 +157,7 @@ def test_a_server_that_accepts_a_call_and_never_answers_times_out(
         began = time.monotonic()
         with pytest.raises(TransientError, match="MLflow at http://127"):
             tracker.alias("model", "champion")
-    assert time.monotonic() - began < 20  # the import of mlflow included
+    assert time.monotonic() - began < 20  # including the import of mlflow
 
 
 def test_timeouts_of_the_user_take_precedence(

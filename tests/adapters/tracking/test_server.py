@@ -207,7 +207,7 @@ def test_a_refused_login_is_a_settings_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    for name, value in _login().items():  # right, but not the Connection's
+    for name, value in _login().items():  # A valid login, but not that of the Connection.
         monkeypatch.setenv(name, value)
     settings = Settings.from_env(connection(guarded_url, **fields))
     with open_services(settings) as services:

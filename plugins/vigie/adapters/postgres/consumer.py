@@ -42,9 +42,9 @@ _PAGE = text("""
 def enter(
     engine: Engine, group: str, topic: str, partitions: Sequence[int]
 ) -> dict[int, tuple[int, int]]:
-    """Increment the fencing token of each leased partition; return its offset and new token.
+    """Increment the fencing token of each leased partition; return offsets and new tokens.
 
-    A new group starts at the oldest line. From then on, its position limits ``trim``.
+    A new group starts at the oldest line. ``trim`` keeps all lines after the position of a group.
     """
     with transaction(engine) as connection:
         return {p: _enter(connection, group, topic, p) for p in partitions}
@@ -72,7 +72,7 @@ class PgConsumer:
         self._engine = engine
         self._group, self._topic = group, topic
         self._fences = {p: fence for p, (_, fence) in entered.items()}
-        self._next = {p: offset for p, (offset, _) in entered.items()}  # of the next fetch
+        self._next = {p: offset for p, (offset, _) in entered.items()}  # offset of the next fetch
         self._ready: dict[int, deque[StreamRecord]] = {p: deque() for p in entered}
         self._turn = 0
 
@@ -100,7 +100,7 @@ class PgConsumer:
         return records
 
     def _read(self, max_records: int) -> list[StreamRecord]:
-        """Return up to ``max_records``, fewer if they are long; rotate the first partition."""
+        """Return at most ``max_records`` records; each call starts with another partition."""
         self._turn += 1
         order = self.partitions
         found: list[StreamRecord] = []
@@ -116,7 +116,7 @@ class PgConsumer:
         return found
 
     def _fetch(self, partition: int, wanted: int) -> bool:
-        """Decode about as many batches as one poll returns; return False at the end of the log."""
+        """Read and decode the batches for one poll; return False at the end of the log."""
         position, ready = self._next[partition], self._ready[partition]
         place = {"topic": self._topic, "partition": partition, "position": position}
         with connected(self._engine) as connection:
@@ -130,7 +130,7 @@ class PgConsumer:
             )
         n_bytes = 0
         for row in rows:
-            if n_bytes >= MAX_POLL_BYTES:  # compressed batches may expand a thousandfold
+            if n_bytes >= MAX_POLL_BYTES:  # A small batch may expand a thousandfold.
                 break
             for offset, (value, headers) in enumerate(unpack(row.payload), row.base):
                 n_bytes += len(value)

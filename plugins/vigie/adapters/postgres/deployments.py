@@ -1,4 +1,4 @@
-"""Deployments on PostgreSQL; the primary key (model, number) makes a deployment atomic."""
+"""Deployments on PostgreSQL; the primary key prevents two deployments with one number."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class SqlDeployments:
             previous = newest.version if newest else None
             described = (clean(actor), clean(reason), run_id)
             row = Deployment(model, found + 1, version, previous, self._now(), *described)
-            # If two transactions read the same number, the second one violates the primary key.
-            # That error is translated to ConflictError.
+            # If two transactions read the same number, the second transaction violates the primary
+            # key, and its error is translated to ConflictError.
             connection.execute(insert(deployments).values(**dataclasses.asdict(row)))
         return row
 

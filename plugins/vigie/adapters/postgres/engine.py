@@ -20,7 +20,7 @@ from vigie.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-#: A local server answers a login within milliseconds, even under load.
+#: Five seconds are enough, because a server accepts a login within milliseconds under load.
 _CONNECT_TIMEOUT_S = 5
 #: Both ends detect a lost host after about 25 s.
 _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
@@ -73,7 +73,7 @@ def _connect_args() -> dict[str, Any]:
 
 @contextmanager
 def connected(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection; the caller must commit."""
+    """Yield a connection; changes are lost unless the caller commits them."""
     with translated(), engine.connect() as connection:
         yield connection
 
@@ -101,7 +101,7 @@ def own_session(engine: Engine) -> Iterator[Connection]:
 
 
 def _release(connection: Connection) -> None:
-    """Release the session locks at once; the server releases them some time after the close."""
+    """Release the session locks and close; the close alone would release them with a delay."""
     try:
         connection.execute(sa.select(sa.func.pg_advisory_unlock_all()))
     except sa.exc.DBAPIError as exc:

@@ -47,7 +47,7 @@ _BY_STATE: dict[str, tuple[type[VigieError], str]] = {
 }
 #: A failed login has no SQLSTATE in psycopg2, so its message is compared.
 _LOGIN_WORDS = ("password authentication failed", "no password supplied", "does not exist")
-#: Errors without SQLSTATE: no connection, a lost connection, or no free one in the pool.
+#: Errors without SQLSTATE: a refused or lost connection, or no free connection in the pool.
 _NO_ANSWER = (
     sa.OperationalError,
     sa.InterfaceError,

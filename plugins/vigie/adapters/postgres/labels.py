@@ -70,7 +70,7 @@ class SqlLabels:
 
     def claim(self, model: str, run_id: str) -> int:
         with transaction(self._engine) as connection:
-            archives = take(connection, _archives(model), 0)  # Blocks archive() of this model.
+            archives = take(connection, _archives(model), 0)  # The lock blocks archive().
             row = {"model": model, "run_id": run_id, "archives_before": archives}
             claim = insert(claims).values(**row).on_conflict_do_nothing()
             if connection.execute(claim).rowcount == 1:
@@ -143,7 +143,7 @@ def _freeze(connection: Connection, model: str, run_id: str) -> None:
 
 
 def _use(connection: Connection, model: str, run_id: str, archive: int) -> None:
-    """Mark the rows of a claim as used, except rows that another run has used meanwhile."""
+    """Mark the rows of a claim as used, except those used by another run meanwhile."""
     mine = (claimed_rows.c.model == model, claimed_rows.c.run_id == run_id)
     fields = (claimed_rows.c.transaction_id, claimed_rows.c.model, literal(archive))
     rows = select(*fields).where(*mine)

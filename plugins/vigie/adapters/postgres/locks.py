@@ -1,4 +1,4 @@
-"""Advisory locks of PostgreSQL, one session per lock: a lock ends when its process dies."""
+"""Advisory locks of PostgreSQL, one session per lock; a lock ends with its session."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SqlLocks:
 
 
 def acquire(session: Connection, name: str, wait_s: float = 0.0) -> bool:
-    """Try to acquire a session lock until ``wait_s`` have passed; return whether it is held.
+    """Try to acquire a session lock for ``wait_s`` seconds; return whether this succeeded.
 
     The client polls, because a wait in the server would delay signals.
     """
@@ -52,12 +52,12 @@ def acquire(session: Connection, name: str, wait_s: float = 0.0) -> bool:
 
 
 def holder(session: Connection, name: str) -> str:
-    """Return the process id and host name of the process that holds a lock."""
+    """Return the process id and host of the lock's holder, or a general term if it is free."""
     key = lock_key(name)
     halves = {"high": (key >> 32) & 0xFFFFFFFF, "low": key & 0xFFFFFFFF}
     with translated():
         found = session.execute(_HOLDER, halves).scalars().first()
-    return found or "another process, which has released it meanwhile"
+    return found or "another process"
 
 
 def lock_key(name: str) -> int:

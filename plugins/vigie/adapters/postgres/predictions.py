@@ -91,7 +91,7 @@ class SqlPredictions:
 
 
 def labelled_rows(engine: Engine, query: Select[Any]) -> Iterator[LabelledPrediction]:
-    """Stream the rows of a query on :data:`COLUMNS`, ``actual`` and ``at``, oldest first."""
+    """Yield the rows of a query for :data:`COLUMNS`, ``actual`` and ``at``, oldest first."""
     ordered = query.order_by(predictions.c.created_at, predictions.c.log_offset)
     with connected(engine) as connection:
         for row in connection.execution_options(yield_per=PAGE).execute(ordered):
@@ -108,7 +108,7 @@ def _is(transaction_id: str) -> Any:
 
 
 def _labelled() -> Select[Any]:
-    """Join each prediction with its latest label, if any."""
+    """Return a query that joins each prediction with its latest label, which may be null."""
     latest = (
         select(labels.c.actual, labels.c.at)
         .where(labels.c.transaction_id == predictions.c.transaction_id)

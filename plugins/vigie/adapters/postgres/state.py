@@ -40,9 +40,10 @@ class SqlState:
 
 
 def take(connection: Connection, name: str, count: int = 1) -> int:
-    """Allocate ``count`` consecutive numbers of a counter and return the first; it starts at 0.
+    """Allocate ``count`` consecutive numbers of a counter, from 0 on; return the first of them.
 
-    The counter stays locked until the transaction ends. With ``count=0``, lock and read it only.
+    The counter stays locked until the transaction ends. ``count=0`` only locks the counter and
+    returns its next number.
     """
     row = insert(counters).values(name=name, next=count)
     taken = row.on_conflict_do_update(

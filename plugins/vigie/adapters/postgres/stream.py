@@ -55,7 +55,7 @@ class PgStream:
         return len(self.end_offsets(topic))
 
     def produce(self, topic: str, messages: Sequence[Message], partition: int = 0) -> int:
-        # Compress before the row lock is acquired.
+        # Compress before acquiring the row lock, so that the lock is held only briefly.
         batches = [(len(batch), pack(batch)) for batch in split(messages)]
         place = {"topic": topic, "partition": partition, "at": self._now()}
         mine = (_parts.topic == topic, _parts.partition == partition)
@@ -102,7 +102,7 @@ class PgStream:
         return {partition: int(lag) for partition, lag in rows}
 
     def trim(self, topic: str) -> int:
-        """Delete the batches that every group has committed; return the number of lines.
+        """Delete the batches that every group has committed; return the number of deleted lines.
 
         A topic that no group reads keeps all its lines.
         """

@@ -1,4 +1,4 @@
-"""Confusion matrix and metrics of a classifier, also if all labels are of one class."""
+"""Confusion matrix and metrics of a classifier, even if all labels are of one class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = ("target", "prediction", "probability")
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The rows with a usable label, as plain types, and their confusion matrix.
+    """The rows with a usable label, prediction and probability, and their confusion matrix.
 
     ``labels`` are the negative and the positive label; ``counts`` maps (label, prediction) to the
     number of rows.
@@ -31,7 +31,7 @@ class Classification:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, labels: tuple[str, str]) -> Classification:
-        """Count the rows whose label and prediction are labels of the model; leave out the others.
+        """Count the rows with known labels and a probability from 0 to 1; leave out other rows.
 
         Raises
         ------
@@ -54,7 +54,7 @@ class Classification:
         return len(self.rows)
 
     def metrics(self) -> dict[str, float | None]:
-        """Return the metrics of the confusion matrix; an undefined one is None."""
+        """Return the metrics of the confusion matrix; an undefined metric is None."""
         negative, positive = self.labels
         confusion = Confusion(
             hits=self.counts[positive, positive],
@@ -85,7 +85,8 @@ class Classification:
 def _notes(rows: pd.DataFrame, n_all: int, labels: tuple[str, str]) -> tuple[str, ...]:
     notes = []
     if n_unusable := n_all - len(rows):
-        notes.append(f"{n_unusable:,} of {n_all:,} rows have no usable label and are left out")
+        which = "have no usable label or prediction and are left out"
+        notes.append(f"{n_unusable:,} of {n_all:,} rows {which}")
     found = set(rows["target"])
     if len(found) == 1:
         absent = next(label for label in labels if label not in found)

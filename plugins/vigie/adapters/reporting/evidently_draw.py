@@ -30,7 +30,7 @@ _effects: ContextVar[Effects] = ContextVar("effects")
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Evidently's page and metrics; if Evidently raised an error, None and the ``refusal``."""
+    """Evidently's page and metrics; if Evidently raised an error, only its text (``refusal``)."""
 
     html: str | None = None
     metrics: list[dict[str, Any]] | None = None
@@ -39,14 +39,14 @@ class Drawing:
 
 
 def draw(frames: Frames, preset: Callable[[], Any]) -> Drawing:
-    """Run a preset; if Evidently refuses, run it again without the columns that cause it."""
+    """Run a preset; if Evidently raises an error, run it again without the columns at fault."""
     if not frames.names:
         return Drawing(refusal="no column has values in both tables")
     first = _attempt(frames, preset)
     if first.refusal is None or len(frames.names) == 1:
         return first
     blamed = {
-        name: f"Evidently refused it: {drawing.refusal}"
+        name: f"Evidently refused the column: {drawing.refusal}"
         for name in frames.names
         if (drawing := _attempt(frames.only(name), preset)).refusal is not None
     }
@@ -128,7 +128,7 @@ def drift_preset(drift_share: float, threshold: float) -> Any:
 
 @contextmanager
 def shown_verdicts(effects: Effects) -> Iterator[None]:
-    """Make the drift preset show these effects and verdicts by column name within the block."""
+    """During the block, make the drift preset show the given effect and verdict per column."""
     token = _effects.set(effects)
     try:
         yield

@@ -1,7 +1,8 @@
 """Prepare tables for Evidently: the same columns on both sides, plain types, bounded length.
 
-A single empty, infinite, missing or additional column makes Evidently refuse the whole report
-(evidently#1480). Such columns are left out, and the report names them.
+Evidently refuses a whole report if one column is empty, contains an infinity or exists on one side
+only (evidently#1480). Infinities are therefore replaced by missing values, and the other columns of
+this kind are left out. The report names them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ NUMBERS = frozenset({"float", "integer"})
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Current and reference rows with the same columns, and notes on what was changed."""
+    """Current and reference rows with the same columns.
+
+    ``left_out`` maps the names of omitted columns to reasons. ``notes`` state which tables were
+    sampled.
+    """
 
     current: pd.DataFrame
     reference: pd.DataFrame
@@ -58,7 +63,7 @@ Tables = dict[str, pd.DataFrame]
 
 
 def sampled(frames: Tables) -> tuple[Tables, tuple[str, ...]]:
-    """Replace each table longer than ``MAX_ROWS`` by a sample with a fixed seed; add notes."""
+    """Return a sample of at most ``MAX_ROWS`` rows of each table, and a note per sampled table."""
     notes = tuple(
         f"charts show a sample of {MAX_ROWS:,} of the {len(frame):,} {side} rows"
         for side, frame in frames.items()
@@ -105,7 +110,7 @@ def _pair(frames: Tables, name: str, is_number: bool) -> list[pd.Series] | str:
 
 
 def _cast(series: pd.Series, is_number: bool) -> pd.Series:
-    """Return float64 with NaN, or text with None; unreadable values become missing."""
+    """Convert a column to float64 if ``is_number``, else to text; an unusable number is NaN."""
     if not is_number:
         return series.astype(object).map(_text).astype(object)
     numbers = pd.to_numeric(series.astype(object), errors="coerce")
@@ -114,7 +119,7 @@ def _cast(series: pd.Series, is_number: bool) -> pd.Series:
 
 
 def _text(value: object) -> str | None:
-    """Return a category as text without angle brackets, which could end a script of the page."""
+    """Return a category as short text, without < and >, which could end a script of the page."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return None
     if isinstance(value, float | np.floating) and float(value).is_integer():
@@ -123,7 +128,7 @@ def _text(value: object) -> str | None:
 
 
 def summaries(frames: Frames) -> dict[str, dict[str, Any]]:
-    """Return the missing shares, means and number of distinct values of each column."""
+    """Return shares of missing values, means and the number of distinct values per column."""
     return {
         name: {
             "missing": float(frames.current[name].isna().mean()),
@@ -137,5 +142,5 @@ def summaries(frames: Frames) -> dict[str, dict[str, Any]]:
 
 
 def duplicates(frame: pd.DataFrame) -> int:
-    """Count the rows that repeat an earlier one."""
+    """Count the rows that repeat an earlier row."""
     return int(frame.duplicated().sum()) if len(frame.columns) else 0

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A titled table; ``is_wide`` if its last column holds sentences."""
+    """A titled table; ``is_wide`` states that its last column contains sentences."""
 
     title: str
     header: Sequence[str]
@@ -36,7 +36,7 @@ class Page:
     tables: Sequence[Table] = ()
 
     def html(self, evidently: str | None) -> str:
-        """Return the whole document; ``evidently`` is Evidently's page, or None without one."""
+        """Return the report: the summary, and Evidently's page below it unless it is None."""
         parts = None
         if evidently is not None and "<body>" in evidently:
             parts = evidently.split("<body>", 1)
@@ -55,7 +55,7 @@ def _environment() -> Environment:
 
 
 def shown(value: Any) -> str:
-    """Return the text of a cell.
+    """Return the text that a cell of a table shows for a value.
 
     Examples
     --------

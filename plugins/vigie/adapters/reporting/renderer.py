@@ -51,8 +51,8 @@ class Content:
 class EvidentlyRenderer:
     """Implement :class:`vigie.roles.ReportRenderer`.
 
-    Both files are written even if Evidently refuses a column or the whole table. They state what
-    was left out, and why.
+    The HTML and the JSON file are written even if Evidently refuses a column or the whole table.
+    Both files list the omitted columns with reasons.
     """
 
     def write(self, kind: str, data: ReportData, html: Path) -> Path:
@@ -70,7 +70,7 @@ class EvidentlyRenderer:
             "left_out": dict(content.page.left_out),
             "evidently": content.drawing.metrics,
         }
-        # The JSON file comes first, so that a page that exists always has its JSON file.
+        # The JSON file is written first, so that no page exists without a JSON file.
         write_atomic(html.with_suffix(".json"), dumps(body))
         return write_atomic(html, content.page.html(content.drawing.html))
 
@@ -82,7 +82,7 @@ def _require_rows(data: ReportData) -> None:
 
 
 def draw_quality(data: ReportData) -> Content:
-    """Show missing values, means and distributions of each column."""
+    """Return the quality report: missing values, means and distributions of each column."""
     frames = prepare(data.model, data.current, _reference(data))
     drawing = draw(frames, summary_preset)
     summary = summaries(frames)
@@ -93,13 +93,13 @@ def draw_quality(data: ReportData) -> Content:
         [(name, *(column[key] for key in keys)) for name, column in summary.items()],
     )
     repeated = duplicates(frames.current)
-    note = f"{repeated:,} of {len(frames.current):,} current rows repeat an earlier one"
+    note = f"{repeated:,} of {len(frames.current):,} current rows repeat an earlier row"
     page = _page("Data quality", data, frames, drawing, table, (note,) if repeated else ())
     return Content(page, drawing, {"columns": summary, "duplicated_rows": repeated})
 
 
 def draw_drift(data: ReportData) -> Content:
-    """Show the verdict on the table and on each column."""
+    """Return the drift report: the verdict on the table and on each column."""
     if data.drift is None:
         raise DataError("a drift report needs the verdict on each column")
     verdicts = data.drift.columns
@@ -124,7 +124,7 @@ def draw_drift(data: ReportData) -> Content:
 
 
 def draw_performance(data: ReportData) -> Content:
-    """Show the confusion matrix and the metrics of labelled predictions."""
+    """Return the performance report: confusion matrix and metrics of labelled predictions."""
     labels, reference = data.model.labels, data.reference
     current = Classification.of(data.current, labels)
     before = None if reference is None else Classification.of(reference, labels)

@@ -50,7 +50,7 @@ class MlflowRun:
         self.run_id = run_id
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log new parameters; MLflow does not allow changing those of a reopened run."""
+        """Log the parameters that the run lacks, because MLflow refuses to change a parameter."""
         with self._call():
             known = self._client.get_run(self.run_id).data.params
             new = [Param(k, str(v)[:MAX_PARAM]) for k, v in params.items() if k not in known]
@@ -71,7 +71,7 @@ class MlflowRun:
             self._client.log_artifact(self.run_id, str(path))
 
     def log_model(self, name: str, model: Any, example: Any) -> None:
-        """Log a model and replace the run's model of the same name, if a retry logs it again."""
+        """Log a model; replace a model of the same name that an earlier attempt logged."""
         with self._call(), tempfile.TemporaryDirectory() as folder:
             for old in logged_models(self._client, self._experiment_id, self.run_id):
                 if old.name == name:
@@ -99,8 +99,8 @@ def logged_models(client: MlflowClient, experiment_id: str, run_id: str) -> list
 def save_model(model: Any, folder: Path, example: Any, described: Model) -> None:
     """Write a model to ``folder`` with its signature, example and requirements.
 
-    The example of a fitted scikit-learn estimator is a DataFrame, that of a torch module a float32
-    array. ``described`` contains the ids of the tracked run and of the model.
+    The example is a DataFrame for a fitted scikit-learn estimator, and an array for a torch module.
+    ``described`` contains the ids of the tracked run and of the model.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow prints hints for interactive use.

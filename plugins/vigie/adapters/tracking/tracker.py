@@ -30,7 +30,7 @@ LOGIN_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
 )
-#: Defaults that limit a call to 90 s if the server accepts a connection and does not answer. The
+#: Values that limit a call to 90 s if the server accepts a connection and does not respond. The
 #: defaults of MLflow's client, 120 s and seven retries, would block a task for 16 minutes.
 TIMEOUTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "30", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 _environment_lock = threading.RLock()  # All threads share the environment.
@@ -40,8 +40,8 @@ class MlflowTracker:
     """Implement :class:`vigie.roles.Tracker` with MlflowClient, without MLflow's global state.
 
     ``login`` maps environment variables of the login to their values. MLflow, whose import takes
-    3 s, is imported only after the server accepted a connection, so that a rollback does not wait
-    for a server that is down.
+    3 s, is imported only after the server has accepted a connection. If the server is down, the
+    import therefore does not delay a rollback.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class MlflowTracker:
     def set_alias(self, model: str, alias: str, version: int) -> None:
         with self._connection():
             if (known := self._registered(model, version)) is None:
-                raise DataError(f"the registry has no {model} tagged {BUNDLE_TAG}={version}")
+                raise DataError(f"the registry has no {model} with the tag {BUNDLE_TAG}={version}")
             self._client.set_registered_model_alias(model, alias, known.version)
 
     def alias(self, model: str, alias: str) -> int | None:
@@ -133,7 +133,7 @@ class MlflowTracker:
             yield
 
     def _end(self, run_id: str, status: str) -> None:
-        # The client prints the address of the run.
+        # The client would print the address of the run to standard output.
         with self._connection(), redirect_stdout(io.StringIO()):
             self._client.set_terminated(run_id, status)
 

@@ -28,7 +28,7 @@ class Derivation(Protocol):
 
 
 def derivations() -> tuple[str, ...]:
-    """Return the names that a model file may give to ``derive``."""
+    """Return the sorted names of the derivations, which a model file may select."""
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__)))
 
 

@@ -1,6 +1,6 @@
 """The 14 derived features of the lung-cancer model.
 
-They reproduce the columns of the original ``training_dataset.parquet`` exactly.
+The values are exactly those of the columns in the original ``training_dataset.parquet``.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ SYMPTOMS = (
     "SWALLOWING_DIFFICULTY",
     "CHEST_PAIN",
 )
-_AGES = (50, 60, 70)  # groups 0 to 3: to 50, to 60, to 70, older
+_AGES = (50, 60, 70)  # highest ages of groups 0, 1 and 2; group 3 contains all higher ages
 
 
 def derive(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the derived columns; answers are 0 or 1, and GENDER is 1 for men.
+    """Return the derived columns of a table with the base features.
 
-    If an age or answer is missing, the columns that depend on it are NaN.
+    GENDER is 1 for men and 0 for women; all features except AGE are 0 or 1. If a value is missing,
+    the columns that depend on the value are NaN.
 
     Examples
     --------

@@ -15,7 +15,7 @@ _Check = TypeVar("_Check", bound=Callable[..., None])
 
 
 class Contract(list[Callable[..., None]]):
-    """The list of the checks of a role; used as a decorator, it adds a function to the list."""
+    """The list of the checks of a role; as a decorator, the list appends a function to itself."""
 
     def __call__(self, check: _Check) -> _Check:
         self.append(check)
@@ -23,7 +23,7 @@ class Contract(list[Callable[..., None]]):
 
 
 def together(actions: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run actions concurrently, one thread each; return the result or exception of each."""
+    """Run actions concurrently, each in a thread; return their results or exceptions."""
     start = Barrier(len(actions))
 
     def run(action: Callable[[], Any]) -> Any:
@@ -43,4 +43,4 @@ def raised(kind: type[Exception], action: Callable[[], object]) -> Exception:
         action()
     except kind as exc:
         return exc
-    raise AssertionError(f"expected {kind.__name__}, nothing was raised")
+    raise AssertionError(f"expected {kind.__name__}, but nothing was raised")

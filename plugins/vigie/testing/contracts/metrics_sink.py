@@ -19,7 +19,7 @@ CHECKS = Contract()
 SPECIAL = 'é "quoted"\nline \\ a/b=c&d?e#f %41'
 
 Labels = tuple[tuple[str, str], ...]
-Series = tuple[str, Labels, float]  # name, sorted labels without empty ones, value
+Series = tuple[str, Labels, float]  # name, sorted labels that are not empty, value
 
 
 def series_of(exposition: str) -> list[Series]:

@@ -96,7 +96,7 @@ def a_repeated_replay_writes_no_second_document(services: FakeServices, index: L
     dead_lettered(services, index).is_repaired = True
     letters = list(index.scan(DEAD_LETTERS.name))
     replay(services)
-    index.create(DEAD_LETTERS.name, letters)  # as after a crash before the deletion
+    index.create(DEAD_LETTERS.name, letters)  # as after a crash before their deletion
     assert counts(replay(services)) == (4, 4, 3, 1)
     assert index.count(INDEX) == 4
 

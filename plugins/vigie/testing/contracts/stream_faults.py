@@ -31,7 +31,7 @@ def after_a_crash_before_the_commit_the_uncommitted_lines_are_read_again(
                 created += outcome.created
                 already_there += outcome.already_there
                 if crashes and records[0].offset > start:
-                    break  # the second batch is indexed, not committed
+                    break  # The second batch is indexed but not committed.
                 consumer.commit({0: Position(records[-1].offset + 1)})
     assert (created, already_there) == (50, 20)
     assert subject.index.count("anomalies") == 50

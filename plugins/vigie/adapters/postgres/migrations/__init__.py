@@ -1,1 +1,1 @@
-"""Alembic's environment; its versions are never changed once released."""
+"""The migrations, which are never changed after their release."""

@@ -173,7 +173,7 @@ def _stream() -> None:
         *_not_null(sa.BigInteger(), "first", "next"),
         sa.PrimaryKeyConstraint("topic", "partition"),
     )
-    # The writer compresses batches, so PostgreSQL need not.
+    # PostgreSQL does not compress the payload, because the writer compresses batches.
     op.execute("ALTER TABLE stream_batches ALTER COLUMN payload SET STORAGE EXTERNAL")
 
 
