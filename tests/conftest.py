@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.register_assert_rewrite("vigie.testing.contracts")  # before the first import of the package
+pytest.register_assert_rewrite("vigie.testing.contracts")  # works only before the import
 pytest_plugins = ["support.real_servers", "support.served"]
 
 ROOT = Path(__file__).resolve().parents[1]

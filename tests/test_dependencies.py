@@ -44,7 +44,7 @@ def project_dependencies() -> list[str]:
 
 
 @pytest.mark.parametrize("source", ["pyproject.toml", "requirements.in"])
-def test_what_the_code_imports_is_declared(source: str) -> None:
+def test_every_imported_package_is_declared(source: str) -> None:
     lines = (
         project_dependencies()
         if source == "pyproject.toml"

@@ -35,7 +35,7 @@ def test_a_figure_is_within_its_limit(figure: Any) -> None:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """Return an empty package to write modules into."""
+    """Return the folder of an empty package, in which tests write modules."""
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "__init__.py").touch()
     return tmp_path / "toy"

@@ -25,7 +25,7 @@ class VigieError(Exception):
 
 
 class PermanentError(VigieError):
-    """A retry would fail again until the input, the code or the settings are corrected."""
+    """A retry fails until the input, the code or the settings are corrected."""
 
 
 class SettingsError(PermanentError):
@@ -71,7 +71,7 @@ class DiskFullError(TransientError):
 
 
 class UndeliveredError(TransientError):
-    """It is unknown whether the messages from index ``first`` of a call on were written."""
+    """It is unknown whether a call wrote its messages at index ``first`` and above."""
 
     def __init__(self, message: str, *, first: int) -> None:
         super().__init__(message)

@@ -1,6 +1,7 @@
 """Crash points: named places in the code at which a test kills the process.
 
-Tests show in this way that a retry after a crash loses nothing. SIGKILL prevents every clean-up.
+Tests use crash points to show that a retry after a crash loses no data. The signal is SIGKILL,
+because it prevents any clean-up.
 """
 
 from __future__ import annotations

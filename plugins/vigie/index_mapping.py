@@ -57,7 +57,7 @@ def _is_float(value: Any) -> bool:
     return (
         not isinstance(value, bool)
         and isinstance(value, int | float | str)
-        and abs(float(value)) <= 3.4028235677973366e38  # largest value of a 32-bit float, rounded
+        and abs(float(value)) <= 3.4028235677973366e38  # limit of a 32-bit float
     )
 
 

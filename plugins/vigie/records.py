@@ -63,7 +63,7 @@ class LoggedPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The true outcome of a prediction; ``seq`` starts at 1 and increases with corrections."""
+    """The true outcome of a prediction; ``seq`` is 1, and one more for each correction."""
 
     transaction_id: str
     actual: str
@@ -132,7 +132,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
-    """An index of documents: its name and the type of each field (dynamic mapping is strict).
+    """An index of documents with a strict mapping: its name, and the type of each field.
 
     The types are Elasticsearch types: date, keyword, text, integer, long, float, boolean or
     flattened.

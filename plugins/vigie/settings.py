@@ -73,7 +73,7 @@ class GradioSettings(_Group):
 
 
 class StreamSettings(_Group):
-    """Options of Kafka and scoring; without servers, the embedded stream is used."""
+    """Options of Kafka and scoring; without ``bootstrap_servers``, the embedded stream is used."""
 
     bootstrap_servers: str | None = Field(default=None, alias="KAFKA_BOOTSTRAP_SERVERS")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -225,7 +225,7 @@ class FolderSettings(_Group):
 
 
 def project_root() -> Path:
-    """Return ``VIGIE_HOME`` if it is set, else the checkout that contains this package."""
+    """Return ``VIGIE_HOME`` if it is set, else the root of the checkout with this package."""
     home = os.environ.get("VIGIE_HOME")
     return Path(home) if home else Path(__file__).resolve().parents[2]
 

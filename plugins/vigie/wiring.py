@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vigie.models.thresholds import Threshold
 
-#: Maximum wait of a read from Kafka: a follower must stop soon after a signal, even in an outage.
+#: Maximum wait of a read from Kafka, because a follower must stop soon after a signal.
 _STREAM_WAIT_S = 2.0
 
 

@@ -17,7 +17,7 @@ def implementation(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def engine(implementation: str, request: pytest.FixtureRequest) -> Iterator[object]:
-    """Return an engine on a fresh database; None for the fakes."""
+    """Return an engine for a new database, or None for the fakes."""
     if implementation == "memory":
         yield None
         return

@@ -74,7 +74,7 @@ def test_fitting_restores_random_state_and_threads(name: str) -> None:
     import torch
 
     torch.manual_seed(5)
-    np.random.seed(5)  # the test is about the global state
+    np.random.seed(5)  # The test checks the global state.
     expected = torch.rand(1), np.random.random()
     torch.manual_seed(5)
     np.random.seed(5)

@@ -44,7 +44,7 @@ def renderer(request: pytest.FixtureRequest) -> ReportRenderer:
 
 @pytest.fixture
 def write(renderer: ReportRenderer) -> Write:
-    """Write a report of a kind over a number of current rows."""
+    """Return a function that writes a report of a kind with a number of current rows."""
 
     def call(kind: str, n_rows: int, html: Path) -> Path:
         ages = pd.DataFrame({"age": np.arange(n_rows)})

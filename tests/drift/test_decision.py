@@ -129,7 +129,7 @@ def test_too_few_usable_values_with_the_same_missing_share_is_unknown() -> None:
     reference = [*np.arange(100.0), *[np.nan] * 300]
     column = column_verdict(reference, [*np.arange(20.0), *[np.nan] * 60])
     assert column.is_drifted is None
-    assert "20 usable values, at least 50 are needed" in column.reason
+    assert "20 usable values; at least 50 are needed" in column.reason
 
 
 def test_infinities_count_as_missing() -> None:
@@ -223,7 +223,7 @@ def test_unchanged_columns_seldom_give_an_alarm(correlated: bool) -> None:
         verdict = verdict_of(*frames)
         n_alarms += verdict.is_drifted is True
         n_columns += verdict.n_drifted_features > 0
-    assert n_alarms <= 2  # Nearly always 0: ten of 30 columns must be false positives.
+    assert n_alarms <= 2  # Nearly always 0: an alarm needs ten false positives.
     assert n_columns <= 7  # Expected: at most 1 % of 200 windows. 7 is 3.5 deviations above it.
 
 

@@ -1,4 +1,4 @@
-"""Reference profiles: small, plain JSON, and exact enough for a verdict."""
+"""Size, JSON types and accuracy of reference profiles."""
 
 from __future__ import annotations
 

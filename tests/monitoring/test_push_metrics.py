@@ -46,7 +46,7 @@ def test_a_failed_run_keeps_the_time_of_the_last_success(services: FakeServices)
     assert _names(services)[catalogue.JOB_TASKS_FAILED] == 2
 
 
-def test_a_series_that_two_tasks_result_is_pushed_once(services: FakeServices) -> None:
+def test_a_series_of_two_tasks_is_pushed_once(services: FakeServices) -> None:
     push_metrics(services, dag_id="d", results=[_result(1), _result(2)], failed_tasks=0)
     assert _names(services, "'model', 'a'") == {catalogue.JOB_LAST_RUN: 2}
 
@@ -102,7 +102,7 @@ def test_a_rejected_group_does_not_stop_the_others(services: FakeServices) -> No
     assert _models(services) == {"b"}
 
 
-def test_later_runs_result_the_number_of_failed_pushes(services: FakeServices) -> None:
+def test_later_runs_push_the_number_of_failed_pushes(services: FakeServices) -> None:
     services.metrics = FailingMetrics(TransientError("down"))
     _push(services, "a")
     _push(services, "a")

@@ -34,7 +34,7 @@ def compare(name: str, body: Mapping[str, Any], series: pd.Series, min_rows: int
             name=name,
             kind=body["kind"],
             n_current=len(series),
-            reason=f"{few} rows, at least {min_rows} are needed",
+            reason=f"{few} rows are too few; at least {min_rows} are needed",
         )
     if body["kind"] == "numeric":
         return _numeric(name, body, usable_numbers(series), len(series), min_rows)
@@ -100,7 +100,7 @@ def _only_missing(
     shares = np.array([body["n_missing"], body["n"]]), np.array([n_missing, n])
     usable = min(n, body["n"])
     notes = (
-        f"{usable} usable values, at least {min_rows} are needed" if usable else "",
+        f"{usable} usable values; at least {min_rows} are needed" if usable else "",
         _missing_note(body, n_missing, n + n_missing),
     )
     return ColumnVerdict(

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnVerdict:
-    """The verdict on a column, explained by ``reason``; an unknown ``is_drifted`` is None.
+    """The verdict on a column, with its reason; ``is_drifted`` is None for an unknown verdict.
 
     ``statistic`` and ``p_value`` are the results of ``test`` (``ks``: D; ``chi2``: Pearson's
     statistic). ``effect`` is the size of the change: the larger of ``psi`` and ``shift``. The

@@ -24,7 +24,7 @@ class ModelState:
 
     name: str
     state: State
-    detail: str  # the reference table, where to put it, or the mistakes in the model file
+    detail: str  # reference table, instruction to provide it, or mistakes
     model: ModelFile | None = None
 
 

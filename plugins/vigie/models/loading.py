@@ -76,7 +76,7 @@ def load_model_file(path: Path) -> ModelFile:
 def model_of(values: Mapping[str, Any], path: Path) -> ModelFile:
     """Validate the content of the model file at ``path``; return the model.
 
-    The content must name the model like the file.
+    The name of the model must be the name of the file without ``.toml``.
 
     Raises
     ------

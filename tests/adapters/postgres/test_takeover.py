@@ -1,7 +1,8 @@
-"""A platform of the first schema: today's code reads its rows and bundles and continues its work.
+"""The current code reads the rows and bundles of an older platform and continues its jobs.
 
-``takeover/`` holds the ``pg_dump`` and the artifacts of a platform that retrained, rolled back,
-collected, ingested, scored and grouped. It is frozen: do not regenerate it with newer code.
+``takeover/`` contains the ``pg_dump`` and the artifacts of a platform with the first schema that
+retrained, rolled back, collected, ingested, scored and grouped. Do not regenerate these files with
+newer code.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class LoginServer(ThreadingHTTPServer):
 
 @pytest.fixture
 def server() -> Iterator[LoginServer]:
-    """Answer like MLflow and record the ``Authorization`` header; deny requests without one."""
+    """Respond like MLflow and record the ``Authorization`` header; deny requests without one."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

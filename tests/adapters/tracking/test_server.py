@@ -227,7 +227,7 @@ def test_a_refused_login_is_a_settings_error(
 def test_a_refused_artifact_is_a_settings_error(
     guarded_url: str, in_a_task: MlflowTracker, tmp_path: Path
 ) -> None:
-    """If the password changes during a run, MLflow's client raises another error."""
+    """If the password changes during a run, the client raises an error of ``requests``."""
     (tmp_path / "note.txt").write_text("x")
     with in_a_task.run("e", "n") as run:
         in_a_task._login = _login("changed")

@@ -20,7 +20,7 @@ from vigie.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-#: Five seconds are enough, because a server accepts a login within milliseconds under load.
+#: Five seconds are enough: even under load, a server accepts a login within milliseconds.
 _CONNECT_TIMEOUT_S = 5
 #: Both ends detect a lost host after about 25 s.
 _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}

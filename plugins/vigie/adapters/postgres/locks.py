@@ -52,7 +52,7 @@ def acquire(session: Connection, name: str, wait_s: float = 0.0) -> bool:
 
 
 def holder(session: Connection, name: str) -> str:
-    """Return the process id and host of the lock's holder, or a general term if it is free."""
+    """Return the process id and host of a lock's holder; ``another process`` if it is unknown."""
     key = lock_key(name)
     halves = {"high": (key >> 32) & 0xFFFFFFFF, "low": key & 0xFFFFFFFF}
     with translated():

@@ -108,7 +108,7 @@ def _is(transaction_id: str) -> Any:
 
 
 def _labelled() -> Select[Any]:
-    """Return a query that joins each prediction with its latest label, which may be null."""
+    """Return a query for predictions and the latest label of each (null without a label)."""
     latest = (
         select(labels.c.actual, labels.c.at)
         .where(labels.c.transaction_id == predictions.c.transaction_id)

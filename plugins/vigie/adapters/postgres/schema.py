@@ -1,4 +1,4 @@
-"""Tables of the database. Each change needs a migration; a test compares both schemas."""
+"""Tables of the database. Each change needs a migration; a test compares tables and migrations."""
 
 from __future__ import annotations
 

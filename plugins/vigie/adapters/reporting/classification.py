@@ -31,7 +31,7 @@ class Classification:
 
     @classmethod
     def of(cls, frame: pd.DataFrame, labels: tuple[str, str]) -> Classification:
-        """Count the rows with known labels and a probability from 0 to 1; leave out other rows.
+        """Count the rows with a usable label, prediction and probability; leave out other rows.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Translate errors of MLflow, and probe its server before a call."""
+"""Translate errors of MLflow, and probe the MLflow server before a call."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class MlflowTracker:
 
             try:
                 found = self._client.get_model_version_by_alias(model, alias)
-            except MlflowException as exc:  # INVALID_PARAMETER_VALUE: no such alias
+            except MlflowException as exc:  # An unknown alias is an INVALID_PARAMETER_VALUE.
                 if exc.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                     return None
                 raise
@@ -144,7 +144,7 @@ class MlflowTracker:
         if found is None:
             try:
                 return str(self._client.create_experiment(name))
-            except MlflowException:  # Another task may have created it meanwhile.
+            except MlflowException:  # Another task may have created the experiment meanwhile.
                 found = self._client.get_experiment_by_name(name)
                 if found is None:
                     raise
@@ -193,9 +193,10 @@ def client_environment(uri: str, login: Mapping[str, str]) -> Iterator[None]:
     """Set the address, the login and :data:`TIMEOUTS` in the environment during the block.
 
     MLflow's client reads the login only from the environment (``mlflow/utils/credentials.py``).
-    Without a login, its variables are unset, because their values may belong to another server. The
-    address is set too, so that no thread of MLflow sends the login to another server. The previous
-    values are restored after the block, because vigie's settings come from the same variables.
+    If ``login`` is empty, the variables of the login are unset, because their values may belong to
+    another server. The address is set too, so that no thread of MLflow sends the login to another
+    server. The previous values are restored after the block, because vigie's settings come from the
+    same variables.
     """
     with _environment_lock:
         before = {name: os.environ.pop(name) for name in LOGIN_VARIABLES if name in os.environ}

@@ -33,7 +33,7 @@ def derivations() -> tuple[str, ...]:
 
 
 def derivation(name: str) -> Derivation:
-    """Return a derivation by name. Raises DataError if there is none."""
+    """Return a derivation by name. Raises DataError if there is no such derivation."""
     if name not in derivations():
         raise DataError(f"no derivation is named {name!r}; available: {', '.join(derivations())}")
     return cast(Derivation, import_module(f"vigie.models.features.{name}"))

@@ -110,7 +110,7 @@ def lines_deleted_before_they_were_read_are_an_error(subject: StreamSubject) -> 
     with stream.consumer(GROUP, TOPIC) as consumer:
         consumer.commit({0: Position(10)})
         subject.trim(TOPIC)
-        consumer.commit({0: Position(2)})  # as a reset of the offset
+        consumer.commit({0: Position(2)})  # like a reset of the offset
     with stream.consumer(GROUP, TOPIC) as consumer:
         raised(DataError, lambda: consumer.poll(5))
     stream.produce(TOPIC, lines(5))
@@ -124,7 +124,7 @@ def a_group_can_be_moved_past_lost_lines(subject: StreamSubject) -> None:
     with stream.consumer(GROUP, TOPIC) as consumer:
         consumer.commit({0: Position(10)})
         subject.trim(TOPIC)
-        consumer.commit({0: Position(2, "state")})  # as a reset of the offset
+        consumer.commit({0: Position(2, "state")})  # like a reset of the offset
     stream.produce(TOPIC, lines(5))
     assert (stream.first_offsets(TOPIC), stream.end_offsets(TOPIC)) == ({0: 10}, {0: 15})
     with stream.consumer(GROUP, TOPIC) as consumer:
