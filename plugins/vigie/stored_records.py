@@ -65,10 +65,10 @@ def check_metadata(metadata: str) -> None:
     """
     if clean(metadata) != metadata:
         raise DataError(
-            "the consumer's state contains NUL or lone surrogates; pack it as plain text"
+            "the consumer's state contains NUL or lone surrogates; encode it as plain text"
         )
     if (size := len(metadata.encode())) > MAX_METADATA_BYTES:
         raise DataError(
             f"the consumer's state has {size} bytes; the limit is {MAX_METADATA_BYTES} bytes; "
-            "keep the rest in the state store"
+            "store larger values in the state store"
         )

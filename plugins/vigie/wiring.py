@@ -59,7 +59,7 @@ class LazyServices:
 
         url = self.settings.database.url
         if url is None:
-            raise TransientError("no database yet: run `vigie up`, or set VIGIE_DATABASE_URL")
+            raise TransientError("there is no database; run `vigie up`, or set VIGIE_DATABASE_URL")
         engine = open_engine(url.get_secret_value())
         self.stack.callback(engine.dispose)
         return engine
@@ -162,7 +162,9 @@ class LazyServices:
 
             return NullTracker()
         if mlflow.tracking_uri is None:
-            raise TransientError("no MLflow server yet: run `vigie up`, or set MLFLOW_TRACKING_URI")
+            raise TransientError(
+                "no MLflow server is set; run `vigie up`, or set MLFLOW_TRACKING_URI"
+            )
         from vigie.adapters.tracking.tracker import MlflowTracker
 
         return MlflowTracker(mlflow.tracking_uri, mlflow.login())
@@ -183,7 +185,7 @@ class LazyServices:
 
         gradio = self.settings.gradio
         if gradio.url is None:
-            raise TransientError("no served model yet: run `vigie up`, or set GRADIO_URL")
+            raise TransientError("no Gradio app is set; run `vigie up`, or set GRADIO_URL")
         token = gradio.hf_token.get_secret_value() if gradio.hf_token else None
         return GradioSource(gradio.url, token=token)
 
@@ -238,7 +240,7 @@ def describe_kafka(settings: StreamSettings) -> str:
 
 
 def tracking_refused(url: str, words: str) -> SettingsError:
-    """Return the error for a login that an MLflow server rejected with the text ``words``."""
+    """Return the error for an MLflow server that denied access with the message ``words``."""
     from vigie.adapters.tracking.errors import refused
 
     return refused(url, words)

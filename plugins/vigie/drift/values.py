@@ -38,7 +38,7 @@ def usable_numbers(series: pd.Series) -> Floats:
     if not (pd.api.types.is_numeric_dtype(series.dtype) and isinstance(series.dtype, np.dtype)):
         series = pd.to_numeric(series.astype(object), errors="coerce")
     if series.dtype.kind == "c":
-        raise DataError(f"column {series.name!r} holds complex numbers")
+        raise DataError(f"column {series.name!r} contains complex numbers")
     values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.sort(values[np.abs(values) <= LARGEST])
 

@@ -121,7 +121,7 @@ def _check_ranges(model: ModelFile, frame: pd.DataFrame) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet table. Raises DataError if it is absent or unreadable."""
+    """Read a CSV or Parquet table. Raises DataError if the file is absent or unreadable."""
     import pandas as pd
     import pyarrow as pa
 

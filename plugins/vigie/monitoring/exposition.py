@@ -52,5 +52,7 @@ class _MergedFamilies:
             if known is family:
                 continue
             if known.type != family.type:
-                raise ValueError(f"{source}: {family.name} is a {family.type}, not a {known.type}")
+                raise ValueError(
+                    f"{source}: {family.name} has the type {family.type}, not {known.type}"
+                )
             known.samples.extend(family.samples)

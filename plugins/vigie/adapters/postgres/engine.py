@@ -55,7 +55,7 @@ def _postgres_url(url: str | URL) -> URL:
         raise SettingsError("VIGIE_DATABASE_URL is not an SQLAlchemy URL") from exc
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise SettingsError(
-            f"VIGIE_DATABASE_URL names {parsed.get_backend_name()!r}; vigie needs PostgreSQL "
+            f"VIGIE_DATABASE_URL is for {parsed.get_backend_name()!r}; vigie needs PostgreSQL "
             "(postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE)"
         )
     return parsed.set(drivername="postgresql+psycopg2")

@@ -101,7 +101,7 @@ def draw_quality(data: ReportData) -> Content:
 def draw_drift(data: ReportData) -> Content:
     """Return the drift report: the verdict on the table and on each column."""
     if data.drift is None:
-        raise DataError("a drift report needs the verdict on each column")
+        raise DataError("a drift report needs a drift verdict")
     verdicts = data.drift.columns
     reasons = {c.name: c.reason for c in verdicts if c.is_drifted is None}
     known = {c.name: c for c in verdicts if c.is_drifted is not None}

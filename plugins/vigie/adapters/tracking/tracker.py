@@ -175,7 +175,7 @@ class MlflowTracker:
         experiment_id = self._client.get_run(run_id).info.experiment_id
         found = logged_models(self._client, experiment_id, run_id)
         if not found:
-            raise DataError(f"MLflow run {run_id} has no model to register")
+            raise DataError(f"the tracked run {run_id} has no model to register")
         return found[0]
 
     def _ensure_registered_model(self, model: str) -> None:
