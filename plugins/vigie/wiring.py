@@ -59,7 +59,7 @@ class LazyServices:
 
         url = self.settings.database.url
         if url is None:
-            raise TransientError("there is no database; run `vigie up`, or set VIGIE_DATABASE_URL")
+            raise TransientError("no database is set; run `vigie up`, or set VIGIE_DATABASE_URL")
         engine = open_engine(url.get_secret_value())
         self.stack.callback(engine.dispose)
         return engine
