@@ -49,7 +49,7 @@ format: install ## Format the code
 lock: install ## Resolve requirements*.in into requirements.lock (without torch and its CUDA packages)
 	@sh scripts/lock.sh
 
-bench: install ## Run every benchmark; each prints its ratio to the target
+bench: install ## Run every benchmark; each prints its measured value and its target
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
 docs: install ## Write docs/commands.md and the module list of docs/architecture.md
@@ -80,7 +80,7 @@ clean: down ## Stop the local platform and delete data/local
 secrets: ## Add missing secrets of the Compose stack to .env (mode 600)
 	@python3 -I scripts/make_secrets.py
 
-pin-images: ## Write docker-compose.images.yml with the digest of every image (needs Docker and the network)
+pin-images: ## Write docker-compose.images.yml with the digest of every image (needs Docker and network access)
 	@python3 -I scripts/pin_images.py
 
 dashboards: install ## Generate grafana/dashboards from the catalogue of metrics
@@ -95,13 +95,13 @@ pipeline-once: install ## Collect, filter and index the API's logs once
 pipeline-continuous: install ## Collect the API's logs repeatedly until Ctrl-C
 	@$(VIGIE) logs run
 
-pipeline-test-indexes: install ## Check that the indices have the right mappings
+pipeline-test-indexes: install ## Create missing indices and check the mapping of each index
 	@$(VIGIE) logs check-indices
 
 pipeline-clear-indexes: install ## Delete the three log indices (make pipeline-clear-indexes YES=--yes)
 	@$(VIGIE) logs clear $(YES)
 
-pipeline-deduplicate: install ## Remove documents with the same transaction_id (normally there are none)
+pipeline-deduplicate: install ## Delete older documents with the same transaction_id (normally there are none)
 	@$(VIGIE) logs deduplicate
 
 pipeline-export-parquet: install ## Export ml-api-message to Parquet (MODEL=name)
@@ -110,7 +110,7 @@ pipeline-export-parquet: install ## Export ml-api-message to Parquet (MODEL=name
 pipeline-analyze-drift: install ## Compare the training table with production data (MODEL=name)
 	@$(VIGIE) drift analyze $(if $(MODEL),--model $(MODEL))
 
-pipeline-elasticsearch-up: ## Start Elasticsearch and Kibana with Compose; without Docker, a local Elasticsearch node
+pipeline-elasticsearch-up: ## Start Elasticsearch and Kibana with Compose; without Docker, start a local Elasticsearch node
 	@sh scripts/elasticsearch.sh up
 
 pipeline-elasticsearch-down: ## Stop Elasticsearch and Kibana
