@@ -54,6 +54,6 @@ def _platform_environment(path: Path) -> dict[str, str]:
         table = tomllib.loads(path.read_text(encoding="utf-8")).get("environment", {})
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, OSError) as exc:
-        raise SettingsError(f"{path} cannot be read ({exc}); run: vigie init") from exc
+    except (ValueError, OSError) as exc:  # invalid TOML and invalid UTF-8 are a ValueError
+        raise SettingsError(f"{path} cannot be read ({exc}); restore it from a backup") from exc
     return {str(key): str(value) for key, value in table.items()}

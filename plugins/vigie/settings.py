@@ -159,7 +159,8 @@ class MlflowSettings(_Group):
             )
         if user and token:
             raise SettingsError(
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN are both set; unset one of them"
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN are both set; unset the token, "
+                "or the user name and the password"
             )
         if user and password:
             return {

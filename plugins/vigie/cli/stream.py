@@ -52,7 +52,7 @@ Threshold = Annotated[
 Update = Annotated[
     str, typer.Option(help="Scores that update the threshold: all, winsorised, skip-anomalies.")
 ]
-MaxLines = Annotated[int, typer.Option(min=1, help="Maximum number of lines.")]
+MaxLines = Annotated[int, typer.Option(min=1, help="Maximum number of lines to score.")]
 AllowGap = Annotated[
     bool,
     typer.Option("--allow-gap", help="Skip lines that retention deleted before they were read."),

@@ -1,4 +1,4 @@
-"""Check the API and the log indices before collection starts."""
+"""Check the API and the log indices, and create missing indices."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def _has_message(entry: ApiLogEntry) -> bool:
     label: Any = entry.result.get("prediction")
     probability: Any = entry.result.get("probability")
     if not isinstance(label, str) or not label:
-        raise DataError(f"Result: expected a label under 'prediction', found {label!r}")
+        raise DataError(f"Result: expected a non-empty text under 'prediction', found {label!r}")
     if type(probability) not in (int, float) or not 0 <= probability <= 1:
         raise DataError(f"Result: expected a 'probability' from 0 to 1, found {probability!r}")
     return True

@@ -92,7 +92,7 @@ def export_dataset(
 
 
 def _metadata(services: Services, model: ModelFile) -> dict[str, str]:
-    """Return the metadata to write to the file; equal metadata implies an equal table."""
+    """Return the metadata to write; with ``only_if_new``, a file that has them is kept."""
     return {
         "label_source": LABEL_SOURCE,
         "model": model.name,

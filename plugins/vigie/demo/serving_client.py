@@ -1,4 +1,4 @@
-"""A client of the prediction service over one HTTP connection."""
+"""HTTP client of the prediction service."""
 
 from __future__ import annotations
 

@@ -140,8 +140,9 @@ def probe_postgres(platform: Platform) -> None:
     problem = platform.postgres.login_error()
     if "password authentication failed" in problem:
         raise SettingsError(
-            f"{platform.folder / 'postgres'} has another password than {platform.file}; "
-            "restore the file, or remove the folder to start with empty databases"
+            f"the password in {platform.file} is wrong for the databases in "
+            f"{platform.folder / 'postgres'}; restore the file, or remove the folder to start "
+            "with empty databases"
         )
     if problem:
         raise TransientError(f"PostgreSQL: {problem}")

@@ -112,7 +112,7 @@ class _PushedGroups:
     def save(
         self, state: StateStore, *, pushed: Collection[str], retired: Collection[str], failures: int
     ) -> None:
-        """Store the current groups; do nothing if :meth:`load` failed to read the stored groups."""
+        """Store the models that have groups and the failures; nothing if :meth:`load` failed."""
         if self.failures is None:
             return
         models = sorted((self.models | {*pushed}) - {*retired})

@@ -76,7 +76,7 @@ def open_for_task(context: Context) -> Iterator[tuple[Services, Settings]]:
 
 
 def run_key(context: Context) -> str:
-    """Return the run id, with each character replaced that is not allowed in a file name.
+    """Return the run id; characters that are not allowed in a file name are replaced.
 
     The key is the same for all tasks of a run and all their tries.
     """

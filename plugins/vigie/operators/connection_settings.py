@@ -165,9 +165,10 @@ def _login(conn: ConnectionFields) -> str:
 
 
 def _address(conn_id: str, conn: ConnectionFields) -> tuple[str, str, str, str]:
-    """Return scheme, host, port and path; parts that are not set are empty.
+    """Return scheme, host, port and path; each except the host may be empty.
 
-    The host may be a URL. A host without a scheme gets the Connection's schema or type as scheme.
+    The host may be a URL. The scheme is the first of the URL's scheme, the Connection's schema and
+    its type that is ``http`` or ``https``.
     """
     host = (conn.host or "").strip()
     if not host:

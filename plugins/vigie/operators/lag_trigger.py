@@ -58,7 +58,7 @@ class LagTrigger(BaseTrigger):
         return "vigie.operators.lag_trigger.LagTrigger", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: ``ready`` with the workers' partitions, ``timeout`` or ``error``."""
+        """Yield one event: ``ready`` (with each worker's partitions), ``timeout`` or ``error``."""
         deadline = time.monotonic() + self.max_wait_s
         pause = self.poll_interval_s
         overrides: Mapping[str, str] | None = None

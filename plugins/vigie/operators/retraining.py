@@ -1,4 +1,4 @@
-"""Operators of ``ml_retrain_pipeline``; each task handles one model."""
+"""Operators of ``ml_retrain_pipeline``; a task handles one model, except the notification."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def candidates_of(folder: Path, model: str) -> list[str]:
 
 
 class CheckTriggersOperator(ModelOperator):
-    """Evaluate the triggers; skip the model if it must not be trained."""
+    """Evaluate the triggers; skip the task if no training is due."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.retraining.evaluate_triggers import evaluate_triggers

@@ -42,7 +42,8 @@ def manifest_of(
 def read_manifest(folder: Path, model: str, version: int) -> tuple[bytes, dict[str, Any]]:
     """Return the manifest as raw bytes and as a parsed object.
 
-    Raises DataError if the manifest is missing or altered, or belongs to another version.
+    Raises DataError if the manifest is missing, altered, of an unsupported format or of another
+    version.
     """
     path = folder / MANIFEST
     raw = _read(path)

@@ -115,8 +115,12 @@ class KafkaStream:
     ) -> Iterator[KafkaConsumer]:
         known = range(self.partitions(topic))
         wanted = sorted(known if partitions is None else partitions)
+        if not known:
+            raise DataError(f"topic {topic!r} does not exist; run `vigie stream topic`")
         if not wanted or not set(known) >= set(wanted):
-            raise DataError(f"topic {topic!r} has the partitions {list(known)}, not {wanted}")
+            raise DataError(
+                f"topic {topic!r} has only the partitions {list(known)}; requested: {wanted}"
+            )
         with ExitStack() as leases:
             if self._locks is not None:
                 for partition in wanted:

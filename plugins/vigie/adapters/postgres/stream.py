@@ -123,8 +123,12 @@ class PgStream:
     ) -> Iterator[PgConsumer]:
         known = self.end_offsets(topic)
         wanted = sorted(known if partitions is None else partitions)
+        if not known:
+            raise DataError(f"topic {topic!r} does not exist; run `vigie stream topic`")
         if not wanted or not known.keys() >= set(wanted):
-            raise DataError(f"topic {topic!r} has the partitions {sorted(known)}, not {wanted}")
+            raise DataError(
+                f"topic {topic!r} has only the partitions {sorted(known)}; requested: {wanted}"
+            )
         with own_session(self._engine) as session:
             for partition in wanted:
                 lease = f"stream:{group}:{topic}:{partition}"

@@ -46,7 +46,7 @@ def evaluation_path(paths: ProjectPaths, run_id: str) -> Path:
 
 
 def run_key(run_id: str, detector: str) -> str:
-    """Return the key of the tracked run of one detector, which all tasks of a run share."""
+    """Return the key of a detector's tracked run; training and evaluation use the same key."""
     return f"{run_id}:{detector}"
 
 
