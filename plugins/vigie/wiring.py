@@ -35,9 +35,10 @@ class LazyServices:
     settings
         Addresses, credentials and folders.
     call_wait_s
-        Maximum seconds that a call to the log index waits for a busy or unavailable server. If a
-        value is given, a read from Kafka waits at most 2 s. If None, a call to the log index waits
-        longer, and the time limit restarts whenever documents are accepted.
+        Maximum seconds that a call to Elasticsearch waits for a busy or unavailable server. If a
+        value is given, reads and commits on Kafka wait at most 2 s. If None, the limit is 90 s for
+        both, and for Elasticsearch it restarts whenever documents are accepted. The embedded index
+        and stream ignore the value.
     """
 
     def __init__(self, settings: Settings, call_wait_s: float | None = None) -> None:

@@ -68,7 +68,9 @@ def topic(
     recreate: Annotated[
         bool, typer.Option(help="Delete an existing topic with its lines and offsets first.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Confirm the deletion.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --recreate: confirm the deletion.")
+    ] = False,
 ) -> None:
     """Create the topic unless it exists."""
     from vigie.anomaly.scoring.stream_lag import ensure_topic, readable_lines

@@ -79,7 +79,7 @@ class AirflowApi:
         return dict(response["conf"] or {})
 
     def runs(self, dag_id: str) -> list[DagRun]:
-        """Return the runs of a DAG, newest first."""
+        """Return up to 50 runs of a DAG, newest first."""
         response = self._ask("GET", f"/api/v2/dags/{dag_id}/dagRuns?limit=50&order_by=-run_after")
         return [_run(run) for run in response["dag_runs"]]
 

@@ -105,7 +105,10 @@ class WaitForLagOperator(JobOperator):
         if event["status"] == "error":
             raise AirflowFailException(event["message"])
         if event["status"] == "timeout":
-            raise AirflowSkipException(f"no lines to score arrived within {self.max_wait_s:.0f} s")
+            raise AirflowSkipException(
+                f"nothing to score within {self.max_wait_s:.0f} s: no lines arrived, "
+                f"{self.detector} is not deployed, or a service did not answer"
+            )
         workers: list[list[int]] = event["workers"]
         return workers
 

@@ -93,7 +93,7 @@ class Window:
 
     @cached_property
     def labelled(self) -> tuple[LabelledPrediction, ...]:
-        """The labelled predictions of this version."""
+        """The predictions of the bundle's version that have one of the model's labels."""
         return tuple(labelled_rows(self.model, self.rows, self.bundle.version))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Training table of a run: the reference and the labelled rows that the run claims."""
+"""Training table of a run: reference rows, rows archived earlier, and rows that it claims."""
 
 from __future__ import annotations
 

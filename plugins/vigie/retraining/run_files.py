@@ -25,7 +25,7 @@ REPORT = "report.json"  # Metrics and origin of a candidate, staged next to the 
 def checked_run(run_id: str) -> str:
     """Return the id of a run, or raise DataError if it cannot be part of a file name."""
     if not _RUN.fullmatch(run_id):
-        expected = "up to 200 characters from A-Z a-z 0-9 _ . -"
+        expected = "1 to 200 characters from A-Z a-z 0-9 _ . -, the first not . or -"
         raise DataError(f"invalid run id {run_id[:80]!r}; expected {expected}")
     return run_id
 

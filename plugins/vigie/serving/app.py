@@ -128,7 +128,9 @@ def _models(services: Services, default_model: str | None) -> Mapping[str, Model
     models = {state.name: state.model for state in states if state.model}
     if default_model and default_model not in models:
         known = ", ".join(models) or "none"
-        raise SettingsError(f"VIGIE_SERVING_MODEL: no model {default_model!r}; available: {known}")
+        raise SettingsError(
+            f"VIGIE_SERVING_MODEL: no valid model file is named {default_model!r}; valid: {known}"
+        )
     return models
 
 

@@ -44,7 +44,7 @@ def _title(group: Sequence[Feature], start: int) -> str:
 
 
 def title_of(feature: Feature) -> str:
-    """Return the label of a feature in the form."""
+    """Return the caption of a feature's input."""
     text = feature.title or feature.name.replace("_", " ")
     if text.isupper() and text.replace(" ", "").isalpha():
         text = text.lower()
@@ -54,7 +54,7 @@ def title_of(feature: Feature) -> str:
 class ModelForm:
     """The inputs of one model's form, in the order of its features.
 
-    The examples come from the reference table below ``data_dir``.
+    The examples are rows of the model's reference table. Its file is read below ``data_dir``.
     """
 
     def __init__(self, model: ModelFile, data_dir: Path) -> None:

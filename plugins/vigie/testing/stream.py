@@ -60,7 +60,7 @@ class FakeStream:
         logs = self.topics.get(topic)
         if logs is None or not 0 <= partition < len(logs):
             raise DataError(
-                f"no partition {partition} of topic {topic!r}; create it with create_topic"
+                f"topic {topic!r} has no partition {partition}; create it with more partitions"
             )
         return logs[partition]
 

@@ -26,8 +26,9 @@ class PgStream:
     """Implement :class:`vigie.roles.LogStream` on PostgreSQL.
 
     Base offsets come from ``UPDATE stream_partitions … RETURNING``, which holds a row lock until
-    the commit, so offsets have no gaps and become visible in order. The lease of a partition is a
-    session lock, which ends with its process. Every commit also checks a fencing token.
+    the commit, so offsets have no gaps and become visible in order. The lease of a partition is an
+    advisory lock of the consumer's session, so it ends with the session. Every commit also checks
+    a fencing token.
     """
 
     def __init__(self, engine: Engine, now: Callable[[], datetime] = utcnow) -> None:

@@ -30,7 +30,10 @@ _effects: ContextVar[Effects] = ContextVar("effects")
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Evidently's page and metrics; if Evidently raised an error, only its text (``refusal``)."""
+    """Evidently's page and metrics, or the reason why there are none (``refusal``).
+
+    ``left_out`` maps the columns that Evidently refused to the reasons.
+    """
 
     html: str | None = None
     metrics: list[dict[str, Any]] | None = None

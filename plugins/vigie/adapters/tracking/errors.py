@@ -57,7 +57,7 @@ def translated(uri: str) -> Iterator[None]:
         response = getattr(exc, "response", None)
         if response is not None and response.status_code in REFUSED:
             raise refused(uri, str(exc)) from exc
-        raise TransientError(f"MLflow at {address} did not answer: {exc}") from exc
+        raise TransientError(f"a call to MLflow at {address} failed: {exc}") from exc
 
 
 def refused(uri: str, words: str) -> SettingsError:
