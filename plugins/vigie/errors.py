@@ -85,7 +85,7 @@ class ConflictError(VigieError):
 
 
 class NotEnoughDataError(VigieError):
-    """There is nothing to do yet; this is not a failure."""
+    """There is nothing to do, or not enough data yet; this is not a failure."""
 
     exit_code = 0
 

@@ -67,7 +67,7 @@ def simulate(
         str | None, typer.Option(help="URL of the service. [default: the local platform's]")
     ] = None,
 ) -> None:
-    """Request predictions for rows outside the reference table, and send labels for some rows."""
+    """Request predictions for table rows that training does not use, and send some labels."""
     from rich.progress import Progress
 
     from vigie.demo.serving_client import client_of

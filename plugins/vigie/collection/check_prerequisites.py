@@ -30,7 +30,7 @@ def check_prerequisites(services: Services, *, raw_index: str = RAW.name) -> Pre
     Raises
     ------
     PermanentError
-        A setting is invalid.
+        A setting is invalid, or an index has a field of another type.
     TransientError
         The API or the log index did not respond.
     """

@@ -144,9 +144,10 @@ class _Collector:
             log.warning("the source deleted lines %d to %d", expected, batch.offset - 1)
         if batch.lines and batch.next_offset <= expected:
             log.warning(
-                "requested line %d, but the source returned lines before %d again",
+                "requested line %d, but the source returned the earlier lines %d to %d",
                 expected,
-                batch.next_offset,
+                batch.offset,
+                batch.next_offset - 1,
             )
         # A source may return fewer lines than requested before its end, so the size of a batch
         # does not show whether the end was reached.

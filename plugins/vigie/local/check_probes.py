@@ -131,9 +131,11 @@ def elasticsearch(settings: ElasticsearchSettings) -> str:
     Raises
     ------
     TransientError
-        If the cluster does not answer, or if its status is red (some documents cannot be read).
+        If the server does not answer, returns an error status other than 401 and 403 or malformed
+        JSON, or if the cluster's status is red (some documents cannot be read).
     SettingsError
-        If the address, login or certificate is wrong, or the server is not Elasticsearch.
+        If the URL, API key or CA file is invalid, the server refuses the login, its certificate is
+        not trusted, or a response is not one of Elasticsearch.
     """
     url, variable = settings.url, "ELASTICSEARCH_HOST"
     health = _ask_elasticsearch(settings, "/_cluster/health")

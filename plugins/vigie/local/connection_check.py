@@ -122,7 +122,10 @@ def _value(settings: Settings, variable: str) -> object:
 
 
 def _from_environment(platform: Platform) -> dict[str, ConnectionFields]:
-    """Return the Connections of ``.env``, which take precedence over those stored in Airflow."""
+    """Return the Connections that ``.env`` contained at the last ``vigie up``.
+
+    They take precedence over the Connections stored in Airflow.
+    """
     from vigie.operators.connection_settings import READERS
 
     overrides = read_overrides(platform) or {}

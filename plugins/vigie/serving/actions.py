@@ -76,7 +76,7 @@ class Actions:
         return [place, fragments.example_note(label), *values]
 
     def run(self, form: ModelForm, key: str | None, values: Sequence[Any]) -> list[Any]:
-        """Make a prediction from the values of a form and enable the feedback on it."""
+        """Make a prediction from the values of a form and enable feedback on it."""
         model = form.model
         if not self._guard.accepts((key or "").encode()):
             return self._failed(fragments.error_card(KEY_ERROR), model.name)

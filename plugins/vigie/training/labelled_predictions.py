@@ -37,7 +37,7 @@ class Performance:
 def labelled_rows(
     model: ModelFile, rows: Iterable[LabelledPrediction], version: int
 ) -> list[LabelledPrediction]:
-    """Return the predictions of one version that have one of the model's labels."""
+    """Return the predictions of one version whose true label is one of the model's labels."""
     return [
         row
         for row in rows

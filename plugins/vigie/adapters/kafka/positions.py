@@ -23,7 +23,7 @@ T = TypeVar("T")
 class KafkaPositions:
     """The positions of a group in one topic, read and committed through one client.
 
-    Each call waits up to ``wait_s`` for unavailable brokers, then raises TransientError.
+    Each request waits up to ``wait_s`` for unavailable brokers, then raises TransientError.
 
     Attributes
     ----------

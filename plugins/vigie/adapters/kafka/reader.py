@@ -106,7 +106,7 @@ class KafkaReader:
         self.next[partition] = max(self.next[partition], offset)
 
     def _handle(self, message: Any) -> None:
-        """Handle a message that may be an end of partition or an error instead of a record."""
+        """Advance past an end-of-partition event; raise an error that librdkafka does not retry."""
         error: KafkaError | None = message.error()
         if error is None or is_passing(error):
             return

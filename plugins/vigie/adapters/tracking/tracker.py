@@ -165,7 +165,7 @@ class MlflowTracker:
         return str(self._client.create_run(experiment_id, tags=tags, run_name=name).info.run_id)
 
     def _registered(self, model: str, version: int) -> ModelVersion | None:
-        """Return the registry version whose tag contains the bundle version."""
+        """Return the registry version whose tag is the bundle version; None if there is none."""
         found = self._client.search_model_versions(f"name='{model}'")
         return next((v for v in found if v.tags.get(BUNDLE_TAG) == str(version)), None)
 

@@ -105,7 +105,7 @@ def any_bytes_are_kept_exactly(subject: StreamSubject) -> None:
 
 @CHECKS
 def invalid_text_in_headers_becomes_visible_escapes(subject: StreamSubject) -> None:
-    """A file name that is not UTF-8 has lone surrogates in Python."""
+    """In Python, a file name that is not valid UTF-8 contains lone surrogates."""
     subject.stream.create_topic(TOPIC)
     subject.stream.produce(TOPIC, [Message(b"a", {"source": "caf\udce9.log", "n\x00": "\x00"})])
     with subject.stream.consumer(GROUP, TOPIC) as consumer:
