@@ -1,4 +1,4 @@
-"""The roles: one Protocol per external service that use cases call.
+"""The roles: the Protocols through which use cases call stores and external services.
 
 Adapters and the fakes in :mod:`vigie.testing` implement the roles. Each role has a suite of
 contract tests in :mod:`vigie.testing`, which every implementation passes.

@@ -10,7 +10,7 @@ from vigie.records import Document, IndexOutcome, IndexSpec
 
 
 class LogIndex(Protocol):
-    """A store of documents in named indices; existing documents are never changed."""
+    """A store of documents in named indices; stored documents are never overwritten."""
 
     def ensure(self, spec: IndexSpec) -> None:
         """Create the index unless it exists, and add missing fields to its mapping."""
@@ -33,20 +33,21 @@ class LogIndex(Protocol):
     ) -> Iterator[Document]:
         """Yield the documents with ``since <= @timestamp < until``, ordered by time, then id.
 
-        Documents are read in batches, so that memory is bounded.
+        Documents without ``@timestamp`` come first, unless ``since`` is given. Documents are read
+        in batches, so that memory is bounded.
         """
 
     def delete(self, index: str, ids: Sequence[str]) -> int:
         """Delete documents by id; return the number of deleted documents."""
 
     def drop(self, index: str) -> int:
-        """Delete an index and return the number of documents that it contained."""
+        """Delete an index, if it exists; return the number of documents that it contained."""
 
     def fields(self, index: str) -> dict[str, str] | None:
         """Return the type of each field, or None if the index does not exist."""
 
     def take_backoff_s(self) -> float:
-        """Return the seconds of waiting for a busy server since this method was last called."""
+        """Return the seconds of waits between retries since this method was last called."""
 
     def cluster_name(self) -> str | None:
         """Return the name of the Elasticsearch cluster; None for the embedded index."""

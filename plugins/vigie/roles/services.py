@@ -23,7 +23,10 @@ from vigie.roles.telemetry import MetricsSink, Tracker
 
 
 class Services(Protocol):
-    """All roles; the first read of an attribute imports and opens the adapter of the role."""
+    """All roles, the project's folders and the clock.
+
+    In :mod:`vigie.wiring`, the first read of a role imports and opens its adapter.
+    """
 
     @property
     def paths(self) -> ProjectPaths: ...

@@ -23,7 +23,7 @@ class ApiLogSource(Protocol):
         """Return the address and version of the source; raise an error if it is unavailable."""
 
     def read(self, offset: int, limit: int) -> LogBatch:
-        """Return up to ``limit`` lines, beginning with the line at ``offset``."""
+        """Return up to ``limit`` lines, starting with the line at ``offset``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +36,12 @@ class ReportData:
         Features, or for ``model_performance`` the columns ``target``, ``prediction`` (labels) and
         ``probability``.
     reference
-        Reference data with the same columns; None if there is no reference.
+        Reference data with the same columns; only ``model_performance`` accepts None.
     verdict, reasons
         The verdict (yes, no, unknown or skipped) and its reasons; empty if the report shows no
         verdict.
     drift
-        The drift verdict of each column; only the report ``data_drift`` shows these verdicts.
+        The verdict on the table and on each column; required by, and only shown in, ``data_drift``.
     """
 
     model: ModelFile
@@ -61,7 +61,7 @@ class ReportRenderer(Protocol):
         Raises
         ------
         NotEnoughDataError
-            There are no rows to show; no file is written.
+            A table has no rows, or no current row is usable; no file is written.
         DataError
-            The kind is unknown, or a column is missing.
+            The kind is unknown, or the kind needs a column, reference or verdict that is missing.
         """

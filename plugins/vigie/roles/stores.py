@@ -57,16 +57,20 @@ class LabelStore(Protocol):
         """Count the labelled predictions of a model that are not archived."""
 
     def claim(self, model: str, run_id: str) -> int:
-        """Reserve, for a run, all labelled rows that are not archived; return their number.
+        """Record all labelled rows that are not archived as the claim of a run; count them.
 
-        A second call for the same run reserves no further rows.
+        A second call for the same run adds no rows. Claims of several runs may share rows.
         """
 
     def claimed(self, model: str, run_id: str) -> Iterator[LabelledPrediction]:
-        """Yield the rows of a run's claim and all rows that were archived before the claim."""
+        """Yield the rows of a run's claim, and all rows archived before the claim, oldest first.
+
+        A claimed row has the label that was current at the time of the claim. Raises PermanentError
+        if the run has no claim.
+        """
 
     def archive(self, model: str, run_id: str) -> int:
-        """Archive the rows that a run claimed and return their number. Idempotent."""
+        """Mark the rows of a run's claim as archived and return their number. Idempotent."""
 
 
 class DeploymentStore(Protocol):
@@ -76,7 +80,7 @@ class DeploymentStore(Protocol):
         """Allocate a version number; numbers are unique, but there may be gaps."""
 
     def champion(self, model: str, at: datetime | None = None) -> Deployment | None:
-        """Return the deployment of the current champion, or of the champion at a given time."""
+        """Return the newest deployment, or the newest at a given time; None if there is none."""
 
     def history(self, model: str, limit: int = 50) -> list[Deployment]:
         """Return deployments, newest first."""
@@ -141,7 +145,7 @@ class Bundle:
     version: int
     files: Mapping[str, bytes]
     info: Mapping[str, Any]  # metrics, candidate, data hash, tracked run, run_id, created_at …
-    sha256: str  # of the manifest: identifies the content of the bundle
+    sha256: str  # of the manifest: identifies the files and the info
 
 
 class BundleStore(Protocol):
@@ -152,19 +156,23 @@ class BundleStore(Protocol):
     ) -> Path:
         """Publish a version atomically. Idempotent.
 
-        Raises ConflictError if the version exists with different contents.
+        Raises ConflictError if the version exists with different files.
         """
 
     def open(self, model: str, version: int) -> Bundle:
         """Read and verify a version.
 
-        Raises DataError with the name of the file if a file of the bundle is missing or altered.
+        Raises DataError if the version is missing, or a file of it is missing, altered or unlisted.
         """
 
     def versions(self, model: str) -> list[int]:
         """Return the published versions in ascending order."""
 
     def write_champion(self, deployment: Deployment) -> None:
-        """Write a copy of a deployment, which serving reads if the database is down."""
+        """Write a copy of the deployment, for serving while the database is down.
 
-    def read_champion(self, model: str) -> Deployment | None: ...
+        A copy of a newer deployment is not replaced.
+        """
+
+    def read_champion(self, model: str) -> Deployment | None:
+        """Return the copy; None if it does not exist. Raises DataError if it is invalid."""

@@ -63,12 +63,17 @@ class LogStream(Protocol):
         """Return the number of partitions; 0 if the topic does not exist."""
 
     def produce(self, topic: str, messages: Sequence[Message], partition: int = 0) -> int:
-        """Append messages durably, in order; return the offset of the first message.
+        """Append messages durably; return the offset of the first, or the end offset if none.
+
+        Messages keep their order. Only messages that Kafka first refuses as part of a batch that is
+        too large are appended after the other messages.
 
         Raises
         ------
         DataError
             The topic or the partition does not exist.
+        RefusedMessageError, UndeliveredError
+            A message was refused or not confirmed; other messages may have been appended.
         """
 
     def first_offsets(self, topic: str) -> dict[int, int]:
@@ -78,7 +83,7 @@ class LogStream(Protocol):
         """Return, per partition, the offset that the next record gets."""
 
     def trim(self, topic: str) -> int:
-        """Delete the records that every group has committed; return their number.
+        """Delete the stored batches that every group has committed; return their record count.
 
         With a broker that applies its own retention, delete nothing and return 0.
         """
@@ -106,6 +111,8 @@ class LogStream(Protocol):
 
         Raises
         ------
+        DataError
+            The topic or a partition does not exist, or ``partitions`` is empty.
         ConflictError
             Another live consumer still holds one of the leases after ``wait_s``.
         """

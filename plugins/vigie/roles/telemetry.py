@@ -40,8 +40,8 @@ class Tracker(Protocol):
     ) -> AbstractContextManager[TrackedRun]:
         """Open a tracked run.
 
-        If a tracked run with the same ``key`` exists, reopen it, so that a retried task creates no
-        second tracked run.
+        If the experiment has a tracked run with the same ``key``, reopen it, so that a retried task
+        creates no second tracked run.
         """
 
     def register(self, model: str, version: int, run_id: str) -> str | None:
@@ -54,9 +54,10 @@ class Tracker(Protocol):
         """Set an alias to the registered model version that has the tag ``version``."""
 
     def alias(self, model: str, alias: str) -> int | None:
-        """Return the bundle version that an alias refers to; None if the alias does not exist."""
+        """Return the bundle version that an alias refers to; None if there is none."""
 
-    def run_url(self, run_id: str) -> str | None: ...
+    def run_url(self, run_id: str) -> str | None:
+        """Return the address of a tracked run's web page; None without a server."""
 
 
 class MetricsSink(Protocol):

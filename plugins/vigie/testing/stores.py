@@ -133,7 +133,9 @@ class FakeLabels:
 
     def _claim(self, model: str, run_id: str) -> tuple[int, dict[str, int]]:
         if (model, run_id) not in self.claims:
-            raise PermanentError(f"run {run_id!r} claimed no rows of {model!r}; call claim first")
+            raise PermanentError(
+                f"run {run_id!r} has no claim on rows of {model!r}; call claim first"
+            )
         return self.claims[model, run_id]
 
 

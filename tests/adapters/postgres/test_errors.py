@@ -146,7 +146,9 @@ def test_a_database_without_tables_advises_vigie_init(database_url: str) -> None
     engine.dispose()
 
 
-@pytest.mark.parametrize("url", ["sqlite:///vigie.db", "mysql://u@h/d", "not a url", ""])
+@pytest.mark.parametrize(
+    "url", ["sqlite:///vigie.db", "mysql://u@h/d", "postgresql://h:port/d", "no url", ""]
+)
 def test_only_postgresql_is_accepted(url: str) -> None:
     with pytest.raises(SettingsError, match="VIGIE_DATABASE_URL"):
         open_engine(url)

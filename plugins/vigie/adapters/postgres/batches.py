@@ -10,7 +10,7 @@ import orjson
 from vigie.encoding import dumps
 from vigie.records import Message
 
-#: Limits of a batch, because a reader decodes whole batches. A longer line has its own batch.
+#: Limits of a batch, because a reader decodes whole batches. A line above MAX_BYTES has its own.
 MAX_LINES = 1000
 MAX_BYTES = 1 << 20
 _HEADER_SIZE = 4
@@ -30,7 +30,7 @@ def split(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
 
 
 def pack(messages: Sequence[Message]) -> bytes:
-    r"""Encode a batch of messages with arbitrary bytes.
+    r"""Encode a batch of messages, whose values may contain any bytes.
 
     Examples
     --------

@@ -20,8 +20,8 @@ from vigie.stored_records import ALLOW_GAP_ADVICE, MAX_POLL_BYTES, check_metadat
 _IDLE_S = 0.1
 _theirs = stream_positions.c
 
-# Select the batch that contains the position, and as many later batches as the caller wants. Sums
-# over at most 512 rows limit the number of batches before any payload is read.
+# Select the batch that contains the position, and later batches up to the wanted number of lines
+# and bytes. Sums over at most 512 rows limit the number of batches before any payload is read.
 _PAGE = text("""
     SELECT base, at, payload FROM (
         SELECT *, sum(count) OVER (ORDER BY base) - count AS lines_before,
@@ -44,7 +44,7 @@ def enter(
 ) -> dict[int, tuple[int, int]]:
     """Increment the fencing token of each leased partition; return offsets and new tokens.
 
-    A new group starts at the oldest line. ``trim`` keeps all lines after the position of a group.
+    A new group starts at the oldest line. ``trim`` keeps all lines from a group's position on.
     """
     with transaction(engine) as connection:
         return {p: _enter(connection, group, topic, p) for p in partitions}
@@ -167,6 +167,6 @@ class PgConsumer:
         moved = mine.values(offset=position.offset, metadata=position.metadata)
         if connection.execute(moved).rowcount != 1:
             raise ConflictError(
-                f"another member of group {self._group!r} took partition {partition} of "
-                f"{self._topic!r}; nothing was committed"
+                f"this consumer of group {self._group!r} does not hold the lease of partition "
+                f"{partition} of {self._topic!r}, or the topic was deleted; nothing was committed"
             )

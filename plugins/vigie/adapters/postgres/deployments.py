@@ -1,4 +1,4 @@
-"""Deployments on PostgreSQL; the primary key prevents two deployments with one number."""
+"""Deployments on PostgreSQL; the primary key prevents equal numbers for one model."""
 
 from __future__ import annotations
 

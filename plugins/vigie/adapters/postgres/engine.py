@@ -51,7 +51,7 @@ def open_engine(url: str | URL, *, pool_size: int = 5) -> Engine:
 def _postgres_url(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
-    except sa.exc.ArgumentError as exc:
+    except (sa.exc.ArgumentError, ValueError) as exc:  # ValueError: the port is not a number
         raise SettingsError("VIGIE_DATABASE_URL is not an SQLAlchemy URL") from exc
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise SettingsError(
@@ -106,6 +106,6 @@ def _release(connection: Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_unlock_all()))
     except sa.exc.DBAPIError as exc:
         message = str(exc.orig).partition("\n")[0]
-        log.warning("lost the session that held a lock: %s", message)
+        log.warning("lost a database session for locks: %s", message)
         connection.invalidate()
     connection.close()

@@ -20,7 +20,10 @@ from vigie.errors import (
 
 _DOWN = "start it with `vigie up`, or check VIGIE_DATABASE_URL, and try again"
 _LOGIN = "check the user, password and database of VIGIE_DATABASE_URL"
-_SCHEMA = "the database lacks the tables of this version; run `vigie init`"
+_SCHEMA = (
+    "the database lacks a table or column of this version; run `vigie up` or, if "
+    "VIGIE_DATABASE_URL is set, `vigie init`"
+)
 
 #: SQLSTATE prefix → error class and advice; the longest prefix applies
 #: (PostgreSQL documentation, appendix A "PostgreSQL Error Codes").
@@ -38,9 +41,9 @@ _BY_STATE: dict[str, tuple[type[VigieError], str]] = {
     "42501": (SettingsError, "the database user lacks a privilege"),
     "42P01": (SettingsError, _SCHEMA),
     "42703": (SettingsError, _SCHEMA),
-    "53": (TransientError, "the server is out of memory or connections"),
+    "53": (TransientError, "the server has reached a limit, for example of memory or connections"),
     "53100": (DiskFullError, "the server's disk is full; free disk space and try again"),
-    "54": (DataError, "a value is too long"),
+    "54": (DataError, "a value or statement exceeds a limit of PostgreSQL"),
     "55": (TransientError, "an object is in use; try again"),
     "57": (TransientError, _DOWN),
     "58": (TransientError, "the server cannot read or write its disk"),
@@ -69,7 +72,7 @@ def translated() -> Iterator[None]:
 
 
 def translate(exc: Exception) -> VigieError:
-    """Return the VigieError for a database error; its message contains no query parameters.
+    """Return the VigieError for a database error, without its statement and parameters.
 
     Examples
     --------

@@ -19,7 +19,7 @@ from vigie.errors import PermanentError, UnknownTransactionError
 from vigie.records import Label, LabelledPrediction, LabelOutcome
 
 _UNUSED = ~select(used_rows).where(used_rows.c.transaction_id == labels.c.transaction_id).exists()
-# The label that was current at the time of the claim; without a claim, the newest label.
+# For a claimed row, the label that was current at the time of the claim; otherwise, the newest.
 _CLAIMED_LABEL = (
     select(labels.c.actual, labels.c.at)
     .where(labels.c.transaction_id == predictions.c.transaction_id)
@@ -113,7 +113,7 @@ def _archives(model: str) -> str:
 
 
 def _lock_prediction(connection: Connection, transaction_id: str) -> str | None:
-    """Lock a prediction, so that its labels are added one at a time; return its model."""
+    """Lock a prediction, so that its labels are added one at a time. Return its model."""
     query = select(predictions.c.model).where(predictions.c.transaction_id == transaction_id)
     return connection.execute(query.with_for_update(key_share=True)).scalar_one_or_none()
 
@@ -127,7 +127,7 @@ def _claim(connection: Connection, model: str, run_id: str) -> Row[Any]:
     query = select(claims).where(claims.c.model == model, claims.c.run_id == run_id)
     row = connection.execute(query).one_or_none()
     if row is None:
-        raise PermanentError(f"run {run_id!r} claimed no rows of {model!r}; call claim first")
+        raise PermanentError(f"run {run_id!r} has no claim on rows of {model!r}; call claim first")
     return row
 
 
@@ -143,7 +143,7 @@ def _freeze(connection: Connection, model: str, run_id: str) -> None:
 
 
 def _use(connection: Connection, model: str, run_id: str, archive: int) -> None:
-    """Mark the rows of a claim as used, except those used by another run meanwhile."""
+    """Mark the rows of a claim as used, except rows that another run used first."""
     mine = (claimed_rows.c.model == model, claimed_rows.c.run_id == run_id)
     fields = (claimed_rows.c.transaction_id, claimed_rows.c.model, literal(archive))
     rows = select(*fields).where(*mine)

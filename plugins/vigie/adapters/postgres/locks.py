@@ -1,4 +1,4 @@
-"""Advisory locks of PostgreSQL, one session per lock; a lock ends with its session."""
+"""Advisory locks of PostgreSQL; a lock ends with the session that holds it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SqlLocks:
 
 
 def acquire(session: Connection, name: str, wait_s: float = 0.0) -> bool:
-    """Try to acquire a session lock for ``wait_s`` seconds; return whether this succeeded.
+    """Try for up to ``wait_s`` seconds to acquire a session lock; return whether this succeeded.
 
     The client polls, because a wait in the server would delay signals.
     """
@@ -52,7 +52,7 @@ def acquire(session: Connection, name: str, wait_s: float = 0.0) -> bool:
 
 
 def holder(session: Connection, name: str) -> str:
-    """Return the process id and host of a lock's holder; ``another process`` if it is unknown."""
+    """Return the application name (process id and host) of a lock's holder, if it is known."""
     key = lock_key(name)
     halves = {"high": (key >> 32) & 0xFFFFFFFF, "low": key & 0xFFFFFFFF}
     with translated():

@@ -20,7 +20,7 @@ from vigie.errors import SettingsError
 def upgrade(url: str) -> None:
     """Apply the missing migrations in one transaction; concurrent calls are safe.
 
-    Raises SettingsError if a newer version of vigie created the database.
+    Raises SettingsError if this version of vigie does not know the revision of the schema.
     """
     engine = open_engine(url, pool_size=0)
     with transaction(engine) as connection:
@@ -28,7 +28,7 @@ def upgrade(url: str) -> None:
         try:
             command.upgrade(_config(connection), "head")
         except CommandError as exc:
-            raise SettingsError(f"a newer version of vigie created the database: {exc}") from exc
+            raise SettingsError(f"a newer version of vigie migrated the database: {exc}") from exc
 
 
 def is_current(engine: Engine) -> bool:

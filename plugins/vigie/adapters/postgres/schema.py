@@ -61,7 +61,7 @@ labels = Table(
     Index("labels_by_model", "model", "seq"),
 )
 claims = Table(
-    "claims",  # one row per training run that claimed labelled rows
+    "claims",  # one row per model and training run that claimed labelled rows
     metadata,
     Column("model", _Id, nullable=False),
     Column("run_id", _Id, nullable=False),
@@ -79,7 +79,7 @@ claimed_rows = Table(
     PrimaryKeyConstraint("model", "run_id", "transaction_id"),
 )
 used_rows = Table(
-    "used_rows",  # rows that a finished training used, with the number of its archive
+    "used_rows",  # rows that a training run archived, with the number of the archive
     metadata,
     Column("transaction_id", _Id, primary_key=True),
     Column("model", _Id, nullable=False),

@@ -105,7 +105,7 @@ class PgStream:
     def trim(self, topic: str) -> int:
         """Delete the batches that every group has committed; return the number of deleted lines.
 
-        A topic that no group reads keeps all its lines.
+        A partition that no group has read keeps all its lines.
         """
         dropped = 0
         with transaction(self._engine) as connection:
