@@ -22,7 +22,7 @@ API = "/logs_api"
 #: Maximum number of characters in a batch.
 MAX_CHARS = 20_000_000
 _TRY = (
-    "start it with `vigie up`, or set GRADIO_URL to the page of a served model "
+    "start the app with `vigie up`, or set GRADIO_URL to the page of a served model "
     "(the page of `vigie serve` ends in /ui)"
 )
 
@@ -67,9 +67,9 @@ class GradioSource:
         Raises
         ------
         TransientError
-            The source does not respond; the next call reconnects.
+            The source does not respond or reports an error; the next call reconnects.
         SettingsError
-            The app at the address does not serve a model.
+            The app at the address requires a login or does not serve a model.
         DataError
             The response is not a batch of lines.
         """
@@ -109,10 +109,12 @@ class GradioSource:
         try:
             return call()
         except gradio_client.exceptions.AuthenticationError as exc:
-            raise SettingsError(f"{self.url} requires a login: {exc}; set HF_TOKEN") from exc
+            raise SettingsError(
+                f"{self.url} requires a login: {exc}; for a private Space, set HF_TOKEN"
+            ) from exc
         except gradio_client.exceptions.AppError as exc:
             self._client = None
-            raise TransientError(f"the log at {self.url} cannot be read: {exc}") from exc
+            raise TransientError(f"cannot read the log at {self.url}: {exc}") from exc
         except (concurrent.futures.TimeoutError, concurrent.futures.CancelledError) as exc:
             self._client = None
             raise TransientError(
@@ -121,7 +123,7 @@ class GradioSource:
         except _FOREIGN as exc:
             self._client = None
             reason = str(exc).partition("\n")[0][:300] or type(exc).__name__
-            raise TransientError(f"no answer from {self.url}: {reason}; {_TRY}") from exc
+            raise TransientError(f"cannot read the log at {self.url}: {reason}; {_TRY}") from exc
 
 
 _FOREIGN = (
@@ -139,12 +141,14 @@ _FOREIGN = (
 
 
 def checked_url(url: str) -> str:
-    """Return the URL, without a final slash, if a token may be sent to it.
+    """Return the URL, without final slashes, if a token may be sent to it.
 
     Raises
     ------
     SettingsError
         The URL is incomplete, contains a login, or uses http outside private networks.
+    TransientError
+        The host of an http URL cannot be resolved.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -183,7 +187,8 @@ def checked_batch(answer: Any, offset: int, limit: int) -> LogBatch:
         raise DataError(f"{API}: expected each line to be a string")
     if len(lines) > limit or sum(map(len, lines)) > MAX_CHARS:
         raise DataError(
-            f"{API}: expected up to {limit} lines with up to {MAX_CHARS} characters in total"
+            f"{API}: expected up to {limit} lines with up to {MAX_CHARS} characters in total, "
+            f"found {len(lines)} lines with {sum(map(len, lines))}"
         )
     start, following = answer.get("offset", offset), answer.get("next_offset")
     if start != offset or following != offset + len(lines) or isinstance(following, bool):
@@ -203,4 +208,8 @@ def _total(value: Any) -> int | None:
 
 
 def _kind(answer: Any) -> str:
-    return type(answer).__name__ if not isinstance(answer, dict) else f"keys {sorted(answer)[:8]}"
+    if not isinstance(answer, dict):
+        return type(answer).__name__
+    if "lines" in answer:
+        return f"'lines' of type {type(answer['lines']).__name__}"
+    return f"the keys {sorted(answer)[:8]}"

@@ -1,4 +1,4 @@
-"""Send bulk requests and retry the items that a busy server did not process."""
+"""Send bulk requests and retry the items that a busy or unavailable server did not process."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def send(
     """Send one chunk, and call ``settle`` once per entry with the final status of its item.
 
     Entries that a busy server did not process are sent again. If the response is truncated or
-    missing, every entry is sent again; an entry that was already stored then has status 409.
+    missing, every unsettled entry is sent again; if the server did process it, its status is then
+    409 for a created document and 404 for a deleted document.
     """
     waits = waits.of_next_part()
     pending = entries

@@ -23,7 +23,7 @@ _NO_BODY = {"accept": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Credentials and TLS options; all unset for a cluster without security."""
+    """Credentials and TLS options; the defaults are for a cluster without security."""
 
     user: str | None = None
     password: str | None = None
@@ -98,7 +98,7 @@ class EsClient:
                 **(access or Access()).arguments(url),
             )
         except (ValueError, OSError) as exc:
-            raise SettingsError(f"the Elasticsearch settings are inconsistent: {exc}") from exc
+            raise SettingsError(f"the Elasticsearch settings are invalid: {exc}") from exc
         self._first_client = client.options(request_timeout=_FIRST_REQUEST_S)
         self._client = client.options(request_timeout=request_s)
 
@@ -135,7 +135,7 @@ class EsClient:
         *,
         params: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Send a request without retries; before the first request, check the connection."""
+        """Send a request without retries; until the server has responded, check it first."""
         self._check_reachable()
         headers = NDJSON if isinstance(body, bytes) else JSON if body is not None else _NO_BODY
         return self._perform(self._client, method, path, body, headers, params)
@@ -143,7 +143,7 @@ class EsClient:
     def wait(self, waits: Waits, problem: TransientError) -> None:
         """Sleep before the next attempt, and add the time slept to ``backoff_s``.
 
-        If the sleep would exceed the limit of the waits, raise ``problem`` instead.
+        If the sleep would exceed the time limit, raise ``problem`` instead.
         """
         began = self.patience.clock()
         if isinstance(problem, DiskBlockedError):
@@ -153,7 +153,7 @@ class EsClient:
         self.backoff_s += self.patience.clock() - began
 
     def _check_reachable(self) -> None:
-        """Before the first request, check with a short time limit that the server responds."""
+        """Until the server has responded once, check with a short time limit that it responds."""
         if self._has_responded:
             return
         try:
@@ -161,7 +161,7 @@ class EsClient:
         except TransientError:
             raise
         except VigieError:
-            pass  # The server responded; the request itself will raise the error.
+            pass  # The server responded. If the error affects the request, it is raised there.
         self._has_responded = True
 
     def _perform(

@@ -23,7 +23,7 @@ _OPTION = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
 class Entry(NamedTuple):
     """One item of a bulk request."""
 
-    id: str  # of a document to create: as passed by the caller
+    id: str  # of a creation, as passed by the caller; of a deletion, the cleaned id
     lines: bytes
 
 
@@ -67,12 +67,12 @@ def _below_millisecond(document: Document) -> int:
         try:
             at = datetime.fromisoformat(at)
         except ValueError:
-            return 0  # the server rejects the document with a reason
+            return 0  # the server may accept the value, or rejects the document
     return at.microsecond % 1000 if isinstance(at, datetime) else 0
 
 
 def encoded(documents: Iterable[Document], rejected: list[Rejection]) -> Iterator[Entry]:
-    """Yield an entry per document; if it cannot be sent, append a rejection to ``rejected``."""
+    """Yield an entry per document, or append a rejection to ``rejected`` if there is none."""
     for document in documents:
         entry = encode(document)
         if isinstance(entry, Entry):
@@ -91,7 +91,7 @@ def deletions(ids: Iterable[str]) -> Iterator[Entry]:
 def chunks(
     entries: Iterable[Entry], max_bytes: int = MAX_BYTES, max_count: int = MAX_COUNT
 ) -> Iterator[list[Entry]]:
-    """Split entries into chunks within both limits; a larger entry has its own chunk.
+    """Split entries into chunks within both limits; an entry above ``max_bytes`` has its own.
 
     Examples
     --------

@@ -21,7 +21,7 @@ from vigie.errors import (
 _RETRY = frozenset({408, 429, 502, 503, 504})
 _LOGIN = "check ELASTICSEARCH_USER, ELASTICSEARCH_PASSWORD or ELASTICSEARCH_API_KEY"
 _VERSION = "vigie supports Elasticsearch 8 and 9"
-#: Error class and advice by status; statuses in ``_RETRY`` and 5xx are transient.
+#: Error class and advice by status; ``_RETRY``, 5xx and 413 are handled before.
 _BY_STATUS: dict[int, tuple[type[VigieError], str]] = {
     400: (DataError, "Elasticsearch rejected the request"),
     401: (SettingsError, _LOGIN),
@@ -59,7 +59,7 @@ def translate(exc: elastic_transport.ApiError | elastic_transport.TransportError
     TransientError('Elasticsearch did not respond: timed out')
     """
     if isinstance(exc, elasticsearch.UnsupportedProductError):
-        return SettingsError(f"this is not Elasticsearch; {_VERSION}; check ELASTICSEARCH_HOST")
+        return SettingsError("this is not Elasticsearch 8 or 9; check ELASTICSEARCH_HOST")
     if isinstance(exc, elastic_transport.ApiError):
         return of_status(exc.meta.status, *_cause(exc.body))
     message = str(exc.message).partition("\n")[0]
@@ -111,7 +111,7 @@ def of_the_index(kind: str, reason: str) -> str:
 
 def _blocked(status: int, reason: str, message: str) -> VigieError:
     if "disk" in reason or "read-only-allow-delete" in reason:
-        return DiskBlockedError(f"{message}; free disk space on its nodes; no data is lost")
+        return DiskBlockedError(f"{message}; free disk space on the nodes; no stored data is lost")
     if status in _RETRY:  # no master yet, state not recovered
         return TransientError(message)
     return PermanentError(f"{message}; remove the block from the index or cluster")

@@ -35,8 +35,8 @@ _IF_THERE = {"ignore_unavailable": "true"}
 class EsIndex:
     """Implement :class:`vigie.roles.LogIndex` on an Elasticsearch cluster.
 
-    ``url`` is the address of a node or a proxy. ``replicas`` is the number of copies of each shard;
-    None: one if the cluster has a second node.
+    ``url`` is the address of a node or a proxy. ``replicas`` is the number of replicas per shard;
+    None: one if the cluster has a second node, otherwise none.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class EsIndex:
         return gone
 
     def drop(self, index: str) -> int:
-        """Delete one index by its exact name; return the number of its documents.
+        """Delete the index with this exact name, if it exists; return the number of its documents.
 
         The template remains, so that a write cannot recreate the index with a guessed mapping.
         """

@@ -19,9 +19,9 @@ _DOUBLINGS = 30  # avoids an overflow; the longest wait is reached earlier
 class Patience:
     """Limits of the waits in one operation, in seconds."""
 
-    first_s: float = 0.25  # first wait; each further wait is twice as long
+    first_s: float = 0.25  # first wait; it doubles with each attempt and is shortened at random
     longest_s: float = 10.0  # upper limit of one wait
-    total_s: float = 90.0  # limit of the time without progress, after which an error is raised
+    total_s: float = 90.0  # limit of the time without progress; then an error is raised
     is_absolute: bool = False  # whether ``total_s`` also limits the time with progress
     disk_s: float = 60.0  # limit while a disk is full
     first_response_s: float = 1.0  # limit until the server has responded once

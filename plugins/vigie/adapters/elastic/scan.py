@@ -59,7 +59,7 @@ class Window:
 
 
 def scan(client: EsClient, index: str, window: Window, *, page: int = PAGE) -> Iterator[Document]:
-    """Yield the documents in the window: those without a time, then the others by time and id.
+    """Yield the documents in the window by time and id; first those without a time, by id.
 
     Documents without a time are read by a separate query, because ``search_after`` cannot continue
     from a missing value.

@@ -26,12 +26,12 @@ def checked_name(index: str) -> str:
     Raises
     ------
     DataError
-        The name contains wildcards, several names, or characters that Elasticsearch refuses.
+        The name has a wrong length or contains a character that is not allowed.
     """
     if not _NAME.fullmatch(index):
         raise DataError(
-            f"{index!r} is not the name of one index: use a-z, 0-9, '.', '_' and '-', "
-            "beginning with a letter or digit"
+            f"{index!r} is not the name of one index: use 1 to 200 characters from a-z, 0-9, "
+            "'.', '_' and '-', beginning with a letter or digit"
         )
     return index
 
@@ -66,9 +66,9 @@ def _property(kind: str) -> dict[str, Any]:
 def template_of(spec: IndexSpec, replicas: int | None) -> dict[str, Any]:
     """Return the index template of one index.
 
-    The template ensures that every client creates the index with this mapping. It also prevents a
-    write from recreating a deleted index with a guessed mapping. ``replicas`` is the number of
-    copies of each shard; None: one if the cluster has a second node.
+    An index that any client creates gets this mapping. The template also prevents a write from
+    recreating a deleted index with a guessed mapping. ``replicas`` is the number of replicas per
+    shard; None: one if the cluster has a second node, otherwise none.
     """
     copies: dict[str, Any] = (
         {"auto_expand_replicas": "0-1"} if replicas is None else {"number_of_replicas": replicas}
