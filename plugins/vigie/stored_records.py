@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from datetime import datetime
 
 from vigie.encoding import as_stored, aware, clean
@@ -53,6 +54,14 @@ def storable_decision(decision: Decision, at: datetime) -> Decision:
         actor=clean(decision.actor),
         at=aware(decision.at or at, "at"),
     )
+
+
+def partition_error(topic: str, known: Collection[int], wanted: Collection[int]) -> DataError:
+    """Return the error for partitions that a topic with the partitions ``known`` lacks."""
+    if not known:
+        return DataError(f"topic {topic!r} does not exist; run `vigie stream topic`")
+    found = f"topic {topic!r} has the partitions {sorted(known)}"
+    return DataError(f"{found}; requested: {sorted(wanted) or 'none'}")
 
 
 def check_metadata(metadata: str) -> None:

@@ -129,7 +129,7 @@ def test_the_first_undelivered_message_is_reported(mock: KafkaMock) -> None:
     stream.create_topic(TOPIC, 1)
     stream.produce(TOPIC, lines(5))
     mock.down()
-    with pytest.raises(UndeliveredError, match=r"0 of 7 messages.*number 0") as caught:
+    with pytest.raises(UndeliveredError, match=r"0 of 7 messages.*message 1") as caught:
         stream.produce(TOPIC, lines(7))
     assert caught.value.first == 0
     mock.up()
@@ -227,7 +227,7 @@ def test_a_position_past_the_end_is_an_error(mock: KafkaMock, stream: MockKafkaS
         consumer.commit({0: Position(25)})
     with (
         stream.consumer(GROUP, TOPIC) as consumer,
-        pytest.raises(DataError, match=r"line 25 .* does not exist: the log is 0 to 9"),
+        pytest.raises(DataError, match=r"line 25 .* does not exist: .* ends before 10"),
     ):
         consumer.poll(10)
 
@@ -239,7 +239,7 @@ def test_without_leases_a_later_consumer_takes_over(stream: MockKafkaStream) -> 
         with stream.consumer(GROUP, TOPIC) as successor:
             successor.poll(3)
             successor.commit({0: Position(3)})
-        with pytest.raises(ConflictError, match="another member"):
+        with pytest.raises(ConflictError, match="another client"):
             late.commit({0: Position(10)})
 
 
@@ -252,7 +252,7 @@ def test_a_reset_of_the_offsets_is_detected(mock: KafkaMock, stream: MockKafkaSt
         tool = Consumer({"bootstrap.servers": mock.servers, "group.id": GROUP})
         tool.commit(offsets=[TopicPartition(TOPIC, 0, 2)], asynchronous=False)
         tool.close()
-        with pytest.raises(ConflictError, match="another member"):
+        with pytest.raises(ConflictError, match="another client"):
             consumer.commit({0: Position(6)})
     with stream.consumer(GROUP, TOPIC) as consumer:
         assert consumer.committed() == {0: Position(2)}

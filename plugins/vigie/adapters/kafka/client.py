@@ -68,7 +68,7 @@ class KafkaCluster:
     security
         Options of librdkafka for TLS and SASL; never printed.
     outage_s
-        Seconds that a write waits for unavailable brokers before it raises TransientError.
+        Seconds that a write waits for unavailable brokers before it raises UndeliveredError.
     patience_s
         Seconds that reads and commits wait for unavailable brokers; None: ``outage_s``.
     """
@@ -107,7 +107,7 @@ class KafkaCluster:
         was restarted. A refused login or certificate is reported to ``error_cb`` only; the request
         itself fails with "transport failure".
 
-        A local variable refers to the client, because another thread may replace ``admin`` and
+        A local variable refers to the client, because another thread may close ``admin``, and
         requests of a deleted client never end.
         """
         admin = self.admin
@@ -125,7 +125,7 @@ class KafkaCluster:
             raise
 
     def _again(self, what: str, ask: Callable[[AdminClient], dict[int, int]]) -> dict[int, int]:
-        """Call ``ask``; after a TransientError, retry with a new client to read new metadata."""
+        """Call ``ask``; retry a TransientError for 2 s, with a new client to read new metadata."""
 
         def attempt() -> dict[int, int]:
             with self._asking(what) as admin:
@@ -144,7 +144,7 @@ class KafkaCluster:
 
     def partitions(self, topic: str, wait_s: float = CONNECT_S) -> int:
         """Return the number of partitions of a topic; 0 if the topic does not exist."""
-        with self._asking(f"Kafka at {self.servers} did not answer") as admin:
+        with self._asking(f"the request to Kafka at {self.servers} failed") as admin:
             found = admin.list_topics(topic, timeout=wait_s).topics[topic]
         if found.error is None:
             return len(found.partitions)
@@ -203,7 +203,7 @@ class KafkaCluster:
 
     def describe(self) -> str:
         """Return the id and number of brokers of the cluster; Kafka does not report a version."""
-        with self._asking(f"Kafka at {self.servers} did not answer") as admin:
+        with self._asking(f"the request to Kafka at {self.servers} failed") as admin:
             found = _answer(admin.describe_cluster(request_timeout=DESCRIBE_S))
         return f"cluster {found.cluster_id}, {len(found.nodes)} broker(s)"
 

@@ -4,7 +4,7 @@ Partitions are assigned directly, without membership in a Kafka group. The succe
 process therefore starts within 0.06 s; with a subscription, it would wait until the session of
 the dead member expires. Kafka allows two such consumers of one partition, but the lease does not.
 In addition, every consumer commits a fencing token when it starts. A consumer that lost its lease
-reads another token and cannot commit.
+reads the token of its successor before a commit, and raises ConflictError.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class KafkaConsumer:
             reader.positions.write(self._done, max(CONNECT_S, self._cluster.patience_s))
         except ConflictError as exc:
             raise ConflictError(
-                f"group {self._group!r} has a member that subscribed through Kafka's group "
-                f"protocol and not with leases; use another group: {exc}"
+                f"{exc}; if group {self._group!r} has members that subscribed through Kafka's "
+                "group protocol, use another group"
             ) from exc
         reader.start({partition: at.offset for partition, at in self._done.items()})
 
@@ -81,17 +81,17 @@ class KafkaConsumer:
     def commit(self, positions: Mapping[int, Position]) -> None:
         """Commit positions if the stored token is still the token of this consumer.
 
-        If another consumer takes over between the check and the write, the next commit of that
-        consumer fails. No line is lost, because lines are stored before their position is
-        committed.
+        If another consumer takes over between the check and the write, this write succeeds and the
+        next commit of the other consumer fails. No line is lost, because lines are stored before
+        their position is committed.
         """
         self._check(positions)
         stored = self._reader.positions.stored(sorted(positions), self._cluster.patience_s)
         for partition, (token, _) in stored.items():
             if token != self._reader.positions.token:
                 raise ConflictError(
-                    f"another member of group {self._group!r} took partition {partition} of "
-                    f"{self._topic!r}, or the topic was deleted; nothing was committed"
+                    f"another client committed partition {partition} of {self._topic!r} for group "
+                    f"{self._group!r}, or the topic was deleted; nothing was committed"
                 )
         self._reader.positions.write(positions, self._cluster.patience_s)
         self._done |= positions

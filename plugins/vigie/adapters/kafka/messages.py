@@ -68,7 +68,7 @@ def pack(token: str, state: str) -> str:
 
 
 def unpack(metadata: str | None) -> tuple[str, str]:
-    """Decode offset metadata into token and state; the token is empty if another tool committed.
+    """Decode offset metadata into token and state; the token is empty unless vigie committed.
 
     Examples
     --------

@@ -39,7 +39,7 @@ class KafkaPositions:
         self._last_write: Future[object] | None = None
 
     def bounds(self, partition: int, wait_s: float) -> tuple[int, int]:
-        """Return the oldest offset of a partition and the offset that its next record gets."""
+        """Return the oldest offset and the end offset of a partition."""
         place = TopicPartition(self.topic, partition)
         what = f"cannot read the end offset of partition {partition} of topic {self.topic!r}"
         return self._retried(lambda: self._watermarks(place), wait_s, what)
@@ -101,7 +101,10 @@ class KafkaPositions:
             lambda: self._retried(lambda: self._of_topic(commit), wait_s, what)
         )
         if not wait([self._last_write], wait_s).done:
-            raise TransientError(f"{what} at {self._cluster.servers} within {wait_s:.0f} s")
+            raise TransientError(
+                f"Kafka at {self._cluster.servers} did not confirm the positions of group "
+                f"{self.group!r} in {self.topic!r} within {wait_s:.0f} s"
+            )
         self._last_write.result()
 
     def _retried(self, ask: Callable[[], T | None], wait_s: float, what: str) -> T:

@@ -22,11 +22,11 @@ _TOO_LARGE = frozenset(
 
 
 class KafkaWriter:
-    """A writer with an idempotent producer (``acks=all``), which the first call creates.
+    """A writer with an idempotent producer (``acks=all``), created by the first call.
 
     A retry inside the client never repeats or reorders a message. After a failed call, some of its
-    messages may be stored. The caller writes the batch again; the ids of the lines prevent
-    duplicate documents.
+    messages may be stored. If the caller writes them again, the stream contains them twice; the ids
+    of the lines prevent duplicate documents.
     """
 
     def __init__(self, cluster: KafkaCluster) -> None:
@@ -40,7 +40,7 @@ class KafkaWriter:
             return Producer(options)
 
     def write(self, topic: str, partition: int, messages: Sequence[Message]) -> int:
-        """Append messages in order; return the offset of the first message.
+        """Append one or more messages in order; return the offset of the first message.
 
         A topic with a low size limit may refuse a batch although no message exceeds the limit. The
         refused messages are then sent again one by one, after the accepted messages.
@@ -48,7 +48,7 @@ class KafkaWriter:
         Raises
         ------
         RefusedMessageError
-            A broker refused a message, for example because the message is too large.
+            Kafka or its client refused a message, for example because it is too large.
         UndeliveredError
             The brokers did not confirm every message in time.
         """
@@ -101,8 +101,8 @@ class KafkaWriter:
         first, error = call.first_failure()
         self._drop()  # after a fatal error the producer cannot be used any more
         what = (
-            f"{call.delivered} of {len(messages)} messages reached topic {topic!r} at "
-            f"{self._cluster.servers}; the first failure is number {first}"
+            f"Kafka at {self._cluster.servers} confirmed {call.delivered} of {len(messages)} "
+            f"messages for topic {topic!r}; the first failure is message {first + 1}"
         )
         if error is None:
             return UndeliveredError(f"{what}: no confirmation in time", first=first)
@@ -111,7 +111,7 @@ class KafkaWriter:
             return UndeliveredError(f"{what}: {error.str()} ({error.name()})", first=first)
         is_too_large = error.code() in _TOO_LARGE
         if error.code() == KafkaError._UNKNOWN_PARTITION:
-            what += ": the partition does not exist; create the topic first"
+            what += ": the topic does not have this partition"
         elif is_too_large:
             what += (
                 f" ({len(messages[first].value)} bytes); raise max.message.bytes of the topic, or "
@@ -152,7 +152,7 @@ class _Call:
             self.first_offset = message.offset()
 
     def too_large(self) -> list[int]:
-        """Return the places of the failed messages if all of them were too large, otherwise []."""
+        """Return the failed messages if all were too large and none is pending, otherwise []."""
         codes = {error.code() for error in self.failed.values()}
         return sorted(self.failed) if codes <= _TOO_LARGE and not self.missing else []
 
@@ -163,7 +163,7 @@ class _Call:
         del self.failed[place]
 
     def first_failure(self) -> tuple[int, KafkaError | None]:
-        """Return the first failed message's place and error; without a confirmation, no error."""
+        """Return the first message without a confirmation, and its error; None if pending."""
         unanswered = next((p for p in range(len(self.seen) + 1) if p not in self.seen), 0)
         if not self.missing:
             place = min(self.failed)

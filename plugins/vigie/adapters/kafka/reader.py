@@ -139,7 +139,7 @@ class KafkaReader:
         else:
             gone = (
                 f"line {position} of {where}, the next line of group {self.group!r}, does not "
-                f"exist: the log is {low} to {high - 1} now"
+                f"exist: the log now starts at {low} and ends before {high}"
             )
         return DataError(f"{gone}; nothing was skipped; {ALLOW_GAP_ADVICE}")
 

@@ -13,6 +13,7 @@ from vigie.errors import DataError, TransientError
 from vigie.records import Message
 from vigie.roles import Locks
 from vigie.roles.stream import TAKEOVER_S
+from vigie.stored_records import partition_error
 
 _OUTAGE_S = 90.0
 
@@ -26,7 +27,7 @@ class KafkaStream:
         Bootstrap servers, ``host:port,…``.
     locks
         Function that returns the store of the leases. None: no leases; the commits of a consumer
-        fail as soon as another consumer starts on the same partition.
+        fail as soon as another consumer of its group starts on the same partition.
     security
         librdkafka's options for TLS and SASL.
     outage_s
@@ -48,7 +49,7 @@ class KafkaStream:
         self.cluster = KafkaCluster(servers, security or {}, outage_s, patience_s)
         self._locks = locks
         self._writer = KafkaWriter(self.cluster)
-        self._known: dict[str, int] = {}  # topic → number of partitions, if read before
+        self._known: dict[str, int] = {}  # topic → number of partitions, read by ``produce``
 
     def create_topic(self, topic: str, partitions: int = 1) -> bool:
         if partitions < 1:
@@ -68,7 +69,7 @@ class KafkaStream:
         deadline = time.monotonic() + CONNECT_S
         while not is_done(self.partitions(topic)):
             if time.monotonic() > deadline:
-                raise TransientError(f"the change of topic {topic!r} is not visible yet")
+                raise TransientError(f"the brokers do not report the change of topic {topic!r} yet")
             time.sleep(0.02)
 
     def partitions(self, topic: str) -> int:
@@ -78,7 +79,7 @@ class KafkaStream:
         if not 0 <= partition < self._known.get(topic, 0):
             self._known[topic] = self.partitions(topic)
         if not 0 <= partition < self._known[topic]:
-            raise DataError(f"topic {topic!r} has no partition {partition}; create it first")
+            raise partition_error(topic, range(self._known[topic]), [partition])
         if not messages:
             return self.end_offsets(topic)[partition]
         return self._writer.write(topic, partition, messages)
@@ -115,12 +116,8 @@ class KafkaStream:
     ) -> Iterator[KafkaConsumer]:
         known = range(self.partitions(topic))
         wanted = sorted(known if partitions is None else partitions)
-        if not known:
-            raise DataError(f"topic {topic!r} does not exist; run `vigie stream topic`")
         if not wanted or not set(known) >= set(wanted):
-            raise DataError(
-                f"topic {topic!r} has only the partitions {list(known)}; requested: {wanted}"
-            )
+            raise partition_error(topic, known, wanted)
         with ExitStack() as leases:
             if self._locks is not None:
                 for partition in wanted:

@@ -18,6 +18,7 @@ from vigie.encoding import utcnow
 from vigie.errors import ConflictError, DataError
 from vigie.records import Message
 from vigie.roles.stream import TAKEOVER_S
+from vigie.stored_records import partition_error
 
 _parts = stream_partitions.c
 
@@ -64,7 +65,7 @@ class PgStream:
         with transaction(self._engine) as connection:
             end = connection.execute(grown.returning(_parts.next)).scalar_one_or_none()
             if end is None:
-                raise DataError(f"topic {topic!r} has no partition {partition}; create it first")
+                raise partition_error(topic, self.end_offsets(topic), [partition])
             first = base = end - len(messages)
             rows = []
             for count, payload in batches:
@@ -124,12 +125,8 @@ class PgStream:
     ) -> Iterator[PgConsumer]:
         known = self.end_offsets(topic)
         wanted = sorted(known if partitions is None else partitions)
-        if not known:
-            raise DataError(f"topic {topic!r} does not exist; run `vigie stream topic`")
         if not wanted or not known.keys() >= set(wanted):
-            raise DataError(
-                f"topic {topic!r} has only the partitions {sorted(known)}; requested: {wanted}"
-            )
+            raise partition_error(topic, known, wanted)
         with own_session(self._engine) as session:
             for partition in wanted:
                 lease = f"stream:{group}:{topic}:{partition}"
