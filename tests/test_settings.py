@@ -124,9 +124,9 @@ def test_an_mlflow_login_with_a_token_is_refused(home: Path) -> None:
     assert "CANARY" not in str(caught.value)
 
 
-def test_a_broken_platform_file_names_the_next_command(home: Path) -> None:
+def test_the_error_for_a_broken_platform_file_advises_to_restore_it(home: Path) -> None:
     (home / "data" / "local" / "platform.toml").write_text("not toml [")
-    with pytest.raises(SettingsError, match="vigie init"):
+    with pytest.raises(SettingsError, match="restore it from a backup"):
         Settings.from_env()
 
 
