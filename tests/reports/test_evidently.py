@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vigie.adapters.reporting.evidently_draw import Drawing
 from vigie.adapters.reporting.frames import MAX_ROWS
 from vigie.adapters.reporting.renderer import EvidentlyRenderer
 from vigie.drift.decision import detect_drift
@@ -207,9 +208,19 @@ def test_without_rows_there_is_not_enough_data(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_drift_report_counts_only_the_columns_in_the_charts(
+    renderer: Renderer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing = Drawing("<body></body>", [], left_out={"town": "Evidently refused the column"})
+    monkeypatch.setattr("vigie.adapters.reporting.renderer.draw", lambda *_: drawing)
+    html = renderer.drift(table(seed=1), table(), tmp_path / "p.html")
+    assert "charts below show 3 of 4 columns" in html.read_text()
+
+
 def test_a_long_table_is_sampled_and_the_report_says_so(renderer: Renderer, tmp_path: Path) -> None:
     html = renderer.quality(table(MAX_ROWS + 1), table(), tmp_path / "p.html")
     assert "charts show a sample of 20,000 of the 20,001 current rows" in html.read_text()
+    assert "Columns of the sample" in html.read_text()
     assert body_of(html)["n_current"] == MAX_ROWS + 1
 
 
@@ -257,11 +268,11 @@ def test_rows_without_a_usable_label_are_counted(renderer: Renderer, tmp_path: P
     frame.loc[15, "probability"] = np.nan
     html = renderer.performance(frame, None, tmp_path / "p.html")
     assert body_of(html)["current"]["n_rows"] == 84
-    assert "16 of 100 rows have no usable label or prediction" in html.read_text()
+    assert "16 of 100 rows have no usable label, prediction or probability" in html.read_text()
 
 
 def test_performance_without_labels_is_not_enough_data(renderer: Renderer, tmp_path: Path) -> None:
-    with pytest.raises(NotEnoughDataError, match="no row has a label"):
+    with pytest.raises(NotEnoughDataError, match="no row has a usable label"):
         renderer.performance(predictions().assign(target=None), None, tmp_path / "p.html")
 
 

@@ -62,7 +62,7 @@ class BundleDirectory:
                 check_free(target.parent, needed)
                 _place(target, {**files, MANIFEST: manifest})
         if self.open(model, version).files != dict(files):
-            raise ConflictError(f"{model} v{version} is already published with other content")
+            raise ConflictError(f"{model} v{version} is already published with other files")
         return target
 
     def open(self, model: str, version: int) -> Bundle:

@@ -25,7 +25,7 @@ _SPARE_BYTES = 1 << 20  # Kept free for the log message about a full disk.
 def manifest_of(
     model: str, version: int, files: Mapping[str, bytes], info: Mapping[str, Any]
 ) -> bytes:
-    """Return the manifest: size and sha256 of each file, the info, and its own sha256."""
+    """Return the manifest: size and sha256 of each file, the info, and a sha256 of all of this."""
     entries = {
         name: {"sha256": _sha256(data), "size": len(data)} for name, data in sorted(files.items())
     }
@@ -67,7 +67,7 @@ def read_manifest(folder: Path, model: str, version: int) -> tuple[bytes, dict[s
 
 
 def verified_files(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
-    """Return the content of each file; raise DataError if one is missing, altered or unlisted."""
+    """Return the content of each file; raise DataError if a file is missing, altered or extra."""
     found = {p.name for p in folder.iterdir()} - {MANIFEST}
     if extra := sorted(found - set(entries)):
         raise DataError(f"{folder / extra[0]}: extra: the manifest does not list this file")
@@ -95,7 +95,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def check_free(folder: Path, needed: int) -> None:
-    """Raise an OSError with ENOSPC if the disk has too little free space for the bundle."""
+    """Raise an OSError with ENOSPC unless the disk can hold the bundle and ``_SPARE_BYTES``."""
     if shutil.disk_usage(folder).free < needed + _SPARE_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -104,8 +104,9 @@ def check_free(folder: Path, needed: int) -> None:
 def writing(path: Path, needed: int) -> Iterator[None]:
     """Translate the file system errors of a block that writes ``path``.
 
-    A full disk raises DiskFullError and a temporary error TransientError: nothing was published,
-    and a retry can succeed. Any other error, such as a missing permission, raises SettingsError.
+    A full disk raises DiskFullError and a temporary error TransientError: a retry can succeed, and
+    readers see no incomplete version. Any other error, such as a missing permission, raises
+    SettingsError.
     """
     try:
         yield
@@ -113,11 +114,11 @@ def writing(path: Path, needed: int) -> Iterator[None]:
         if exc.errno in FULL:
             free = shutil.disk_usage(_existing(path)).free
             raise DiskFullError(
-                f"ENOSPC {path}: need {needed} bytes and {_SPARE_BYTES} in reserve, free {free}; "
-                "nothing was published, free disk space and try again"
+                f"{errno.errorcode[exc.errno]} {path}: need {needed} bytes and {_SPARE_BYTES} in "
+                f"reserve, free {free}; free disk space or raise the quota, and try again"
             ) from exc
         if exc.errno in _PASSING:
-            raise TransientError(f"{path}: {exc.strerror}; nothing was published") from exc
+            raise TransientError(f"cannot write {path}: {exc.strerror}; try again") from exc
         raise SettingsError(f"cannot write {path}: {exc.strerror}; check ARTIFACTS_DIR") from exc
 
 

@@ -12,8 +12,8 @@ from vigie.catalogue import METRICS
 from vigie.errors import DataError
 from vigie.records import Sample
 
-# Label values are names of models, columns or partitions. If a metric has more series, input was
-# probably used as a label value.
+# Label values are names of models, columns or partitions. If a metric has more series than this,
+# input was probably used as a label value.
 MAX_SERIES = 100
 
 
@@ -28,7 +28,7 @@ class Families:
 
 
 def families(samples: Sequence[Sample], group: Mapping[str, str]) -> list[Family]:
-    """Group samples into families; add the labels ``group``, which replace equal label names.
+    """Group samples into families; add the labels ``group``, which replace labels of equal name.
 
     Raises
     ------

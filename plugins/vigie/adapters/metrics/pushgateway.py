@@ -1,7 +1,7 @@
 """Metrics sink of the full stack: a Prometheus Pushgateway.
 
 A push is a PUT request that replaces its whole group. The gateway adds ``push_time_seconds`` to
-each group, and keeps a group until it is deleted.
+each group, and keeps a group until the group is deleted.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Pushgateway:
         Raises
         ------
         DataError
-            A name is not in the catalogue, a series occurs twice, or the gateway rejects the push,
-            for example because another group contains the family with a different type.
+            The samples are invalid (see :func:`families`), or the gateway rejects the push, for
+            example because another group contains the family with a different type.
         SettingsError
             The gateway refuses the method, path or credentials of the request.
         TransientError
-            The gateway does not respond; the group is unchanged.
+            The gateway does not respond or reports a server error; the group may have changed.
         """
         group = dict(grouping or {})
         registry = Families(families(samples, group | {"job": job}))

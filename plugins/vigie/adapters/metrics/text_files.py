@@ -43,7 +43,7 @@ class MetricsFiles:
         Raises
         ------
         DataError
-            A name is not in the catalogue, or a series occurs twice.
+            The samples are invalid (see :func:`families`).
         TransientError
             The file cannot be written; the group is unchanged.
         """

@@ -1,4 +1,4 @@
-"""Confusion matrix and metrics of a classifier, even if all labels are of one class."""
+"""Confusion matrix and metrics of a classifier; labels of one class are allowed."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Classification:
 def _notes(rows: pd.DataFrame, n_all: int, labels: tuple[str, str]) -> tuple[str, ...]:
     notes = []
     if n_unusable := n_all - len(rows):
-        which = "have no usable label or prediction and are left out"
+        which = "have no usable label, prediction or probability and are left out"
         notes.append(f"{n_unusable:,} of {n_all:,} rows {which}")
     found = set(rows["target"])
     if len(found) == 1:

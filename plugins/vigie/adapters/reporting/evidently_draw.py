@@ -42,7 +42,7 @@ class Drawing:
 
 
 def draw(frames: Frames, preset: Callable[[], Any]) -> Drawing:
-    """Run a preset; if Evidently raises an error, run it again without the columns at fault."""
+    """Run a preset; if it fails, run it again without the columns that alone make it fail."""
     if not frames.names:
         return Drawing(refusal="no column has values in both tables")
     first = _attempt(frames, preset)
@@ -114,8 +114,8 @@ def summary_preset() -> Any:
 def drift_preset(drift_share: float, threshold: float) -> Any:
     """Return the drift preset with a test that shows vigie's verdict on each column.
 
-    Evidently's own tests depend on the number of rows and are not corrected for the number of
-    columns, so its page could contradict the verdict.
+    Evidently chooses its own tests by the number of rows and does not correct them for the number
+    of columns, so its page could contradict the verdict.
     """
     from evidently.presets import DataDriftPreset
 

@@ -1,8 +1,8 @@
 """Prepare tables for Evidently: the same columns on both sides, plain types, bounded length.
 
 Evidently refuses a whole report if one column is empty, contains an infinity or exists on one side
-only (evidently#1480). Infinities are therefore replaced by missing values, and the other columns of
-this kind are left out. The report names them.
+only (evidently#1480). Infinities are therefore replaced by missing values. Columns that are empty
+or exist on one side only are left out, and the report lists them.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _cast(series: pd.Series, is_number: bool) -> pd.Series:
 
 
 def _text(value: object) -> str | None:
-    """Return a category as short text, without < and >, which could end a script of the page."""
+    """Return a category as short text; replace < and >, which could end a script of the page."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return None
     if isinstance(value, float | np.floating) and float(value).is_integer():
@@ -128,7 +128,7 @@ def _text(value: object) -> str | None:
 
 
 def summaries(frames: Frames) -> dict[str, dict[str, Any]]:
-    """Return shares of missing values, means and the number of distinct values per column."""
+    """Return shares of missing values, means, and the distinct current values per column."""
     return {
         name: {
             "missing": float(frames.current[name].isna().mean()),

@@ -20,7 +20,14 @@ from vigie.adapters.reporting.evidently_draw import (
     shown_verdicts,
     summary_preset,
 )
-from vigie.adapters.reporting.frames import Frames, duplicates, prepare, sampled, summaries
+from vigie.adapters.reporting.frames import (
+    MAX_ROWS,
+    Frames,
+    duplicates,
+    prepare,
+    sampled,
+    summaries,
+)
 from vigie.adapters.reporting.pages import Page, Table
 from vigie.drift.decision import MIN_EFFECT
 from vigie.encoding import dumps, write_atomic
@@ -88,12 +95,13 @@ def draw_quality(data: ReportData) -> Content:
     summary = summaries(frames)
     keys = ("missing", "missing_before", "mean", "mean_before")
     table = Table(
-        "Columns",
+        "Columns of the sample" if frames.notes else "Columns",
         ("column", "missing, current", "missing, reference", "mean, current", "mean, reference"),
         [(name, *(column[key] for key in keys)) for name, column in summary.items()],
     )
     repeated = duplicates(frames.current)
-    note = f"{repeated:,} of {len(frames.current):,} current rows repeat an earlier row"
+    rows = "sampled current rows" if len(data.current) > MAX_ROWS else "current rows"
+    note = f"{repeated:,} of {len(frames.current):,} {rows} repeat an earlier row"
     page = _page("Data quality", data, frames, drawing, table, (note,) if repeated else ())
     return Content(page, drawing, {"columns": summary, "duplicated_rows": repeated})
 
@@ -118,7 +126,8 @@ def draw_drift(data: ReportData) -> Content:
         is_wide=True,
     )
     is_partial = not drawing.refusal and (frames.left_out or drawing.left_out)
-    note = f"Evidently's charts below show {len(frames.names)} of {len(verdicts)} columns"
+    n_shown = len(frames.names) - len(drawing.left_out)
+    note = f"Evidently's charts below show {n_shown} of {len(verdicts)} columns"
     page = _page("Data drift", data, frames, drawing, table, (note,) if is_partial else ())
     return Content(page, drawing, {"verdict": data.drift.as_dict()})
 
@@ -129,7 +138,8 @@ def draw_performance(data: ReportData) -> Content:
     current = Classification.of(data.current, labels)
     before = None if reference is None else Classification.of(reference, labels)
     if not current.n_rows:
-        raise NotEnoughDataError("no row has a label", found=0, needed=1)
+        message = "no row has a usable label, prediction and probability"
+        raise NotEnoughDataError(message, found=0, needed=1)
     rows = {"current": current.rows} | ({"reference": before.rows} if before else {})
     tables, notes = sampled(rows)
     drawing = draw_classification(*tables.values(), positive_label=data.model.positive_label)

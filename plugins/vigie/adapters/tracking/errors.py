@@ -74,7 +74,7 @@ def refused(uri: str, words: str) -> SettingsError:
 
 
 def probe(uri: str, timeout_s: float) -> None:
-    """Connect to the server of an ``http`` URI once, because MLflow's client retries for minutes.
+    """Connect once to the server of an HTTP(S) URI, because MLflow's client retries for minutes.
 
     Raises TransientError if the server does not accept the connection, and SettingsError if the URI
     is malformed. URIs of other schemes are not probed.
@@ -86,6 +86,6 @@ def probe(uri: str, timeout_s: float) -> None:
     try:
         socket.create_connection((url.raw_host.decode(), port), timeout=timeout_s).close()
     except OSError as exc:
-        advice = "run `vigie up`, or set MLFLOW_ENABLED=false"
+        advice = "run `vigie up`, check MLFLOW_TRACKING_URI, or set MLFLOW_ENABLED=false"
         where = f"MLflow at {without_login(uri)}"
         raise TransientError(f"{where} did not answer ({exc}); {advice}") from exc

@@ -30,8 +30,8 @@ LOGIN_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
 )
-#: Values that limit a call to 90 s if the server accepts a connection and does not respond. The
-#: defaults of MLflow's client, 120 s and seven retries, would block a task for 16 minutes.
+#: Values that limit a request to about 90 s if the server accepts a connection and does not
+#: respond. The defaults of MLflow's client, 120 s and seven retries, would mean 16 minutes.
 TIMEOUTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "30", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 _environment_lock = threading.RLock()  # All threads share the environment.
 
@@ -98,7 +98,9 @@ class MlflowTracker:
     def set_alias(self, model: str, alias: str, version: int) -> None:
         with self._connection():
             if (known := self._registered(model, version)) is None:
-                raise DataError(f"the registry has no {model} with the tag {BUNDLE_TAG}={version}")
+                raise DataError(
+                    f"the registry has no version of {model} with the tag {BUNDLE_TAG}={version}"
+                )
             self._client.set_registered_model_alias(model, alias, known.version)
 
     def alias(self, model: str, alias: str) -> int | None:
@@ -190,10 +192,10 @@ class MlflowTracker:
 
 @contextmanager
 def client_environment(uri: str, login: Mapping[str, str]) -> Iterator[None]:
-    """Set the address, the login and :data:`TIMEOUTS` in the environment during the block.
+    """Set the address, the login and unset :data:`TIMEOUTS` in the environment during the block.
 
     MLflow's client reads the login only from the environment (``mlflow/utils/credentials.py``).
-    If ``login`` is empty, the variables of the login are unset, because their values may belong to
+    Variables of the login that ``login`` lacks are unset, because their values may belong to
     another server. The address is set too, so that no thread of MLflow sends the login to another
     server. The previous values are restored after the block, because vigie's settings come from the
     same variables.
