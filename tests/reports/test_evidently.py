@@ -272,7 +272,7 @@ def test_rows_without_a_usable_label_are_counted(renderer: Renderer, tmp_path: P
 
 
 def test_performance_without_labels_is_not_enough_data(renderer: Renderer, tmp_path: Path) -> None:
-    with pytest.raises(NotEnoughDataError, match="no row has a usable label"):
+    with pytest.raises(NotEnoughDataError, match="no current row has a usable label"):
         renderer.performance(predictions().assign(target=None), None, tmp_path / "p.html")
 
 

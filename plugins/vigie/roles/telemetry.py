@@ -57,7 +57,7 @@ class Tracker(Protocol):
         """Return the bundle version that an alias refers to; None if there is none."""
 
     def run_url(self, run_id: str) -> str | None:
-        """Return the address of a tracked run's web page; None without a server."""
+        """Return the address of a tracked run's web page; None without a server or id."""
 
 
 class MetricsSink(Protocol):

@@ -91,7 +91,7 @@ def deletions(ids: Iterable[str]) -> Iterator[Entry]:
 def chunks(
     entries: Iterable[Entry], max_bytes: int = MAX_BYTES, max_count: int = MAX_COUNT
 ) -> Iterator[list[Entry]]:
-    """Split entries into chunks within both limits; an entry above ``max_bytes`` has its own.
+    """Split entries into chunks within both limits; an entry above ``max_bytes`` is one chunk.
 
     Examples
     --------

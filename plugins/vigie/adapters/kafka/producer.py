@@ -132,7 +132,7 @@ class KafkaWriter:
 
 
 class _Call:
-    """The state of one ``write``: which messages were confirmed, refused, or are pending."""
+    """The state of one ``write``: the places of confirmed, failed and pending messages."""
 
     def __init__(self, n: int) -> None:
         self.missing = n
@@ -152,7 +152,7 @@ class _Call:
             self.first_offset = message.offset()
 
     def too_large(self) -> list[int]:
-        """Return the failed messages if all were too large and none is pending, otherwise []."""
+        """Return the failed places if all messages there were too large and none is pending."""
         codes = {error.code() for error in self.failed.values()}
         return sorted(self.failed) if codes <= _TOO_LARGE and not self.missing else []
 
@@ -163,7 +163,7 @@ class _Call:
         del self.failed[place]
 
     def first_failure(self) -> tuple[int, KafkaError | None]:
-        """Return the first message without a confirmation, and its error; None if pending."""
+        """Return the first place without a confirmation, and its error; None if it is pending."""
         unanswered = next((p for p in range(len(self.seen) + 1) if p not in self.seen), 0)
         if not self.missing:
             place = min(self.failed)

@@ -10,7 +10,7 @@ import orjson
 from vigie.encoding import dumps
 from vigie.records import Message
 
-#: Limits of a batch, because a reader decodes whole batches. A line above MAX_BYTES has its own.
+#: Limits of a batch, because readers decode whole batches. A line above MAX_BYTES is one batch.
 MAX_LINES = 1000
 MAX_BYTES = 1 << 20
 _HEADER_SIZE = 4

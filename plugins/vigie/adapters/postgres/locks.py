@@ -52,7 +52,10 @@ def acquire(session: Connection, name: str, wait_s: float = 0.0) -> bool:
 
 
 def holder(session: Connection, name: str) -> str:
-    """Return the application name (process id and host) of a lock's holder, if it is known."""
+    """Return the application name (process id and host) of a lock's holder.
+
+    If it is unknown, return ``another process``.
+    """
     key = lock_key(name)
     halves = {"high": (key >> 32) & 0xFFFFFFFF, "low": key & 0xFFFFFFFF}
     with translated():

@@ -1,4 +1,4 @@
-"""Confusion matrix and metrics of a classifier; labels of one class are allowed."""
+"""Confusion matrix and metrics of a classifier, even if all labels are of one class."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Drawing:
 
 
 def draw(frames: Frames, preset: Callable[[], Any]) -> Drawing:
-    """Run a preset; if it fails, run it again without the columns that alone make it fail."""
+    """Run a preset; if it fails, run it again without each column that fails alone."""
     if not frames.names:
         return Drawing(refusal="no column has values in both tables")
     first = _attempt(frames, preset)

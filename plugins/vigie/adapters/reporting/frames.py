@@ -128,7 +128,7 @@ def _text(value: object) -> str | None:
 
 
 def summaries(frames: Frames) -> dict[str, dict[str, Any]]:
-    """Return shares of missing values, means, and the distinct current values per column."""
+    """Return missing shares, means, and the number of distinct current values of each column."""
     return {
         name: {
             "missing": float(frames.current[name].isna().mean()),

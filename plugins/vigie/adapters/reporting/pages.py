@@ -36,7 +36,7 @@ class Page:
     tables: Sequence[Table] = ()
 
     def html(self, evidently: str | None) -> str:
-        """Return the summary, followed by Evidently's page if this is a page with a body."""
+        """Return the summary, and Evidently's page below it if there is one with a body."""
         parts = None
         if evidently is not None and "<body>" in evidently:
             parts = evidently.split("<body>", 1)

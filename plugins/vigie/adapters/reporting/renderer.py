@@ -138,7 +138,7 @@ def draw_performance(data: ReportData) -> Content:
     current = Classification.of(data.current, labels)
     before = None if reference is None else Classification.of(reference, labels)
     if not current.n_rows:
-        message = "no row has a usable label, prediction and probability"
+        message = "no current row has a usable label, prediction and probability"
         raise NotEnoughDataError(message, found=0, needed=1)
     rows = {"current": current.rows} | ({"reference": before.rows} if before else {})
     tables, notes = sampled(rows)

@@ -192,7 +192,7 @@ class MlflowTracker:
 
 @contextmanager
 def client_environment(uri: str, login: Mapping[str, str]) -> Iterator[None]:
-    """Set the address, the login and unset :data:`TIMEOUTS` in the environment during the block.
+    """Set the address, the login and missing :data:`TIMEOUTS` in the environment during the block.
 
     MLflow's client reads the login only from the environment (``mlflow/utils/credentials.py``).
     Variables of the login that ``login`` lacks are unset, because their values may belong to
