@@ -102,6 +102,12 @@ BundleDirectory(Path(sys.argv[1])).publish("fraud", 2, {"model.skops": b"x" * 10
 """
 
 
+def test_an_unreadable_copy_of_a_deployment_is_a_data_error(tmp_path: Path) -> None:
+    (tmp_path / "fraud" / "champion.json").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"cannot read .*champion\.json"):
+        BundleDirectory(tmp_path).read_champion("fraud")
+
+
 def publish_elsewhere(root: Path, **environment: str) -> int:
     command = [sys.executable, "-Ic", PUBLISH, str(root)]
     return subprocess.run(command, env={**os.environ, **environment}, check=False).returncode

@@ -19,6 +19,7 @@ from vigie.adapters.bundles.files import (
     MANIFEST,
     check_free,
     manifest_of,
+    read_error,
     read_manifest,
     verified_files,
     write_folder,
@@ -99,6 +100,8 @@ class BundleDirectory:
             deployment = Deployment(**fields, deployed_at=at)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as exc:
+            raise read_error(path, exc) from exc
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise DataError(f"{path}: invalid copy of a deployment: {exc}") from exc
         if deployment.model != model:

@@ -132,9 +132,13 @@ def _read(path: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise DataError(f"{path}: missing") from exc
     except OSError as exc:
-        if exc.errno in _PASSING:
-            raise TransientError(f"cannot read {path}: {exc.strerror}") from exc
-        raise DataError(f"cannot read {path}: {exc.strerror}") from exc
+        raise read_error(path, exc) from exc
+
+
+def read_error(path: Path, exc: OSError) -> DataError | TransientError:
+    """Return the error for a file that exists but cannot be read."""
+    kind = TransientError if exc.errno in _PASSING else DataError
+    return kind(f"cannot read {path}: {exc.strerror}")
 
 
 def _sha256(data: bytes) -> str:
