@@ -195,9 +195,16 @@ def test_at_least_one_row_is_needed() -> None:
         detect_drift(profile, normals(0, 1), 0.3, min_rows=0)
 
 
-def test_a_profile_of_another_schema_is_refused() -> None:
-    with pytest.raises(DataError, match="train the model again"):
-        detect_drift({"schema": 99, "columns": {"x": {}}}, normals(60, 1), 0.3)
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ({"schema": 99, "columns": {"x": {}}}, "has schema 99, expected 1; train the model again"),
+        ({"schema": 1, "columns": {}}, "has no columns; train the model again"),
+    ],
+)
+def test_an_unusable_profile_is_refused(profile: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        detect_drift(profile, normals(60, 1), 0.3)
 
 
 def test_each_parameter_changes_the_result() -> None:

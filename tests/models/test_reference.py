@@ -10,7 +10,7 @@ import pytest
 from vigie.errors import DataError, NotEnoughDataError
 from vigie.models.catalog import get_model
 from vigie.models.model_file import Feature, ModelFile
-from vigie.models.reference import is_ready, load_reference, unseen_rows
+from vigie.models.reference import is_ready, load_reference, read_table, unseen_rows
 from vigie.models.tables import frame_of
 
 MODEL = ModelFile(
@@ -93,6 +93,11 @@ def test_a_file_that_is_not_a_table_is_a_data_error(tmp_path: Path, content: byt
 
     with pytest.raises(DataError):
         load_reference(MODEL, tmp_path)
+
+
+def test_the_extension_of_a_parquet_table_may_be_upper_case(tmp_path: Path) -> None:
+    pd.DataFrame({"x": [1, 2]}).to_parquet(tmp_path / "X.PARQUET")
+    assert read_table(tmp_path / "X.PARQUET")["x"].tolist() == [1, 2]
 
 
 def test_breast_cancer_is_ready_without_a_file(project_root: Path, tmp_path: Path) -> None:

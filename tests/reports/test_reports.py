@@ -240,7 +240,7 @@ def test_labels_of_one_class_are_an_unknown_performance(
     report = decide(services, model)
     assert report.is_degraded is None
     assert report.performance_reasons == (
-        "average_precision is not defined: all labels are benign",
+        "average_precision is not measured: all labels are benign",
     )
 
 

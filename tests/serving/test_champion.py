@@ -212,6 +212,8 @@ def test_an_edited_model_file_takes_effect_with_the_next_training(
     path.write_text(text.replace("mean_radius = ", "mean_radius_mm = "))
     with TestClient(create_app_with(served, page=False)) as client:
         assert version(client, features) == 1
+        assert client.get("/feature-names").json()["feature_names"][0] == "mean_radius"
+        assert client.get("/model").json()["features"][0]["name"] == "mean_radius"
 
 
 def test_an_invalid_model_file_does_not_affect_the_others(

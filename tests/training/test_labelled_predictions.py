@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def test_the_metric_is_compared_with_the_floor(hit: float, is_low: bool) -> None
     found = measure([row("YES", hit)] * 2 + [row("NO", 0.1)] * 2)
     assert (found.is_low, found.value) == (is_low, 1.0 - is_low)
     assert found.metrics["recall"] == found.value
+
+
+def test_a_metric_can_be_undefined_although_both_labels_occur() -> None:
+    model = replace(MODEL, retrain=replace(MODEL.retrain, performance_metric="precision"))
+    rows = [row("YES", 0.1), row("NO", 0.1)] * 2
+    found = measure_performance(model, BUNDLE, rows, Threshold(0.8, "test"))
+    assert (found.is_low, found.value) == (None, None)
+    assert found.reason == "precision is undefined for these 4 predictions"
 
 
 @pytest.mark.parametrize(

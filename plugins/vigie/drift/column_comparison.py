@@ -1,7 +1,7 @@
 """Comparison of one current column with its reference profile.
 
-NaN, infinities and unreadable values count as missing. Missing values are a bin of the histogram,
-so a changed share of missing values counts as a change.
+In a numeric column, infinities and text that is not a number count as missing. Missing values are a
+bin of the histogram, so a changed share of missing values counts as a change.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def _only_missing(
 ) -> ColumnVerdict:
     """Compare only the shares of missing values, because too few values are usable.
 
-    If the shares do not show drift, the verdict is unknown; without any usable value on either
-    side, the verdict is no drift.
+    If the shares do not show drift, the verdict is unknown; if neither side has a usable value, the
+    verdict is no drift.
     """
     shares = np.array([body["n_missing"], body["n"]]), np.array([n_missing, n])
     usable = min(n, body["n"])

@@ -2,10 +2,10 @@
 
 A column has drifted if its change is significant and large:
 
-* *significant*: the p-value (Kolmogorov-Smirnov or chi-squared), after Holm's correction over all
-  columns, is below ``ALPHA``. Without a correction, 30 columns, tested four times per day at a
-  level of 0.01, would give 1.2 false positives per day on average. Holm's method is used because
-  it is also valid for correlated columns.
+* *significant*: the p-value of its Kolmogorov-Smirnov and chi-squared tests, after Holm's
+  correction over all columns, is below ``ALPHA``. Without a correction, 30 columns, tested four
+  times per day at a level of 0.01, would give 1.2 false positives per day on average. Holm's method
+  is used because it is also valid for correlated columns.
 * *large*: ``effect`` is at least ``MIN_EFFECT``. With a million rows even a negligible change has a
   p-value near 0.
 
@@ -51,15 +51,15 @@ def detect_drift(
 
     Columns that are not in the profile are ignored. The table has drifted if the share of drifted
     columns is above ``drift_share`` (0 to 1). With fewer than ``min_rows`` rows on either side, the
-    verdict on each column is unknown. With fewer usable numbers, only the shares of missing values
-    of a column are compared. A change is significant if its adjusted p-value is below ``alpha``,
-    and large if its effect is at least ``min_effect``.
+    verdict on each column is unknown. If a numeric column has fewer usable numbers on either side,
+    only its shares of missing values are compared. A change is significant if its adjusted p-value
+    is below ``alpha``, and large if its effect is at least ``min_effect``.
 
     Raises
     ------
     DataError
-        The schema of the profile is not supported, ``drift_share`` or ``min_rows`` is out of range,
-        or several current columns have the same name.
+        The profile has no columns or an unsupported schema, ``drift_share`` or ``min_rows`` is out
+        of range, or several current columns have the same name.
 
     Examples
     --------
@@ -79,7 +79,9 @@ def detect_drift(
 
 
 def _check(profile: Mapping[str, Any], drift_share: float, min_rows: int) -> None:
-    if profile.get("schema") != SCHEMA or not profile.get("columns"):
+    if not profile.get("columns"):
+        raise DataError("the reference profile has no columns; train the model again")
+    if profile.get("schema") != SCHEMA:
         raise DataError(
             f"the reference profile has schema {profile.get('schema')!r}, expected {SCHEMA}; "
             "train the model again"

@@ -32,7 +32,7 @@ def build_profile(
     Raises
     ------
     DataError
-        There are no rows or no features, or the table lacks a feature.
+        There are no rows or no features, or the table does not have each feature exactly once.
 
     Examples
     --------
@@ -74,9 +74,8 @@ def _numeric(series: pd.Series, max_sample: int) -> dict[str, Any]:
 def bin_edges(values: Floats) -> Floats:
     """Return bin edges of sorted values: bin i holds ``edges[i-1] < x <= edges[i]``.
 
-    The edges are deciles. Equal edges are merged, so no bin has zero width and a frequent value
-    gets its own bin. The first bin is for values below the reference values, the last for values
-    above them.
+    The edges are deciles. Equal edges are merged, so no bin has zero width. The first bin is for
+    values below the reference values, the last for values above them.
 
     Examples
     --------

@@ -11,7 +11,7 @@ import pandas as pd
 
 from vigie.errors import DataError
 
-#: Numbers beyond this magnitude count as infinite, because their squares overflow a double.
+#: Numbers beyond this magnitude count as infinite, because sums of their squares can overflow.
 LARGEST = 1e150
 
 Floats = npt.NDArray[np.float64]
@@ -28,7 +28,8 @@ def column(frame: pd.DataFrame, name: str) -> pd.Series:
 def usable_numbers(series: pd.Series) -> Floats:
     """Return the finite numbers of a column, sorted.
 
-    NaN, None, infinities and text that is not a number are left out; callers count them as missing.
+    Missing and infinite values, numbers beyond :data:`LARGEST`, and text that is not a number are
+    left out; callers count them as missing. Raises DataError if the column has complex numbers.
 
     Examples
     --------

@@ -28,7 +28,7 @@ class ColumnVerdict:
     effect: float | None = None
     n_current: int = 0
     missing_share: float | None = None
-    is_partial: bool = False  # Only the shares of missing values were compared.
+    is_partial: bool = False  # Usable values exist, but only missing shares were compared.
     is_drifted: bool | None = None
     reason: str = ""
 
@@ -43,9 +43,9 @@ class ColumnVerdict:
 class DriftVerdict:
     """The verdict on a table.
 
-    ``drift_score`` is the share of drifted columns among all columns (0 to 1). ``is_drifted``
-    is True if the score exceeds ``drift_share``, and None if columns with an unknown verdict could
-    change the result.
+    ``drift_score`` is the share of drifted columns among all columns (0 to 1), or None if the
+    verdict on every column is unknown. ``is_drifted`` is True if the score exceeds ``drift_share``,
+    and None if columns with an unknown verdict could change the result.
     """
 
     drift_score: float | None

@@ -27,7 +27,7 @@ _FEATURE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 def written(value: Any) -> str:
-    """Return the text that a CSV file contains for a cell of a table, without outer spaces.
+    """Return a cell of a table as text, without outer spaces and without ``.0``.
 
     Examples
     --------
@@ -44,7 +44,10 @@ def _refusal(reason: str) -> PydanticCustomError:
 
 def _feature_name(name: str) -> str:
     if not _FEATURE_NAME.fullmatch(name):
-        raise _refusal("expected letters, digits and _; use `column` for another name in the table")
+        raise _refusal(
+            "expected up to 64 letters, digits and _, not starting with a digit; "
+            "use `column` for another name in the table"
+        )
     return name
 
 
@@ -94,7 +97,7 @@ def _default_title(value: str, info: ValidationInfo) -> str:
 
 def _name(name: str, info: ValidationInfo) -> str:
     if not NAME.fullmatch(name):
-        raise _refusal("expected lower-case letters, digits and _")
+        raise _refusal("expected up to 64 lower-case letters, digits and _, first a letter")
     if name != info.context:
         raise _refusal(f'expected the name of the file, "{info.context}"')
     return name

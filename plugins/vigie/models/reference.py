@@ -1,4 +1,4 @@
-"""The reference table of a model, used for the first training and as the drift reference."""
+"""The reference table of a model, whose rows are part of every training table."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"{path} does not exist")
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        return pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path)
     # pandas raises parser errors as ValueError
     except (OSError, ValueError, pa.ArrowException) as exc:
         reason = (str(exc).splitlines() or [type(exc).__name__])[0]

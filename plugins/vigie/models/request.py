@@ -20,11 +20,11 @@ class FeatureError(DataError):
 
 
 def validate_features(model: ModelFile, features: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the validated features in the model's order, then those of ``accepted``.
+    """Return the validated features in the model's order, then the ``accepted`` ones sent.
 
-    An optional feature that is absent or null is None in the result. Values are not converted:
-    ``"5"`` and ``true`` are not numbers and ``1`` is not a boolean. There is one exception: a float
-    without a fraction, such as ``5.0``, is accepted for an integer and returned as an int.
+    An optional feature that is absent or null is None in the result. Numbers are returned with the
+    type of the feature: ``5`` as 5.0 for a float, and ``5.0`` as 5 for an integer. Other values are
+    not converted: ``"5"`` and ``true`` are not numbers and ``1`` is not a boolean.
 
     Raises
     ------

@@ -49,13 +49,13 @@ def typed(model: ModelFile, frame: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If a column is missing or holds a value that its type does not allow; the message names
-        the column, the value and the row.
+        If a column is missing or holds a value that its type does not allow. The message names the
+        column and, in the second case, the value and the row.
     """
     import pandas as pd
 
     if missing := [n for n in model.feature_names if n not in frame.columns]:
-        raise DataError(f"{model.name}: the table has no columns {', '.join(missing)}")
+        raise DataError(f"{model.name}: the table lacks the columns {', '.join(missing)}")
     columns = {f.name: _typed(model, f, frame[f.name]) for f in model.features}
     columns |= {str(c): frame[c] for c in frame.columns if c not in columns}
     return pd.DataFrame(columns, index=frame.index)
@@ -105,7 +105,7 @@ def _refuse(
 
 
 def row_fractions(frame: pd.DataFrame, columns: Sequence[str], salt: str) -> NDArray[np.float64]:
-    """Return one number in [0, 1) per row, computed only from the row's values and the salt.
+    """Return one number in [0, 1) per row, computed from its values in ``columns`` and the salt.
 
     Equal rows get equal numbers in any row order, in any process and on any machine. The dtype of
     a column has no influence: 1, 1.0 and True are equal, and so are all missing values. A split
@@ -125,7 +125,7 @@ def row_fractions(frame: pd.DataFrame, columns: Sequence[str], salt: str) -> NDA
 def _codes(values: pd.Series) -> NDArray[np.uint64]:
     import numpy as np
 
-    if values.dtype.kind in "bif":  # numpy dtypes; the nullable dtypes of pandas are handled below
+    if values.dtype.kind in "bif":  # numbers; pandas converts pd.NA to NaN
         floats = values.to_numpy(dtype=np.float64) + 0.0  # -0.0 becomes 0.0
         floats[np.isnan(floats)] = np.nan  # all NaN bit patterns become one
         return np.asarray(floats.view(np.uint64))

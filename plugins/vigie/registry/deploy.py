@@ -83,8 +83,9 @@ def deploy(services: Services, source: Draft | Bundle, decision: Deploying) -> D
     Raises
     ------
     ConflictError
-        Another process has deployed a version since the decision. Nothing was changed; the ledger
-        contains the decision with the verdict ``no``.
+        Another process has deployed a version since the decision; the champion is unchanged, and
+        the ledger contains the decision with the verdict ``no``. Or another run published this
+        version.
     """
     bundle = source if isinstance(source, Bundle) else _publish(services, source, decision)
     crash_point("promote_after_publish")
@@ -117,8 +118,8 @@ def _publish(services: Services, draft: Draft, decision: Deploying) -> Bundle:
     bundle = bundles.open(model, version)
     if bundle.info.get("run_id") != decision.run_id:
         raise ConflictError(
-            f"{model} v{version} was published by run {bundle.info.get('run_id')} at the same "
-            "time; check that no other platform writes to this ARTIFACTS_DIR"
+            f"{model} v{version} was published by run {bundle.info.get('run_id')}, not by "
+            f"{decision.run_id}; check that no other platform writes to this ARTIFACTS_DIR"
         )
     return bundle
 

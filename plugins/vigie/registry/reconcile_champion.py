@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileResult(JobResult):
-    """The champion's version, the repaired copies, and the problems that need an operator."""
+    """The champion's version, the repaired copies, and the problems that remain."""
 
     model: str
     version: int | None
@@ -86,7 +86,7 @@ def _open(bundles: BundleStore, champion: Deployment, problems: list[str]) -> Bu
     try:
         return bundles.open(champion.model, champion.version)
     except DataError as exc:
-        problems.append(f"the champion's bundle is damaged: {exc}")
+        problems.append(f"the champion's bundle cannot be read: {exc}")
         return None
 
 

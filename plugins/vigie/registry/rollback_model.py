@@ -25,7 +25,7 @@ def rollback_model(
     Raises
     ------
     NotEnoughDataError
-        There is no champion or no earlier version, or ``to`` is the champion.
+        There is no champion or no intact earlier champion, or ``to`` is the champion.
     DataError
         Version ``to`` does not exist, is damaged, or was never champion.
     ConflictError
@@ -72,7 +72,9 @@ def _target(
         except DataError as exc:
             skipped.append(f"v{version} was skipped: {exc}")
     raise NotEnoughDataError(
-        "; ".join([f"{model} has no version before v{champion.version} to roll back to", *skipped])
+        "; ".join(
+            [f"{model} has no intact champion before v{champion.version} to roll back to", *skipped]
+        )
     )
 
 

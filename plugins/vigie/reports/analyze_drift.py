@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 #: Name of the target column in an exported dataset; the model file may use another name.
 EXPORTED_TARGET = "target"
-#: A text column with more distinct values than this share of its rows is taken for an identifier.
+#: A text column with more than 20 distinct values is omitted as an identifier if they are more than
+#: this share of its values.
 IDENTIFIER_SHARE = 0.5
 
 
@@ -40,7 +41,7 @@ class AnalysisResult(JobResult):
     """The verdict on two tables and the numbers that the command line prints.
 
     ``positives_reference`` and ``positives_current`` are the shares of the positive label among the
-    rows with a label, or None if no row has a label.
+    rows with a valid label, or None if there is no such row.
     """
 
     n_reference: int
@@ -65,13 +66,15 @@ def analyze_drift(
     """Compare two tables and write a report to ``output``, with a JSON file of the same name.
 
     No database is needed. ``model`` defines the columns to compare. If it is None, the columns that
-    both tables have, except ``target``, are compared, and the values of the reference determine
-    their types. If ``drift_share`` is None, the share of the model file applies.
+    both tables have, except ``target``, identifiers and times, are compared, and the values of the
+    reference determine their types. If ``drift_share`` is None, the share of the model file
+    applies.
 
     Raises
     ------
     DataError
-        A table is empty, or the tables have no column in common that can be compared.
+        A table is empty, no column can be compared, two columns have the same name, or
+        ``drift_share`` is not between 0 and 1.
     """
     for side, frame in (("reference", reference), ("current", current)):
         if frame.empty:
@@ -113,7 +116,7 @@ def _mean(verdict: ColumnVerdict, frame: pd.DataFrame) -> float | None:
 
 
 def _positives(model: ModelFile, frame: pd.DataFrame, target: str) -> float | None:
-    """Return the share of the positive label among the rows with a label, or None without rows."""
+    """Return the share of the positive label among the valid labels; None if there are none."""
     name = next((n for n in (model.target, target) if n in frame.columns), None)
     counts = usable_keys(frame[name]) if name else {}
     positive = {model.positive_label, model.positive_value} - {""}
@@ -127,13 +130,13 @@ def _positives(model: ModelFile, frame: pd.DataFrame, target: str) -> float | No
 def _infer_model(reference: pd.DataFrame, current: pd.DataFrame, target: str) -> ModelFile:
     """Return a model file for the columns that both tables have.
 
-    Numbers in the reference are compared as numbers and text as categories. Identifiers and times
-    are omitted.
+    Numbers in the reference are compared as numbers, text and booleans as categories. Identifiers
+    and times are omitted.
 
     Raises
     ------
     DataError
-        No column can be compared.
+        No column can be compared, or two columns of the reference have the same name.
     """
     common = [name for name in reference.columns if name in current.columns and name != target]
     kinds = {str(name): _kind(reference[name]) for name in common}
@@ -159,7 +162,7 @@ def _infer_model(reference: pd.DataFrame, current: pd.DataFrame, target: str) ->
 
 def _kind(series: pd.Series) -> Literal["float", "category"] | None:
     if isinstance(series, pd.DataFrame):  # pandas returns a table if two columns share a name.
-        raise DataError(f"the table has two columns called {series.columns[0]!r}")
+        raise DataError(f"the reference table has several columns called {series.columns[0]!r}")
     if pd.api.types.is_bool_dtype(series.dtype):
         return "category"
     if pd.api.types.is_numeric_dtype(series.dtype):

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftResult(JobResult):
-    """The verdicts of a run on drift and on performance; None means unknown."""
+    """The verdicts of a run on drift and on performance; None means unknown.
+
+    ``is_degraded`` is also None if no floor is set.
+    """
 
     model: str
     run_id: str
@@ -50,8 +53,8 @@ def decide_drift(services: Services, *, run: ReportRun) -> DriftResult:
     """Record one decision of kind ``drift`` and one of kind ``performance`` per run.
 
     Without a champion or a prediction, one decision of kind ``report`` with the verdict ``skipped``
-    is recorded instead. The triggers of a retraining then still use the previous decision of kind
-    ``drift``.
+    is recorded instead. The drift trigger of a retraining then still reads the previous decision of
+    kind ``drift``.
 
     Raises
     ------
@@ -63,6 +66,8 @@ def decide_drift(services: Services, *, run: ReportRun) -> DriftResult:
 
 def report_on_model(services: Services, *, run: ReportRun) -> ModelReportsResult:
     """Record the decisions about a model and write its reports, as the DAG does.
+
+    A report for which the data is missing is not written; the result contains the reason.
 
     Raises
     ------

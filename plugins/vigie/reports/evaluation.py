@@ -1,8 +1,8 @@
 """The verdicts on the drift and the performance of one window, computed once per run.
 
 The tasks of a run are separate processes. The first task that needs the verdicts stores them in a
-JSON file, and the other tasks read the file. Reports and decisions therefore agree, even if a label
-arrives or the champion changes between two tasks.
+JSON file, and the other tasks read the file. The verdicts in reports and decisions therefore agree,
+even if a label arrives or the champion changes between two tasks.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def evaluate_window(
     labelled: Sequence[LabelledPrediction],
     thresholds: Mapping[str, Threshold],
 ) -> Evaluation:
-    """Compare a window with the champion's frozen profile and with the performance floor.
+    """Compare a window with the profile in a bundle and with the performance floor.
 
     ``current`` contains the features of all predictions of the window, ``labelled`` the labelled
     predictions of the bundle's version. ``thresholds`` may contain ``drift_share`` and

@@ -84,7 +84,7 @@ class Window:
 
     @cached_property
     def reference(self) -> pd.DataFrame:
-        """The training table of the version, or the reference table if that file is absent."""
+        """The training table of the version; if its file is absent, the reference table."""
         dataset = self.bundle.info.get("dataset")
         path = self.data / str(dataset)
         if dataset and path.is_file():

@@ -46,13 +46,13 @@ def merge_training_data(services: Services, *, model: ModelFile, run_id: str) ->
     """Claim the labelled rows and append them to the reference rows, once per run.
 
     The table is written atomically; a retry reads the existing table. Rows that are labelled after
-    the claim belong to the next run. Equal rows are either all in the hold-out or all in the
-    training rows, on the same side in every run with the same seed.
+    the claim belong to the next run. Rows with equal features are either all in the hold-out or all
+    in the training rows, on the same side in every run with the same seed and hold-out share.
 
     Raises
     ------
     NotEnoughDataError
-        There is no reference table, or the training rows or the hold-out lack a label.
+        There is no reference table, or the training rows or the hold-out do not have both labels.
     """
     path = dataset_path(services.paths, model.name, run_id)
     services.labels.claim(model.name, run_id)
@@ -60,8 +60,8 @@ def merge_training_data(services: Services, *, model: ModelFile, run_id: str) ->
     rows = list(services.labels.claimed(model.name, run_id))
     usable = [row for row in rows if row.actual in model.labels]
     key = state_keys.merged_table(model.name, run_id)
-    # A file without a state key belongs to a run of another database, because scheduled runs have
-    # the same ids in every database.
+    # A file without a state key may belong to a run of another database, because scheduled runs
+    # have the same ids in every database.
     if services.state.get(key) is None or not path.is_file():
         frame = _merged(services.paths, model, usable)
         _require_both_classes(model, frame)

@@ -34,7 +34,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyResult(JobResult):
-    """One notice per model that the run evaluated."""
+    """One notice per model, except for models with the outcome ``nothing``."""
 
     run_id: str
     notices: tuple[Notice, ...]
@@ -45,8 +45,8 @@ def notify_retraining(
 ) -> NotifyResult:
     """Write the outcome of a run to the log and to ``reports/retrain/MODEL_RUN.json``.
 
-    No file is written for the outcomes ``not_asked`` and ``nothing``. Each entry of ``failed`` is
-    the name of the model, a dot, and the failed task.
+    No file is written for the outcomes ``not_asked`` and ``nothing``. Each entry of ``failed``
+    begins with the name of the model, a dot, and the failed task.
     """
     notices = []
     for model in models:

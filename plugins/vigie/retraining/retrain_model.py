@@ -49,12 +49,12 @@ def retrain_model(
 ) -> RetrainResult:
     """Run every step of ``ml_retrain_pipeline`` while holding the model's lock.
 
-    A second call with the same ``run_id`` continues where the first one stopped.
+    A second call with the same ``run_id`` reuses the decisions and the training table of the first.
 
     Raises
     ------
     NotEnoughDataError
-        No trigger fired, or the training was suppressed; the decision is recorded.
+        No trigger fired, the training was suppressed, or there are too few rows to train.
     ConflictError
         Another retraining of this model is running, or another process changed the champion.
     """

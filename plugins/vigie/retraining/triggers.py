@@ -40,7 +40,7 @@ class Check:
 
     model: ModelFile
     champion: Deployment | None
-    unused: int  # labelled rows that no finished training has used
+    unused: int  # labelled rows that are not archived: no promoted version used them
     is_forced: bool
     limits: Mapping[str, Threshold]
     predictions: PredictionStore

@@ -45,7 +45,10 @@ class Actions:
         served = [s.model.name for s in self._serving.served]
         forms = [f for f in self._forms if not served or f.model.name in served]
         if not forms:
-            return [gr.Dropdown(choices=[]), fragments.error_card("models/ has no model file.")]
+            return [
+                gr.Dropdown(choices=[]),
+                fragments.error_card("models/ has no valid model file."),
+            ]
         try:
             name = self._serving.slot().model.name
         except VigieError:
@@ -54,12 +57,12 @@ class Actions:
         return [gr.Dropdown(choices=choices, value=name), *self.choose(name)]
 
     def choose(self, name: str) -> list[Any]:
-        """Show a model's form and its deployed version."""
+        """Show a model's form and its served version."""
         panels = [gr.Column(visible=form.model.name == name) for form in self._forms]
         return [self._version(name), *panels]
 
     def fill(self) -> list[Any]:
-        """Fill each form with a real case, so that Run Analysis works on the first click."""
+        """Fill each form with an example, so that Run Analysis works on the first click."""
         notes, values = [], []
         for form in self._forms:
             _, note, *filled = self.example(form, 0)
@@ -68,7 +71,7 @@ class Actions:
         return [*notes, *values]
 
     def example(self, form: ModelForm, place: int) -> list[Any]:
-        """Fill a form with the next real case."""
+        """Fill a form with the example at ``place``, a row of the reference table."""
         try:
             values, label = form.example(place)
         except VigieError as exc:

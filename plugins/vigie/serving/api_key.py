@@ -10,7 +10,7 @@ from fastapi import HTTPException, Request
 class ApiKey:
     """A FastAPI dependency that requires the header ``X-API-Key`` if a key is configured.
 
-    If ``key`` is None, which is the default on loopback, no key is required.
+    If ``key`` is None or empty, no key is required; ``vigie serve`` allows this on loopback only.
     """
 
     def __init__(self, key: str | None) -> None:

@@ -68,16 +68,16 @@ def create_app_with(
 ) -> FastAPI:
     """Return the FastAPI app that uses the given services.
 
-    The app uses only the database and the bundles, so MLflow, Elasticsearch, Kafka and the
+    Of the servers, the app uses only the database, so MLflow, Elasticsearch, Kafka and the
     Pushgateway may be down. ``default_model`` is the model of a request that names none; None: the
-    first served model by name. ``/predict``, ``/feedback`` and the buttons of the page require
+    first served model by name. ``/predict``, ``/feedback`` and the same actions of the page require
     ``api_key``, unless it is None. ``page`` mounts the Gradio page, whose import takes seconds. The
     deployments are read every ``poll_s`` seconds. The app closes ``closing`` when it shuts down.
 
     Raises
     ------
     SettingsError
-        If ``default_model`` has no model file.
+        If ``default_model`` has no valid model file.
     """
     _load_servable()
     models = _models(services, default_model)

@@ -58,6 +58,11 @@ class Slot:
         self._now = now
         self._failed: tuple[int, float] | None = None  # deployment number, time of the retry
 
+    @property
+    def described(self) -> ModelFile:
+        """Return the model as described by the served version or, without one, by its file."""
+        return self.served.model if self.served else self.model
+
     def follow(self, deployment: Deployment | None, *, certain: bool) -> bool:
         """Serve a deployment, if there is one; return False if an attempt to load it failed.
 
@@ -111,8 +116,8 @@ class Slot:
 def _contract(model: ModelFile, schema: Mapping[str, Any]) -> ModelFile:
     """Return the model file with the features and labels of the bundle's ``schema.json``.
 
-    If the model file is edited, only new titles of features apply to a deployed version. Other
-    changes of features and labels take effect with the next training.
+    If the model file was edited, only new titles of its features apply to a deployed version. Other
+    changes of features and labels apply to versions that are trained later.
 
     Raises
     ------
@@ -198,7 +203,10 @@ class Champions:
 
 
 class Poller:
-    """A daemon thread that refreshes the champions every ``every_s`` seconds."""
+    """A daemon thread that refreshes the champions and calls ``also`` every ``every_s`` seconds.
+
+    ``with`` refreshes once before it starts the thread.
+    """
 
     def __init__(self, champions: Champions, every_s: float, *also: Callable[[], None]) -> None:
         self._steps = (champions.refresh, *also)

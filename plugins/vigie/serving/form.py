@@ -54,7 +54,7 @@ def title_of(feature: Feature) -> str:
 class ModelForm:
     """The inputs of one model's form, in the order of its features.
 
-    The examples are rows of the model's reference table. Its file is read below ``data_dir``.
+    The examples are rows of the model's reference table, which is read from ``data_dir``.
     """
 
     def __init__(self, model: ModelFile, data_dir: Path) -> None:
@@ -111,7 +111,10 @@ def _input(feature: Feature) -> Any:
 
 
 def _step(feature: Feature) -> float:
-    """Return the increment of a number field: 1, or about a hundredth of the feature's range."""
+    """Return the increment of a number field.
+
+    It is 1 for an integer or without two limits, else a power of ten, at most 1 % of the range.
+    """
     if feature.type == "integer" or feature.min is None or feature.max is None:
         return 1
     return 10.0 ** math.floor(math.log10((feature.max - feature.min) or 1.0) - 2)

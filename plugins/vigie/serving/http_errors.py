@@ -32,7 +32,7 @@ _STATUS: dict[type[VigieError], int] = {  # the first match counts, so subclasse
     UnknownTransactionError: 404,
     PermanentError: 422,
     DiskFullError: 507,  # of the database
-    TransientError: 503,  # with Retry-After; nothing was stored
+    TransientError: 503,  # with Retry-After
     NotEnoughDataError: 503,
     ConflictError: 409,
 }

@@ -90,7 +90,7 @@ def in_loop(call: Callable[[], T]) -> T:
 
 
 def build_page(serving: Serving, guard: ApiKey) -> gr.Blocks:
-    """Return the page, which reads nothing from the service until a browser opens the page."""
+    """Return the page; it reads no predictions or tables until a browser opens it."""
     with gr.Blocks(title="vigie", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(str(fragments.header()), padding=False)
         _Page(serving, guard).draw(page)

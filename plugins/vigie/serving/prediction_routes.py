@@ -21,7 +21,7 @@ Body = Annotated[dict[str, Any], Depends(json_object)]
 
 
 def prediction_router(serving: Serving, guard: ApiKey) -> APIRouter:
-    """Return the router of both routes, which require the API key and run in the thread pool."""
+    """Return the router of both routes; if an API key is set, both require it."""
     router = APIRouter(dependencies=[Depends(guard)], tags=["predictions"])
 
     @router.post("/predict", openapi_extra=_request(_PREDICT_BODY), response_class=JsonResponse)
@@ -101,7 +101,7 @@ _PREDICT_BODY: dict[str, Any] = {
     "required": ["features"],
     "additionalProperties": False,
     "properties": {
-        "features": {"type": "object", "description": "One value per name in GET /feature-names."},
+        "features": {"type": "object", "description": "Values by feature name; see GET /model."},
         "model": {"type": "string", "description": "Default: the model that GET /model returns."},
     },
 }
@@ -112,7 +112,7 @@ _FEEDBACK_BODY: dict[str, Any] = {
     "properties": {
         "transaction_id": {"type": "string"},
         "actual": {
-            "description": "One of the model's labels, or 1 / 0, true / false.",
+            "description": "One of the model's labels, or 1 / 0, true / false, yes / no.",
             "oneOf": [{"type": "string"}, {"type": "integer"}, {"type": "boolean"}],
         },
     },

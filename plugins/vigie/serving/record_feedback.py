@@ -41,7 +41,7 @@ def record_feedback(
 ) -> FeedbackResult:
     """Store the label of a prediction; a different second label corrects the first.
 
-    Both labels are kept and the latest one is used. On failure nothing is stored.
+    Both labels are kept and the latest one is used. Storing the latest label again changes nothing.
     :func:`read_label` describes the values of ``actual``; ``source`` is the origin of the label,
     e.g. ``api`` or ``page``.
 
@@ -51,6 +51,8 @@ def record_feedback(
         If ``transaction_id`` or ``actual`` is not valid.
     UnknownTransactionError
         If no prediction has this transaction id.
+    PermanentError
+        If the model of the prediction is not among ``models``.
     """
     if not isinstance(transaction_id, str) or not _TRANSACTION.fullmatch(transaction_id):
         raise FeatureError({"transaction_id": "expected the id that POST /predict returned"})
@@ -59,7 +61,7 @@ def record_feedback(
         raise UnknownTransactionError(transaction_id)
     model = models.get(prediction.model)
     if model is None:
-        raise PermanentError(f"the model file of {prediction.model!r} does not exist")
+        raise PermanentError(f"no valid model file of {prediction.model!r} was loaded")
     label = read_label(model, actual)
     outcome = labels.add(transaction_id, label, source)
     return FeedbackResult(
@@ -72,7 +74,7 @@ def record_feedback(
 
 
 def read_label(model: ModelFile, actual: object) -> str:
-    """Return the model's label that ``actual`` means; case is ignored.
+    """Return the model's label that ``actual`` means; case and outer spaces are ignored.
 
     The model's own labels are compared first, then 1 / 0, true / false and yes / no.
 
@@ -90,5 +92,5 @@ def read_label(model: ModelFile, actual: object) -> str:
             return model.positive_label
         if text in _NO:
             return model.negative_label
-    expected = f"{model.positive_label} (or 1, true), {model.negative_label} (or 0, false)"
+    expected = f"{model.positive_label} (or 1, true, yes), {model.negative_label} (or 0, false, no)"
     raise FeatureError({"actual": f"expected {expected}; found {str(actual)[:40]!r}"})

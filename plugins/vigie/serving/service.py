@@ -21,7 +21,7 @@ STALE_S = 15.0  # The service is not ready if the deployments were not read for 
 
 
 class UnknownModelError(PermanentError):
-    """A request names a model that has no model file."""
+    """A request names a model that has no valid model file."""
 
 
 class NotServedError(TransientError):
@@ -51,8 +51,7 @@ class Serving:
     @property
     def models(self) -> dict[str, ModelFile]:
         """Return each model, as described by the served version or, without one, by its file."""
-        slots = {slot.model.name: slot for slot in self.champions}
-        return {name: s.served.model if s.served else s.model for name, s in slots.items()}
+        return {slot.model.name: slot.described for slot in self.champions}
 
     @property
     def served(self) -> list[Served]:

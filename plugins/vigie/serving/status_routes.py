@@ -56,18 +56,18 @@ class _Routes:
         return JsonResponse(body, 503 if problems else 200)
 
     async def model(self, model: ModelName = None) -> JsonResponse:
-        """Return the deployed version of a model, its training metrics and its features."""
+        """Return the served version of a model, its training metrics and its features."""
         slot = self._serving.slot(model)
-        details = _details(slot.served) | {"features": _schema(slot.model)}
+        details = _details(slot.served) | {"features": _schema(slot.described)}
         return JsonResponse(_state(slot) | details)
 
     async def feature_names(self, model: ModelName = None) -> JsonResponse:
         """Return the names of the features in the model's order."""
-        found = self._serving.slot(model).model
+        found = self._serving.slot(model).described
         return JsonResponse({"model": found.name, "feature_names": found.feature_names})
 
     def metrics(self) -> PlainTextResponse:
-        """Return the metrics of serving and of every job for Prometheus."""
+        """Return the metrics of serving and of the jobs that write metrics to local files."""
         text = self._serving.telemetry.exposition(self._serving.champions, self._metrics_folder)
         return PlainTextResponse(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 

@@ -1,4 +1,4 @@
-"""Services with all roles in memory, for tests of use cases and operators."""
+"""Services with all roles in memory except the bundles, for tests of use cases and operators."""
 
 from __future__ import annotations
 

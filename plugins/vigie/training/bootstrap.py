@@ -80,7 +80,7 @@ def _weights(truth: Bools, n: int, rng: np.random.Generator) -> Floats:
 
 
 def _curve(truth: Bools, p: Floats) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """Return a function of weights: hits and false alarms per distinct score, highest first."""
+    """Return a function of weights: cumulative hits and false alarms per score, highest first."""
     order = np.argsort(-p, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)
     positive = truth[order]

@@ -43,7 +43,7 @@ def fit_candidate(name: str, model: ModelFile, frame: pd.DataFrame) -> FittedCan
     DataError
         A value of the target is not one of the model's labels.
     NotEnoughDataError
-        A label has fewer than two distinct rows.
+        A label has fewer than two distinct rows, or the rows cannot be divided into folds.
     """
     frame = in_content_order(frame, [*model.feature_names, model.target])
     y = binary_target(model, frame)
@@ -73,9 +73,10 @@ def choose_threshold(y: ArrayLike, p: ArrayLike, miss: float, false_alarm: float
     """Return the threshold ``t`` (alarm if ``p >= t``) with the lowest cost on these rows.
 
     ``p`` must be out-of-fold probabilities of training rows, not of the hold-out. The threshold is
-    the midpoint of two neighbouring probabilities. If several thresholds have the lowest cost, the
-    result is the one closest to ``false_alarm / (miss + false_alarm)``, the optimum for calibrated
-    probabilities (Elkan, 2001). If all rows have the same label, the result is this optimum.
+    the midpoint of two neighbouring probabilities, or is outside their range. If several thresholds
+    have the lowest cost, the result is the one closest to ``false_alarm / (miss + false_alarm)``,
+    the optimum for calibrated probabilities (Elkan, 2001). If all rows have the same label, the
+    result is this optimum.
 
     Examples
     --------

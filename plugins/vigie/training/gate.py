@@ -3,11 +3,11 @@
 The challenger is promoted if every check passes. Two checks always apply:
 
 * *beyond chance*: the challenger ranks the positives significantly higher than a random ranking;
-* *dummy*: the challenger's metric exceeds that of the best predictions that ignore the features.
+* *dummy*: the challenger's metric exceeds that of predictions that ignore the features.
 
 If there is a champion, these checks apply too:
 
-* *gain*: the challenger's metric exceeds the champion's by at least ``min_gain``;
+* *gain*: the challenger's metric minus the champion's is at least ``min_gain``;
 * *certainty*: the lower end of the gain's confidence interval is at least ``-tolerance``, so that a
   random gain on few rows is refused;
 * *guards*: no guarded metric is below the champion's by more than the allowed loss.

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Performance:
     """Metrics of one version, and whether its performance metric is below the floor.
 
-    ``is_low`` is None, with the ``reason``, if no floor is set, there are too few labels, or the
-    metric is undefined.
+    ``is_low`` is None, with the ``reason``, if no floor is set, there are too few labels, all
+    labels are equal, or the metric is undefined.
     """
 
     metric: str
@@ -61,9 +61,10 @@ def measure_performance(
         reason = f"no floor is set; {name} is {'unknown' if value is None else f'{value:.3f}'}"
     elif len(rows) < needed:
         reason = f"{len(rows)} labelled predictions of the champion, at least {needed} are needed"
-    elif len(labels) == 1 or value is None:
-        found = ", ".join(sorted(map(str, labels)))
-        reason, value = f"{name} is not defined: all labels are {found}", None
+    elif len(labels) == 1:
+        reason, value = f"{name} is not measured: all labels are {labels.pop()}", None
+    elif value is None:
+        reason = f"{name} is undefined for these {len(rows)} predictions"
     else:
         is_low = value < floor.value
         side = "below" if is_low else "not below"
