@@ -2,7 +2,7 @@
 
 For each model file: `data_quality_report`, `data_drift_report` and `model_performance_report` →
 `decide`. Afterwards, even if a task failed: `cleanup_old_reports` (keeps the `MAX_REPORTS` newest
-reports of each kind) and `push_metrics`.
+reports of each kind and model) and `push_metrics`.
 
 The window is the data interval of the run (six hours), or the last `hours` before a manual run.
 The reports are in `reports/` as HTML and JSON: `data_drift_report_MODEL_YYYYMMDD_HHMMSS.html`.

@@ -3,9 +3,9 @@
 `wait_for_lag` → `score_stream` (mapped over workers) → `group_incidents` → `push_metrics`
 
 The DAG runs continuously, one run after the other. A run waits *deferred* (in the triggerer,
-without a worker slot) until the group has lines to score and a detector is deployed. It then drains
-the topic and ends. If a service does not answer, the run keeps waiting. Three failed runs in a row
-pause the DAG.
+without a worker slot) until the group has lines to score and a detector is deployed. It then scores
+up to `max_lines` lines per worker and ends. If a service does not answer, the run keeps waiting.
+Three failed runs in a row pause the DAG.
 
 Each line becomes a document of `mozilla-clogs-index` with `anomaly_score`, `is_anomaly`,
 `threshold_used`, `mean_score`, `std_score`, its template and, for an anomaly, the tokens that

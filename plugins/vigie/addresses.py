@@ -30,14 +30,17 @@ def checked_url(url: str, variable: str) -> httpx.URL:
     ------
     SettingsError
         The scheme is neither ``http`` nor ``https``, the host is missing, the port or a character
-        is invalid, or the login contains an unescaped ``/``.
+        is invalid, or an ``@`` follows the host, as after an unescaped ``/`` in the login.
 
     Examples
     --------
     >>> checked_url("http://[::1]:5000/base", "MLFLOW_TRACKING_URI").host
     '::1'
     """
-    invalid = SettingsError(f"{variable} must be http://host:port (an IPv6 address in brackets)")
+    invalid = SettingsError(
+        f"{variable} must be http://host:port or https://host:port "
+        "(an IPv6 address in brackets, and special characters of a login percent-encoded)"
+    )
     try:
         urlsplit(url)  # httpx accepts "[" as a host
         parsed = httpx.URL(url)

@@ -1,6 +1,6 @@
 """Catalogue of all metrics, used by jobs, dashboards, alert rules and tests.
 
-Every series has the labels of its metric and of its push group: ``job`` (the DAG) and often
+A series of a job has the labels of its metric and of its push group: ``job`` (the DAG) and often
 ``model``. Names start with ``vigie_``, except the names of the three oldest drift metrics. If a
 metric has a unit, its name ends with the unit.
 """

@@ -26,7 +26,7 @@ def clean(value: Any) -> Any:
     r"""Replace the parts of a value that a store would refuse.
 
     NUL and lone surrogates, which ``jsonb`` and Elasticsearch refuse, become visible escapes. NaN
-    and infinities become None. Keys become strings.
+    and infinities become None. Keys become strings, and tuples become lists.
 
     Examples
     --------
@@ -123,12 +123,12 @@ def digest(*parts: str | bytes) -> str:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to ``path`` when the block succeeds.
 
-    On failure the temporary file is removed and ``path`` is unchanged.
+    If the block fails, the temporary file is removed and ``path`` is unchanged.
 
     Raises
     ------
     DiskFullError
-        The disk is full.
+        The disk or the user's quota is full.
     """
     try:
         with _replacing(path) as temporary:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 
 class VigieError(Exception):
-    """Base class of all errors that vigie raises."""
+    """Base class of vigie's own errors."""
 
     exit_code = 2
 

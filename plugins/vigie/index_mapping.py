@@ -131,7 +131,7 @@ class Row:
     """An accepted document in its stored form."""
 
     id: str
-    at: datetime  # its @timestamp
+    at: datetime  # its @timestamp, or NO_TIMESTAMP
     body: bytes  # JSON
 
 
@@ -150,7 +150,7 @@ def split_documents(
     for document in documents:
         try:
             row = _row(fields, document)
-        except (DataError, RecursionError) as exc:  # an integer above 64 bits, or deep nesting
+        except (DataError, RecursionError) as exc:  # not encodable as JSON, or deeply nested
             row = Rejection(document.id, "document_parsing_exception", str(exc))
         if isinstance(row, Row):
             accepted.append(row)

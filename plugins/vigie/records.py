@@ -170,7 +170,7 @@ class IndexOutcome:
 
 @dataclass(frozen=True)
 class LineCounts:
-    """The number of lines per outcome; ``read`` is the sum of the other fields.
+    """The number of lines per outcome; ``read`` is the sum of the other four fields.
 
     Examples
     --------
@@ -250,12 +250,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """The result of ``vigie check`` for one role."""
+    """The result of ``vigie check`` for a role or for a comparison of settings."""
 
     role: str
-    backend: str  # embedded PostgreSQL 18.4, Kafka, …
+    backend: str  # embedded PostgreSQL, Kafka, …
     ok: bool
-    detail: str  # version or error
+    detail: str  # result of the probe, or its error
     latency_ms: float | None = None
     source: str = "default"  # where the setting comes from
     advice: str = ""  # how to resolve the error
@@ -275,7 +275,7 @@ class JobResult:
 
 
 def _plain(value: Any) -> Any:
-    """Convert dates, paths, enums and tuples to JSON types."""
+    """Convert a value to JSON types; values of unknown types become text."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

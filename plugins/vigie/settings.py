@@ -150,7 +150,7 @@ class MlflowSettings(_Group):
         return uri
 
     def login(self) -> dict[str, str]:
-        """Return the login as environment variables of MLflow's client, in clear text."""
+        """Return MLflow's login variables, in clear text; empty without a login."""
         user, password, token = self.tracking_username, self.tracking_password, self.tracking_token
         if bool(user) != bool(password):
             raise SettingsError(
@@ -183,7 +183,7 @@ class MetricsSettings(_Group):
         """Reject a login with an unescaped /, ? or #, which would end the host part of the URL."""
         beyond = re.split("[/?#]", re.sub(r"^\w+://", "", url or ""), maxsplit=1)[1:]
         if any("@" in part for part in beyond):
-            raise ValueError("write / ? and # in a password as %2F, %3F and %23")
+            raise ValueError("write / ? and # in the login as %2F, %3F and %23")
         return url
 
 
@@ -265,7 +265,7 @@ class Settings:
         Raises
         ------
         SettingsError
-            If a value is invalid. The message names the variable but not the value.
+            If a value is invalid (the message omits it), or ``platform.toml`` cannot be read.
         """
         root = project_root()
         known = set(known_variables())

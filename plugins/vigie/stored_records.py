@@ -27,7 +27,8 @@ def storable_prediction(prediction: Prediction) -> Prediction:
     Raises
     ------
     DataError
-        The probability is not finite, or the time has no time zone.
+        The probability is not finite, the time has no time zone, or a feature has a type that JSON
+        does not support.
     """
     if not math.isfinite(prediction.probability):
         raise DataError(

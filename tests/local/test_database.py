@@ -14,7 +14,7 @@ from vigie.adapters.postgres import open_engine
 from vigie.adapters.postgres.migrate import is_current
 from vigie.cli.main import app
 from vigie.errors import TransientError
-from vigie.local.database import ensure_database
+from vigie.local.database import ensure_database, main
 from vigie.local.postgres import EmbeddedPostgres
 from vigie.settings import Settings
 
@@ -64,3 +64,12 @@ def test_an_unavailable_external_database_is_transient(
     with pytest.raises(TransientError):
         ensure_database(Settings.from_env(), echo=silent)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_migration_with_a_wrong_setting_prints_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VIGIE_HOME", str(tmp_path))
+    monkeypatch.setenv("PIPELINE_BATCH_SIZE", "none")
+    assert main() == 2
+    assert "PIPELINE_BATCH_SIZE" in capsys.readouterr().err

@@ -99,6 +99,18 @@ def test_an_older_file_is_completed(tmp_path: Path) -> None:
     assert completed.secrets["airflow_fernet_key"] == platform.secrets["airflow_fernet_key"]
 
 
+def test_a_port_that_is_not_a_number_is_replaced(tmp_path: Path) -> None:
+    platform, _ = make_platform(tmp_path)
+    text = platform.file.read_text().replace(f"mlflow = {platform.ports['mlflow']}", "mlflow = 'x'")
+    platform.file.write_text(text)
+    with pytest.raises(SettingsError, match="lacks mlflow; run: vigie init"):
+        read_platform(tmp_path)
+    make_platform(tmp_path)
+    repaired = read_platform(tmp_path)
+    assert repaired is not None
+    assert isinstance(repaired.ports["mlflow"], int)
+
+
 def test_new_ports_are_another_free_block(tmp_path: Path) -> None:
     before, _ = make_platform(tmp_path)
     after, _ = make_platform(tmp_path, new_ports=True)

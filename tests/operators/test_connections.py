@@ -195,7 +195,8 @@ def test_the_password_of_the_page_is_the_token_of_the_space() -> None:
         ("vigie_default", {"conn_type": "postgres", "host": "db"}, "no login, no schema"),
         ("kafka_default", {"extra": "{CANARY"}, "not JSON"),
         ("kafka_default", {"extra": "[1]"}, "not a JSON object"),
-        ("mlflow_default", {"host": "http://mlflow:CANARY"}, "port is not a number"),
+        ("mlflow_default", {"host": "http://mlflow:CANARY"}, "port is invalid"),
+        ("mlflow_default", {"host": "http://[CANARY"}, "host or the port is invalid"),
         ("elasticsearch_default", {"host": "https://proxy/CANARY"}, "path"),
     ],
 )

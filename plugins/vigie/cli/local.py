@@ -99,7 +99,8 @@ def down() -> None:
     with console.status("Stopping the platform …"):
         killed = take_down(platform, echo=errors.print)
     console.print(
-        "The platform is stopped." + (f" ({killed} processes were killed.)" if killed else "")
+        "The platform is stopped."
+        + (f" ({killed} processes did not stop on their own.)" if killed else "")
     )
 
 

@@ -51,7 +51,7 @@ def incidents_line(result: IncidentsResult) -> str:
 
 
 def evaluation_table(result: EvaluationResult) -> Table:
-    """Return a table with the metrics of each detector on the held-out lines."""
+    """Return a table with each detector's metrics on held-out lines and anomalies."""
     table = Table(title="Held-out lines and synthetic anomalies made from them (no real labels)")
     for column in ("detector", "area under the curve", "false alarms", "anomalies detected"):
         table.add_column(column, justify="left" if column == "detector" else "right")

@@ -35,7 +35,7 @@ class AirflowApi:
     Raises
     ------
     TransientError
-        From every method, if the server does not respond or rejects the login.
+        From every method, if the server does not respond or rejects the request.
     """
 
     def __init__(self, url: str, user: str, password: str) -> None:

@@ -52,7 +52,8 @@ def stack_variables(root: Path, shell: Mapping[str, str] | None = None) -> dict[
     missing = [name for name in _SECRETS if name not in known]
     if missing:
         raise SettingsError(
-            f"{', '.join(missing)} not set in {root / '.env'}: make secrets, then {FILES} up -d"
+            f"{', '.join(missing)} not set in {root / '.env'}; "
+            f"run: make secrets, then {FILES} up -d"
         )
     return known
 

@@ -62,6 +62,8 @@ class ServingClient:
             If the service rejects the input, or its response is not a JSON object.
         SettingsError
             If the service rejects the API key.
+        PermanentError
+            If the service responds with another status than 200.
         """
         try:
             response = self._http.post(path, json=body)

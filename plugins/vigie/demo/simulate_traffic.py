@@ -39,7 +39,7 @@ class SimulationResult(JobResult):
     sent: int
     answered: int
     refused: int  # the service rejected the input
-    failed: int  # the service did not respond
+    failed: int  # the service did not respond, or responded with 5xx
     labelled: int
     feedback_failed: int
     clipped: int  # shifted values that were limited to the allowed range
@@ -71,7 +71,8 @@ def simulate_traffic(
     NotEnoughDataError
         If there are no rows.
     SettingsError
-        If ``n`` or ``feedback`` is out of range, or a shift is not for a numeric feature.
+        If ``n`` or ``feedback`` is out of range, a shift is not for a numeric feature, or the
+        service rejects the API key.
     TransientError
         If the service does not respond to any of the first requests.
     """

@@ -71,7 +71,7 @@ def run_airflow(platform: Platform, arguments: Sequence[str]) -> NoReturn:
     Raises
     ------
     TransientError
-        If Airflow uses the embedded PostgreSQL, which is not running.
+        If Airflow uses the embedded PostgreSQL and this server is not running.
     """
     overrides = read_overrides(platform)
     if overrides is None:

@@ -32,7 +32,7 @@ _ELASTICSEARCH_S = 2
 
 
 def place(url: str) -> str:
-    """Return the host and port of an address, without its login, for a message.
+    """Return the host and port of an address for a message; "its address" if it is invalid.
 
     Examples
     --------

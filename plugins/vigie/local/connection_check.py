@@ -53,7 +53,7 @@ def connection_differences(platform: Platform, settings: Settings) -> tuple[str,
     TransientError
         If Airflow did not answer.
     SettingsError
-        If a Connection lacks a required field.
+        If a Connection is invalid, or the server is not Airflow.
     """
     found: dict[str, ConnectionFields] = {**_listed(platform), **_from_environment(platform)}
     if not found:

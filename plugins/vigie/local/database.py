@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from vigie.encoding import atomic_path
-from vigie.errors import ConflictError, TransientError, VigieError
+from vigie.errors import ConflictError, SettingsError, TransientError, VigieError
 from vigie.local.folders import take_lock
 from vigie.local.postgres import SUPERUSER
 from vigie.local.postgres_binaries import program, run
@@ -124,11 +124,10 @@ def back_up(platform: Platform, folder: Path) -> list[Path]:
 
 def main() -> int:
     """Migrate the database of the settings; return the exit code."""
-    url = Settings.from_env().database.url
-    if url is None:
-        sys.stderr.write("no database: set VIGIE_DATABASE_URL\n")
-        return 2
     try:
+        url = Settings.from_env().database.url
+        if url is None:
+            raise SettingsError("no database is set; set VIGIE_DATABASE_URL")
         upgrade_database(url.get_secret_value())
     except VigieError as exc:
         sys.stderr.write(f"{exc}\n")

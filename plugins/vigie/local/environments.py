@@ -27,7 +27,7 @@ OWN_DATABASES = (  # with all three set, the embedded PostgreSQL is not needed
     "MLFLOW_BACKEND_STORE_URI",
 )
 # A shell variable with one of these prefixes is used only if it is a setting of vigie, because it
-# may belong to another installation of Airflow or MLflow. Variables of .env are always used.
+# may belong to another installation of Airflow or MLflow. This does not apply to variables of .env.
 _FOREIGN = ("AIRFLOW", "MLFLOW_", "_AIRFLOW", "VIGIE_")
 
 
@@ -35,7 +35,7 @@ def user_overrides(root: Path) -> dict[str, str]:
     """Return the variables of ``.env``, overridden by the settings in the shell.
 
     Variables that only the Compose files use are omitted: the programs of this platform must not
-    get the passwords of the stack's superusers.
+    get the passwords of the Compose stack's superusers.
     """
     known = set(known_variables())
     shell = {name: value for name, value in os.environ.items() if name in known and value}
@@ -78,7 +78,10 @@ def differences(platform: Platform) -> tuple[str, ...]:
 def program_environment(
     platform: Platform, overrides: Mapping[str, str], program: str
 ) -> dict[str, str]:
-    """Return the complete environment of a program, with only the secrets that it needs."""
+    """Return the environment of a program: inherited variables, settings and ``overrides``.
+
+    Only Airflow's programs get Airflow's keys, and only MLflow gets the URL of its database.
+    """
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
     inherited = {k: v for k, v in inherited.items() if k not in known_variables()}
     own = _airflow(platform, overrides) if program.startswith("airflow") else {}
@@ -145,8 +148,8 @@ def _airflow(platform: Platform, overrides: Mapping[str, str]) -> dict[str, str]
 def broker_options(broker_url: str, mark: str) -> dict[str, str]:
     """Return options that separate the tasks of several platforms on one Redis.
 
-    The tasks are separated by a key prefix. Separate queues would lose tasks that were put in
-    the default queue before the executor was changed.
+    For another broker, the result is empty. The tasks are separated by a key prefix. Separate
+    queues would lose tasks that were put in the default queue before the executor was changed.
     """
     is_redis = broker_url.startswith(("redis://", "rediss://"))
     return {"global_keyprefix": f"{mark}:"} if is_redis else {}
@@ -171,7 +174,7 @@ def _use_celery(
 def _core(platform: Platform, home: Path) -> dict[str, str]:
     return {
         "executor": "LocalExecutor",
-        "parallelism": "4",  # more is hardly faster: starting a task takes 0.6 s of two cores
+        "parallelism": "4",  # more would hardly be faster: starting a task takes 0.6 s of two cores
         "dags_folder": str(platform.root / "airflow" / "dags"),
         "plugins_folder": str(platform.root / "plugins"),
         "load_examples": "false",

@@ -13,15 +13,16 @@ from vigie.encoding import digest
 from vigie.errors import ConflictError, SettingsError
 
 # The path of a unix socket is limited to 107 characters on Linux and 103 on macOS. The longest file
-# name in the folder is ".s.PGSQL.5432.lock".
+# name in the folder is "supervisor.sock.PID", the name under which supervisord creates its socket.
 _LONGEST_FOLDER = 80
 
 
 def socket_folder(owner: Path) -> Path:
-    """Return a short path below ``/tmp`` for the sockets of the programs in ``owner``.
+    """Return a short path for the sockets of the programs in ``owner``.
 
-    ``$TMPDIR`` and ``$XDG_RUNTIME_DIR`` are not used, because they may differ between the shells of
-    a user. ``$XDG_RUNTIME_DIR`` is also removed when the user logs out.
+    The path is below ``/tmp``, or below the system's temporary folder if ``/tmp`` is not writable.
+    ``/tmp`` is preferred because ``$TMPDIR`` and ``$XDG_RUNTIME_DIR`` may differ between the shells
+    of a user.
 
     Examples
     --------

@@ -75,7 +75,7 @@ def bring_up(platform: Platform, *, echo: Echo) -> None:
     SettingsError
         If another program uses one of the platform's ports, or PostgreSQL cannot run here.
     TransientError
-        If a program does not become ready in time; the message names its log.
+        If a program fails or does not become ready in time; the message names its log.
     """
     with exclusive(platform, echo):
         make_folders(platform)
@@ -94,7 +94,7 @@ def bring_up(platform: Platform, *, echo: Echo) -> None:
 
 
 def take_down(platform: Platform, *, echo: Echo) -> int:
-    """Stop the supervisor and all programs; return how many processes did not stop in time."""
+    """Stop the supervisor and all programs; return how many the supervisor did not stop."""
     with exclusive(platform, echo):
         supervisor = Supervisor(platform)
         if supervisor.is_running():
@@ -186,7 +186,10 @@ def _reconcile_models(settings: Settings, echo: Echo) -> None:
 def _apply(
     platform: Platform, supervisor: Supervisor, overrides: Mapping[str, str], echo: Echo
 ) -> None:
-    """Save the overrides; if these have changed, stop the programs, which the caller restarts."""
+    """Save the overrides; if these have changed, stop all programs but PostgreSQL.
+
+    The caller starts the stopped programs again.
+    """
     before = read_overrides(platform)
     if before != overrides:
         running = [p for p in PROGRAMS.values() if p is not POSTGRES and _is_up(supervisor, p)]

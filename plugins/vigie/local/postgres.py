@@ -98,7 +98,8 @@ class EmbeddedPostgres:
         ConflictError
             If another process runs a server on the folder.
         TransientError
-            If no login succeeds in time; the message contains the end of the server's log.
+            If the server exits or no login succeeds in time; the message contains the end of the
+            server's log.
         """
         self.initialise()
         handle = postgres_folder.lock(self.folder, self.sockets, self.is_running)
@@ -141,7 +142,7 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the server that :meth:`start` started; None if it is not running."""
+        """Process id of the server; None before :meth:`start` and after :meth:`stop`."""
         return self._process.pid if self._process else None
 
     def is_running(self) -> bool:

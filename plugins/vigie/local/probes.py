@@ -40,7 +40,7 @@ def get(
     Raises
     ------
     SettingsError
-        If the URL is invalid, or the server's certificate is not accepted.
+        If the URL is invalid, or the server's certificate or the login is not accepted.
     TransientError
         If the server did not answer, returned another status than 200, or sent malformed JSON.
     """

@@ -22,7 +22,7 @@ _BASE_URL = "AIRFLOW__API__BASE_URL"
 
 @dataclass(frozen=True, slots=True)
 class RoleCheck:
-    """A role with its backend and a probe, which returns a version or raises a VigieError."""
+    """A role with its backend and a probe, which returns a description or raises a VigieError."""
 
     role: str
     backend: str
@@ -147,7 +147,8 @@ def _metrics(settings: Settings) -> RoleCheck:
     if not url:
         folder = settings.paths.local / "metrics"
         variable = "PROMETHEUS_PUSHGATEWAY_URL"
-        return RoleCheck("metrics", "text files", variable, lambda: probes.folder(folder))
+        advice = "make the folder writable, or set PROMETHEUS_PUSHGATEWAY_URL"
+        return RoleCheck("metrics", "text files", variable, lambda: probes.folder(folder), advice)
     return RoleCheck(
         "metrics",
         "Pushgateway",
@@ -182,7 +183,9 @@ def _airflow_address() -> tuple[str, str | None]:
 def _serving(settings: Settings) -> RoleCheck:
     url = settings.gradio.url
     probe, place = partial(probes.serving, url), probes.place(url or "")
-    return RoleCheck("serving", "FastAPI + Gradio", "GRADIO_URL", probe, place=place)
+    is_local = settings.source("GRADIO_URL") in ("platform.toml", "default")
+    advice = _UP if is_local else "start the app, or correct GRADIO_URL"
+    return RoleCheck("serving", "FastAPI + Gradio", "GRADIO_URL", probe, advice, place)
 
 
 def connection_check(platform: Platform, settings: Settings) -> RoleCheck:

@@ -126,8 +126,8 @@ def read_platform(root: Path) -> Platform | None:
 def make_platform(root: Path, *, new_ports: bool = False) -> tuple[Platform, bool]:
     """Return the platform of a checkout and whether it is new.
 
-    Idempotent: existing ports and secrets are kept, and missing ones are added. ``new_ports``
-    replaces the ports by another free block.
+    Idempotent: existing secrets are kept, and missing ones are added. The ports are replaced by a
+    free block if one is missing, and by another free block with ``new_ports``.
     """
     path = platform_file(root)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -147,7 +147,8 @@ def _complete(root: Path, path: Path) -> Platform:
     tables = _load(path)
     stored = {name: tables.get("secrets", {}).get(name) or _generate(name) for name in _SECRETS}
     ports = dict(tables.get("ports", {}))
-    return Platform(root, ports if DEFAULT_PORTS.keys() <= ports.keys() else free_block(), stored)
+    is_complete = all(isinstance(ports.get(name), int) for name in DEFAULT_PORTS)
+    return Platform(root, ports if is_complete else free_block(), stored)
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -27,7 +27,9 @@ LEASE_WAIT_S = 30.0
 
 
 class WaitForLagOperator(JobOperator):
-    """Wait, deferred, until the group has lines to score; return the partitions of each worker.
+    """Wait, deferred, until lines can be scored; return the partitions of each worker.
+
+    Lines can be scored if the group has uncommitted lines and the detector is deployed.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ class WaitForLagOperator(JobOperator):
     poll_interval_s
         Seconds between two checks of the trigger.
     max_wait_s
-        Seconds without a line after which the task, and with it the run, is skipped.
+        Seconds of waiting after which the task and the tasks that depend on it are skipped.
     """
 
     template_fields: Sequence[str] = ("workers",)

@@ -52,7 +52,7 @@ def log_failure(context: Mapping[str, Any]) -> None:
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "vigie",
-    "retries": 2,  # for transient errors; JobOperator disables retries for other errors
+    "retries": 2,  # JobOperator disables retries for PermanentError and ConflictError
     "retry_delay": timedelta(seconds=20),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=5),

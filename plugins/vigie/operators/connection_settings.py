@@ -1,8 +1,8 @@
 """Convert Airflow Connections to settings by variable name, without importing Airflow.
 
-A Connection sets all variables of its service. For a field that is not set, the value is empty,
-which resets the variable to its default. So a password from the environment is never sent to the
-server of a Connection.
+A Connection sets all address and login variables of its service. If an optional field is not set,
+the value of its variable is empty, which resets the variable to its default. So a password from the
+environment is never sent to the server of a Connection.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _POSTGRES_OPTIONS = frozenset(
 
 
 def elasticsearch(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
-    """Convert an Elasticsearch Connection; its schema is ``http`` or ``https``.
+    """Convert an Elasticsearch Connection; its schema may be ``http`` or ``https``.
 
     Extras: ``api_key``, ``ca_certs``, ``verify_certs``.
     """
@@ -80,13 +80,16 @@ def elasticsearch(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
 def kafka(conn_id: str, conn: ConnectionFields) -> dict[str, str]:
     """Convert a Kafka Connection; its extra is a configuration of librdkafka.
 
-    Unsupported keys are ignored; a warning is logged if they concern security.
+    Host and port are used if the extra has no ``bootstrap.servers``. Unsupported keys are ignored;
+    a warning is logged if they concern security.
     """
     extra = _extra(conn_id, conn)
     if conn.host and "bootstrap.servers" not in extra:
         extra["bootstrap.servers"] = f"{conn.host}:{conn.port or 9092}"
     if not extra.get("bootstrap.servers"):
-        raise SettingsError(f"Connection {conn_id} has no bootstrap.servers in its extra")
+        raise SettingsError(
+            f"Connection {conn_id} has no bootstrap.servers in its extra and no host"
+        )
     found = dict.fromkeys(_KAFKA.values(), "")
     found |= {_KAFKA[key]: _text(value) for key, value in extra.items() if key in _KAFKA}
     for variable in ("KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"):
@@ -173,13 +176,13 @@ def _address(conn_id: str, conn: ConnectionFields) -> tuple[str, str, str, str]:
     host = (conn.host or "").strip()
     if not host:
         raise SettingsError(f"Connection {conn_id} has no host")
-    parts = urlsplit(host if "://" in host else f"//{host}")
-    schemes = (parts.scheme, (conn.schema or "").strip("/"), conn.conn_type or "")
-    scheme = next((word for word in schemes if word in ("http", "https")), "")
     try:
+        parts = urlsplit(host if "://" in host else f"//{host}")
         port = parts.port or conn.port or ""
     except ValueError:
-        raise SettingsError(f"Connection {conn_id}: the port is not a number") from None
+        raise SettingsError(f"Connection {conn_id}: the host or the port is invalid") from None
+    schemes = (parts.scheme, (conn.schema or "").strip("/"), conn.conn_type or "")
+    scheme = next((word for word in schemes if word in ("http", "https")), "")
     name = parts.hostname or ""
     return scheme, f"[{name}]" if ":" in name else name, str(port), parts.path.rstrip("/")
 

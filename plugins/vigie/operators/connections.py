@@ -34,7 +34,7 @@ def connection_overrides() -> dict[str, str]:
     Raises
     ------
     SettingsError
-        If a Connection lacks a required field.
+        If a Connection lacks a required field or has an invalid field.
     TransientError
         If Airflow's API server did not answer, so that it is unknown whether a Connection exists.
     """

@@ -85,7 +85,7 @@ class LagTrigger(BaseTrigger):
             await asyncio.sleep(pause)
 
     def look(self, overrides: Mapping[str, str]) -> list[list[int]]:
-        """Return the partitions of each worker; empty if there is nothing to score.
+        """Return the partitions of each worker; empty if no lines can be scored.
 
         The services are closed before the return, so a long wait holds no connection.
         """

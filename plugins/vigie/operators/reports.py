@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vigie.roles import Services
     from vigie.settings import Settings
 
-#: Run types whose data interval is the reported period. Other runs report on the last hours.
+#: Run types whose data interval is the reported period. For other runs, see :func:`period_of`.
 SCHEDULED = frozenset({"scheduled", "backfill"})
 
 

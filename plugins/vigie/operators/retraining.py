@@ -35,8 +35,8 @@ STEPS = (
 def candidates_of(folder: Path, model: str) -> list[str]:
     """Read the candidates from a model file while the DAG file is parsed.
 
-    If the model file is invalid, return the default candidates, so that the import of the DAG
-    succeeds. The first task then fails and reports the mistakes in the file.
+    If they cannot be read, return the default candidates, so that the import of the DAG succeeds.
+    The first task then fails and reports the mistakes in the file.
     """
     try:
         table = tomllib.loads((folder / f"{model}.toml").read_text("utf-8"))
@@ -62,7 +62,7 @@ class CheckTriggersOperator(ModelOperator):
             actor=_actor(context),
         )
         if not result.should_train:
-            # A skipped task returns no result, but push_metrics needs this one's metrics.
+            # A skipped task returns no result, but push_metrics needs these metrics.
             context["ti"].xcom_push("return_value", result.as_xcom())
             raise AirflowSkipException("; ".join(result.reasons))
         return result
