@@ -113,7 +113,7 @@ def test_timestamps_are_converted_to_utc(text: str, offset: timedelta) -> None:
 @pytest.mark.parametrize(
     ("tail", "complaint"),
     [
-        ("Status: abc", "Status: expected a number"),
+        ("Status: abc", "Status: expected an integer"),
         ("Execution Time: 12", "expected a number in ms"),
         ("Execution Time: 1e999 ms", "expected a number in ms"),
         ("Model: fraud", "expected 'NAME vN'"),

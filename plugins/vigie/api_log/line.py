@@ -39,7 +39,7 @@ _MODEL = re.compile(r"(\S+) v(\d{1,9})")
 
 @dataclass(frozen=True, slots=True)
 class ApiLogEntry:
-    """A parsed line of the API log; fields that the line does not contain are None."""
+    """A parsed line of the API log; fields that the line does not contain are None (``extra``: empty)."""
 
     timestamp: datetime  # UTC, aware
     logger: str
@@ -79,7 +79,7 @@ class ApiLogEntry:
 
 
 def render(prediction: Prediction) -> str:
-    """Return the log line of a prediction; escape line breaks in values.
+    """Return the log line of a prediction; escape line breaks in its input and result.
 
     Examples
     --------
@@ -122,7 +122,8 @@ def parse(line: str) -> ApiLogEntry:
     Raises
     ------
     DataError
-        The line has no timestamp, logger and level, or its API call is truncated or malformed.
+        The line does not begin with a valid timestamp, a logger and a level, or a segment of its
+        API call is malformed, for example truncated.
     """
     head = _HEAD.fullmatch(line.rstrip("\r\n"))
     if head is None:
@@ -196,7 +197,7 @@ def _read_number(name: str, unit: str, convert: Callable[[str], float] = float) 
         except ValueError:
             value = math.nan
         if found is None or not math.isfinite(value):
-            expected = f"a number in {unit}" if unit else "a number"
+            expected = f"a number in {unit}" if unit else "an integer"
             raise DataError(
                 f"{key}: expected {expected}, found {message[position : position + 20]!r}"
             )

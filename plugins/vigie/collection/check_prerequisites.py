@@ -1,4 +1,4 @@
-"""Check the API and the log indices, and create missing indices."""
+"""Check the API and the log indices; create missing indices and fields."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ class PrerequisitesResult(JobResult):
 
 
 def check_prerequisites(services: Services, *, raw_index: str = RAW.name) -> PrerequisitesResult:
-    """Check that the API and the log index respond, and create missing indices.
+    """Check that the API and the log index respond; create missing indices and fields.
 
     If both checks fail, one error contains both messages.
 
     Raises
     ------
     PermanentError
-        A setting is invalid, or an index has a field of another type.
+        At least one check failed permanently, for example because a setting is invalid or an index
+        has a field of another type.
     TransientError
-        The API or the log index did not respond.
+        The API or the log index did not respond, and no check failed permanently.
     """
     problems: list[PermanentError | TransientError] = []
     source, documents = "", {}
@@ -74,7 +75,7 @@ class IndicesResult(JobResult):
 
 
 def check_indices(services: Services, *, raw_index: str = RAW.name) -> IndicesResult:
-    """Create missing indices and compare the mapping of each index with the expected mapping."""
+    """Create missing indices and fields, then compare each mapping with the expected mapping."""
     specs = ensure_api_log_indices(services.index, raw_index)
     return IndicesResult(indices=tuple(_state(services.index, spec) for spec in specs))
 

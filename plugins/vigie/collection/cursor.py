@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 class Cursor:
     """The next offset to read, and the digest of the last line that was read.
 
-    Before reading continues, ``last_line`` is compared with the digest of the line at
-    ``offset - 1``. If they differ, the source was reset and contains new lines.
+    When the cursor is loaded, ``last_line`` is compared with the digest of the line at
+    ``offset - 1``. If they differ, or if the source ends before that line, the source was reset.
     """
 
     offset: int = 0
@@ -31,7 +31,7 @@ class Cursor:
 
     @classmethod
     def from_state(cls, value: Mapping[str, Any] | None) -> Self | None:
-        """Parse a stored cursor; return None if it is invalid.
+        """Parse a stored cursor; return None if it is missing or invalid.
 
         Examples
         --------
@@ -52,7 +52,7 @@ class Cursor:
 
 @dataclass(slots=True)
 class SourcePosition:
-    """The cursor of a collector in one source, and the stored state from which it was loaded."""
+    """The cursor of a collector in one source, and the stored state as last loaded or written."""
 
     state: StateStore
     source_id: str
@@ -71,7 +71,7 @@ class SourcePosition:
         return self.state.get(state_keys.collector_cursor(self.source_id)) != self.stored
 
     def advance(self, batch: LogBatch) -> None:
-        """Move the cursor past a batch whose lines are stored."""
+        """Move the cursor past a batch whose lines are stored; never move it back."""
         if batch.next_offset > self.cursor.offset:
             self.cursor = Cursor(batch.next_offset, digest(batch.lines[-1]))
             self.stored = self.cursor.as_state()
@@ -91,7 +91,7 @@ def _resume(
     if cursor.offset == 0 or _is_same_log(api_logs, cursor):
         return cursor, False
     log.warning(
-        "line %d of %s differs from the last collected line: the source was reset; "
+        "line %d of %s is missing or differs from the last collected line: the source was reset; "
         "starting at offset 0",
         cursor.offset - 1,
         source_id,
@@ -117,5 +117,5 @@ def reset_state() -> dict[str, Any]:
 
 
 def lock_name(source_id: str) -> str:
-    """Return the name of the lock held while documents and cursor of a source are written."""
+    """Return the name of the lock held while documents and cursor of a source are changed."""
     return f"collector:{source_id}"

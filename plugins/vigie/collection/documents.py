@@ -18,7 +18,7 @@ from vigie.records import Document, IndexSpec
 
 DEFAULT_PATTERN = "API Call - POST /predict"
 _CALL = re.compile(r"\b(?P<method>GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (?P<path>/\S*)")
-#: A longer time between call and collection indicates a wrong clock or a long outage.
+#: If the times of call and collection differ by more, the document has ``clock_skew``.
 _SKEW = timedelta(hours=24)
 
 
@@ -102,7 +102,7 @@ def to_documents(
 
 
 def _original(line: str) -> dict[str, str]:
-    """Return the line; if a store would change some of its characters, also return its bytes."""
+    """Return the line; if a store would change it, also return its bytes in base64."""
     if clean(line) == line:
         return {"raw_log": line}
     return {"raw_log": line, "raw_b64": base64.b64encode(line_to_bytes(line)).decode("ascii")}
@@ -133,7 +133,7 @@ def _has_message(entry: ApiLogEntry) -> bool:
     Raises
     ------
     DataError
-        The result has no predicted label, or its probability is not between 0 and 1.
+        The result has no predicted label, or its probability is not a number from 0 to 1.
     """
     if entry.input_data is None or entry.result is None:
         return False

@@ -43,7 +43,7 @@ class ExportResult(JobResult):
     path: Path
     documents: int
     rows: int
-    unusable: int  # documents that do not match the model file
+    unusable: int  # documents of the model that do not match its model file
     columns: int
     size_bytes: int
     label_source: str = LABEL_SOURCE
@@ -61,20 +61,20 @@ def export_dataset(
     Raises
     ------
     NotEnoughDataError
-        The index contains no usable prediction of the model. With ``only_if_new``, also
-        raised if neither the index nor the model file changed since the last export.
+        The index contains no usable prediction of the model. With ``only_if_new``, also raised if
+        neither the number of indexed documents nor the model file changed since the last export.
     """
     path = output or services.paths.data / "exports" / model.name / "inference_dataset.parquet"
     metadata = _metadata(services, model)
     if only_if_new and _read_metadata(path).items() >= metadata.items():
-        raise NotEnoughDataError(f"{model.name}: nothing was indexed since the last export")
+        raise NotEnoughDataError(f"{model.name}: no new documents since the last export")
     usable = _Usable(model, services)
     with atomic_path(path) as temporary:
         rows, columns = _write(temporary, model, usable, metadata)
         if not rows:
             raise NotEnoughDataError(
                 f"{model.name}: no usable prediction in {MESSAGE.name} yet "
-                f"({usable.unusable} do not match the model file); run: vigie logs once"
+                f"({usable.unusable} do not match the model file); call the model, then run: vigie logs once"
             )
     return ExportResult(
         model=model.name,
@@ -92,7 +92,7 @@ def export_dataset(
 
 
 def _metadata(services: Services, model: ModelFile) -> dict[str, str]:
-    """Return the metadata to write; with ``only_if_new``, a file that has them is kept."""
+    """Return the metadata to write; with ``only_if_new``, a file with the same values is kept."""
     return {
         "label_source": LABEL_SOURCE,
         "model": model.name,
@@ -102,9 +102,9 @@ def _metadata(services: Services, model: ModelFile) -> dict[str, str]:
 
 
 class _Usable:
-    """The features and target of each document that matches the model file.
+    """The features and target of each prediction of the model that matches the model file.
 
-    Iteration counts the documents that do not match the model file in ``unusable``.
+    Iteration counts the predictions of the model that do not match in ``unusable``.
     """
 
     def __init__(self, model: ModelFile, services: Services) -> None:
@@ -201,12 +201,14 @@ class ExportsResult(JobResult):
 
 
 def export_datasets(services: Services) -> ExportsResult:
-    """Export each model that has new predictions; log and skip invalid model files.
+    """Export each model for which documents are new or the model file changed.
+
+    Models without usable predictions and invalid model files are logged and skipped.
 
     Raises
     ------
     NotEnoughDataError
-        No model has new predictions.
+        No model was exported.
     """
     exports: list[ExportResult] = []
     for state in model_states(services.paths.models, services.paths.data):
@@ -218,6 +220,8 @@ def export_datasets(services: Services) -> ExportsResult:
         except NotEnoughDataError as exc:
             log.info("%s", exc)
     if not exports:
-        raise NotEnoughDataError("no model has new predictions to export")
+        raise NotEnoughDataError(
+            "no export was written: no valid model file has new usable predictions"
+        )
     metrics = [sample for export in exports for sample in export.metrics]
     return ExportsResult(exports=tuple(exports), metrics=metrics)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vigie.collection.ingest_logs import IngestResult
 
 _LONGEST_WAIT_S = 60.0  # so that collection resumes soon after a service recovers
-_JITTER = 0.25  # fraction of the wait, so that several collectors do not retry at the same time
+_JITTER = 0.25  # maximum added fraction of the wait, so that collectors retry at different times
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class IndexedLines:
 
 
 def ensure_api_log_indices(index: LogIndex, raw_index: str = RAW.name) -> tuple[IndexSpec, ...]:
-    """Create the API log and dead-letter indices if missing, and return their specs."""
+    """Create missing API log and dead-letter indices and fields; return the specs."""
     specs = (*api_log_specs(raw_index), DEAD_LETTERS)
     for spec in specs:
         index.ensure(spec)
@@ -60,7 +60,7 @@ def index_lines(
     Raises
     ------
     DataError
-        The counts of an index do not add up, or the index refuses a truncated dead letter.
+        The counts of an index do not add up, or a dead letter is refused even when truncated.
     """
     letter = partial(_letter, source=source, now=now)
     letters = {

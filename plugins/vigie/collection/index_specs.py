@@ -1,9 +1,9 @@
 """The names of the three API log indices, and the type of each field.
 
 The mapping of each index is strict. The fields ``input_data``, ``result`` and ``extra`` are
-flattened, so a new feature or an unknown key does not change the mapping. ``@timestamp`` is the
-time of the call, ``ingested_at`` the time of the collection. The other fields of
-``ApiLogEntry`` keep their names in the indices.
+flattened, so a new feature or an unknown key does not change the mapping. ``ingested_at`` is the
+time of the collection. ``@timestamp`` is the timestamp of the line, or the time of the collection
+if the line cannot be parsed. The other fields of ``ApiLogEntry`` keep their names in the indices.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class IngestResult(JobResult):
     offset: int  # the next offset to read
     restarted: bool  # started at offset 0: the cursor was invalid or the source was reset
     lost: int  # lines that the source deleted before they were collected
-    lag: int | None  # lines not yet collected; None: the source does not report a total
+    lag: int | None  # lines not yet collected; None: unknown, the source reports no total
     counts: Mapping[str, LineCounts]
 
 

@@ -18,7 +18,7 @@ from vigie.records import JobResult
 if TYPE_CHECKING:
     from vigie.roles import LogIndex, Services
 
-_LOCK_WAIT_S = 60.0  # longer than a collector takes for one batch
+_LOCK_WAIT_S = 60.0  # longer than a collector normally takes for one batch
 _DELETE_AT_ONCE = 1000
 #: Expiry scans from this time, so that documents without ``@timestamp`` never expire.
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,7 +41,7 @@ def require_confirmation(
     Raises
     ------
     PermanentError
-        ``confirmed`` is false, or the log index is not on the expected cluster. The message
+        ``confirmed`` is false, or ``expect_cluster`` does not match the log index. The message
         contains the number of documents in each index.
     """
     cluster = index.cluster_name()
@@ -78,9 +78,9 @@ def clear_indices(
     source_id: str = SOURCE,
     raw_index: str = RAW.name,
 ) -> ClearResult:
-    """Delete the API log indices and reset the cursor, so that every line is collected again.
+    """Delete the API log indices and reset the cursor.
 
-    Dead letters are kept. The cursor is reset first: after a crash, the next collection reads from
+    The lines that the source still contains are then collected again. Dead letters are kept. The cursor is reset first: after a crash, the next collection reads from
     the beginning and counts the remaining documents as ``already_there``. A running collector
     detects the reset and starts again from the beginning.
 
@@ -154,9 +154,9 @@ class DeduplicationResult(JobResult):
 
 
 def deduplicate_indices(services: Services) -> DeduplicationResult:
-    """Keep the newest document (by ``@timestamp``) of each transaction id and delete the others.
+    """Delete duplicates in the message and performance indices.
 
-    Collected documents have deterministic ids, so only documents that another program wrote can
+    Of the documents with the same transaction id, only the newest (by ``@timestamp``) is kept. Collected documents have deterministic ids, so only documents that another program wrote can
     be duplicates. Documents without a transaction id are kept. The ids are held in memory: about
     200 bytes per document.
     """

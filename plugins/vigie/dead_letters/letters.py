@@ -33,7 +33,7 @@ DEAD_LETTERS = IndexSpec(
 _REASON_LIMIT = 2_000  # characters; the error of a store may quote the whole document
 #: Producers choose the headers; without limits the index could refuse the dead letter.
 _HEADERS, _NAME_LIMIT, _VALUE_LIMIT = 50, 200, 1_000
-#: Sizes, in bytes, to which the original is truncated in turn while the index refuses it.
+#: Sizes, in bytes, to which the original is truncated in turn until a dead letter is accepted.
 TRUNCATED_SIZES = (MAX_LINE, 16 * 1024, 1024, 0)
 _OWN_HEADERS = frozenset({"source", "line_id", "sha256", "original_length"})
 
@@ -53,8 +53,8 @@ def dead_letter(
 ) -> Document:
     """Return the dead letter of a record with the bytes ``original``.
 
-    The id is a digest of the bytes, the source and the target index, so that a repeated failure is
-    stored once. ``target_index`` is the index to which the record would have been written.
+    The id is a digest of the source kind, source, target index and bytes, so that a repeated
+    failure is stored once. ``target_index`` is the index to which the record would have been written.
     ``error_type`` and ``reason`` describe the error that the index or the parser reported.
     """
     body: dict[str, Any] = {
@@ -115,7 +115,7 @@ def truncate(letter: Document, size: int) -> Document:
 
 
 def is_truncated(body: Mapping[str, Any]) -> bool:
-    """Return whether a dead letter contains only the start of the original."""
+    """Return whether a dead letter is a copy that :func:`truncate` returned."""
     return "original_length" in body.get("extra", {})
 
 
@@ -125,7 +125,10 @@ def original_bytes(body: Mapping[str, Any]) -> bytes:
 
 
 def line_to_bytes(line: str) -> bytes:
-    """Encode a line as UTF-8; convert surrogates of ``surrogateescape`` to their bytes."""
+    """Encode a line as UTF-8; convert surrogates of ``surrogateescape`` to their bytes.
+
+    If the line contains other surrogates, encode all surrogates with ``surrogatepass``.
+    """
     try:
         return line.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -133,5 +136,5 @@ def line_to_bytes(line: str) -> bytes:
 
 
 def bytes_to_line(raw: bytes) -> str:
-    """Decode a line that :func:`line_to_bytes` encoded."""
+    """Decode a line that :func:`line_to_bytes` encoded without ``surrogatepass``."""
     return raw.decode("utf-8", "surrogateescape")

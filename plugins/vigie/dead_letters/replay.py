@@ -94,7 +94,7 @@ def batches(letters: Sequence[Document]) -> Iterator[Sequence[Document]]:
 def _by_kind(
     index: LogIndex, handlers: Mapping[str, ReplayHandler], limit: int | None
 ) -> tuple[dict[str, list[Document]], int]:
-    """Return the dead letters to try, by kind, and the number of those that cannot be replayed."""
+    """Return the dead letters to try, by kind, and the number that cannot be replayed."""
     found: dict[str, list[Document]] = defaultdict(list)
     others = taken = 0
     for letter in index.scan(DEAD_LETTERS.name):

@@ -41,11 +41,11 @@ def write_letters(index: LogIndex, letters: Sequence[Document]) -> None:
     if refused:
         raise DataError(
             f"{DEAD_LETTERS.name} refused {len(refused)} documents; reason of the first: "
-            f"{refused[0].reason}; no line is lost: the same lines will be read again"
+            f"{refused[0].reason}; no line is lost: the next run reads the same lines again"
         )
     first = letters[0].body
     log.warning(
-        "%d lines were written to %s; reason of the first: %s: %.200s",
+        "%d dead letters are stored in %s; reason of the first: %s: %.200s",
         len(letters),
         DEAD_LETTERS.name,
         first["error_type"],

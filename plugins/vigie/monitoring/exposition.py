@@ -21,7 +21,7 @@ def merge_metrics(folder: Path, own: str = "") -> str:
 
     The samples of a family that occurs in several files are merged under one HELP and TYPE. A file
     is skipped with a warning if it cannot be read or parsed, or if it declares a family with
-    another type.
+    another type than ``own`` or an earlier file.
     """
     merged = _MergedFamilies()
     merged.add(own, "serving")
@@ -45,14 +45,19 @@ class _MergedFamilies:
         yield from self._families.values()
 
     def add(self, text: str, source: str) -> None:
-        for family in list(text_string_to_metric_families(text)):
-            if family.name.endswith("_created"):
-                continue  # The start time of a counter is not in the catalogue.
-            known = self._families.setdefault(family.name, family)
-            if known is family:
-                continue
+        # The start time of a counter (_created) is not in the catalogue.
+        families = [
+            family
+            for family in text_string_to_metric_families(text)
+            if not family.name.endswith("_created")
+        ]
+        for family in families:
+            known = self._families.get(family.name, family)
             if known.type != family.type:
                 raise ValueError(
                     f"{source}: {family.name} has the type {family.type}, not {known.type}"
                 )
-            known.samples.extend(family.samples)
+        for family in families:
+            known = self._families.setdefault(family.name, family)
+            if known is not family:
+                known.samples.extend(family.samples)

@@ -30,7 +30,7 @@ _Group = tuple[dict[str, str], list[Sample]]  # grouping, samples
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushResult(JobResult):
-    """Numbers of pushed groups and samples, of failed pushes, and of deleted groups."""
+    """Numbers of pushed, failed and deleted groups; ``problem`` is the first error."""
 
     groups: int
     samples: int
@@ -50,8 +50,8 @@ def push_metrics(
     """Push the metrics of a run: one group for the DAG, and one group per model.
 
     A push replaces a whole group. The time of the last success is therefore a separate group, which
-    only a successful run pushes. The groups of models without a model file are deleted. A failed
-    push does not fail the run: the result and later values of ``vigie_push_failures_total`` show
+    only a successful run pushes. The groups of models without a model file are deleted, unless a
+    push failed. A failed push does not fail the run: the result and later values of ``vigie_push_failures_total`` show
     the failure.
 
     ``dag_id`` is the job label of every group. ``results`` are the results of the run's tasks as
@@ -112,7 +112,7 @@ class _PushedGroups:
     def save(
         self, state: StateStore, *, pushed: Collection[str], retired: Collection[str], failures: int
     ) -> None:
-        """Store the models that have groups and the failures; nothing if :meth:`load` failed."""
+        """Store the models that have groups and the failures, unless :meth:`load` failed."""
         if self.failures is None:
             return
         models = sorted((self.models | {*pushed}) - {*retired})
@@ -176,7 +176,7 @@ def _push_all(
 
 
 def _delete_groups(services: Services, dag_id: str, models: Iterable[str]) -> list[str]:
-    """Delete the groups of removed models up to the first error; return the deleted models."""
+    """Delete the groups of removed models up to the first error; return the models with deleted groups."""
     deleted: list[str] = []
     for model in models:
         try:
