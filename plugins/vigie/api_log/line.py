@@ -39,7 +39,7 @@ _MODEL = re.compile(r"(\S+) v(\d{1,9})")
 
 @dataclass(frozen=True, slots=True)
 class ApiLogEntry:
-    """A parsed line of the API log; fields that the line does not contain are None (``extra``: empty)."""
+    """A parsed line of the API log; absent fields are None, or empty in the case of ``extra``."""
 
     timestamp: datetime  # UTC, aware
     logger: str

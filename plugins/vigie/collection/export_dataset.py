@@ -73,8 +73,8 @@ def export_dataset(
         rows, columns = _write(temporary, model, usable, metadata)
         if not rows:
             raise NotEnoughDataError(
-                f"{model.name}: no usable prediction in {MESSAGE.name} yet "
-                f"({usable.unusable} do not match the model file); call the model, then run: vigie logs once"
+                f"{model.name}: no usable prediction in {MESSAGE.name} ({usable.unusable} do not "
+                "match the model file); call the model, then run: vigie logs once"
             )
     return ExportResult(
         model=model.name,

@@ -80,9 +80,10 @@ def clear_indices(
 ) -> ClearResult:
     """Delete the API log indices and reset the cursor.
 
-    The lines that the source still contains are then collected again. Dead letters are kept. The cursor is reset first: after a crash, the next collection reads from
-    the beginning and counts the remaining documents as ``already_there``. A running collector
-    detects the reset and starts again from the beginning.
+    The lines that the source still contains are then collected again. Dead letters are kept. The
+    cursor is reset first: after a crash, the next collection reads from the beginning and counts
+    the remaining documents as ``already_there``. A running collector detects the reset and starts
+    again from the beginning.
 
     Raises
     ------
@@ -156,9 +157,10 @@ class DeduplicationResult(JobResult):
 def deduplicate_indices(services: Services) -> DeduplicationResult:
     """Delete duplicates in the message and performance indices.
 
-    Of the documents with the same transaction id, only the newest (by ``@timestamp``) is kept. Collected documents have deterministic ids, so only documents that another program wrote can
-    be duplicates. Documents without a transaction id are kept. The ids are held in memory: about
-    200 bytes per document.
+    Of the documents with the same transaction id, only the newest (by ``@timestamp``) is kept.
+    Collected documents have deterministic ids, so only documents that another program wrote can be
+    duplicates. Documents without a transaction id are kept. The ids are held in memory: about 200
+    bytes per document.
     """
     return DeduplicationResult(
         indices={spec.name: _deduplicate(services.index, spec.name) for spec in (MESSAGE, PERFS)}

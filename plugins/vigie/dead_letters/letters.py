@@ -54,8 +54,8 @@ def dead_letter(
     """Return the dead letter of a record with the bytes ``original``.
 
     The id is a digest of the source kind, source, target index and bytes, so that a repeated
-    failure is stored once. ``target_index`` is the index to which the record would have been written.
-    ``error_type`` and ``reason`` describe the error that the index or the parser reported.
+    failure is stored once. ``target_index`` is the index to which the record would have been
+    written. ``error_type`` and ``reason`` describe the error that the index or the parser reported.
     """
     body: dict[str, Any] = {
         "@timestamp": iso_utc(at),

@@ -51,8 +51,8 @@ def push_metrics(
 
     A push replaces a whole group. The time of the last success is therefore a separate group, which
     only a successful run pushes. The groups of models without a model file are deleted, unless a
-    push failed. A failed push does not fail the run: the result and later values of ``vigie_push_failures_total`` show
-    the failure.
+    push failed. A failed push does not fail the run: the result and later values of
+    ``vigie_push_failures_total`` show the failure.
 
     ``dag_id`` is the job label of every group. ``results`` are the results of the run's tasks as
     XCom returned them (``JobResult.as_xcom``). If ``failed_tasks`` is 0, the run succeeded.
@@ -176,7 +176,7 @@ def _push_all(
 
 
 def _delete_groups(services: Services, dag_id: str, models: Iterable[str]) -> list[str]:
-    """Delete the groups of removed models up to the first error; return the models with deleted groups."""
+    """Delete the groups of models up to the first error; return the models with deleted groups."""
     deleted: list[str] = []
     for model in models:
         try:

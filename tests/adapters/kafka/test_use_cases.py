@@ -136,7 +136,9 @@ def test_a_refused_line_is_reported_with_the_setting_to_change(
     folder.mkdir()
     long = random.Random(1).randbytes(40_000).hex().encode()
     (folder / "a.log").write_bytes(b"short\n" + long + b"\nlast\n")
-    with pytest.raises(PermanentError, match=r"a\.log: the line at byte 6 .*max\.message\.bytes"):
+    with pytest.raises(
+        PermanentError, match=r"a\.log: writing failed at the line at byte 6;.*max\.message\.bytes"
+    ):
         ingest_log_files(services, topic=topic, base_dir=folder)
 
 

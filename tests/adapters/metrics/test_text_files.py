@@ -109,9 +109,12 @@ def test_an_invalid_file_is_skipped(sink: MetricsFiles, tmp_path: Path) -> None:
     assert SUCCEEDED in merge_metrics(tmp_path)
 
 
-def test_a_family_with_another_type_is_skipped(sink: MetricsFiles, tmp_path: Path) -> None:
+def test_a_file_with_another_type_of_a_family_is_skipped(
+    sink: MetricsFiles, tmp_path: Path
+) -> None:
     sink.push("dag", [Sample(SUCCEEDED, 1)])
-    (tmp_path / "zz.prom").write_text(f"# TYPE {SUCCEEDED} counter\n{SUCCEEDED} 7\n")
+    text = f"before 7\n# TYPE {SUCCEEDED} counter\n{SUCCEEDED} 7\n"
+    (tmp_path / "zz.prom").write_text(text)
     assert 7 not in series(merge_metrics(tmp_path)).values()
 
 

@@ -264,7 +264,7 @@ def test_an_error_names_file_and_byte_of_the_first_line_that_was_not_written(
         raise raised
 
     monkeypatch.setattr(services.stream, "produce", refuse)
-    with pytest.raises(kind, match=rf"a\.log: the line at byte 5 .*{raised}"):
+    with pytest.raises(kind, match=rf"a\.log: writing failed at the line at byte 5;.*{raised}"):
         ingest(services, folder)
     monkeypatch.undo()
     assert ingest(services, folder).lines == 2, "the position was not saved"
@@ -278,7 +278,9 @@ def test_an_error_before_sending_names_the_first_line(
     monkeypatch.setattr(
         services.stream, "partitions", lambda topic: 9
     )  # but only one partition exists
-    with pytest.raises(DataError, match=r"\d\.log: the line at byte 0 .*no partition"):
+    with pytest.raises(
+        DataError, match=r"\d\.log: writing failed at the line at byte 0;.*no partition"
+    ):
         ingest(services, folder)
 
 

@@ -9,7 +9,14 @@ from typing import Any
 import orjson
 import pytest
 
-from vigie.anomaly.detectors.registry import DETECTORS, ISOLATION_FOREST, LSTM_AUTOENCODER
+from vigie.anomaly.detectors.isolation_forest import LogIsolationForest
+from vigie.anomaly.detectors.registry import (
+    DETECTORS,
+    ISOLATION_FOREST,
+    LSTM_AUTOENCODER,
+    pack,
+    unpack,
+)
 from vigie.anomaly.scoring.champion_detector import (
     champion_detector,
     explain_anomaly,
@@ -26,6 +33,7 @@ from vigie.testing import FakeServices
 from vigie.testing.detectors import NORMAL, deploy_detector
 
 RUN = "run-1"
+GZIP = gzip.compress(b"a line\n")
 
 
 @pytest.fixture
@@ -201,11 +209,20 @@ def test_evaluation_covers_every_detector(services: FakeServices) -> None:
     assert max(result.false_alarm_rate.values()) <= 0.1
 
 
-def test_an_invalid_sample_is_rejected(services: FakeServices, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"no", GZIP[:12], GZIP[:10] + b"\xff" * 9])
+def test_an_invalid_sample_is_rejected(
+    services: FakeServices, tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "x.gz"
-    path.write_bytes(b"no")
-    with pytest.raises(DataError, match="not a sample"):
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="cannot read the sample"):
         train_detector(services, detector=ISOLATION_FOREST, dataset=path, run_id=RUN)
+
+
+def test_a_bundle_without_golden_scores_is_rejected() -> None:
+    files = pack(LogIsolationForest(trees=2).fit(NORMAL), NORMAL, {})
+    with pytest.raises(DataError, match="cannot load the detector"):
+        unpack({**files, "golden.json": orjson.dumps({"lines": NORMAL[:1]})})
 
 
 def test_an_explanation_lists_the_anomalous_tokens(services: FakeServices) -> None:

@@ -46,9 +46,10 @@ class LstmAutoencoder:
     embedding, hidden, latent
         Sizes of the network.
     epochs
-        Maximum number of epochs; reduced if the training would exceed the limit ``WORK``.
+        Maximum number of epochs, see :func:`vigie.anomaly.detectors.lstm_network.epochs_within`.
     seed
-        Seed of the training. The same lines and seed give the same scores on the same machine.
+        Seed of the training. The same lines and seed give the same scores on the same machine,
+        unless the time limit is reached.
     time_limit_s
         Training ends after the epoch in which this limit is reached.
     """

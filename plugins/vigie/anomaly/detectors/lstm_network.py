@@ -26,9 +26,9 @@ train the network."""
 LEARNING_RATE = 0.01
 MIN_EPOCHS = 4
 WORK = 6e11
-"""Maximum number of floating-point operations of a training: 10 to 20 s on one core. The number of
-epochs is reduced to stay within this limit. A limit on work instead of time keeps a training
-reproducible; the time limit applies only if the machine is unexpectedly slow."""
+"""Number of floating-point operations to which a training is limited: 10 to 20 s on one core. The
+number of epochs is reduced, but not below ``MIN_EPOCHS``. A limit on work instead of time keeps a
+training reproducible; the time limit applies only if the machine is unexpectedly slow."""
 
 
 class LineAutoencoder(nn.Module):
@@ -106,7 +106,7 @@ def one_thread(seed: int | None = None) -> Iterator[None]:
 def epochs_within(
     work: float, lines: Sequence[Sequence[int]], network: LineAutoencoder, epochs: int
 ) -> int:
-    """Return the number of epochs for ``work`` operations, from ``MIN_EPOCHS`` to ``epochs``."""
+    """Return at most ``epochs``: as many as ``work`` allows, but at least ``MIN_EPOCHS``."""
     weights = sum(p.numel() for name, p in network.named_parameters() if name != "embedding.weight")
     # Per weight and token, the forward pass takes 2 operations and the backward pass 4.
     epoch_work = 6.0 * weights * sum(map(len, lines))
@@ -122,10 +122,11 @@ def train(
     seed: int,
     time_limit_s: float,
 ) -> Iterator[float]:
-    """Train the network; yield the mean cross-entropy per token after each epoch.
+    """Train the network; yield the weighted mean cross-entropy of each epoch.
 
-    A line has the weight ``1 + log(weight)`` in the loss, so that a line seen a million times does
-    not dominate the rare normal lines.
+    The training ends after the epoch in which the time limit is reached. In the loss, a line has
+    the weight ``1 + log(weight)``, so that a line seen a million times does not dominate the rare
+    normal lines.
     """
     deadline = time.monotonic() + time_limit_s
     batch = max(1, min(BATCH, len(lines) // STEPS))

@@ -32,8 +32,8 @@ MANIFEST = "detector.json"
 GOLDEN = "golden.json"
 N_GOLDEN = 8
 TOLERANCE = 1e-3
-"""Relative tolerance for the scores of golden lines. Another processor changes a score by about
-1e-6; different weights change a score by far more."""
+"""Tolerance for the scores of golden lines, relative for scores above 1. Another processor changes
+a score by about 1e-6; different weights change a score by far more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def build_detector(
     Raises
     ------
     DataError
-        If no detector has this name.
+        No detector has this name.
     """
     kind = _class_of(name)
     accepted = inspect.signature(kind).parameters
@@ -139,17 +139,18 @@ def unpack(files: Mapping[str, bytes]) -> Detector:
     Raises
     ------
     DataError
-        If a file is missing or invalid, or if the score of a golden line differs from its score
-        at training.
+        A file is missing or invalid, or the score of a golden line differs from its score at
+        training.
     """
     try:
         manifest = read_manifest(files)
         golden = orjson.loads(files[GOLDEN])
         detector: Detector = _class_of(str(manifest["name"])).unpack(files)
         scores = detector.score(golden["lines"])
+        checked = list(zip(golden["lines"], golden["scores"], scores, strict=True))
     except _unpack_errors() as exc:
         raise DataError(f"cannot load the detector: {type(exc).__name__}: {exc}") from exc
-    for line, expected, score in zip(golden["lines"], golden["scores"], scores, strict=True):
+    for line, expected, score in checked:
         if not abs(score - expected) <= TOLERANCE * max(1.0, abs(expected)):
             raise DataError(f"golden line {line!r}: expected the score {expected}, got {score}")
     return detector

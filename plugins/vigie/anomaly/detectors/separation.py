@@ -20,14 +20,15 @@ UNSEEN_SHARE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """Metrics of one detector on held-out lines.
+    """Metrics of one detector on normal lines and corruptions of these lines.
 
     The corrupted lines are **synthetic**: tokens are shuffled, or some are replaced by unseen ones.
-    The metrics show that a detector recognises lines that differ from its training data. They do
-    not show that it detects the faults of a real system, because no labels of faults are available.
+    The metrics show how well a detector recognises lines that differ from its training data. They
+    do not show that it detects the faults of a real system, because no labels of faults are
+    available.
     """
 
-    auc: float  # share of pairs in which the corrupted line scores higher than the normal one
+    auc: float  # share of pairs in which the corrupted line scores higher (ties: half)
     auc_shuffled: float
     auc_unseen_tokens: float
     false_alarm_rate: float  # share of normal lines above the threshold
@@ -44,16 +45,16 @@ class Separation:
 def separation(
     detector: Detector, lines: Sequence[str], threshold: float, seed: int = 0
 ) -> Separation:
-    """Return the metrics of a detector on held-out normal lines and corruptions of these lines.
+    """Return the metrics of a detector on normal lines and corruptions of these lines.
 
     Parameters
     ----------
     detector
         A trained detector.
     lines
-        Templates of held-out normal lines; at least one must have three tokens or more.
+        Templates of normal lines; at least one must have three tokens or more.
     threshold
-        Threshold of the detector, determined on other lines.
+        Threshold of the detector.
     seed
         Seed of the corruptions, so that two detectors are compared on the same lines.
     """
@@ -84,7 +85,7 @@ def shuffle_tokens(line: str, draw: random.Random) -> str:
 
 
 def put_unseen_tokens(line: str, draw: random.Random) -> str:
-    """Replace about a third of the tokens (at least one) with words that no log contains."""
+    """Replace about a third of the tokens (at least one) with random nine-letter words."""
     tokens = line.split()
     for place in draw.sample(range(len(tokens)), max(1, round(UNSEEN_SHARE * len(tokens)))):
         tokens[place] = "".join(draw.choices("qxzjkw", k=9))

@@ -23,7 +23,7 @@ def tokens(line: str) -> list[str]:
     Raises
     ------
     DataError
-        If the line is blank.
+        The line is blank.
     """
     found = line.split(maxsplit=MAX_LEN)[:MAX_LEN]
     if not found:
@@ -33,7 +33,7 @@ def tokens(line: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Map words to numbers from 2 on; 0 is padding and 1 is a word not seen in training.
+    """Map words to numbers from 2 on; 0 is padding and 1 is any word not in ``words``.
 
     Examples
     --------

@@ -97,7 +97,9 @@ def ingest_log_files(
     Raises
     ------
     NotEnoughDataError
-        If no file matches.
+        No file matches.
+    DataError
+        ``batch``, ``delay_s`` or a pattern is invalid.
     """
     if batch < 1 or delay_s < 0:
         raise DataError(f"batch must be at least 1 and delay at least 0, not {batch}, {delay_s}")
@@ -165,7 +167,7 @@ class _Writer:
         stored = self._state.get(key)
         position = resume(path, file, stored)
         if stored and position.generation != stored.get("generation"):
-            log.info("%s was truncated; reading it from the start", path)
+            log.info("%s was truncated or its position is invalid; reading from the start", path)
             self._state.put(key, position.as_state())
         for lines in _batches(read_lines(path, position.offset, end), self._batch):
             self._produce(path, position, [line for line in lines if not line.is_blank])
@@ -174,9 +176,10 @@ class _Writer:
             yield lines
 
     def _produce(self, path: Path, position: ReadPosition, lines: Sequence[LogLine]) -> None:
-        """Write lines of a file; an error names the first line that was not written.
+        """Write lines of a file; an error contains the first offset that was not confirmed.
 
-        Later lines may have been written. The next run writes them again with the same ids.
+        This line and later lines may have been written. The next run writes them again with the
+        same ids.
         """
         if not lines:
             return
@@ -189,7 +192,7 @@ class _Writer:
         except VigieError as exc:
             first = exc.first if isinstance(exc, UndeliveredError | RefusedMessageError) else 0
             raise _error_type(exc)(
-                f"{path}: the line at byte {lines[first].offset} was not written; the next run "
+                f"{path}: writing failed at the line at byte {lines[first].offset}; the next run "
                 f"starts with the batch that contains this line ({exc})"
             ) from exc
 

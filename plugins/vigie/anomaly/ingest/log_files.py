@@ -30,7 +30,7 @@ class LogLine:
 
     @property
     def is_blank(self) -> bool:
-        """Whether the line contains only white space."""
+        """Whether ``raw`` contains only white space."""
         return not self.raw.strip()
 
 
@@ -40,8 +40,8 @@ class ReadPosition:
 
     A file is identified by its inode and at most 1 KiB of its first line. The name changes at
     rotation and an inode can be reused, but a complete first line does not change. ``generation``
-    counts how often the file was truncated, so that lines after a truncation get new ids even if
-    they equal earlier lines.
+    counts the detected truncations of the file, so that lines after a truncation get new ids even
+    if they equal earlier lines.
     """
 
     file: str
@@ -72,7 +72,7 @@ def find_files(base: Path, patterns: Sequence[str] = PATTERNS) -> list[Path]:
     Raises
     ------
     DataError
-        If a pattern is absolute or contains ``..``.
+        A pattern is absolute or contains ``..``.
     """
     for pattern in patterns:
         if pattern.startswith("/") or ".." in Path(pattern).parts:
@@ -124,7 +124,7 @@ def _read_line(file: BinaryIO, offset: int) -> LogLine | None:
 
 
 def file_key(path: Path) -> str | None:
-    """Return a key that identifies a file, or None while the first line is incomplete."""
+    """Return a key that identifies a file, or None until it has a line or 1 KiB."""
     with path.open("rb") as file:
         head = file.readline(HEAD)
     if not head.endswith(b"\n") and len(head) < HEAD:
@@ -133,10 +133,12 @@ def file_key(path: Path) -> str | None:
 
 
 def resume(path: Path, file: str, stored: Mapping[str, Any] | None) -> ReadPosition:
-    """Return the position to continue at; a truncated file starts again in a new generation.
+    """Return the position to continue at.
 
-    An invalid stored position (older format, damaged) is ignored. The file is then read from the
-    start in generation 0, so its lines get the same ids as before, unless it was truncated earlier.
+    A file in which no line ends at the stored offset was truncated. It is read from the start in a
+    new generation. An invalid stored position (older format, damaged) is ignored. The file is then
+    read from the start in generation 0, so its lines get the same ids as before, unless it was
+    truncated earlier.
     """
     offset, generation = (stored or {}).get("offset", 0), (stored or {}).get("generation", 0)
     if not (type(offset) is int and type(generation) is int and min(offset, generation) >= 0):

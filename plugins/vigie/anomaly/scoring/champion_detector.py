@@ -58,7 +58,8 @@ def champion_detector(services: Services, name: str) -> ChampionDetector:
 class Explanation:
     """Template, score and tokens of a line.
 
-    The tokens are sorted by loss, highest first. A blank line has no tokens, and its score is None.
+    The tokens are sorted by loss, highest first. A blank line has no tokens, no score and no
+    verdict.
     """
 
     line: str
@@ -115,7 +116,7 @@ def measure_champion(
 ) -> ChampionResult:
     """Measure how well the champion separates sampled lines from corruptions of them.
 
-    The sample may contain lines that the detector was trained on.
+    Only lines of at least three tokens are used. The detector may have been trained on them.
     """
     from vigie.anomaly.detectors.separation import separation
     from vigie.anomaly.training.load_training_logs import sample_lines
@@ -125,7 +126,7 @@ def measure_champion(
     sample = sample_lines(base, PATTERNS, max_lines)
     templates = [t for t in Normaliser().templates(sample.lines) if len(t.split()) > 2]
     if not templates:
-        raise DataError(f"no line below {base} has at least three tokens")
+        raise DataError(f"no sampled line below {base} has at least three tokens")
     found = separation(champion.detector, templates, float(champion.manifest["threshold"]))
     return ChampionResult(
         detector=detector, model_version=champion.version, measured=found.as_metrics()

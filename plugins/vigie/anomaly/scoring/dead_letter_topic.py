@@ -25,9 +25,10 @@ _REASON_LIMIT = 500
 def publish_copies(stream: LogStream, topic: str, dead: Sequence[DeadRecord]) -> None:
     """Write each record, byte for byte, to the dead-letter topic; create the topic if missing.
 
-    A copy has the headers of the record, and in addition ``kind``, ``reason`` and the coordinates
-    ``topic``, ``partition`` and ``offset``. If a record is too large for the topic, the value of
-    the copy is truncated, and ``original_length`` and ``sha256`` replace the headers of the record.
+    A copy has the headers of the record, and ``kind``, ``reason`` and the coordinates ``topic``,
+    ``partition`` and ``offset``. If a record is too large for the topic, the value of the copy is
+    truncated, and ``original_length`` and ``sha256`` replace the record's own headers. A record
+    that the topic does not accept even without its value is logged and not copied.
     This does not affect the dead letter in the index.
 
     After a crash, the copies of the repeated batch are published again. A consumer can recognise
@@ -58,7 +59,7 @@ def _publish_alone(stream: LogStream, topic: str, dead: DeadRecord) -> None:
 
 
 def _copies(record: StreamRecord, kind: str, reason: str) -> Iterator[Message]:
-    """Yield a copy of the whole record, then truncated copies, each shorter than the previous."""
+    """Yield a copy of the whole record, then a copy for each of ``TRUNCATED_SIZES``."""
     yield _copy(record, kind, reason)
     whole = {
         "original_length": str(len(record.value)),

@@ -1,8 +1,8 @@
 """Score the lines of the stream as they arrive, until a stop is requested.
 
-A follower works in rounds. In a round, the follower visits each free partition that has lines: it
-acquires the lease, scores a few batches, and releases the lease. Several followers and the workers
-of the DAG can therefore share the partitions of a group without any other coordination.
+A follower works in rounds. In a round, the follower visits each free partition with uncommitted
+lines: it acquires the lease, scores a few batches, and releases the lease. Several followers and
+the workers of the DAG can therefore share the partitions of a group without any other coordination.
 """
 
 from __future__ import annotations
@@ -85,18 +85,23 @@ def follow_stream(
     should_stop
         Checked at least twice a second while waiting, and before each batch.
     on_result
-        Called with the counts so far: when no line arrives for ``wait_s`` after lines were scored,
-        every 30 s except during an outage, and before a TransientError is raised.
+        Called with the counts so far. Except during an outage, it is called every 30 s and when no
+        line arrives for ``wait_s`` after lines were scored. It is also called before a stop during
+        an outage raises TransientError.
     wait_s
-        Seconds without a new line until ``on_result`` is called; also first pause of an outage.
+        Seconds without a new line until ``on_result`` is called; also the first pause of an outage.
 
     Raises
     ------
+    DataError
+        An option is invalid, or the topic does not exist.
+    NotEnoughDataError
+        No version of the detector is deployed.
     ConflictError
         More than ``MAX_LOST_LEASES`` leases were lost in a row without a committed batch.
     TransientError
-        The stop was requested during an outage, and lines that were read are not committed. The
-        next scorer reads them again.
+        A service is unavailable at the start. Or the stop was requested during an outage, and lines
+        that were read are not committed; the next scorer reads them again.
     """
     if options.batch_size < 1:
         raise DataError(f"batch must be at least 1, not {options.batch_size}")
@@ -117,7 +122,7 @@ class _Follower:
     wait_s: float
     champion: ChampionDetector
     total: ScoreRun = field(default_factory=ScoreRun)
-    uncommitted: dict[int, int] = field(default_factory=dict)  # lines per partition, in an outage
+    uncommitted: dict[int, int] = field(default_factory=dict)  # lines read, per partition
     trouble: TransientError | None = None  # the error that caused the current outage
     attempts: int = 0  # failed rounds in a row
     lost: int = 0  # leases lost in a row without a committed batch
@@ -154,7 +159,7 @@ class _Follower:
         )
 
     def _round(self) -> int:
-        """Visit the free partitions that have lines; return the number of lines read."""
+        """Visit the free partitions that have lines; return the number of committed lines."""
         before = self.total.counts.read
         try:
             for partition in self._due():
@@ -164,7 +169,7 @@ class _Follower:
             else:
                 self.is_started, self.attempts, self.trouble = True, 0, None
         except TransientError as exc:
-            if str(exc) != str(self.trouble):  # Log the same error once per outage.
+            if str(exc) != str(self.trouble):  # Do not log a repeated error again.
                 log.warning("a service is unavailable; retrying: %s", exc)
             self.trouble, self.attempts = exc, self.attempts + 1
         n_lines = self.total.counts.read - before
@@ -252,7 +257,7 @@ class _Follower:
             time.sleep(min(left_s, _SLICE_S))
 
     def _lag(self) -> int | None:
-        """Trim the stream and count the uncommitted lines; return None during an outage."""
+        """Trim the stream and count the uncommitted lines; return None if a service is down."""
         names, stream = self.options, self.services.stream
         if self.trouble is not None:
             return None
@@ -285,7 +290,9 @@ class _Follower:
 
 
 def pause_s(first_s: float, failures: int) -> float:
-    """Return the pause before a retry: ``first_s``, doubled per earlier failure, at most 30 s.
+    """Return the pause before a retry: ``first_s``, doubled per earlier failure.
+
+    The pause doubles at most ten times and is at most 30 s.
 
     Examples
     --------

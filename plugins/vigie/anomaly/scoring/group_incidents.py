@@ -46,7 +46,10 @@ INCIDENTS = IndexSpec(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentsResult(JobResult):
-    """Number of incidents since the earliest new anomaly, and number of written incidents."""
+    """Numbers of incidents from the window of ``since`` on, and of written incidents.
+
+    ``since`` is the time of the earliest new anomaly, None if there is none.
+    """
 
     incidents: int
     written: int
@@ -54,10 +57,11 @@ class IncidentsResult(JobResult):
 
 
 def group_incidents(services: Services, *, topic: str, index: str) -> IncidentsResult:
-    """Write one incident per template and ten-minute window, from the earliest new anomaly on.
+    """Write one incident per template and ten-minute window.
 
-    An incident with new lines is deleted and written again under the same id. After a crash between
-    these steps, the next call writes the incident, because its span is still pending.
+    The first window is that of the earliest new anomaly. An incident with new lines is deleted and
+    written again under the same id. After a crash between these steps, the next call writes the
+    incident, because its span is still pending.
     """
     services.index.ensure(INCIDENTS)
     with services.locks.hold(f"incidents:{index}", wait_s=30.0):

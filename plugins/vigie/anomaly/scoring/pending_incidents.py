@@ -1,6 +1,6 @@
 """Time spans of an anomaly index whose anomalies are not grouped into incidents yet.
 
-``score_stream`` marks the earliest anomaly of a batch *before* it commits the batch;
+``score_stream`` marks each partition's earliest anomaly *before* it commits a batch;
 ``group_incidents`` marks the spans that it has grouped. Each function writes only its own state
 keys. After a crash, a span that was already grouped may be grouped again, which changes nothing.
 """

@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 def stream_replay(services: Services) -> ReplayHandler:
     """Return the handler that scores and indexes dead letters of the stream again.
 
-    A dead letter contains the line but no score, so the current champion scores the line. The
-    document gets the id of the dead letter, so a repeated replay writes no second document. The
-    line is not classified (status ``warming_up``) and does not update the threshold, which later
-    lines have changed. If no version of the detector is deployed, the dead letter is kept and a
-    warning is logged.
+    A dead letter contains the line but no score, so the current champion of the same detector
+    scores the line. The document gets the id of the dead letter, so a repeated replay writes no
+    second document. The line is not classified (status ``warming_up`` or ``unscored``) and does not
+    update the threshold, which later lines have changed. If no version of the detector is deployed,
+    the dead letter is kept and a warning is logged.
     """
 
     def replay(letters: Sequence[Document]) -> Iterator[Sequence[str]]:

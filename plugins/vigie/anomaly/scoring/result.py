@@ -25,7 +25,7 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class ScoreCounts(LineCounts):
-    """Numbers of lines by outcome and of documents by status."""
+    """Numbers of lines by outcome, and of scored lines by status (without ``normal``)."""
 
     anomalies: int = 0
     warming_up: int = 0
@@ -50,7 +50,7 @@ class ScoreResult(JobResult):
     unscored: int
     seconds: float
     lost: int  # lines that retention deleted before they were read
-    lag: int | None  # uncommitted lines of all partitions; None: the stream did not answer
+    lag: int | None  # uncommitted lines of all partitions; None: unknown in an outage
     filtered: int = 0  # always 0, because every line of the stream is scored
 
 

@@ -119,7 +119,10 @@ class RecordScorer:
 
 
 def is_line(value: bytes) -> bool:
-    """Return whether a value is text: not empty, few control characters, few invalid bytes."""
+    """Return whether a value is text: its start has few control characters and invalid bytes.
+
+    An empty value is not text.
+    """
     start = value[:_LOOKED_AT]
     if not start:
         return False
@@ -130,7 +133,7 @@ def is_line(value: bytes) -> bool:
 
 
 def document_id(record: StreamRecord) -> str:
-    """Return the ``line_id`` header or, if this is invalid, an id of coordinates and timestamp.
+    """Return the header ``line_id`` if it is valid, else an id of coordinates and timestamp.
 
     A topic that was deleted and recreated starts at offset 0 again. Without the timestamp, a new
     line would get the id of an old line. A replay uses the same timestamp and gets the same id.
@@ -168,7 +171,11 @@ def _kept(value: bytes) -> bytes:
 
 
 def _message(record: StreamRecord) -> dict[str, Any]:
-    """Return the text, its base64 form if decoding loses bytes, and the size if truncated."""
+    """Return the text of a record.
+
+    Add the bytes in base64 if they are not UTF-8 or contain NUL, and the original size and digest
+    if the line was truncated.
+    """
     raw = _kept(record.value)
     found: dict[str, Any] = {"message": raw.decode("utf-8", "backslashreplace")}
     if b"\x00" in raw or not _is_utf8(raw):

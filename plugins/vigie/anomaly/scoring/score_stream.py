@@ -48,7 +48,7 @@ class StreamScorer:
     topic, index
         The topic of the records and the index of their documents.
     dead_letter_topic
-        Topic to which each dead letter is copied at least once. None: no copies.
+        Topic to which each dead letter that it accepts is copied at least once. None: no copies.
     """
 
     services: Services
@@ -218,7 +218,7 @@ def score_stream(
     Parameters
     ----------
     services
-        ``stream``, ``index``, ``state``, ``deployments`` and ``bundles`` are used.
+        ``stream``, ``index``, ``state``, ``deployments``, ``bundles`` and ``now`` are used.
     topic, group, partitions
         The topic, the group that reads it, and the partitions to read (None: all).
     index
@@ -240,7 +240,8 @@ def score_stream(
     Raises
     ------
     DataError
-        Retention deleted lines before they were read, and ``allow_gap`` is False.
+        An argument is invalid, or retention deleted lines before they were read and ``allow_gap``
+        is False.
     NotEnoughDataError
         The topic does not exist, or no detector is deployed.
     ConflictError

@@ -51,7 +51,7 @@ class CachedScorer:
         return [_scored(scores.get(template)) for template in templates]
 
     def top_tokens(self, template: str) -> list[str]:
-        """Return the tokens of a template that contribute most to its score, highest loss first."""
+        """Return the ``TOP_TOKENS`` tokens that contribute most to the score, largest first."""
         return [item.token for item in self.detector.explain(template)[:TOP_TOKENS]]
 
 

@@ -89,7 +89,8 @@ def ensure_topic(
 
     With ``recreate``, an existing topic is deleted first, with its lines, the offsets of its groups
     and the read positions of its log files. ``ingest`` then writes the lines of the files again
-    with the same ids. Lines from other sources are lost unless a group has read them.
+    with the same ids, except for files that were truncated earlier. Lines from other sources are
+    lost unless a group has read them.
     """
     if partitions < 1:
         raise DataError(f"a topic needs at least one partition, not {partitions}")

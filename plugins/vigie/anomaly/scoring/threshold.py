@@ -137,7 +137,7 @@ def pack_state(state: Welford, model_version: int, detector: str) -> str:
 
 
 def unpack_state(packed: str, model_version: int, detector: str) -> Welford | None:
-    """Return the committed state; None if there is none or another model version wrote it.
+    """Return the committed state; None if there is none or another detector or version wrote it.
 
     Raises
     ------

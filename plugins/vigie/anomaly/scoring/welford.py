@@ -63,9 +63,9 @@ def running(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Welford]:
     """Return mean and std *before* each of the finite numbers ``x``, and the state after them.
 
-    The result equals that of calling ``update`` in a loop. It is computed with prefix sums of the
-    distances from the mean at the start of each chunk. This shift keeps the sums small, which
-    avoids cancellation when the values are large and close together.
+    Except for rounding, the result equals that of calling ``update`` in a loop. It is computed with
+    prefix sums of the distances from the mean at the start of each chunk. This shift keeps the sums
+    small, which avoids cancellation when the values are large and close together.
     """
     means, stds = np.empty(len(x)), np.empty(len(x))
     for start in range(0, len(x), CHUNK):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,15 +57,15 @@ def read_training_lines(dataset: Path) -> TrainingLines:
     Raises
     ------
     DataError
-        The file does not exist, is not a sample, or has fewer than 10 lines that are not blank.
+        The file cannot be read or decompressed, or has fewer than 10 lines that are not blank.
     """
     try:
         raw = gzip.decompress(dataset.read_bytes()).split(b"\n")
-    except (OSError, EOFError, ValueError) as exc:
-        raise DataError(f"{dataset} is not a sample of log lines: {exc}") from exc
+    except (OSError, EOFError, zlib.error) as exc:
+        raise DataError(f"cannot read the sample of log lines {dataset}: {exc}") from exc
     templates = [template for template in Normaliser().templates(raw) if template]
     calibrate, test = templates[8::10], templates[9::10]
     if not test:
-        raise DataError(f"{dataset} has {len(templates)} lines; at least 10 are necessary")
+        raise DataError(f"{dataset} has {len(templates)} non-blank lines; it needs at least 10")
     train = Counter(line for place, line in enumerate(templates) if place % 10 < 8)
     return TrainingLines(train, calibrate, test)

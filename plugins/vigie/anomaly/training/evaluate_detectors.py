@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult(JobResult):
-    """Path of the evaluation, name of the best detector, and metrics of each detector."""
+    """Path of the evaluation, best challenger by ``auc``, and metrics of each challenger."""
 
     evaluation: str
     best: str

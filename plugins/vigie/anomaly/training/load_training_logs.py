@@ -28,7 +28,7 @@ MIN_LINES = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingLogsResult(JobResult):
-    """Path and size of the sample, and numbers of the files and lines it was drawn from."""
+    """Path and size of the sample, and numbers of the available files and lines."""
 
     dataset: str
     base_dir: str
@@ -49,26 +49,29 @@ def load_training_logs(
     """Write a uniform sample of the complete log lines to ``data/training/logs/RUN_ID.txt.gz``.
 
     The sample keeps the order of the lines and has no blank lines. The same files, size and seed
-    give the same sample. A failure leaves no file.
+    give the same sample. A failure leaves no incomplete file.
 
     Parameters
     ----------
     services
         Only ``paths`` is used.
     run_id
-        Name of the file.
+        Name of the sample file.
     base_dir, patterns
         The log files to read. If ``base_dir`` is None, the folder is ``data/kafka`` if it contains
         log files, else the log folder of the local platform.
     max_lines
-        Maximum number of sampled lines. Long lines are truncated to the part that is normalised.
+        Maximum number of sampled lines, at least ``MIN_LINES``. A long line is truncated to the
+        part that is normalised.
     seed
         Seed of the random draw.
 
     Raises
     ------
     NotEnoughDataError
-        If the files contain fewer than ``MIN_LINES`` lines that are not blank.
+        The files contain fewer than ``MIN_LINES`` complete lines that are not blank.
+    DataError
+        ``max_lines`` is too small, or a pattern is invalid.
     """
     base = base_dir or log_folder(services.paths.data, services.paths.local)
     sample = sample_lines(base, patterns, max_lines, seed)
@@ -88,7 +91,7 @@ def load_training_logs(
 
 @dataclass(frozen=True, slots=True)
 class LineSample:
-    """A uniform sample of lines in their original order, and the numbers of lines and files."""
+    """A sample of lines in their original order, and the numbers of available lines and files."""
 
     lines: list[bytes]
     seen: int

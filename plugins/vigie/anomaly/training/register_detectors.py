@@ -1,4 +1,4 @@
-"""Promote trained detectors whose area under the curve is not below that of the champion."""
+"""Promote a trained detector unless its area under the curve is below the champion's."""
 
 from __future__ import annotations
 

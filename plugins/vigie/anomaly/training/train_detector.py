@@ -75,20 +75,21 @@ def train_detector(
     Parameters
     ----------
     services
-        ``tracker`` and ``paths`` are used.
+        ``tracker``, ``paths`` and ``now`` are used.
     detector
         A name of :data:`vigie.anomaly.detectors.registry.DETECTORS`.
     dataset
         The sample that ``load_training_logs`` wrote.
     run_id
-        Name of the folder. Together with the detector's name, it is the key of the tracked run.
+        Name of the folder ``RUN_ID``; with the detector's name, also the key of the tracked run.
     epochs
         Maximum number of epochs; None: the detector's default. Ignored by a detector without
         epochs.
     max_distinct
         Maximum number of templates to train on; the most frequent ones are used.
     seed
-        Seed of the training. The same sample and seed give the same scores.
+        Seed of the training. The same sample and seed give the same scores on one machine, unless
+        the training reaches its time limit.
     experiment
         Name of the experiment of the tracked run (``MLFLOW_EXPERIMENT_NAME``).
     """
