@@ -207,10 +207,7 @@ def test_too_few_rows_are_unknown_for_both(services: FakeServices, model: ModelF
     report = decide(services, model)
     assert (report.is_drifted, report.is_degraded) == (None, None)
     assert report.drift_reasons == ("20 rows are too few; at least 50 are needed",)
-    assert (
-        "20 labelled predictions of the champion, at least 50 are needed"
-        in report.performance_reasons
-    )
+    assert "20 labelled predictions of v1; 50 are needed" in report.performance_reasons
 
 
 @pytest.mark.usefixtures("champion")

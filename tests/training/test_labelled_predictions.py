@@ -63,7 +63,7 @@ def test_a_metric_can_be_undefined_although_both_labels_occur() -> None:
 @pytest.mark.parametrize(
     ("rows", "floor", "reason"),
     [
-        ([row("YES", 0.9), row("NO", 0.1)], 0.8, "at least 4 are needed"),
+        ([row("YES", 0.9), row("NO", 0.1)], 0.8, "2 labelled predictions of v1; 4 are needed"),
         ([row("YES", 0.9)] * 4, 0.8, "all labels are YES"),
         ([row("YES", 0.9), row("NO", 0.1)] * 2, None, "no floor is set"),
         ([], 0.8, "0 labelled predictions"),

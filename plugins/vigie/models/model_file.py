@@ -97,7 +97,7 @@ def _default_title(value: str, info: ValidationInfo) -> str:
 
 def _name(name: str, info: ValidationInfo) -> str:
     if not NAME.fullmatch(name):
-        raise _refusal("expected up to 64 lower-case letters, digits and _, first a letter")
+        raise _refusal("expected up to 64 lower-case letters, digits and _, starting with a letter")
     if name != info.context:
         raise _refusal(f'expected the name of the file, "{info.context}"')
     return name

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A threshold and its source: DAG Param, environment, model file or default."""
+    """A threshold and its source, such as ``DAG Param``, ``command line`` or ``model file``."""
 
     value: float | None
     source: str

@@ -33,6 +33,11 @@ def reconcile_champion(services: Services, *, model: str) -> ReconcileResult:
 
     The ledger records the repairs. ``problems`` lists what could not be repaired, such as a damaged
     bundle or an unreachable registry.
+
+    Raises
+    ------
+    TransientError, SettingsError
+        ``champion.json`` cannot be written, for example because the disk is full.
     """
     champion = services.deployments.champion(model)
     if champion is None:

@@ -1,7 +1,8 @@
 """Registry of the report kinds: name, files, Airflow task, and the tables that each kind shows.
 
-To add a report, add its kind to :data:`KINDS` and its drawing function to the renderer of
-:mod:`vigie.adapters.reporting`. The DAG, the command line and the cleanup read this registry.
+To add a report, add its kind to :data:`KINDS` and its drawing function to ``KINDS`` of
+:mod:`vigie.adapters.reporting.renderer`. The DAG, the command line and the cleanup read this
+registry.
 """
 
 from __future__ import annotations

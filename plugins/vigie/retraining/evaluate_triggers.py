@@ -51,8 +51,8 @@ def evaluate_triggers(
     """Decide whether to train the model; record the decision with all compared values.
 
     The model is trained if at least one trigger fired and no condition suppresses the training. The
-    conditions are minimum labels, hysteresis and cool-down. They do not apply with
-    ``force`` or while the model has no champion. A second call with the same ``run_id`` returns the
+    conditions are minimum labels, hysteresis and cool-down. They do not apply with ``force`` or
+    while the model has no champion. A second call with the same ``run_id`` returns the
     recorded decision. ``thresholds`` overrides values of the model file; its keys are among
     :data:`THRESHOLDS`.
 
@@ -60,6 +60,8 @@ def evaluate_triggers(
     ------
     NotEnoughDataError
         The model's reference table does not exist yet.
+    DataError
+        ``run_id`` cannot be part of a file name.
     """
     checked_run(run_id)
     if not is_ready(model, services.paths.data):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def lock_name(model: str) -> str:
-    """Return the name of the lock that a process holds while it retrains or promotes a model."""
+    """Return the name of the lock that a promotion, or a retraining in one process, holds."""
     return f"retrain:{model}"
 
 
@@ -41,6 +41,8 @@ def promote_candidate(
 
     Raises
     ------
+    DataError
+        The run has no gate decision.
     NotEnoughDataError
         The gate refused the challenger.
     ConflictError
@@ -109,7 +111,7 @@ def promote_version(
         The version does not exist or is damaged.
     ConflictError
         The gate refused the version and ``force`` is false, another process changed the champion,
-        or a retraining of the model is running.
+        or another process holds the lock of the model.
     """
     with services.locks.hold(lock_name(model.name)):
         champion = services.deployments.champion(model.name)

@@ -56,7 +56,7 @@ def retrain_model(
     NotEnoughDataError
         No trigger fired, the training was suppressed, or there are too few rows to train.
     ConflictError
-        Another retraining of this model is running, or another process changed the champion.
+        Another process holds the lock, or changed the champion after the gate's decision.
     """
     with services.locks.hold(lock_name(model.name)):
         triggered = evaluate_triggers(

@@ -59,7 +59,9 @@ def train_candidate(
     Raises
     ------
     NotEnoughDataError
-        A label has fewer than two distinct rows.
+        A label has fewer than two distinct rows, or the rows cannot be divided into folds.
+    DataError
+        The training table of the run does not exist.
     TransientError
         The tracking server did not respond; nothing was staged.
     """

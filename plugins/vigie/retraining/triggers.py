@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vigie.models.model_file import ModelFile
     from vigie.roles import BundleStore, Ledger, PredictionStore
 
-MAX_DRIFT_ROWS = 5000  # Only the newest rows, so that the drift tests take less than a second.
+MAX_DRIFT_ROWS = 5000  # The newest are compared, so that the drift tests take under a second.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

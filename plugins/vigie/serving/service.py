@@ -141,4 +141,4 @@ class Serving:
             if slot.failure
         ]
         why = f" ({'; '.join(failures)})" if failures else ""
-        return f"no model is served yet{why}; train one with: vigie retrain"
+        return f"no model is served yet{why}; train one with: vigie retrain --model MODEL"

@@ -60,7 +60,7 @@ def measure_performance(
     if floor.value is None:
         reason = f"no floor is set; {name} is {'unknown' if value is None else f'{value:.3f}'}"
     elif len(rows) < needed:
-        reason = f"{len(rows)} labelled predictions of the champion, at least {needed} are needed"
+        reason = f"{len(rows)} labelled predictions of v{bundle.version}; {needed} are needed"
     elif len(labels) == 1:
         reason, value = f"{name} is not measured: all labels are {labels.pop()}", None
     elif value is None:
