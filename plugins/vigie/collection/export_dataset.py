@@ -1,4 +1,4 @@
-"""Export a model's predictions as a Parquet table in the format of its training table."""
+"""Export the predictions of models as Parquet tables of features and predicted labels."""
 
 from __future__ import annotations
 

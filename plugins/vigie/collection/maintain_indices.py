@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LOCK_WAIT_S = 60.0  # longer than a collector normally takes for one batch
 _DELETE_AT_ONCE = 1000
-#: Expiry scans from this time, so that documents without ``@timestamp`` never expire.
+#: Expiry scans from this time: documents without ``@timestamp`` or with an earlier one are kept.
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -113,6 +113,7 @@ def expire_documents(services: Services, *, indices: Sequence[str], days: int) -
 
     The oldest documents are deleted first; after a failure, a repeated call deletes the remaining
     expired documents. The cursor does not move, so deleted lines are not collected again.
+    Documents without ``@timestamp`` or with one before 1970 are kept.
 
     Raises
     ------

@@ -94,7 +94,8 @@ def follow_stream(
     Raises
     ------
     DataError
-        An option is invalid, or the topic does not exist.
+        An option is invalid, the topic does not exist, or retention deleted lines before they were
+        read.
     NotEnoughDataError
         No version of the detector is deployed.
     ConflictError

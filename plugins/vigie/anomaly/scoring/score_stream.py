@@ -81,7 +81,8 @@ class StreamScorer:
         consumer
             Consumer that holds the leases of the partitions.
         run
-            Updated with the counts and thresholds of each committed batch.
+            Updated with the counts and thresholds of each committed batch; at the start, with the
+            committed thresholds.
         max_lines, batch_size, max_batches
             Maximum number of lines in total, of lines per batch, and of batches.
         should_stop
