@@ -121,6 +121,17 @@ def test_the_card_names_an_invalid_value(actions: Actions, form: ModelForm) -> N
     assert (transaction, radio.interactive, button.interactive) == ("", False, False)
 
 
+def test_a_listed_model_is_selected_if_the_default_model_is_not_served(
+    served: FakeServices, form: ModelForm, model_folder: Path
+) -> None:
+    shutil.copy(model_folder / "fraud.toml", served.paths.models)
+    with TestClient(create_app_with(served, page=False, default_model="fraud")) as client:
+        serving = client.app.state.serving  # type: ignore[attr-defined]
+        other = ModelForm(get_model(model_folder, "fraud"), Path())
+        dropdown, *_ = Actions(serving, ApiKey(None), [form, other]).open()
+    assert (dropdown.value, [name for _, name in dropdown.choices]) == (NAME, [NAME])
+
+
 def test_feedback_without_a_choice_asks_for_one(actions: Actions) -> None:
     assert "Choose the actual outcome" in actions.feedback("", "t", None)
 

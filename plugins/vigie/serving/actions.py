@@ -41,7 +41,10 @@ class Actions:
         self._forms = forms
 
     def open(self) -> list[Any]:
-        """Select the default model and list the served models, or all models if none is served."""
+        """List the served models, or all models if none is served, and select one of them.
+
+        The default model is selected if it is listed, else the first model.
+        """
         served = [s.model.name for s in self._serving.served]
         forms = [f for f in self._forms if not served or f.model.name in served]
         if not forms:
@@ -52,8 +55,10 @@ class Actions:
         try:
             name = self._serving.slot().model.name
         except VigieError:
-            name = forms[0].model.name
+            name = ""
         choices = [(form.model.title, form.model.name) for form in forms]
+        if name not in (form.model.name for form in forms):
+            name = forms[0].model.name
         return [gr.Dropdown(choices=choices, value=name), *self.choose(name)]
 
     def choose(self, name: str) -> list[Any]:
