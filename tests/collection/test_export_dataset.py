@@ -1,4 +1,4 @@
-"""Export of the inference data set in the format of the training table."""
+"""Export of the inference data set: features and predicted labels."""
 
 from __future__ import annotations
 
