@@ -17,6 +17,7 @@ from vigie.anomaly.detectors.registry import (
     pack,
     unpack,
 )
+from vigie.anomaly.detectors.separation import separation
 from vigie.anomaly.scoring.champion_detector import (
     champion_detector,
     explain_anomaly,
@@ -217,6 +218,12 @@ def test_an_invalid_sample_is_rejected(
     path.write_bytes(content)
     with pytest.raises(DataError, match="cannot read the sample"):
         train_detector(services, detector=ISOLATION_FOREST, dataset=path, run_id=RUN)
+
+
+def test_separation_needs_a_line_of_three_tokens() -> None:
+    detector = LogIsolationForest(trees=2).fit(NORMAL)
+    with pytest.raises(DataError, match="three tokens"):
+        separation(detector, ["two tokens", "one"], 0.5)
 
 
 def test_a_bundle_without_golden_scores_is_rejected() -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from vigie.errors import DataError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -24,8 +26,7 @@ class Separation:
 
     The corrupted lines are **synthetic**: tokens are shuffled, or some are replaced by unseen ones.
     The metrics show how well a detector recognises lines that differ from its training data. They
-    do not show that it detects the faults of a real system, because no labels of faults are
-    available.
+    do not show that it detects the faults of a real system, because these have no labels.
     """
 
     auc: float  # share of pairs in which the corrupted line scores higher (ties: half)
@@ -60,6 +61,8 @@ def separation(
     """
     draw = random.Random(seed)
     distinct = list(dict.fromkeys(line for line in lines if len(line.split()) > 2))
+    if not distinct:
+        raise DataError("cannot measure the detector: no line has at least three tokens")
     normal = detector.score(lines)
     shuffled = detector.score([shuffle_tokens(line, draw) for line in distinct])
     unseen = detector.score([put_unseen_tokens(line, draw) for line in distinct])

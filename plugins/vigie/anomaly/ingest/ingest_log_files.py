@@ -176,7 +176,7 @@ class _Writer:
             yield lines
 
     def _produce(self, path: Path, position: ReadPosition, lines: Sequence[LogLine]) -> None:
-        """Write lines of a file; an error contains the first offset that was not confirmed.
+        """Write lines of a file; an error contains the offset of the first unconfirmed line.
 
         This line and later lines may have been written. The next run writes them again with the
         same ids.

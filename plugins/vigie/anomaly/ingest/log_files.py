@@ -124,7 +124,7 @@ def _read_line(file: BinaryIO, offset: int) -> LogLine | None:
 
 
 def file_key(path: Path) -> str | None:
-    """Return a key that identifies a file, or None until it has a line or 1 KiB."""
+    """Return a key that identifies a file, or None if it has neither a complete line nor 1 KiB."""
     with path.open("rb") as file:
         head = file.readline(HEAD)
     if not head.endswith(b"\n") and len(head) < HEAD:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vigie.anomaly.detectors.registry import LSTM_AUTOENCODER, TokenLoss
 from vigie.anomaly.ingest.log_files import PATTERNS, log_folder
 from vigie.anomaly.scoring.normalise import Normaliser
-from vigie.errors import DataError, NotEnoughDataError
+from vigie.errors import NotEnoughDataError
 from vigie.records import JobResult
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def champion_detector(services: Services, name: str) -> ChampionDetector:
 class Explanation:
     """Template, score and tokens of a line.
 
-    The tokens are sorted by loss, highest first. A blank line has no tokens, no score and no
-    verdict.
+    The tokens are sorted by loss, highest first. A blank line has no tokens, score or verdict.
     """
 
     line: str
@@ -125,8 +124,6 @@ def measure_champion(
     base = base_dir or log_folder(services.paths.data, services.paths.local)
     sample = sample_lines(base, PATTERNS, max_lines)
     templates = [t for t in Normaliser().templates(sample.lines) if len(t.split()) > 2]
-    if not templates:
-        raise DataError(f"no sampled line below {base} has at least three tokens")
     found = separation(champion.detector, templates, float(champion.manifest["threshold"]))
     return ChampionResult(
         detector=detector, model_version=champion.version, measured=found.as_metrics()

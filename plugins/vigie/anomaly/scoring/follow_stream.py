@@ -291,9 +291,7 @@ class _Follower:
 
 
 def pause_s(first_s: float, failures: int) -> float:
-    """Return the pause before a retry: ``first_s``, doubled per earlier failure.
-
-    The pause doubles at most ten times and is at most 30 s.
+    """Return the pause before a retry: ``first_s``, doubled per failure (up to ten), at most 30 s.
 
     Examples
     --------

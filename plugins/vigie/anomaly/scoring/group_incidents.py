@@ -46,14 +46,11 @@ INCIDENTS = IndexSpec(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentsResult(JobResult):
-    """Numbers of incidents from the window of ``since`` on, and of written incidents.
-
-    ``since`` is the time of the earliest new anomaly, None if there is none.
-    """
+    """Numbers of incidents from the window of ``since`` on, and of those that were written."""
 
     incidents: int
     written: int
-    since: str | None
+    since: str | None  # time of the earliest new anomaly
 
 
 def group_incidents(services: Services, *, topic: str, index: str) -> IncidentsResult:

@@ -119,10 +119,7 @@ class RecordScorer:
 
 
 def is_line(value: bytes) -> bool:
-    """Return whether a value is text: its start has few control characters and invalid bytes.
-
-    An empty value is not text.
-    """
+    """Return whether a value is text: not empty, few control or invalid bytes at its start."""
     start = value[:_LOOKED_AT]
     if not start:
         return False
@@ -171,11 +168,7 @@ def _kept(value: bytes) -> bytes:
 
 
 def _message(record: StreamRecord) -> dict[str, Any]:
-    """Return the text of a record.
-
-    Add the bytes in base64 if they are not UTF-8 or contain NUL, and the original size and digest
-    if the line was truncated.
-    """
+    """Return the text; its base64 if not UTF-8 or with NUL; size and digest if truncated."""
     raw = _kept(record.value)
     found: dict[str, Any] = {"message": raw.decode("utf-8", "backslashreplace")}
     if b"\x00" in raw or not _is_utf8(raw):
