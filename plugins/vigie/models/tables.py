@@ -107,11 +107,10 @@ def _refuse(
 def row_fractions(frame: pd.DataFrame, columns: Sequence[str], salt: str) -> NDArray[np.float64]:
     """Return one number in [0, 1) per row, computed from its values in ``columns`` and the salt.
 
-    Equal rows get equal numbers in any row order, in any process and on any machine. The dtype of
-    a column has no influence: 1, 1.0 and True are equal, and so are all missing values. A split
-    that compares these numbers with a share therefore keeps each row in its part when rows are
-    added. The order of ``columns`` matters. Splits with different salts are independent of each
-    other.
+    Equal rows get equal numbers in any row order, in any process and on any machine. The dtype of a
+    column has no influence: 1, 1.0 and True are equal, and so are all missing values. A split that
+    compares these numbers with a share therefore keeps each row in its part when rows are added.
+    The order of ``columns`` matters. Splits with different salts are independent of each other.
     """
     import numpy as np
 
