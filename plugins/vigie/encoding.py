@@ -137,7 +137,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if exc.errno not in FULL:
             raise
         raise DiskFullError(
-            f"ENOSPC {path}: the disk is full; free some space and try again"
+            f"{errno.errorcode[exc.errno]} {path}: the disk or the user's quota is full; "
+            "free some space and try again"
         ) from exc
 
 

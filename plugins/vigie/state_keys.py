@@ -42,7 +42,7 @@ def last_training(model: str) -> str:
 
 
 def rollback_target(model: str) -> str:
-    """Return the key of the version that the last retraining verified as rollback target."""
+    """Return the key of the version that the last retraining verified as its rollback target."""
     return f"retrain:{model}:rollback_target"
 
 

@@ -164,7 +164,7 @@ def _print_statuses(found: list[ServiceStatus]) -> None:
 def backup(
     folder: Annotated[Path, typer.Argument(help="Folder for one DATABASE.dump file per database.")],
 ) -> None:
-    """Back up the databases of the running local platform with pg_dump."""
+    """Back up the databases with pg_dump; the local platform must be running."""
     from vigie.local.database import back_up
 
     for dump in back_up(_existing(), folder):

@@ -38,7 +38,7 @@ ExpectCluster = Annotated[
 HfToken = Annotated[
     str | None,
     typer.Option(
-        help="Token of a private Space (default: HF_TOKEN). The process list shows this option."
+        help="Token of a private Space (default: HF_TOKEN). The process list shows its value."
     ),
 ]
 
@@ -211,7 +211,7 @@ def replay(
         bool, typer.Option("--dry-run", help="Count the readable dead letters; change nothing.")
     ] = False,
 ) -> None:
-    """Process dead letters of the API log and of the stream again; delete each after a success."""
+    """Process dead letters of the API log and of the stream again; delete each that succeeds."""
     from vigie.anomaly.scoring.replay_stream_letters import stream_replay
     from vigie.collection.index_lines import api_log_replay
     from vigie.dead_letters.letters import API_LOG, STREAM

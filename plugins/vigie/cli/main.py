@@ -46,7 +46,7 @@ def _root(
     """Define the options that precede the command."""
 
 
-app.add_typer(logs.app, name="logs", help="Collect the API log in the log index.")
+app.add_typer(logs.app, name="logs", help="Collect the API log, and maintain its documents.")
 app.add_typer(stream.app, name="stream", help="Write log lines to the stream and score them.")
 app.add_typer(anomaly.app, name="anomaly", help="Train and evaluate detectors of log lines.")
 app.add_typer(drift.app, name="drift", help="Write reports and analyze drift.")

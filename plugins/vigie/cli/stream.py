@@ -123,7 +123,7 @@ def consume(
     member: Annotated[
         str | None,
         typer.Option(
-            help="With --follow: name of this process in its metrics. [default: the host name]"
+            help="With --follow: name of this process in its metrics. [default: vigie-HOSTNAME]"
         ),
     ] = None,
     allow_gap: AllowGap = False,

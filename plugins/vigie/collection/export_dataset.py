@@ -221,7 +221,7 @@ def export_datasets(services: Services) -> ExportsResult:
             log.info("%s", exc)
     if not exports:
         raise NotEnoughDataError(
-            "no export was written: no valid model file has new usable predictions"
+            "no export was written: no valid model has new predictions or a changed model file"
         )
     metrics = [sample for export in exports for sample in export.metrics]
     return ExportsResult(exports=tuple(exports), metrics=metrics)

@@ -96,7 +96,7 @@ def check_shifts(model: ModelFile, shifts: Mapping[str, float]) -> None:
     for name in shifts:
         if name not in numbers:
             raise SettingsError(
-                f"--shift {name}: expected a numeric feature of {model.name}: {', '.join(numbers)}"
+                f"--shift {name}: expected a numeric feature of {model.name} ({', '.join(numbers)})"
             )
 
 

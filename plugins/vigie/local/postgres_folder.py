@@ -92,7 +92,7 @@ def _clear(pid_file: Path, sockets: Path) -> None:
     """Remove stale files; PostgreSQL does not start if the pid file names a running process."""
     if pid_file.exists() and _is_server(pid_file):
         raise ConflictError(
-            f"a PostgreSQL server that vigie did not start is running on {pid_file.parent}"
+            f"a PostgreSQL server that vigie did not start uses {pid_file.parent}; stop it"
         )
     pid_file.unlink(missing_ok=True)
     for left in sockets.glob(".s.PGSQL.*"):

@@ -121,7 +121,7 @@ class ModelOperator(JobOperator):
         self.model = model
 
     def model_file(self, services: Services) -> ModelFile:
-        """Return the parsed model file of the model."""
+        """Read and validate the model file of the operator's model."""
         from vigie.models.catalog import get_model
 
         return get_model(services.paths.models, self.model)

@@ -1,4 +1,4 @@
-"""Operators of ``ml_retrain_pipeline``; a task handles one model, except the notification."""
+"""Operators of ``ml_retrain_pipeline``; each task except ``notify`` handles one model."""
 
 from __future__ import annotations
 

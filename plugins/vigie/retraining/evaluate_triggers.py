@@ -1,4 +1,4 @@
-"""Decision on whether to retrain a model."""
+"""Evaluate the triggers of a model and decide whether to retrain it."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _require_both_classes(model: ModelFile, frame: pd.DataFrame) -> None:
         if len(counts) < len(model.labels):
             raise NotEnoughDataError(
                 f"{model.name}: the {name} ({int(side.sum())} of {len(frame)} rows) must contain "
-                f"{' and '.join(model.labels)}; found {counts.to_dict() or 'none'}"
+                f"the labels {' and '.join(model.labels)}; found {counts.to_dict() or 'none'}"
             )
 
 

@@ -62,7 +62,7 @@ class Actions:
         return [gr.Dropdown(choices=choices, value=name), *self.choose(name)]
 
     def choose(self, name: str) -> list[Any]:
-        """Show a model's form and its served version."""
+        """Show the form and the served version of a model."""
         panels = [gr.Column(visible=form.model.name == name) for form in self._forms]
         return [self._version(name), *panels]
 

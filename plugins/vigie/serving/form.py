@@ -24,9 +24,10 @@ ONE_GROUP = 16  # the largest number of features that is not divided into groups
 
 
 def grouped(features: Sequence[Feature]) -> list[tuple[str, tuple[Feature, ...]]]:
-    """Divide a long list of features into titled groups and keep their order.
+    """Divide more than ``ONE_GROUP`` features into titled groups and keep their order.
 
-    A group's title is the word with which all its names begin or end, or else its range.
+    The title is the first or last word of the names of all features of the group, or their range
+    of positions.
     """
     if len(features) <= ONE_GROUP:
         return [("Features", tuple(features))]

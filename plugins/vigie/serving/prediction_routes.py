@@ -21,7 +21,7 @@ Body = Annotated[dict[str, Any], Depends(json_object)]
 
 
 def prediction_router(serving: Serving, guard: ApiKey) -> APIRouter:
-    """Return the router of both routes; if an API key is set, both require it."""
+    """Return the router of ``/predict`` and ``/feedback``; an API key applies to both."""
     router = APIRouter(dependencies=[Depends(guard)], tags=["predictions"])
 
     @router.post("/predict", openapi_extra=_request(_PREDICT_BODY), response_class=JsonResponse)

@@ -123,7 +123,7 @@ def _open(client: EsClient, index: str) -> str | None:
 
 
 def _close(client: EsClient, pit: str | None) -> None:
-    """Close the point in time; ignore errors, because it expires."""
+    """Close the point in time; log an error and continue, because an open one expires."""
     if pit is None:
         return
     try:

@@ -90,8 +90,9 @@ class KafkaConsumer:
         for partition, (token, _) in stored.items():
             if token != self._reader.positions.token:
                 raise ConflictError(
-                    f"another client committed partition {partition} of {self._topic!r} for group "
-                    f"{self._group!r}, or the topic was deleted; nothing was committed"
+                    f"another client committed an offset of partition {partition} of "
+                    f"{self._topic!r} for group {self._group!r}, or the topic was deleted; "
+                    "this consumer committed nothing"
                 )
         self._reader.positions.write(positions, self._cluster.patience_s)
         self._done |= positions

@@ -108,7 +108,10 @@ class SqlLabels:
 
 
 def _archives(model: str) -> str:
-    """Return the name of a model's archive counter; its row lock serializes claim and archive."""
+    """Return the name of a model's archive counter.
+
+    ``claim`` and ``archive`` lock the row of this counter, so that one waits for the other.
+    """
     return f"archives:{model}"
 
 

@@ -111,7 +111,7 @@ def ensure_topic(
 
 
 def readable_lines(stream: LogStream, topic: str) -> int:
-    """Count the lines of a topic that retention has not deleted."""
+    """Count the lines that retention has not deleted from a topic."""
     first = stream.first_offsets(topic)
     return sum(end - first[partition] for partition, end in stream.end_offsets(topic).items())
 
