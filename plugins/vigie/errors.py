@@ -71,7 +71,7 @@ class DiskFullError(TransientError):
 
 
 class UndeliveredError(TransientError):
-    """It is unknown whether a call wrote its messages at index ``first`` and above."""
+    """An unconfirmed write; messages from list index ``first`` on may not be stored."""
 
     def __init__(self, message: str, *, first: int) -> None:
         super().__init__(message)

@@ -63,7 +63,7 @@ class LoggedPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The true outcome of a prediction; ``seq`` is 1, and one more for each correction."""
+    """The true outcome of a prediction; each correction increases ``seq`` by 1, from 1."""
 
     transaction_id: str
     actual: str

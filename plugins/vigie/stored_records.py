@@ -75,7 +75,7 @@ def check_metadata(metadata: str) -> None:
     """
     if clean(metadata) != metadata:
         raise DataError(
-            "the consumer's state contains NUL or lone surrogates; encode it as plain text"
+            "the consumer's state contains NUL or lone surrogates; encode it, e.g. as Base64"
         )
     if (size := len(metadata.encode())) > MAX_METADATA_BYTES:
         raise DataError(

@@ -208,7 +208,7 @@ def open_services(settings: Settings, call_wait_s: float | None = None) -> Itera
 def overridden_thresholds(
     settings: Settings, source: str, given: Mapping[str, float | None]
 ) -> dict[str, Threshold]:
-    """Return the thresholds in ``given``; the settings supply those that are not set there."""
+    """Return each threshold with its source; ``given`` takes precedence over the settings."""
     from vigie.models.thresholds import thresholds_from
 
     return thresholds_from(

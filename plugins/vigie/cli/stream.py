@@ -79,7 +79,9 @@ def topic(
         wanted = opened.settings.stream.topic
         if recreate and not yes:
             lines = readable_lines(opened.stream, wanted)
-            raise DataError(f"--recreate deletes {lines} lines of {wanted!r}; confirm with --yes")
+            raise DataError(
+                f"--recreate would delete {lines} lines of {wanted!r}; confirm with --yes"
+            )
         result = ensure_topic(opened, topic=wanted, partitions=partitions, recreate=recreate)
         verb = "created" if result.created else "already exists"
         deleted = f", {result.lines_deleted} lines deleted" if result.lines_deleted else ""

@@ -54,8 +54,8 @@ def export_dataset(
 ) -> ExportResult:
     """Write the predictions of a model to a Parquet file.
 
-    The columns are the base features, the derived features and ``target``, the predicted label as 0
-    or 1. The metadata of the file contains ``label_source = model_prediction``. The file is
+    The columns are the base features, the derived features and ``target`` (the predicted label as
+    0 or 1). The metadata of the file contains ``label_source = model_prediction``. The file is
     replaced atomically; if the export fails, the previous file remains.
 
     Raises

@@ -37,7 +37,7 @@ class IndexedLines:
 
 
 def ensure_api_log_indices(index: LogIndex, raw_index: str = RAW.name) -> tuple[IndexSpec, ...]:
-    """Create missing API log and dead-letter indices and fields; return the specs."""
+    """Create the API log and dead-letter indices or add missing fields; return the specs."""
     specs = (*api_log_specs(raw_index), DEAD_LETTERS)
     for spec in specs:
         index.ensure(spec)

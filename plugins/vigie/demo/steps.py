@@ -142,7 +142,7 @@ def report(stage: Stage) -> None:
 
 
 def retrain(stage: Stage) -> None:
-    """Retrain after the drift; promote the challenger if the gate accepts it."""
+    """Wait for the retraining that the drift triggers; check its decision."""
     asset_run = wait_until(
         lambda: any(run.run_type == "asset_triggered" for run in stage.airflow.runs(RETRAINING)), 30
     )

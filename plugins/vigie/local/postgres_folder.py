@@ -29,7 +29,7 @@ def initialise(folder: Path, superuser: str, password: str) -> None:
     Raises
     ------
     SettingsError
-        If the folder contains other files, or PostgreSQL cannot run here.
+        If the folder contains other files or another major version, or PostgreSQL cannot run here.
     """
     if _is_made(folder):
         return

@@ -45,7 +45,7 @@ class Clock:
         self.at = at
 
     def advance(self, **delta: float) -> None:
-        """Move forward by the keyword arguments of :class:`datetime.timedelta`."""
+        """Move the clock forward; the arguments are those of :class:`datetime.timedelta`."""
         self.at += timedelta(**delta)
 
 

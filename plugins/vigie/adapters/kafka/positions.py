@@ -63,7 +63,7 @@ class KafkaPositions:
             raise self._deleted() from exc
 
     def stored(self, partitions: Sequence[int], wait_s: float) -> dict[int, tuple[str, Position]]:
-        """Return each partition's token and position; without a commit, use the oldest offset."""
+        """Return each partition's token and position: without a commit, the oldest offset."""
         places = [TopicPartition(self.topic, p) for p in partitions]
         ask_s = self._cluster.ask_s
         found = self._retried(

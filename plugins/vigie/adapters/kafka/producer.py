@@ -152,7 +152,7 @@ class _Call:
             self.first_offset = message.offset()
 
     def too_large(self) -> list[int]:
-        """Return the failed places if all messages there were too large and none is pending."""
+        """Return the indices of the failed messages if all were too large and none is open."""
         codes = {error.code() for error in self.failed.values()}
         return sorted(self.failed) if codes <= _TOO_LARGE and not self.missing else []
 

@@ -44,7 +44,7 @@ class Frames:
         return tuple(self.current.columns)
 
     def without(self, reasons: dict[str, str]) -> Frames:
-        """Return the tables without some columns; ``reasons`` maps their names to the reasons."""
+        """Return the tables without the columns in ``reasons``, which states why per name."""
         return replace(
             self,
             current=self.current.drop(columns=list(reasons)),

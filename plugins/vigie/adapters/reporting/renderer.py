@@ -109,7 +109,7 @@ def draw_quality(data: ReportData) -> Content:
 def draw_drift(data: ReportData) -> Content:
     """Return the drift report: the verdict on the table and on each column."""
     if data.drift is None:
-        raise DataError("a drift report needs a drift verdict")
+        raise DataError("cannot create the drift report: the drift verdict is missing")
     verdicts = data.drift.columns
     reasons = {c.name: c.reason for c in verdicts if c.is_drifted is None}
     known = {c.name: c for c in verdicts if c.is_drifted is not None}
