@@ -175,7 +175,7 @@ def test_dead_letters_and_replay(
     services.api_logs = Source()  # type: ignore[assignment]
     once = vigie_logs("once")
     assert once.exit_code == 0, "an invalid line does not fail the command"
-    assert "1 lines were written to vigie-dead-letters; reason of the first: " in caplog.text
+    assert "1 dead letters are stored in vigie-dead-letters; reason of the first: " in caplog.text
     assert [
         record.levelname for record in caplog.records if "were written to" in record.message
     ] == ["WARNING"]

@@ -70,7 +70,7 @@ def test_recreating_counts_the_existing_lines(opened: FakeServices, logs: Path) 
     with opened.stream.consumer("vigie-scorer", TOPIC) as consumer:
         consumer.commit({0: Position(200)})
     assert opened.stream.trim(TOPIC) == 200
-    with pytest.raises(DataError, match="deletes 40 lines"):
+    with pytest.raises(DataError, match="would delete 40 lines"):
         run(stream.app, "topic", "--recreate")
     assert " 40 lines deleted" in run(stream.app, "topic", "--recreate", "--yes")
 
