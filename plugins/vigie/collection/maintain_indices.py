@@ -112,7 +112,7 @@ def expire_documents(services: Services, *, indices: Sequence[str], days: int) -
     """Delete the documents of ``indices`` whose ``@timestamp`` is more than ``days`` days ago.
 
     The oldest documents are deleted first; after a failure, a repeated call deletes the remaining
-    expired documents. The cursor does not move, so deleted lines are not collected again.
+    expired documents. The collector's cursor stays, so their lines are not collected again.
     Documents without ``@timestamp`` or with one before 1970 are kept.
 
     Raises

@@ -135,7 +135,7 @@ def _services(platform: Platform, overrides: Mapping[str, str]) -> list[Service]
 
 
 def _airflow(platform: Platform, environment: Mapping[str, str]) -> Service:
-    """Return the service Airflow, with Celery workers if a broker is set."""
+    """Return the Airflow service; it includes Celery workers if a broker is set."""
     settings = Settings.from_env(environment, override_source="platform").celery
     broker = settings.broker_url.get_secret_value() if settings.broker_url else ""
     workers = WORKERS[: settings.workers] if broker else ()

@@ -213,7 +213,7 @@ class StatusRow:
 
 
 def status_rows(platform: Platform) -> list[StatusRow]:
-    """Return a row for each program that the platform uses, running or not."""
+    """Return a row for each program, without unused workers and replaced servers."""
     states = Supervisor(platform).states()
     overrides = read_overrides(platform) or {}
     unused = {worker for worker in WORKERS if not _was_started(states.get(worker.name))}

@@ -109,7 +109,7 @@ class TrainCandidateOperator(ModelOperator):
 
 
 class PromoteModelOperator(ModelOperator):
-    """Promote the challenger; skipped if the gate refused it."""
+    """Promote the challenger; the task is skipped if the gate refused it."""
 
     def run_job(self, services: Services, settings: Settings, context: Context) -> JobResult:
         from vigie.retraining.promotion import lock_name, promote_candidate

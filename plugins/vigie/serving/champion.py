@@ -116,8 +116,8 @@ class Slot:
 def _contract(model: ModelFile, schema: Mapping[str, Any]) -> ModelFile:
     """Return the model file with the features and labels of the bundle's ``schema.json``.
 
-    If the model file was edited, only new titles of its features apply to a deployed version. Other
-    changes of features and labels apply to versions that are trained later.
+    If features or labels of the model file were edited, only new titles of features apply to a
+    deployed version. The other changes of them apply to versions that are trained later.
 
     Raises
     ------

@@ -25,7 +25,7 @@ _SPARE_BYTES = 1 << 20  # Kept free for the log message about a full disk.
 def manifest_of(
     model: str, version: int, files: Mapping[str, bytes], info: Mapping[str, Any]
 ) -> bytes:
-    """Return the manifest: size and sha256 of each file, the info, and a sha256 of all of this."""
+    """Return the manifest, with the size and sha256 of each file and a sha256 of its content."""
     entries = {
         name: {"sha256": _sha256(data), "size": len(data)} for name, data in sorted(files.items())
     }
@@ -54,7 +54,7 @@ def read_manifest(folder: Path, model: str, version: int) -> tuple[bytes, dict[s
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise DataError(f"{path}: altered: invalid manifest") from exc
     if not intact:
-        raise DataError(f"{path}: altered: the content does not match its sha256")
+        raise DataError(f"{path}: altered: the content does not match the sha256 in it")
     if body["format"] != _FORMAT:
         raise DataError(
             f"{path}: format {body['format']}; this version of vigie reads format {_FORMAT}"
@@ -104,9 +104,8 @@ def check_free(folder: Path, needed: int) -> None:
 def writing(path: Path, needed: int) -> Iterator[None]:
     """Translate the file system errors of a block that writes ``path``.
 
-    A full disk raises DiskFullError and a temporary error TransientError: a retry can succeed, and
-    readers see no incomplete version. Any other error, such as a missing permission, raises
-    SettingsError.
+    A full disk raises DiskFullError. A temporary error raises TransientError. In both cases, a
+    retry can succeed. Any other error, such as a missing permission, raises SettingsError.
     """
     try:
         yield

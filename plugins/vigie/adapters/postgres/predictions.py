@@ -108,7 +108,7 @@ def _is(transaction_id: str) -> Any:
 
 
 def _labelled() -> Select[Any]:
-    """Return a query for predictions and the latest label of each (null without a label)."""
+    """Return a query for predictions, each with its latest label (null if there is none)."""
     latest = (
         select(labels.c.actual, labels.c.at)
         .where(labels.c.transaction_id == predictions.c.transaction_id)

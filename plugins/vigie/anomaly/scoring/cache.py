@@ -9,10 +9,10 @@ V = TypeVar("V")
 
 
 class GenerationCache(Generic[K, V]):
-    """Cache the recently used entries, at most ``2 * capacity``, in two dictionaries.
+    """Cache the recently used entries in two dictionaries of at most ``capacity`` entries.
 
-    When the young generation is full, it replaces the old one, whose entries are dropped. An entry
-    that is read from the old generation moves to the young one, so entries in use are kept.
+    New entries go into the young dictionary. When it is full, it replaces the old one, whose
+    entries are dropped. An entry that is read from the old one moves to the young one.
 
     Examples
     --------
