@@ -177,7 +177,7 @@ def test_dead_letters_and_replay(
     assert once.exit_code == 0, "an invalid line does not fail the command"
     assert "1 dead letters are stored in vigie-dead-letters; reason of the first: " in caplog.text
     assert [
-        record.levelname for record in caplog.records if "were written to" in record.message
+        record.levelname for record in caplog.records if "are stored in" in record.message
     ] == ["WARNING"]
     assert "[red]no log line" in vigie_logs("dead-letters").output
     shown = json.loads(vigie_logs("dead-letters", "--json").output)
