@@ -176,9 +176,9 @@ def test_dead_letters_and_replay(
     once = vigie_logs("once")
     assert once.exit_code == 0, "an invalid line does not fail the command"
     assert "1 dead letters are stored in vigie-dead-letters; reason of the first: " in caplog.text
-    assert [
-        record.levelname for record in caplog.records if "are stored in" in record.message
-    ] == ["WARNING"]
+    assert [record.levelname for record in caplog.records if "are stored in" in record.message] == [
+        "WARNING"
+    ]
     assert "[red]no log line" in vigie_logs("dead-letters").output
     shown = json.loads(vigie_logs("dead-letters", "--json").output)
     assert (shown["total"], shown["letters"][0]["error_type"]) == (1, "unreadable_line")
