@@ -32,7 +32,7 @@ def pushed_groups(dag_id: str) -> str:
 
 
 def trigger_streaks(model: str) -> str:
-    """Return the key of the number of consecutive checks in which each trigger fired."""
+    """Return the key of the streaks: per trigger, the last consecutive checks that fired."""
     return f"retrain:{model}:streaks"
 
 

@@ -75,7 +75,9 @@ class ApiLogEntry:
                 memory_mb=self.memory_mb,
             )
         except KeyError as exc:
-            raise DataError(f"the line does not contain a complete prediction: no {exc}") from exc
+            raise DataError(
+                f"the line does not contain a complete prediction: {exc} is missing"
+            ) from exc
 
 
 def render(prediction: Prediction) -> str:

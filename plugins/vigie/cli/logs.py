@@ -171,7 +171,9 @@ def export(
     from vigie.models.names import model_names
 
     if output and not model:
-        raise PermanentError("--output requires --model: a file contains one model's table")
+        raise PermanentError(
+            "--output requires --model, because a file contains the data of one model"
+        )
     with services() as opened:
         folder = opened.paths.models
         names = [model] if model else model_names(folder)

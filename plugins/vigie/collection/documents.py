@@ -133,7 +133,7 @@ def _has_message(entry: ApiLogEntry) -> bool:
     Raises
     ------
     DataError
-        The result has no predicted label, or its probability is not a number from 0 to 1.
+        The result has no ``prediction``, or its probability is not a number from 0 to 1.
     """
     if entry.input_data is None or entry.result is None:
         return False

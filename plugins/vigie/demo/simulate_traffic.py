@@ -125,7 +125,7 @@ def _places(available: int, n: int, chance: random.Random) -> Iterator[int]:
 
 
 def _request(model: ModelFile, row: pd.Series) -> tuple[dict[str, Any], str]:
-    """Return the features of a row as JSON values, without missing values, and its label."""
+    """Return a row's non-missing features as JSON values, and the row's label."""
     values = {feature.name: plain(feature, row[feature.name]) for feature in model.features}
     features = {name: value for name, value in values.items() if value is not None}
     return features, str(row[model.target])

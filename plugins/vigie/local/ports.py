@@ -52,7 +52,7 @@ def taken(port: int, program: str) -> SettingsError:
 
 
 def holder(port: int) -> str:
-    """Describe the process that uses a port, if it is visible to this user."""
+    """Describe the process that uses a port, if this user can see the process."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:

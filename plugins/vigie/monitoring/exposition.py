@@ -36,7 +36,7 @@ def merge_metrics(folder: Path, own: str = "") -> str:
 
 
 class _MergedFamilies:
-    """A Prometheus collector of families from several expositions."""
+    """A Prometheus collector of the metric families of several expositions."""
 
     def __init__(self) -> None:
         self._families: dict[str, Family] = {}

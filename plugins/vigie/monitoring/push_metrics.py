@@ -89,9 +89,9 @@ def delete_metrics(services: Services, *, dag_id: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _PushedGroups:
-    """The models whose groups earlier runs pushed, and the number of pushes that failed.
+    """The models for which earlier runs pushed a group, and the number of failed pushes.
 
-    The models are stored because a Pushgateway keeps a group until a client deletes it.
+    The models are stored because a Pushgateway keeps a group until a client deletes the group.
     ``failures`` is None if the stored values could not be read.
     """
 

@@ -1,4 +1,4 @@
-"""Training table of a run: reference rows, rows archived earlier, and rows that it claims."""
+"""Build the training table of a run from reference rows and all labelled rows so far."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def checked(y: ArrayLike, p: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     if not np.isin(truth, (0.0, 1.0)).all():
         raise DataError("expected labels of 0 and 1")
     if not ((probability >= 0) & (probability <= 1)).all():  # also rejects NaN
-        raise DataError("expected probabilities from 0 to 1")
+        raise DataError("expected probabilities from 0 to 1, found another value or NaN")
     return truth.astype(bool), probability
 
 

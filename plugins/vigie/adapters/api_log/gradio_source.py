@@ -69,7 +69,7 @@ class GradioSource:
         TransientError
             The source does not respond or reports an error; the next call reconnects.
         SettingsError
-            The app at the address requires a login or does not serve a model.
+            The app at the address requires a login or has no endpoint ``/logs_api``.
         DataError
             The response is not a batch of lines.
         """
