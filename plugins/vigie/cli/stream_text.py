@@ -19,7 +19,7 @@ TOKENS_SHOWN = 5
 
 
 def ingest_line(result: IngestResult) -> str:
-    """Format the number of written, truncated and skipped lines."""
+    """Format the numbers of written, truncated and blank lines and of unreadable files."""
     cut = f", {result.truncated} of them truncated" if result.truncated else ""
     bad = f" {result.unreadable} files could not be read." if result.unreadable else ""
     return (

@@ -80,7 +80,9 @@ def simulate_traffic(
         raise SettingsError(f"expected n >= 1 and 0 <= feedback <= 1, found {n} and {feedback}")
     check_shifts(model, shifts or {})
     if (rows := unseen_rows(model, data_dir)).empty:
-        raise NotEnoughDataError(f"{model.name} has no unseen rows: reference_share is 1")
+        raise NotEnoughDataError(
+            f"{model.name} has no rows outside the reference; lower its reference_share"
+        )
     chance, run = random.Random(seed), _Run(model, service)
     for place in _places(len(rows), n, chance):
         features, actual = _request(model, rows.iloc[place])

@@ -122,7 +122,7 @@ class Stage:
         return run
 
     def wait_until_idle(self, dag_id: str, started_within_s: float = 0) -> None:
-        """Wait up to ``started_within_s`` for a run of a DAG, then until no run is active."""
+        """Wait up to ``started_within_s`` for a run of a DAG to appear, then for all to end."""
         wait_until(lambda: bool(self.airflow.runs(dag_id)), started_within_s)
         for run in self.airflow.runs(dag_id):
             if not run.is_ended:

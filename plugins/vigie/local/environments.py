@@ -54,7 +54,7 @@ def overrides_file(platform: Platform) -> Path:
 
 
 def read_overrides(platform: Platform) -> dict[str, str] | None:
-    """Return the overrides that the last ``vigie up`` saved; None before the first one."""
+    """Return the overrides that the last ``vigie up`` saved, or None if it has never run."""
     try:
         noted: dict[str, str] = json.loads(overrides_file(platform).read_text(encoding="utf-8"))
     except FileNotFoundError:

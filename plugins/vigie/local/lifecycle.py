@@ -237,7 +237,7 @@ def _timed(name: str, action: Callable[[], None], echo: Echo) -> None:
 
 
 def _remove_sockets(folder: Path) -> None:
-    """Remove a private folder below /tmp and the sockets that killed servers did not delete."""
+    """Delete a socket folder below /tmp and its files, which remain if a server is killed."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for left in folder.iterdir():
             left.unlink()

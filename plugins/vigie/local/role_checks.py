@@ -189,7 +189,7 @@ def _serving(settings: Settings) -> RoleCheck:
 
 
 def connection_check(platform: Platform, settings: Settings) -> RoleCheck:
-    """Return a check that Airflow Connections give tasks the same settings as this shell."""
+    """Return a check that compares Airflow Connections with the settings of this shell."""
 
     def compare() -> str:
         if differing := connection_differences(platform, settings):

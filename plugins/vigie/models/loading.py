@@ -48,7 +48,7 @@ _EXPECTED = {  # pydantic's own messages name Python types
 
 
 class ModelFileError(DataError):
-    """A model file is invalid; ``problems`` has one line per mistake: file, table, key, reason."""
+    """An invalid model file; ``problems`` has one line per mistake: file, table, key, reason."""
 
     def __init__(self, problems: Collection[str]) -> None:
         super().__init__("\n".join(problems))

@@ -29,7 +29,7 @@ class ReconcileResult(JobResult):
 
 
 def reconcile_champion(services: Services, *, model: str) -> ReconcileResult:
-    """Repair the champion's copies if they differ from the newest deployment in the database.
+    """Repair ``champion.json`` and the alias if they differ from the newest deployment.
 
     The ledger records the repairs. ``problems`` lists what could not be repaired, such as a damaged
     bundle or an unreachable registry.

@@ -64,7 +64,7 @@ class ModelForm:
         self.inputs: list[Any] = []
 
     def draw(self) -> None:
-        """Add the inputs to the page; the first group is open."""
+        """Add the inputs to the page, in groups; only the first group is expanded."""
         for place, (title, features) in enumerate(grouped(self.model.features)):
             with gr.Accordion(title, open=place == 0), gr.Row(elem_classes="fields"):
                 self.inputs += [_input(feature) for feature in features]

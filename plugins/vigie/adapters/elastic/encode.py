@@ -1,4 +1,4 @@
-"""Encode documents for bulk requests and split them into chunks of bounded size."""
+"""Encode documents for bulk requests and split them into chunks of limited size."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class KafkaWriter:
         del self._producer
 
     def close(self) -> None:
-        """Close the producer; no message is pending, because each call waits for its messages."""
+        """Close the producer; no message is pending, because each write waits for its own."""
         self.__dict__.pop("_producer", None)
 
 

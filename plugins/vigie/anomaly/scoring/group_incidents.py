@@ -56,9 +56,9 @@ class IncidentsResult(JobResult):
 def group_incidents(services: Services, *, topic: str, index: str) -> IncidentsResult:
     """Write one incident per template and ten-minute window.
 
-    The first window is that of the earliest new anomaly. An incident with new lines is deleted and
-    written again under the same id. After a crash between these steps, the next call writes the
-    incident, because its span is still pending.
+    The first window is that of the earliest new anomaly. A stored incident that differs is deleted
+    and written again under the same id. Anomalies stay pending until their incidents are written.
+    After a crash between these steps, the next call therefore writes the missing incident.
     """
     services.index.ensure(INCIDENTS)
     with services.locks.hold(f"incidents:{index}", wait_s=30.0):
