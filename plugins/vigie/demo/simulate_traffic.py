@@ -1,4 +1,4 @@
-"""Simulate traffic: request predictions for table rows that training does not use, send labels."""
+"""Simulate traffic: request predictions for rows outside the reference, and send labels."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def lock(folder: Path, sockets: Path, is_running: Callable[[], bool], timeout_s:
 
 
 def _clear(pid_file: Path, sockets: Path) -> None:
-    """Remove stale files; PostgreSQL does not start if the pid file names a running process."""
+    """Remove the files of a killed server: another process may have reused the id in its file."""
     if pid_file.exists() and _is_server(pid_file):
         raise ConflictError(
             f"a PostgreSQL server that vigie did not start uses {pid_file.parent}; stop it"

@@ -26,8 +26,8 @@ ONE_GROUP = 16  # the largest number of features that is not divided into groups
 def grouped(features: Sequence[Feature]) -> list[tuple[str, tuple[Feature, ...]]]:
     """Divide more than ``ONE_GROUP`` features into titled groups and keep their order.
 
-    The title is the first or last word of the names of all features of the group, or their range
-    of positions.
+    The title of a group is the first or the last word of its features' names, if all names share
+    it. Otherwise it is the range of positions (``Features 11 to 20``).
     """
     if len(features) <= ONE_GROUP:
         return [("Features", tuple(features))]

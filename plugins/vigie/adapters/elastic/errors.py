@@ -118,7 +118,7 @@ def _blocked(status: int, reason: str, message: str) -> VigieError:
 
 
 def _cause(body: Any) -> tuple[str, str]:
-    """Return the error type and reason of a response, which a proxy may send in another form."""
+    """Return the type and reason of an error response; a proxy's body may differ in structure."""
     error = body.get("error", body) if isinstance(body, Mapping) else body
     if not isinstance(error, Mapping):
         return "error", str(error or "no reason given")[:200]
