@@ -15,7 +15,7 @@ _calls: Counter[str] = Counter()
 
 
 def crash_point(name: str) -> None:
-    """Kill this process if ``VIGIE_CRASH_AT`` is ``name``, or ``name:N`` at the Nth call."""
+    """Kill this process at call N with ``name`` if ``VIGIE_CRASH_AT`` is ``name:N`` (or name)."""
     wanted, _, times = os.environ.get(VARIABLE, "").partition(":")
     if wanted != name:
         return
