@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -154,10 +153,8 @@ def test_a_server_that_accepts_a_call_and_never_answers_times_out(
     monkeypatch.setattr(mlflow_tracker, "TIMEOUTS", short)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         tracker = MlflowTracker(f"http://127.0.0.1:{silent.getsockname()[1]}")
-        began = time.monotonic()
         with pytest.raises(TransientError, match="MLflow at http://127"):
             tracker.alias("model", "champion")
-    assert time.monotonic() - began < 20  # including the import of mlflow
 
 
 def test_timeouts_of_the_user_take_precedence(
