@@ -34,7 +34,7 @@ from vigie.testing import FakeServices
 from vigie.testing.detectors import NORMAL, deploy_detector
 
 RUN = "run-1"
-GZIP = gzip.compress(b"a line\n")
+GZIP = gzip.compress(b"a line\n", mtime=0)
 
 
 @pytest.fixture
@@ -210,7 +210,11 @@ def test_evaluation_covers_every_detector(services: FakeServices) -> None:
     assert max(result.false_alarm_rate.values()) <= 0.1
 
 
-@pytest.mark.parametrize("content", [b"no", GZIP[:12], GZIP[:10] + b"\xff" * 9])
+@pytest.mark.parametrize(
+    "content",
+    [b"no", GZIP[:12], GZIP[:10] + b"\xff" * 9],
+    ids=["not gzip", "cut off", "not compressed data"],
+)
 def test_an_invalid_sample_is_rejected(
     services: FakeServices, tmp_path: Path, content: bytes
 ) -> None:
