@@ -36,7 +36,7 @@ check: install ## Check every service, dependency and setting
 	@$(VIGIE) check
 
 test: install ## Run the tests
-	@$(PY) -m pytest -rs -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest -rs -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: install ## Run Ruff, mypy --strict and the import rules
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
